@@ -1,0 +1,158 @@
+"""A batch of crystals of different sizes, and where its atoms are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import torch
+
+from ase_crysdiff.errors import ShapeError
+from ase_crysdiff.shapes import Float, Int, Tensor
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of crystals of equal size: their rows form dense (crystals, size, ...) tensors without padding."""
+
+    crystals: slice
+    atoms: slice
+    count: int
+    size: int
+
+    def view(self, rows: Tensor) -> Tensor:
+        """The block's part of an atom tensor as (count, size, ...)."""
+        return rows[self.atoms].unflatten(0, (self.count, self.size))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many atoms each crystal has, and hence which atom row belongs to which crystal.
+
+    Args:
+        sizes: Atoms per crystal, each at least 1, ascending, so that equal sizes lie together.
+        device: Where tensors of this layout live.
+        dtype: Floating point type of tensors of this layout.
+    """
+
+    sizes: tuple[int, ...]
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        if any(size < 1 for size in self.sizes) or list(self.sizes) != sorted(self.sizes):
+            raise ShapeError(
+                f"sizes must be at least 1 and ascending, got {self.sizes}. Build batches with CrystalBatch.sorted()."
+            )
+
+    @property
+    def num_crystals(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def total_atoms(self) -> int:
+        return sum(self.sizes)
+
+    @cached_property
+    def num_atoms(self) -> Int[Tensor, " crystals"]:
+        return torch.tensor(self.sizes, device=self.device, dtype=torch.long)
+
+    @cached_property
+    def batch_index(self) -> Int[Tensor, " atoms"]:
+        """The crystal of each atom."""
+        crystals = torch.arange(len(self.sizes), device=self.device)
+        return crystals.repeat_interleave(self.num_atoms, output_size=self.total_atoms)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Runs of equally large crystals."""
+        found: list[Block] = []
+        crystal = atom = 0
+        while crystal < len(self.sizes):
+            size, count = self.sizes[crystal], self.sizes.count(self.sizes[crystal])
+            end = atom + count * size
+            found.append(Block(slice(crystal, crystal + count), slice(atom, end), count, size))
+            crystal, atom = crystal + count, end
+        return tuple(found)
+
+    def rows(self, level: str) -> int:
+        """Number of rows at a level, `crystal` or `atom`."""
+        return self.num_crystals if level == "crystal" else self.total_atoms
+
+    def rows_per_crystal(self, level: str) -> tuple[int, ...]:
+        """Rows that each crystal has at a level."""
+        return (1,) * self.num_crystals if level == "crystal" else self.sizes
+
+    def spread(self, per_crystal: Tensor, level: str) -> Tensor:
+        """A value per crystal repeated for each of its rows at a level."""
+        if level == "crystal":
+            return per_crystal
+        if len(self.blocks) == 1:  # static shapes for compiled training: no gather with a data-dependent index
+            return per_crystal.repeat_interleave(self.sizes[0], dim=0)
+        return per_crystal[self.batch_index]
+
+
+@dataclass(frozen=True)
+class CrystalBatch:
+    """Crystals with their atoms concatenated.
+
+    Args:
+        lattice: Lattice vectors as rows, Å, shape (crystals, 3, 3).
+        frac_coords: Fractional coordinates, shape (atoms, 3).
+        species: Atomic numbers, 0 for a vacancy, shape (atoms,).
+        num_atoms: Atoms of each crystal, shape (crystals,). May be 0 only for a crystal that was sampled empty.
+
+    Raises:
+        ShapeError: If the tensors do not fit together.
+    """
+
+    lattice: Float[Tensor, "crystals 3 3"]
+    frac_coords: Float[Tensor, "atoms 3"]
+    species: Int[Tensor, " atoms"]
+    num_atoms: Int[Tensor, " crystals"]
+
+    def __post_init__(self) -> None:
+        total = int(self.num_atoms.sum())
+        if total != len(self.frac_coords) or total != len(self.species) or len(self.lattice) != len(self.num_atoms):
+            raise ShapeError(
+                f"num_atoms adds up to {total} for {len(self.num_atoms)} crystals, but there are {len(self.frac_coords)} "
+                f"coordinates, {len(self.species)} species and {len(self.lattice)} lattices. "
+                "Every atom row must belong to one crystal; build batches with CrystalBatch.cat or crystal.convert."
+            )
+
+    def __len__(self) -> int:
+        return len(self.num_atoms)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the atoms are. The batch must be sorted by size."""
+        return Layout(tuple(self.num_atoms.tolist()), self.lattice.device, self.lattice.dtype)
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "CrystalBatch":
+        """The batch on a device, its floating point tensors in a dtype."""
+        lattice, frac = (x.to(device=device, dtype=dtype) for x in (self.lattice, self.frac_coords))
+        return CrystalBatch(lattice, frac, self.species.to(device), self.num_atoms.to(device))
+
+    def select(self, crystals: Sequence[int] | Int[Tensor, " chosen"]) -> "CrystalBatch":
+        """The crystals at these positions, in this order."""
+        chosen = torch.as_tensor(crystals, dtype=torch.long, device=self.num_atoms.device)
+        counts = self.num_atoms[chosen]
+        starts = (self.num_atoms.cumsum(0) - self.num_atoms)[chosen]
+        within = torch.arange(int(counts.sum()), device=counts.device)
+        within = within - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        atoms = starts.repeat_interleave(counts) + within
+        return CrystalBatch(self.lattice[chosen], self.frac_coords[atoms], self.species[atoms], counts)
+
+    def sorted(self) -> tuple["CrystalBatch", Int[Tensor, " crystals"]]:
+        """The batch in order of size, and the positions that the crystals had before."""
+        order = torch.argsort(self.num_atoms, stable=True)
+        return self.select(order), order
+
+    def split(self) -> list["CrystalBatch"]:
+        """One batch per crystal."""
+        return [self.select([i]) for i in range(len(self))]
+
+    @staticmethod
+    def cat(batches: Sequence["CrystalBatch"]) -> "CrystalBatch":
+        """All crystals of several batches, in order."""
+        names = [f.name for f in fields(CrystalBatch)]
+        return CrystalBatch(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})

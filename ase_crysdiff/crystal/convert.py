@@ -1,0 +1,109 @@
+"""Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from pymatgen.core import Element, Lattice, Structure
+
+from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import InputError
+
+
+def check_structure(structure: Structure) -> None:
+    """Refuses what no model of this package can represent.
+
+    Raises:
+        InputError: If the structure is empty, disordered, not periodic in three directions or not finite, or holds an
+            element above Z = 99 or a dummy species.
+    """
+    if len(structure) == 0:
+        raise InputError("The structure has no atoms.")
+    if not structure.is_ordered:
+        raise InputError(
+            f"{structure.composition.formula} is disordered (a site is partially occupied or shared); only ordered "
+            "structures can be used. Order it first, for example with pymatgen's OrderDisorderedStructureTransformation."
+        )
+    if not all(structure.lattice.pbc):
+        raise InputError(f"The structure is periodic along {structure.lattice.pbc} only; three directions are needed.")
+    if not (np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()):
+        raise InputError("The lattice or a coordinate is not finite.")
+    for site in structure:
+        number = getattr(site.specie, "Z", None)
+        if number is None or not 1 <= number < NUM_SPECIES:
+            raise InputError(f"{site.specie} is no element from H (1) to Es ({NUM_SPECIES - 1}).")
+
+
+def from_structures(structures: Sequence[Structure]) -> CrystalBatch:
+    """A batch of ordered structures, in the given order. Oxidation states and site properties are dropped.
+
+    Raises:
+        InputError: If a structure cannot be represented; the message gives its position.
+    """
+    for position, structure in enumerate(structures):
+        try:
+            check_structure(structure)
+        except InputError as error:
+            raise InputError(f"Structure {position}: {error}") from error
+    return CrystalBatch(
+        torch.tensor(np.array([s.lattice.matrix for s in structures]).reshape(-1, 3, 3), dtype=torch.float32),
+        torch.tensor(np.concatenate([s.frac_coords for s in structures] or [np.zeros((0, 3))]), dtype=torch.float32),
+        torch.tensor([site.specie.Z for s in structures for site in s], dtype=torch.long),
+        torch.tensor([len(s) for s in structures], dtype=torch.long),
+    )
+
+
+def from_atoms(atoms: Sequence[Atoms]) -> CrystalBatch:
+    """A batch of fully periodic ASE atoms, in the given order."""
+    return from_structures([atoms_to_structure(a) for a in atoms])
+
+
+def atoms_to_structure(atoms: Atoms) -> Structure:
+    """The pymatgen structure of fully periodic atoms.
+
+    Raises:
+        InputError: If the cell is not periodic in three directions.
+    """
+    if not atoms.pbc.all():
+        raise InputError(f"The atoms are periodic along {atoms.pbc.tolist()} only; set atoms.pbc = True and a cell.")
+    lattice = Lattice(atoms.cell.array)
+    return Structure(lattice, atoms.numbers, atoms.get_scaled_positions(wrap=True))
+
+
+def structure_to_atoms(structure: Structure) -> Atoms:
+    """ASE atoms with the structure's plain properties in `info`."""
+    atoms = Atoms(
+        numbers=[site.specie.Z for site in structure],
+        cell=structure.lattice.matrix,
+        scaled_positions=structure.frac_coords,
+        pbc=True,
+    )
+    atoms.info.update(structure.properties)
+    return atoms
+
+
+def to_structures(batch: CrystalBatch, properties: Sequence[dict[str, Any]] | None = None) -> list[Structure]:
+    """Structures in the standard orientation, right-handed, atoms sorted by electronegativity.
+
+    Args:
+        batch: Crystals without vacancies; an empty one is an error.
+        properties: `Structure.properties` of each.
+    """
+    structures = []
+    crystals = zip(batch.lattice, batch.frac_coords.split(batch.num_atoms.tolist()),
+                   batch.species.split(batch.num_atoms.tolist()), strict=True)  # fmt: skip
+    for position, (lattice, frac_coords, species) in enumerate(crystals):
+        matrix = Lattice(lattice.double().cpu().numpy())
+        # Fractional coordinates are kept; the handedness of the vectors is lost on purpose, as in training.
+        standard = Lattice.from_parameters(*matrix.parameters)
+        structure = Structure(
+            standard,
+            [Element.from_Z(int(z)) for z in species],
+            frac_coords.double().cpu().numpy() % 1.0,
+            properties=None if properties is None else properties[position],
+        )
+        structures.append(structure.get_sorted_structure())
+    return structures

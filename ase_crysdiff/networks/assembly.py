@@ -1,0 +1,24 @@
+"""Putting a denoiser together from the components it serves."""
+
+from collections.abc import Callable
+
+from ase_crysdiff.networks.base import Denoiser, Encoder
+from ase_crysdiff.networks.heads import head_for
+from ase_crysdiff.networks.stems import CrystalStem
+from ase_crysdiff.processes.joint import JointProcess
+from ase_crysdiff.representations.base import LatticeRepresentation
+
+
+def denoiser_for(joint: JointProcess, make_encoder: Callable[[int], Encoder]) -> Denoiser:
+    """A denoiser for the components of a joint process.
+
+    Args:
+        joint: The components; one of them must be the lattice.
+        make_encoder: Builds the encoder for a number of invariants per crystal.
+    """
+    lattice = joint.components["lattice"].representation
+    assert isinstance(lattice, LatticeRepresentation)
+    encoder = make_encoder(lattice.num_invariants)
+    stem = CrystalStem(encoder.hidden, lattice, generates_species="species" in joint.components)
+    heads = {name: head_for(c.representation, encoder.hidden) for name, c in joint.components.items()}
+    return Denoiser(stem, encoder, heads)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""Variance-preserving Gaussian diffusion."""
+
+import torch
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.processes.base import Process, per_row
+from ase_crysdiff.randomness import Draws
+from ase_crysdiff.schedules.noise import VariancePreserving
+from ase_crysdiff.shapes import Float, Tensor
+
+
+class GaussianDiffusion(Process):
+    """x_t = √ᾱ x_0 + √(1 - ᾱ) ε, reversed with the exact posterior between any two times.
+
+    Source: Ho et al. 2020, equations 6-7, for the kernels; Salimans & Ho 2022, section 4, for the velocity
+    v = √ᾱ ε - √(1 - ᾱ) x_0, whose clean estimate has no division by √ᾱ and therefore stays sound at t = 1.
+
+    Args:
+        width: Numbers per row.
+        schedule: Signal and noise as functions of time.
+        target: What the network predicts, `noise` (the published choice) or `velocity`.
+    """
+
+    def __init__(self, width: int, schedule: VariancePreserving, target: str = "noise") -> None:
+        if target not in ("noise", "velocity"):
+            raise InputError(f"target must be 'noise' or 'velocity', got {target!r}.")
+        self.width = width
+        self.schedule = schedule
+        self.target = target
+
+    def prior(self, draws: Draws) -> Float[Tensor, "rows width"]:
+        return draws.normal(self.width)
+
+    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        noise = draws.normal(self.width)
+        signal, spread = self._scales(t, clean)
+        target = noise if self.target == "noise" else signal * noise - spread * clean
+        return signal * clean + spread * noise, target
+
+    def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        signal, spread = self._scales(t, value)
+        if self.target == "noise":
+            return (value - spread * prediction) / signal
+        return signal * value - spread * prediction
+
+    def from_clean(self, value: Tensor, clean: Tensor, t: Tensor) -> Tensor:
+        signal, spread = self._scales(t, value)
+        noise = (value - signal * clean) / spread
+        return noise if self.target == "noise" else signal * noise - spread * clean
+
+    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+        (signal_t, spread_t), (signal_s, spread_s) = self._scales(t, value), self._scales(s, value)
+        kept = (signal_t / signal_s) ** 2  # share of the signal power at s that is left at t
+        if self.target == "noise":
+            # Written with the noise, not the clean estimate, which at t = 1 would be divided by √ᾱ = 1.6e-5.
+            mean = (value - (1 - kept) / spread_t * prediction) / kept.sqrt()
+        else:
+            clean = self.clean(value, prediction, t)
+            mean = (signal_s * (1 - kept) * clean + kept.sqrt() * spread_s**2 * value) / spread_t**2
+        deviation = (1 - kept).sqrt() * spread_s / spread_t
+        return mean + deviation * draws.normal(self.width)
+
+    def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
+        ratio = self._scales(t, value)[0] / self._scales(s, value)[0]
+        return ratio * value + torch.sqrt(1 - ratio**2) * draws.normal(self.width)
+
+    def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        signal, spread = self.schedule.scales(t)
+        return per_row(signal, like), per_row(spread, like)

@@ -1,0 +1,121 @@
+"""Where random numbers come from: an explicit generator in training, counter-based streams in sampling.
+
+A sampled crystal must not depend on the batch or the worker that it was drawn in. Its random numbers are therefore a pure
+function of (seed, crystal index, attempt, purpose, step), drawn from Philox, a counter-based generator (Salmon et al.,
+SC 2011): the first two are its key, the others its counter.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.shapes import Float, Tensor
+
+MAX_SEED = 2**63 - 1
+
+
+class Draws(Protocol):
+    """Random numbers for a fixed number of rows."""
+
+    def normal(self, width: int) -> Float[Tensor, "rows width"]:
+        """Independent standard normals, shape (rows, width)."""
+        ...
+
+    def uniform(self, width: int) -> Float[Tensor, "rows width"]:
+        """Independent numbers in [0, 1), shape (rows, width)."""
+        ...
+
+
+@dataclass(frozen=True)
+class GeneratorDraws:
+    """Random numbers from one `torch.Generator`: fast, for training and for tests."""
+
+    rows: int
+    generator: torch.Generator
+    dtype: torch.dtype = torch.float32
+
+    def normal(self, width: int) -> Float[Tensor, "rows width"]:
+        return torch.randn(
+            self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype
+        )
+
+    def uniform(self, width: int) -> Float[Tensor, "rows width"]:
+        return torch.rand(
+            self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype
+        )
+
+
+@dataclass(frozen=True)
+class Streams:
+    """One stream of random numbers per crystal.
+
+    Args:
+        seed: Seed of the run, 0 to 2^63 - 1.
+        indices: Number of each crystal within the run; a crystal keeps its number in any batch.
+        attempts: How often each crystal was drawn before; None means never.
+    """
+
+    seed: int
+    indices: tuple[int, ...]
+    attempts: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= MAX_SEED:
+            raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, got {self.seed!r}.")
+        if self.attempts is not None and len(self.attempts) != len(self.indices):
+            raise InputError(f"{len(self.indices)} indices need as many attempts, got {len(self.attempts)}.")
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def take(self, positions: Sequence[int]) -> "Streams":
+        """The streams at these positions, in this order."""
+        attempts = None if self.attempts is None else tuple(self.attempts[p] for p in positions)
+        return Streams(self.seed, tuple(self.indices[p] for p in positions), attempts)
+
+    def draws(
+        self, purpose: str, step: int, rows_per_crystal: Sequence[int], device: torch.device, dtype: torch.dtype
+    ) -> "StreamDraws":
+        """Draws for one purpose at one step; crystal i receives `rows_per_crystal[i]` rows."""
+        return StreamDraws(self, zlib.crc32(purpose.encode()), step, tuple(rows_per_crystal), device, dtype)
+
+
+@dataclass(frozen=True)
+class StreamDraws:
+    """The random numbers of several crystals, concatenated."""
+
+    streams: Streams
+    purpose: int
+    step: int
+    rows_per_crystal: tuple[int, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+    def normal(self, width: int) -> Float[Tensor, "rows width"]:
+        return self._collect(lambda generator, shape: generator.standard_normal(shape, np.float32), width)
+
+    def uniform(self, width: int) -> Float[Tensor, "rows width"]:
+        return self._collect(lambda generator, shape: generator.random(shape, np.float32), width)
+
+    def _collect(self, draw, width: int) -> Tensor:  # type: ignore[no-untyped-def]
+        streams = self.streams
+        attempts = streams.attempts or (0,) * len(streams)
+        parts = [
+            draw(
+                np.random.Generator(
+                    np.random.Philox(
+                        key=np.array([streams.seed, index], np.uint64),
+                        counter=np.array([0, self.step, self.purpose, attempt], np.uint64),
+                    )
+                ),
+                (rows, width),
+            )
+            for index, attempt, rows in zip(streams.indices, attempts, self.rows_per_crystal, strict=True)
+        ]
+        values = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
+        return torch.from_numpy(values).to(device=self.device, dtype=self.dtype)

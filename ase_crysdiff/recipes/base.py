@@ -1,0 +1,82 @@
+"""What a recipe returns, and the parts that several recipes share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace, StateSpace
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.networks.base import Denoiser, Encoder
+from ase_crysdiff.networks.encoders.cspnet import CSPNet
+from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
+from ase_crysdiff.processes.joint import Component, JointProcess
+from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
+from ase_crysdiff.representations.base import LatticeRepresentation
+from ase_crysdiff.representations.frac_coords import FracCoords
+from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
+from ase_crysdiff.representations.lattice_polar import LatticePolar
+from ase_crysdiff.schedules.noise import Cosine, Geometric
+
+#: A model as plain names and numbers; what `config.json` and the cards hold.
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GenerativeModel:
+    """Everything that turns noise into crystals, save the sampler's settings.
+
+    Args:
+        state_space: Rows the model sees against atoms of the crystal.
+        joint: Components and their processes.
+        denoiser: The network.
+        config: The names and numbers that it was built from.
+    """
+
+    state_space: StateSpace
+    joint: JointProcess
+    denoiser: Denoiser
+    config: Config
+
+
+def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any:
+    """Builds `{"name": ..., **arguments}` from the parts of a kind.
+
+    Raises:
+        InputError: If the name or an argument is not known.
+    """
+    arguments = dict(spec)
+    name = arguments.pop("name", None)
+    if name not in kinds:
+        raise InputError(f"{kind} {name!r} is not known; known: {sorted(kinds)}.")
+    try:
+        return kinds[name](**given, **arguments)
+    except TypeError as error:
+        raise InputError(f"{kind} {name!r} does not take {arguments}: {error}") from error
+
+
+def lattice_component(config: Config) -> Component:
+    """Gaussian diffusion on the representation that the config names."""
+    representation: LatticeRepresentation = part(LATTICES, config["lattice"], "lattice representation")
+    process = GaussianDiffusion(representation.width, Cosine(), config.get("lattice_target", "noise"))
+    return Component("lattice", representation, process, config["loss_weights"]["lattice"])
+
+
+def coordinate_component(config: Config) -> Component:
+    """Wrapped-normal diffusion of fractional coordinates."""
+    process = WrappedDiffusion(Geometric(0.005, 0.5))
+    return Component("frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"])
+
+
+def make_encoder(config: Config) -> Any:
+    """A function that builds the config's encoder for a number of invariants per crystal."""
+
+    def build(crystal_features: int) -> Encoder:
+        encoder: Encoder = part(ENCODERS, config["encoder"], "encoder", crystal_features=crystal_features)
+        return encoder
+
+    return build
+
+
+LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
+ENCODERS = {"cspnet": CSPNet}
+SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

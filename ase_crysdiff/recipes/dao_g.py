@@ -1,0 +1,39 @@
+"""DAO-G and DiffCSP: the crystal structure of a given composition. MiAD without its species component.
+
+Source: Jiao et al. 2023 (DiffCSP) for the processes and CSPNet; DAO (GLAD-RUC 2025) uses them unchanged.
+The lattice representation differs from the papers as it does in `recipes.miad`.
+"""
+
+from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.networks.assembly import denoiser_for
+from ase_crysdiff.processes.joint import JointProcess
+from ase_crysdiff.recipes.base import (
+    SPACES,
+    Config,
+    GenerativeModel,
+    coordinate_component,
+    lattice_component,
+    make_encoder,
+    part,
+)
+from ase_crysdiff.recipes.statistics import lattice_statistics, size_histogram
+
+
+def build(config: Config) -> GenerativeModel:
+    """The model of a config."""
+    joint = JointProcess(lattice_component(config), coordinate_component(config))
+    space = part(SPACES, config["state_space"], "state space")
+    return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config)), config)
+
+
+def configure(data: PackedCrystals) -> Config:
+    """The default config for a data set: its statistics and a network that a CPU can train."""
+    return {
+        "recipe": "dao-g",
+        "state_space": {"name": "identity", "max_atoms": int(data.batch.num_atoms.max())},
+        "lattice": {"name": "polar", **lattice_statistics(data)},
+        "lattice_target": "velocity",
+        "encoder": {"name": "cspnet", "hidden": 192, "layers": 5, "frequencies": 32},
+        "loss_weights": {"lattice": 1.0, "frac_coords": 1.0},
+        "sizes": size_histogram(data),
+    }

@@ -1,0 +1,26 @@
+"""Numbers of a training set that become part of a model's config."""
+
+import torch
+
+from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.representations.lattice_polar import LatticePolar
+
+
+def lattice_statistics(data: PackedCrystals) -> dict[str, list[float]]:
+    """Mean and scale of the polar lattice numbers."""
+    return LatticePolar.fit(data.batch.lattice)
+
+
+def species_prior(data: PackedCrystals, slots: int) -> list[float]:
+    """Frequency of each species among all slots, vacancies included, with one count added to every class."""
+    counts = torch.bincount(data.batch.species, minlength=NUM_SPECIES).double()
+    counts[VACANCY] = len(data) * slots - counts.sum()
+    counts += 1
+    return [round(x, 8) for x in (counts / counts.sum()).tolist()]
+
+
+def size_histogram(data: PackedCrystals) -> dict[str, int]:
+    """How many crystals have how many atoms. The keys are text, as JSON wants them."""
+    sizes, counts = torch.unique(data.batch.num_atoms, return_counts=True)
+    return {str(n): c for n, c in zip(sizes.tolist(), counts.tolist(), strict=True)}

@@ -1,0 +1,20 @@
+"""Fractional coordinates on the unit torus."""
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.geometry.torus import wrap
+from ase_crysdiff.representations.base import Representation
+from ase_crysdiff.shapes import Float, Tensor
+
+
+class FracCoords(Representation):
+    """Fractional coordinates, three numbers in [0, 1) per atom."""
+
+    field = "frac_coords"
+    level = "atom"
+    width = 3
+
+    def encode(self, batch: CrystalBatch) -> Float[Tensor, "atoms 3"]:
+        return wrap(batch.frac_coords)
+
+    def decode(self, value: Float[Tensor, "atoms 3"]) -> Float[Tensor, "atoms 3"]:
+        return wrap(value)
