@@ -1,18 +1,17 @@
 """Crystals packed into one safetensors file that training maps straight to its device. Needs torch and safetensors only."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.storage import write_tensors
 
 FORMAT = "crysdiff-pack-1"
 _FIELDS = ("lattice", "frac_coords", "species", "num_atoms")
@@ -47,10 +46,7 @@ class PackedCrystals:
         tensors["species"] = tensors["species"].to(torch.uint8)
         tensors["num_atoms"] = tensors["num_atoms"].to(torch.int32)
         tensors |= {f"value:{name}": column.contiguous() for name, column in self.values.items()}
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        save_file(tensors, temporary, {**self.metadata, "format": FORMAT})
-        os.replace(temporary, target)
+        write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
     def load(path: str | Path) -> "PackedCrystals":

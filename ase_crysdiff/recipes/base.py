@@ -1,42 +1,21 @@
-"""What a recipe returns, and the parts that several recipes share."""
+"""Parts that several recipes share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace, StateSpace
+from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.base import Denoiser, Encoder
+from ase_crysdiff.networks.base import Encoder
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
-from ase_crysdiff.processes.joint import Component, JointProcess
+from ase_crysdiff.processes.joint import Component
 from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
 from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
 from ase_crysdiff.representations.lattice_polar import LatticePolar
+from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.schedules.noise import Cosine, Geometric
-
-#: A model as plain names and numbers; what `config.json` and the cards hold.
-Config = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class GenerativeModel:
-    """Everything that turns noise into crystals, save the sampler's settings.
-
-    Args:
-        state_space: Rows the model sees against atoms of the crystal.
-        joint: Components and their processes.
-        denoiser: The network.
-        config: The names and numbers that it was built from.
-    """
-
-    state_space: StateSpace
-    joint: JointProcess
-    denoiser: Denoiser
-    config: Config
-
 
 def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any:
     """Builds `{"name": ..., **arguments}` from the parts of a kind.

@@ -9,14 +9,13 @@ from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.recipes.base import (
     SPACES,
-    Config,
-    GenerativeModel,
     coordinate_component,
     lattice_component,
     make_encoder,
     part,
 )
-from ase_crysdiff.recipes.statistics import lattice_statistics, size_histogram
+from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram
+from ase_crysdiff.sampling.model import Config, GenerativeModel
 
 
 def build(config: Config) -> GenerativeModel:
@@ -36,4 +35,5 @@ def configure(data: PackedCrystals) -> Config:
         "encoder": {"name": "cspnet", "hidden": 192, "layers": 5, "frequencies": 32},
         "loss_weights": {"lattice": 1.0, "frac_coords": 1.0},
         "sizes": size_histogram(data),
+        "elements": elements(data),
     }

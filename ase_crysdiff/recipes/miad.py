@@ -14,16 +14,15 @@ from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
 from ase_crysdiff.processes.joint import Component, JointProcess
 from ase_crysdiff.recipes.base import (
     SPACES,
-    Config,
-    GenerativeModel,
     coordinate_component,
     lattice_component,
     make_encoder,
     part,
 )
-from ase_crysdiff.recipes.statistics import lattice_statistics, size_histogram, species_prior
+from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram, species_prior
 from ase_crysdiff.representations.class_index import ClassIndex
 from ase_crysdiff.schedules.noise import CosineSurvival
+from ase_crysdiff.sampling.model import Config, GenerativeModel
 
 SLOTS = 25
 MAX_ATOMS = 20
@@ -57,6 +56,7 @@ def configure(data: PackedCrystals) -> Config:
         "encoder": {"name": "cspnet", "hidden": 128, "layers": 4, "frequencies": 32},
         "loss_weights": {"lattice": 1.0, "frac_coords": 1.0, "species": 1.0},
         "sizes": size_histogram(data),
+        "elements": elements(data),
     }
 
 

@@ -24,3 +24,8 @@ def size_histogram(data: PackedCrystals) -> dict[str, int]:
     """How many crystals have how many atoms. The keys are text, as JSON wants them."""
     sizes, counts = torch.unique(data.batch.num_atoms, return_counts=True)
     return {str(n): c for n, c in zip(sizes.tolist(), counts.tolist(), strict=True)}
+
+
+def elements(data: PackedCrystals) -> list[int]:
+    """Atomic numbers that occur."""
+    return [int(z) for z in torch.unique(data.batch.species)]

@@ -1,7 +1,6 @@
 """Training checkpoints: safetensors files that are complete or absent, never torn."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.storage import write_tensors
 
 FORMAT = "crysdiff-checkpoint-1"
 _KEPT = 2
@@ -37,15 +36,6 @@ class Progress:
     crystals: int = 0
 
 
-def write_atomically(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file under a temporary name, forces it to disk, then moves it into place."""
-    temporary = path.with_name(path.name + ".part")
-    save_file({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, temporary, dict(metadata))
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
     """Writes the checkpoint of a step and removes all but the last two."""
     metadata = {
@@ -54,7 +44,7 @@ def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], config
         "config": json.dumps(config, sort_keys=True),
     }
     path = folder / f"step-{progress.step:09d}.safetensors"
-    write_atomically(path, tensors, metadata)
+    write_tensors(path, tensors, metadata)
     for old in sorted(folder.glob("step-*.safetensors"))[:-_KEPT]:
         old.unlink()
     return path

@@ -5,7 +5,7 @@ import torch
 from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.randomness import GeneratorDraws
-from ase_crysdiff.recipes.base import GenerativeModel
+from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CrysDiffError, InputError
-from ase_crysdiff.recipes.base import GenerativeModel
+from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.buckets import BucketedCrystals

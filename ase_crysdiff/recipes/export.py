@@ -1,0 +1,62 @@
+"""From a training run to weights that a sampler can load."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.recipes import weights
+from ase_crysdiff.sampling.model import Card
+from ase_crysdiff.training import checkpoint
+
+#: Steps and corrector sizes of a model that nobody has tuned yet.
+UNTUNED = {"steps": 200, "corrections": {}}
+LICENCE = "CC BY 4.0 (trained on data under CC BY 4.0; see training.data)"
+
+
+def export(
+    run: Path,
+    target: Path,
+    name: str,
+    *,
+    sampling: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    licence: str = LICENCE,
+) -> Card:
+    """Writes the averaged weights of a run's newest checkpoint with a card; measured numbers are added later.
+
+    Args:
+        run: Folder of the training run.
+        target: Folder to write.
+        name: Registered name of the sampler.
+        sampling: Default steps and corrector sizes.
+        training: What to say about data and hardware, beside what the checkpoint knows.
+        licence: Of the weights.
+
+    Raises:
+        CheckpointError: If the run has no checkpoint.
+    """
+    found = checkpoint.load_newest(run)
+    if found is None:
+        raise CheckpointError(f"{run} has no checkpoint to export. Train first: crysdiff train {name} --data ... -o {run}")
+    progress, tensors, config = found
+    prefix = "average:"
+    averaged = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    about = dict(training or {})
+    about |= {
+        "steps": progress.step,
+        "crystals_seen": progress.crystals,
+        "hours": round(progress.seconds / 3600, 2),
+        "parameters": sum(t.numel() for t in averaged.values()),
+    }
+    content = {
+        "name": name,
+        "config": config,
+        "sampling": dict(sampling or UNTUNED),
+        "training": about,
+        "measured": {},
+        "elements": config["elements"],
+        "licence": licence,
+    }
+    return weights.save(target, averaged, json.loads(json.dumps(content)))

@@ -1,0 +1,28 @@
+"""The samplers that ship: what the entry points of `ase_crysdiff.samplers` name."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ase_crysdiff.recipes import weights as weight_files
+from ase_crysdiff.sampling.model_sampler import ModelSampler
+
+
+def load_sampler(name: str, weights: str | Path | None = None, device: str = "cpu") -> ModelSampler:
+    """The sampler of a model.
+
+    Args:
+        name: Name of the model, and of the folder of its weights.
+        weights: Folder with other weights of the same kind; None takes `CRYSDIFF_WEIGHTS` or the shipped ones.
+        device: Where to compute, as torch spells it.
+
+    Raises:
+        CheckpointError: If the weights are missing or damaged.
+    """
+    model, card = weight_files.load(weight_files.find(name, weights))
+    return ModelSampler(model, card, torch.device(device))
+
+
+miad = partial(load_sampler, "miad")
+dao_g_perov5 = partial(load_sampler, "dao-g-perov5")

@@ -1,0 +1,116 @@
+"""Samplers and their like, found by entry point; ours are registered in the same way as everybody else's.
+
+Listing reads text files only. A plugin is imported when it is asked for, so a broken one harms nobody but its own users.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from ase_crysdiff.errors import PluginError, UnknownNameError
+
+SAMPLERS = "ase_crysdiff.samplers"
+RECIPES = "ase_crysdiff.recipes"
+
+_registered: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a name comes from.
+
+    Args:
+        name: Registered name.
+        value: Module and attribute.
+        distribution: Name of the installed distribution.
+        version: Its version.
+    """
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} from {self.distribution} {self.version} ({self.value})"
+
+
+def names(group: str) -> list[str]:
+    """All names of a group, sorted. Imports nothing."""
+    return sorted({*_entries(group), *(n for g, n in _registered if g == group)})
+
+
+def plugins(group: str) -> list[Plugin]:
+    """Where every name of a group comes from; a name that several distributions claim appears several times."""
+    return [_plugin(e) for name in sorted(_entries(group)) for e in _entries(group)[name]]
+
+
+def register(group: str, name: str, value: Callable[..., Any]) -> None:
+    """Adds a name for this process: for notebooks and tests.
+
+    Raises:
+        PluginError: If the name is taken.
+    """
+    if name.lower() in names(group):
+        raise PluginError(f"{name!r} is already registered in {group}. Choose another name.")
+    _registered[group, name.lower()] = value
+
+
+def unregister(group: str, name: str) -> None:
+    """Removes a name that `register` added."""
+    _registered.pop((group, name.lower()), None)
+
+
+def load(group: str, name: str) -> Any:
+    """The object behind a name; `distribution:name` chooses among several owners.
+
+    Raises:
+        UnknownNameError: If nobody registered the name.
+        PluginError: If two distributions claim the name, or if the plugin cannot be imported.
+    """
+    key = str(name).strip().lower()
+    if (group, key) in _registered:
+        return _registered[group, key]
+    owner, _, short = key.rpartition(":")
+    found = [e for e in _entries(group).get(short, ()) if not owner or _plugin(e).distribution.lower() == owner]
+    if not found:
+        raise UnknownNameError(_unknown(group, key))
+    if len({e.value for e in found}) > 1:
+        owners = "; ".join(str(_plugin(e)) for e in found)
+        raise PluginError(f"{name!r} is claimed by several packages: {owners}. Ask for '<package>:{short}'.")
+    try:
+        return found[0].load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit at import
+        raise PluginError(f"The plugin {_plugin(found[0])} cannot be imported: {error!r}. The others still work.") from error
+
+
+def _unknown(group: str, name: str) -> str:
+    known = names(group)
+    close = difflib.get_close_matches(name, known, 3)
+    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    kind = group.rpartition(".")[2].removesuffix("s")
+    return (
+        f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package installed in editable mode "
+        "must be installed again after its entry points change."
+    )
+
+
+def _plugin(entry: EntryPoint) -> Plugin:
+    distribution = entry.dist
+    if distribution is None:
+        return Plugin(entry.name, entry.value, "unknown", "unknown")
+    return Plugin(entry.name, entry.value, distribution.name, distribution.version)
+
+
+@lru_cache(maxsize=8)
+def _entries(group: str) -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for entry in entry_points(group=group):
+        name = entry.name.lower()
+        found[name] = (*found.get(name, ()), entry)
+    return found

@@ -1,0 +1,73 @@
+"""The sampling loop. It knows states, times and hooks, but no method."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.networks.base import Context
+from ase_crysdiff.processes.joint import DrawsFor, NoisyState, Prediction
+from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.sampling.model import GenerativeModel
+from ase_crysdiff.sampling.solvers.base import Solver
+
+#: Called after each step with the time reached and the state.
+OnStep = Callable[[float, NoisyState], None]
+
+
+@torch.no_grad()
+def run(
+    model: GenerativeModel,
+    layout: Layout,
+    context: Context,
+    solver: Solver,
+    plan: Iterable[tuple[float, float]],
+    streams: Streams,
+    conditions: Sequence[Condition] = (),
+    on_step: OnStep | None = None,
+) -> CrystalBatch:
+    """Crystals from noise.
+
+    Args:
+        model: State space, processes and network.
+        layout: Rows of each crystal inside the model.
+        context: What is given, by field of `CrystalBatch`.
+        solver: How one step is taken.
+        plan: Pairs (t, s): s < t takes noise away, s > t adds it again.
+        streams: Random numbers, one stream per crystal of the layout.
+        conditions: What steers; their `wrap` and `project` apply in this order.
+        on_step: Sees every state.
+
+    Returns:
+        The crystals, reduced by the state space, in the layout's order.
+    """
+    joint = model.joint
+
+    def denoise(state: NoisyState, t: float) -> Prediction:
+        times = torch.full((layout.num_crystals,), t, device=layout.device, dtype=layout.dtype)
+        prediction: Prediction = model.denoiser(state, times, context, layout)
+        return prediction
+
+    state = joint.prior(_draws(streams, layout, 0))
+    for condition in conditions:
+        state = condition.start(state, joint, layout)
+        denoise = condition.wrap(denoise, joint, layout)
+    for number, (t, s) in enumerate(plan, start=1):
+        draws = _draws(streams, layout, number)
+        if s < t:
+            state = solver.step(denoise, joint, state, t, s, layout, draws)
+        else:
+            state = joint.renoise(state, t, s, layout, draws)
+        for condition in conditions:
+            state = condition.project(state, s, joint, layout, draws)
+        if on_step is not None:
+            on_step(s, state)
+    return model.state_space.decode(joint.decode(state, layout, context))
+
+
+def _draws(streams: Streams, layout: Layout, step: int) -> DrawsFor:
+    def draws(name: str, level: str) -> StreamDraws:
+        return streams.draws(name, step, layout.rows_per_crystal(level), layout.device, layout.dtype)
+
+    return draws

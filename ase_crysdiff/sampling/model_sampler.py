@@ -1,0 +1,163 @@
+"""From a request to the loop: sizes, context and conditions of a generative model."""
+
+from collections.abc import Sequence
+
+import torch
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.known import KnownComponent
+from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
+from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.state_space import MirageSpace
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.networks.base import Context
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.model import Card, GenerativeModel
+from ase_crysdiff.sampling import loop
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
+from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.shapes import Int, Tensor
+
+
+class ModelSampler:
+    """Draws crystals from a trained model.
+
+    Args:
+        model: The model.
+        card: Its card; gives the default steps and corrector sizes.
+        device: Where to compute.
+    """
+
+    def __init__(self, model: GenerativeModel, card: Card, device: torch.device) -> None:
+        self.model, self.card, self.device = model, card, device
+        model.denoiser.to(device)
+
+    @property
+    def finds_species(self) -> bool:
+        """Whether species are generated; else a composition must be given."""
+        return "species" in self.model.joint.components
+
+    def sample(self, request: SampleRequest, streams: Streams) -> CrystalBatch:
+        """One crystal per stream, in order."""
+        self.check(request)
+        sizes, species = self._contents(request, streams)
+        order = sorted(range(len(streams)), key=lambda i: sizes[i])
+        layout = Layout(tuple(sizes[i] for i in order), self.device)
+        context: Context = {}
+        if species is not None:
+            context = {"species": torch.cat([species[i] for i in order]).to(self.device)}
+        steps = request.steps or int(self.card.sampling["steps"])
+        plan = UniformPlan(steps)
+        solver = PredictorCorrector(self.card.sampling["corrections"])
+        done = 0
+
+        def count(t: float, state: object) -> None:
+            nonlocal done
+            done += 1
+            if request.on_step is not None:
+                request.on_step(done / len(plan))
+
+        conditions = (*self._conditions(request, layout), *request.conditions)
+        batch = loop.run(self.model, layout, context, solver, plan, streams.take(order), conditions, count)
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return batch.to(torch.device("cpu")).select(back)
+
+    def evaluations(self, request: SampleRequest) -> int:
+        """Network evaluations per draw."""
+        plan = UniformPlan(request.steps or int(self.card.sampling["steps"]))
+        return len(plan) * PredictorCorrector(self.card.sampling["corrections"]).evaluations
+
+    def check(self, request: SampleRequest) -> None:
+        """Raises IncompatibleError or InputError if this model cannot serve a request."""
+        space, name = self.model.state_space, self.card.name
+        if self.finds_species and request.composition is not None:
+            raise IncompatibleError(
+                f"{name!r} finds the composition itself and takes no composition. Use chemical_system= or elements=, or a "
+                "sampler for given compositions (dao-g-perov5)."
+            )
+        if not self.finds_species:
+            if request.composition is None:
+                raise IncompatibleError(
+                    f"{name!r} predicts the structure of a given composition: pass composition='SrTiO3', or use a sampler "
+                    "that finds compositions (miad)."
+                )
+            given = [n for n in ("chemical_system", "elements") if getattr(request, n) is not None]
+            if given:
+                raise IncompatibleError(f"{name!r} takes a composition, which leaves nothing for {' and '.join(given)} to decide.")
+        if request.num_atoms is not None and request.num_atoms > space.max_atoms:
+            raise InputError(f"{name!r} was trained on cells of 1 to {space.max_atoms} atoms, num_atoms is {request.num_atoms}.")
+        wanted = (request.chemical_system or frozenset()) | (request.elements or frozenset())
+        unknown = wanted - set(self.card.elements)
+        unknown |= {z for z, _ in request.composition or ()} - set(self.card.elements)
+        if unknown:
+            raise InputError(f"{name!r} has not seen the elements with atomic numbers {sorted(unknown)} in training.")
+
+    def _contents(
+        self, request: SampleRequest, streams: Streams
+    ) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
+        """Rows of every crystal, and its species if they are given."""
+        if request.composition is None:
+            assert isinstance(self.model.state_space, MirageSpace)
+            return [self.model.state_space.slots] * len(streams), None
+        unit = torch.tensor([z for z, count in request.composition for _ in range(count)], dtype=torch.long)
+        choices, odds = self._formula_units(request, len(unit))
+        draw = streams.draws("formula units", 0, [1] * len(streams), torch.device("cpu"), torch.float32).uniform(1)
+        picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
+        species = [unit.repeat(choices[i]) for i in picked.tolist()]
+        return [len(s) for s in species], species
+
+    def _formula_units(self, request: SampleRequest, unit: int) -> tuple[list[int], list[float]]:
+        """Possible formula units per cell and their odds."""
+        limit = self.model.state_space.max_atoms
+        sizes = {int(n): c for n, c in self.model.config["sizes"].items()}
+        if request.num_atoms is not None:
+            if request.num_atoms % unit:
+                raise InputError(f"num_atoms={request.num_atoms} is no multiple of the {unit} atoms of the formula unit.")
+            return [request.num_atoms // unit], [1.0]
+        if request.formula_units is not None:
+            largest = max(request.formula_units) * unit
+            if largest > limit:
+                raise InputError(
+                    f"{max(request.formula_units)} formula units are {largest} atoms; {self.card.name!r} holds at most {limit}."
+                )
+            return list(request.formula_units), [float(sizes.get(z * unit, 0) + 1) for z in request.formula_units]
+        if unit > limit:
+            raise InputError(f"The composition has {unit} atoms; {self.card.name!r} holds at most {limit}.")
+        choices = [z for z in range(1, limit // unit + 1) if sizes.get(z * unit)] or [1]
+        return choices, [float(sizes.get(z * unit, 1)) for z in choices]
+
+    def _conditions(self, request: SampleRequest, layout: Layout) -> Sequence[Condition]:
+        conditions: list[Condition] = []
+        if self.finds_species:
+            allowed = self._allowed(request, layout)
+            conditions.append(AllowedSpecies(allowed))
+            if request.chemical_system is not None:
+                conditions.append(RequiredSpecies(tuple(sorted(request.chemical_system))))
+        if request.lattice is not None:
+            representation = self.model.joint.components["lattice"].representation
+            lattice = torch.tensor(request.lattice, device=self.device, dtype=torch.float32)
+            given = CrystalBatch(
+                lattice[None], lattice.new_zeros(0, 3), lattice.new_zeros(0).long(), lattice.new_zeros(1).long()
+            )
+            clean = representation.encode(given).expand(layout.num_crystals, -1)
+            conditions.append(KnownComponent("lattice", clean))
+        return conditions
+
+    def _allowed(self, request: SampleRequest, layout: Layout) -> Tensor:
+        """Classes that every slot may take. With a number of atoms given, the first slots are atoms and the rest are not."""
+        elements = set(self.card.elements)
+        for limit in (request.chemical_system, request.elements):
+            elements &= elements if limit is None else limit
+        if not elements:
+            raise InputError("No element satisfies both chemical_system and elements.")
+        size = layout.sizes[0]
+        allowed = torch.zeros(size, NUM_SPECIES, dtype=torch.bool)
+        allowed[:, sorted(elements)] = True
+        allowed[:, VACANCY] = True
+        if request.num_atoms is not None:
+            allowed[: request.num_atoms, VACANCY] = False
+            allowed[request.num_atoms :] = False
+            allowed[request.num_atoms :, VACANCY] = True
+        return allowed.repeat(layout.num_crystals, 1).to(self.device)

@@ -1,0 +1,56 @@
+"""What a user asks a sampler for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.randomness import Streams
+
+Matrix = tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """The keywords of `StructureSampler.sample`, parsed and checked; None means no wish.
+
+    Args:
+        composition: Atomic number and count of each element of one formula unit.
+        formula_units: Formula units per cell to choose from; None draws from the training statistics.
+        chemical_system: Atomic numbers; exactly these elements, each present.
+        elements: Atomic numbers; only these may occur.
+        num_atoms: Atoms per cell.
+        lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept.
+        conditions: Further conditions on the sampling loop.
+        steps: Steps of the time plan; None means the card's.
+        on_step: Called with the share of the work that is done, for progress bars.
+    """
+
+    composition: tuple[tuple[int, int], ...] | None = None
+    formula_units: tuple[int, ...] | None = None
+    chemical_system: frozenset[int] | None = None
+    elements: frozenset[int] | None = None
+    num_atoms: int | None = None
+    lattice: Matrix | None = None
+    conditions: tuple[Condition, ...] = ()
+    steps: int | None = None
+    on_step: Callable[[float], None] | None = None
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """The fields that restrict the result, as far as they are set."""
+        names = [f.name for f in fields(self) if f.name not in ("steps", "on_step")]
+        return {n: getattr(self, n) for n in names if getattr(self, n) not in (None, ())}
+
+
+class Sampler(Protocol):
+    """What a plugin of group `ase_crysdiff.samplers` returns: `(weights, device) -> Sampler`."""
+
+    def sample(self, request: SampleRequest, streams: Streams) -> CrystalBatch:
+        """One crystal per stream, in the order of the streams. A crystal may be empty; the caller draws it again.
+
+        Raises:
+            IncompatibleError: If this sampler cannot serve the request.
+        """
+        ...

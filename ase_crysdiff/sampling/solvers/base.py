@@ -1,0 +1,23 @@
+"""One step of the reverse process."""
+
+from abc import ABC, abstractmethod
+
+from ase_crysdiff.conditions.base import Denoise
+from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
+
+
+class Solver(ABC):
+    """Moves a state from t to s < t; may call the denoiser as often as it likes.
+
+    Attributes:
+        evaluations: Network evaluations per step.
+    """
+
+    evaluations: int
+
+    @abstractmethod
+    def step(
+        self, denoise: Denoise, joint: JointProcess, state: NoisyState, t: float, s: float, layout: Layout, draws: DrawsFor
+    ) -> NoisyState:
+        """The state at s."""

@@ -1,0 +1,30 @@
+"""Generated crystals as pymatgen structures. Names are imported when they are first used."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymatgen_ext.evaluation import evaluate
+    from pymatgen_ext.sample_set import SampleSet
+    from pymatgen_ext.samplers import StructureSampler, available_samplers
+
+__version__ = version("ase-crysdiff")
+__all__ = ["SampleSet", "StructureSampler", "available_samplers", "evaluate"]
+
+_HOMES = {
+    "StructureSampler": "samplers",
+    "available_samplers": "samplers",
+    "SampleSet": "sample_set",
+    "evaluate": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

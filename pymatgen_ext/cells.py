@@ -1,0 +1,53 @@
+"""Between a user's cell and the Niggli cell that the networks know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
+from ase_crysdiff.errors import InputError
+
+
+@dataclass(frozen=True)
+class CellMap:
+    """A user's cell, its Niggli cell, and the exact integer matrix between them.
+
+    Args:
+        given: The user's cell.
+        niggli: Its Niggli cell.
+        matrix: Rows of the given cell as whole-number combinations of the Niggli rows; determinant ±1.
+    """
+
+    given: Lattice
+    niggli: Lattice
+    matrix: np.ndarray[Any, Any]
+
+    @staticmethod
+    def of(cell: Lattice | Sequence[Sequence[float]]) -> "CellMap":
+        """The map of a cell.
+
+        Raises:
+            InputError: If the cell is no usable 3 × 3 matrix.
+        """
+        try:
+            given = cell if isinstance(cell, Lattice) else Lattice(np.array(cell, dtype=float))
+        except ValueError as error:
+            raise InputError(f"lattice must be a pymatgen Lattice or 3 × 3 numbers in Å: {error}.") from error
+        matrix = np.array(given.matrix)
+        if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < GATE_VOLUME:
+            raise InputError(f"The lattice has no finite volume above {GATE_VOLUME} Å³: {matrix.tolist()}.")
+        if (1 / np.linalg.norm(np.linalg.inv(matrix), axis=0)).min() < 1e-3 * GATE_DISTANCE:
+            raise InputError("The lattice is too skewed to be reduced. Give a reduced cell.")
+        niggli = given.get_niggli_reduced_lattice()
+        mapping = niggli.find_mapping(given, ltol=1e-5, atol=1e-3)
+        if mapping is None:
+            raise InputError("The Niggli cell of the lattice could not be found; give a reduced cell.")
+        return CellMap(given, niggli, np.rint(mapping[2]).astype(int))
+
+    def back(self, structure: Structure) -> Structure:
+        """A structure sampled in the Niggli cell, in the user's cell."""
+        frac_coords = structure.frac_coords @ np.linalg.inv(self.matrix)
+        return Structure(self.given, structure.species, frac_coords % 1.0, properties=structure.properties)

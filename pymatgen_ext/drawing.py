@@ -1,0 +1,159 @@
+"""Drawing crystals in batches and rounds: every index until it is accepted or out of attempts."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ase_crysdiff import registry
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import SamplingError
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.acceptance import rejection
+from ase_crysdiff.sampling.request import SampleRequest, Sampler
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What became of one attempt at one crystal.
+
+    Args:
+        index: Number of the crystal.
+        attempt: 0 for the first draw.
+        crystal: The crystal, a batch of one.
+        reason: Why it was rejected; None if it was accepted.
+    """
+
+    index: int
+    attempt: int
+    crystal: CrystalBatch
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """How a worker process finds the sampler."""
+
+    name: str
+    weights: str | None
+    device: str
+
+    def load(self) -> Sampler:
+        """The sampler, from the registry."""
+        sampler: Sampler = registry.load(registry.SAMPLERS, self.name)(self.weights, self.device)
+        return sampler
+
+
+def draw(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    seed: int,
+    indices: Sequence[int],
+    *,
+    redraws: int,
+    batch_size: int,
+    workers: int,
+    progress: bool | None,
+) -> Iterator[list[Draw]]:
+    """The draws of all indices, batch by batch; what is rejected is drawn again up to `redraws` times.
+
+    The numbers of a draw depend on (seed, index, attempt) only, so batches and workers change nothing.
+
+    Args:
+        spec: The sampler, for worker processes.
+        sampler: The same, loaded.
+        request: What is asked for.
+        seed: Of all streams.
+        indices: Crystals to draw.
+        redraws: Further attempts after a rejected one.
+        batch_size: Crystals per batch.
+        workers: Processes; 1 stays in this one.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+    """
+    pending = [(i, 0) for i in indices]
+    bar = tqdm(
+        total=len(pending), unit=" crystals", desc=spec.name, disable=None if progress is None else not progress,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} crystals [{elapsed}<{remaining}]",
+    )  # fmt: skip
+    with bar:
+        while pending:
+            rejected: list[tuple[int, int]] = []
+            batches = [pending[k : k + batch_size] for k in range(0, len(pending), batch_size)]
+            several = workers > 1 and len(batches) > 1
+            rounds = _in_processes if several else _here
+            for draws in rounds(spec, sampler, request, seed, batches, workers, bar):
+                again = [d for d in draws if d.reason is not None and d.attempt < redraws]
+                rejected += [(d.index, d.attempt + 1) for d in again]
+                bar.n = round(bar.n - len(again), 6)
+                bar.refresh()
+                yield draws
+            pending = sorted(rejected)
+
+
+def _here(
+    spec: SamplerSpec, sampler: Sampler, request: SampleRequest, seed: int, batches: list[list[tuple[int, int]]],
+    workers: int, bar: Any,
+) -> Iterator[list[Draw]]:  # fmt: skip
+    for batch in batches:
+        before = bar.n
+
+        def show(done: float, before: float = before, batch: list[tuple[int, int]] = batch) -> None:
+            bar.n = before + done * len(batch)
+            bar.refresh()
+
+        draws = _draw_batch(sampler, replace(request, on_step=show), seed, batch)
+        bar.n = before + len(batch)
+        yield draws
+
+
+def _in_processes(
+    spec: SamplerSpec, sampler: Sampler, request: SampleRequest, seed: int, batches: list[list[tuple[int, int]]],
+    workers: int, bar: Any,
+) -> Iterator[list[Draw]]:  # fmt: skip
+    # Spawned, not forked: a fork after torch has started its threads may hang.
+    context = multiprocessing.get_context("spawn")
+    count = min(workers, len(batches))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(spec,)) as pool:
+        futures = [pool.submit(_draw_in_worker, request, seed, batch) for batch in batches]
+        try:
+            for future in as_completed(futures):
+                draws = future.result()
+                bar.n += len(draws)
+                yield draws
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+_worker_sampler: Sampler | None = None
+
+
+def _start_worker(spec: SamplerSpec) -> None:
+    global _worker_sampler
+    torch.set_num_threads(1)
+    _worker_sampler = spec.load()
+
+
+def _draw_in_worker(request: SampleRequest, seed: int, batch: list[tuple[int, int]]) -> list[Draw]:
+    assert _worker_sampler is not None
+    return _draw_batch(_worker_sampler, request, seed, batch)
+
+
+def _draw_batch(sampler: Sampler, request: SampleRequest, seed: int, batch: list[tuple[int, int]]) -> list[Draw]:
+    streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
+    crystals = sampler.sample(request, streams)
+    if not isinstance(crystals, CrystalBatch) or len(crystals) != len(batch):
+        got = f"{len(crystals)} crystals" if isinstance(crystals, CrystalBatch) else type(crystals).__name__
+        raise SamplingError(
+            f"The sampler was asked for {len(batch)} crystals and returned {got}. Its sample() must return a CrystalBatch "
+            "with one crystal per stream."
+        )
+    return [
+        Draw(index, attempt, crystal, rejection(crystal, request))
+        for (index, attempt), crystal in zip(batch, crystals.split(), strict=True)
+    ]

@@ -1,0 +1,86 @@
+"""What users write, checked and turned into numbers."""
+
+import numbers
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pymatgen.core import Composition, Element
+
+from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.errors import InputError
+
+Formula = str | Mapping[str, float] | Composition
+
+
+def positive(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return int(value)
+
+
+def element(symbol: Any) -> int:
+    """Atomic number of a symbol or `Element`.
+
+    Raises:
+        InputError: If there is no such element, or no model can know it.
+    """
+    text = str(symbol).strip()
+    if not Element.is_valid_symbol(text):
+        raise InputError(f"{symbol!r} is no chemical element. Write symbols such as 'Li' or 'O'.")
+    number = int(Element(text).Z)
+    if number >= NUM_SPECIES:
+        raise InputError(f"{text} (Z = {number}) is beyond the heaviest known element of the models, Es (99).")
+    return number
+
+
+def elements(name: str, value: str | Iterable[Any]) -> frozenset[int]:
+    """Atomic numbers of `"Li-Mn-O"`, `"Li, Mn"` or of a collection of symbols."""
+    parts = [p for p in re.split(r"[-,\s]+", value) if p] if isinstance(value, str) else list(value)
+    found = frozenset(element(p) for p in parts)
+    if not found:
+        raise InputError(f"{name} names no element. Write, for example, {name}='Li-Mn-O'.")
+    if len(found) < len(parts):
+        raise InputError(f"{name}={value!r} names an element twice.")
+    return found
+
+
+def composition(value: Formula) -> tuple[tuple[int, int], ...]:
+    """Atomic numbers and counts of one formula unit, exactly as written.
+
+    Raises:
+        InputError: If it cannot be read, or if an amount is not a whole number.
+    """
+    try:
+        parsed = value if isinstance(value, Composition) else Composition(value)
+        amounts = parsed.element_composition.get_el_amt_dict()
+    except Exception as error:
+        raise InputError(f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3'.") from error
+    counts = []
+    for symbol, amount in amounts.items():
+        if abs(amount - round(amount)) > 1e-8 or round(amount) < 1:
+            raise InputError(
+                f"{value!r} has {amount:g} {symbol} per formula unit; amounts must be whole numbers. "
+                "Multiply the formula until they are."
+            )
+        counts.append((element(symbol), round(amount)))
+    if not counts:
+        raise InputError(f"{value!r} is an empty composition.")
+    return tuple(counts)
+
+
+def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:
+    """Formula units per cell to choose from; None for "auto"."""
+    if isinstance(value, str):
+        if value == "auto":
+            return None
+        raise InputError(f"formula_units must be a number, several numbers or 'auto', got {value!r}.")
+    several = [value] if isinstance(value, numbers.Number) else list(value)  # type: ignore[arg-type]
+    if not several:
+        raise InputError("formula_units is empty. Give a number, several numbers or 'auto'.")
+    return tuple(sorted({positive("formula_units", z) for z in several}))

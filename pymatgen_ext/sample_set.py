@@ -1,0 +1,110 @@
+"""What sampling returns: structures with their origin, and a report of what happened."""
+
+import html
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+from ase import Atoms
+from pymatgen.core import Structure
+
+from ase_crysdiff.crystal.convert import structure_to_atoms
+from pymatgen_ext.table import HEADERS, summarise
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was asked for and what became of it.
+
+    Args:
+        sampler: Name of the sampler.
+        weights: First digits of the weights' digest.
+        seed: Seed of the run, given or drawn.
+        asked: Crystals asked for.
+        made: Crystals returned.
+        redrawn: Draws that were rejected and repeated.
+        rejections: How often each reason led to a rejection.
+        failed: Reason by index, for crystals that no attempt could give.
+        evaluations: Network evaluations per draw; None if the sampler does not say.
+        seconds: Wall time.
+    """
+
+    sampler: str
+    weights: str
+    seed: int
+    asked: int
+    made: int
+    redrawn: int
+    rejections: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    evaluations: int | None = None
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        text = f"{self.made} of {self.asked} crystals by {self.sampler} (seed {self.seed}) in {self.seconds:.1f} s"
+        if self.rejections:
+            reasons = ", ".join(f"{n} × {reason}" for reason, n in self.rejections.items())
+            text += f"; {sum(self.rejections.values())} draws rejected ({reasons})"
+        if self.failed:
+            text += f"; {len(self.failed)} indices failed for good: {dict(Counter(self.failed.values()))}"
+        return text
+
+
+class SampleSet(Sequence[Structure]):
+    """Generated structures, in the order of their index.
+
+    Every structure knows its origin by `structure.properties`: `crysdiff_sampler`, `crysdiff_version`, `crysdiff_weights`,
+    `crysdiff_seed` and `crysdiff_index`.
+
+    Args:
+        structures: The structures.
+        report: What happened.
+    """
+
+    def __init__(self, structures: Sequence[Structure], report: Report) -> None:
+        self.structures = list(structures)
+        self.report = report
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    def __iter__(self) -> Iterator[Structure]:
+        return iter(self.structures)
+
+    @overload
+    def __getitem__(self, position: int) -> Structure: ...
+    @overload
+    def __getitem__(self, position: slice) -> "SampleSet": ...
+    def __getitem__(self, position: int | slice) -> "Structure | SampleSet":
+        if isinstance(position, slice):
+            return SampleSet(self.structures[position], self.report)
+        return self.structures[position]
+
+    def __repr__(self) -> str:
+        return f"SampleSet({self.report})"
+
+    def to_atoms(self) -> list[Atoms]:
+        """ASE atoms, with the origin in `info`."""
+        return [structure_to_atoms(s) for s in self.structures]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row per structure: formula, atoms, space group, density, shortest distance, origin."""
+        rows = [{**summarise(s), **s.properties} for s in self.structures]
+        return pd.DataFrame(rows, columns=None if rows else list(HEADERS))
+
+    def write(self, path: str | Path) -> Path:
+        """Writes the set: a folder of CIF files, or one `.extxyz`, `.json`, `.csv` or ASE `.db` file, by the ending.
+
+        Raises:
+            InputError: If the ending is not known or the place cannot be written.
+        """
+        from pymatgen_ext.writing import write
+
+        return write(self, Path(path))
+
+    def _repr_html_(self) -> str:
+        frame: Any = self.to_dataframe()
+        return f"<p>{html.escape(str(self.report))}</p>" + frame.to_html(index=False)

@@ -1,0 +1,259 @@
+"""`StructureSampler`: the way from a name to structures."""
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monty.json import MSONable
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff import registry
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.crystal.convert import to_structures
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.randomness import MAX_SEED
+from ase_crysdiff.sampling.request import SampleRequest, Sampler
+from ase_crysdiff.schedules.plans import UniformPlan
+from pymatgen_ext import __version__, parsing
+from pymatgen_ext.cells import CellMap
+from pymatgen_ext.drawing import Draw, SamplerSpec, draw
+from pymatgen_ext.sample_set import Report, SampleSet
+
+#: Called with every batch of draws as soon as it is done.
+OnDraws = Callable[[list[Draw], list[Structure]], None]
+
+
+def available_samplers() -> list[str]:
+    """Names that `StructureSampler` takes, from this and all other installed packages."""
+    return registry.names(registry.SAMPLERS)
+
+
+class StructureSampler(MSONable):
+    """Draws crystal structures from a generative model.
+
+    Holds names and numbers only, so that it can be stored in workflows; weights are loaded at first use.
+
+    Args:
+        name: One of `available_samplers()`.
+        weights: Folder with other weights for the model; None takes the shipped ones.
+        device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
+
+    Raises:
+        UnknownNameError: If no sampler has this name.
+    """
+
+    def __init__(self, name: str, weights: str | None = None, device: str = "auto") -> None:
+        self.name = name
+        self.weights = None if weights is None else str(weights)
+        self.device = device
+        self._factory = registry.load(registry.SAMPLERS, name)
+        self._loaded: Sampler | None = None
+
+    def sample(
+        self,
+        num_samples: int = 1,
+        *,
+        composition: parsing.Formula | None = None,
+        formula_units: int | Iterable[int] | str = "auto",
+        chemical_system: str | Iterable[str] | None = None,
+        elements: str | Iterable[str] | None = None,
+        num_atoms: int | None = None,
+        lattice: Lattice | Sequence[Sequence[float]] | None = None,
+        conditions: Sequence[Condition] = (),
+        steps: int | None = None,
+        batch_size: int | None = None,
+        workers: int = 1,
+        seed: int | None = None,
+        redraws: int = 3,
+        progress: bool | None = None,
+    ) -> SampleSet:
+        """Draws structures.
+
+        The same seed and version give the same structures on the same type of machine, whatever the batch size and the
+        number of workers.
+
+        Args:
+            num_samples: How many.
+            composition: One formula unit exactly as written, for samplers that predict structures.
+            formula_units: Formula units per cell: a number, several to choose from, or "auto".
+            chemical_system: Exactly these elements, each present, such as "Li-Mn-O".
+            elements: Only these elements may occur.
+            num_atoms: Atoms per cell.
+            lattice: A cell (Å) that is given and kept.
+            conditions: Further conditions on the sampling loop.
+            steps: Steps of the reverse process; None takes the sampler's default.
+            batch_size: Crystals computed together; changes speed and memory only.
+            workers: Processes; each computes its own batches.
+            seed: 0 to 2^63 - 1; None draws one, which the report records.
+            redraws: How often an unusable crystal is drawn again before its index is given up and reported.
+            progress: Whether to show a progress bar; None shows one on a terminal.
+
+        Returns:
+            The structures by index. Indices that failed for good are missing here and named in `.report.failed`.
+
+        Raises:
+            IncompatibleError: If this sampler cannot serve the request; the message names those that can.
+            InputError: If an argument makes no sense.
+        """
+        request, cell = self._request(
+            composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps
+        )
+        count = parsing.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
+        return self.collect(
+            request, range(count), cell=cell, seed=seed, redraws=redraws, batch_size=batch_size, workers=workers, progress=progress
+        )
+
+    def collect(
+        self,
+        request: SampleRequest,
+        indices: Iterable[int],
+        *,
+        seed: int,
+        cell: CellMap | None = None,
+        redraws: int = 3,
+        batch_size: int | None = None,
+        workers: int = 1,
+        progress: bool | None = None,
+        on_draws: OnDraws | None = None,
+    ) -> SampleSet:
+        """Draws the crystals with the given indices of a run; `sample` is this with indices 0 … n - 1.
+
+        Args:
+            request: What is asked for, parsed.
+            indices: Which crystals of the run.
+            seed: Of the run.
+            cell: The user's cell, if one is given and kept.
+            redraws: As in `sample`.
+            batch_size: As in `sample`.
+            workers: As in `sample`.
+            progress: As in `sample`.
+            on_draws: Called after every batch with its draws and the structures among them that were accepted.
+        """
+        sampler = self._sampler()
+        device = self._device()
+        size = parsing.positive("batch_size", batch_size) if batch_size is not None else (16 if device == "cpu" else 256)
+        wanted = list(indices)
+        started = time.perf_counter()
+        found: dict[int, Structure] = {}
+        last: dict[int, str] = {}
+        reasons: Counter[str] = Counter()
+        redrawn = 0
+        batches = draw(
+            SamplerSpec(self.name, self.weights, device), sampler, request, seed, wanted,
+            redraws=parsing.positive("redraws", redraws, 0), batch_size=size,
+            workers=parsing.positive("workers", workers), progress=progress,
+        )  # fmt: skip
+        for draws in batches:
+            accepted = self._structures([d for d in draws if d.reason is None], seed, cell)
+            found |= {int(s.properties["crysdiff_index"]): s for s in accepted}
+            for d in draws:
+                redrawn += d.attempt > 0
+                if d.reason is not None:
+                    reasons[d.reason] += 1
+                    last[d.index] = d.reason
+            if on_draws is not None:
+                on_draws(draws, accepted)
+        failed = {i: last[i] for i in wanted if i not in found}
+        evaluations = getattr(sampler, "evaluations", None)
+        report = Report(
+            sampler=self.name,
+            weights=self._version(),
+            seed=seed,
+            asked=len(wanted),
+            made=len(found),
+            redrawn=redrawn,
+            rejections=dict(reasons),
+            failed=failed,
+            evaluations=None if evaluations is None else evaluations(request),
+            seconds=time.perf_counter() - started,
+        )
+        return SampleSet([found[i] for i in sorted(found)], report)
+
+    def _request(
+        self,
+        composition: parsing.Formula | None = None,
+        formula_units: int | Iterable[int] | str = "auto",
+        chemical_system: str | Iterable[str] | None = None,
+        elements: str | Iterable[str] | None = None,
+        num_atoms: int | None = None,
+        lattice: Lattice | Sequence[Sequence[float]] | None = None,
+        conditions: Sequence[Condition] = (),
+        steps: int | None = None,
+    ) -> tuple[SampleRequest, CellMap | None]:
+        cell = None if lattice is None else CellMap.of(lattice)
+        rows = None if cell is None else tuple(tuple(float(x) for x in row) for row in cell.niggli.matrix)
+        if steps is not None:
+            UniformPlan(steps)  # raises on a number of steps that no plan has
+        if formula_units != "auto" and composition is None:
+            raise InputError("formula_units means nothing without a composition.")
+        request = SampleRequest(
+            composition=None if composition is None else parsing.composition(composition),
+            formula_units=parsing.formula_units(formula_units),
+            chemical_system=None if chemical_system is None else parsing.elements("chemical_system", chemical_system),
+            elements=None if elements is None else parsing.elements("elements", elements),
+            num_atoms=None if num_atoms is None else parsing.positive("num_atoms", num_atoms),
+            lattice=rows,  # type: ignore[arg-type]
+            conditions=tuple(conditions),
+            steps=steps,
+        )
+        _check_consistency(request)
+        check = getattr(self._sampler(), "check", None)
+        if check is not None:
+            try:
+                check(request)
+            except IncompatibleError as error:
+                raise IncompatibleError(f"{error} Installed samplers: {', '.join(available_samplers())}.") from error
+        return request, cell
+
+    def _sampler(self) -> Sampler:
+        if self._loaded is None:
+            self._loaded = self._factory(self.weights, self._device())
+        return self._loaded
+
+    def _device(self) -> str:
+        if self.device != "auto":
+            try:
+                torch.empty(0, device=self.device)
+            except (RuntimeError, AssertionError) as error:
+                reason = str(error).split("\n")[0]
+                raise InputError(f"device {self.device!r} cannot be used ({reason}). Use 'cpu', 'cuda' or 'auto'.") from error
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _version(self) -> str:
+        card = getattr(self._sampler(), "card", None)
+        return "" if card is None else str(card.version)
+
+    def _structures(self, draws: list[Draw], seed: int, cell: CellMap | None) -> list[Structure]:
+        structures = []
+        for d in draws:
+            origin: Mapping[str, Any] = {
+                "crysdiff_sampler": self.name,
+                "crysdiff_version": __version__,
+                "crysdiff_weights": self._version(),
+                "crysdiff_seed": seed,
+                "crysdiff_index": d.index,
+            }
+            (structure,) = to_structures(d.crystal, [dict(origin)])
+            structures.append(structure if cell is None else cell.back(structure))
+        return structures
+
+
+def _check_consistency(request: SampleRequest) -> None:
+    """Refuses wishes that contradict each other, whatever the sampler."""
+    if request.chemical_system is not None and request.elements is not None and not request.chemical_system <= request.elements:
+        raise InputError("chemical_system asks for elements that elements= does not allow. Drop one of the two.")
+    system = request.chemical_system
+    if system is not None and request.num_atoms is not None and request.num_atoms < len(system):
+        raise InputError(f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical system.")
+    if request.composition is not None:
+        unit = sum(count for _, count in request.composition)
+        if request.num_atoms is not None and request.formula_units is not None:
+            if any(z * unit != request.num_atoms for z in request.formula_units):
+                raise InputError(
+                    f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
+                )

@@ -1,0 +1,83 @@
+"""Sample sets on disk. Every file is complete or absent."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ase.io
+from ase.db import connect
+from monty.json import MontyEncoder
+from pymatgen.core import Structure
+from pymatgen.io.cif import CifWriter
+
+from ase_crysdiff.errors import InputError
+
+if TYPE_CHECKING:
+    from pymatgen_ext.sample_set import SampleSet
+
+
+def cif_name(structure: Structure) -> str:
+    """`0003-SrTiO3.cif`: the index, then the formula."""
+    index = int(structure.properties.get("crysdiff_index", 0))
+    return f"{index:04d}-{structure.composition.reduced_formula}.cif"
+
+
+def write_cif(structure: Structure, folder: Path) -> Path:
+    """One structure as a CIF file named by `cif_name`."""
+    target = folder / cif_name(structure)
+    _atomically(target, lambda path: path.write_text(str(CifWriter(structure, significant_figures=8))))
+    return target
+
+
+def ensure_writable(folder: Path) -> None:
+    """Makes a folder and proves that it can be written, before any work is done.
+
+    Raises:
+        InputError: If it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}). Choose another output folder.") from error
+
+
+def write(samples: "SampleSet", path: Path) -> Path:
+    """Writes by the ending: none = folder of CIF files, `.extxyz`, `.json`, `.csv`, `.db`."""
+    if path.suffix == "":
+        ensure_writable(path)
+        for structure in samples:
+            write_cif(structure, path)
+        return path
+    writers: dict[str, Callable[[SampleSet, Path], object]] = {
+        ".extxyz": lambda s, p: ase.io.write(p, s.to_atoms(), format="extxyz"),
+        ".json": _json,
+        ".csv": lambda s, p: s.to_dataframe().to_csv(p, index=False),
+        ".db": _database,
+    }
+    if path.suffix not in writers:
+        raise InputError(f"{path.name}: the ending must be one of {sorted(writers)}, or none for a folder of CIF files.")
+    ensure_writable(path.parent)
+    _atomically(path, lambda part: writers[path.suffix](samples, part))
+    return path
+
+
+def _json(samples: "SampleSet", path: Path) -> None:
+    content = {"report": vars(samples.report), "structures": [s.as_dict() for s in samples]}
+    path.write_text(json.dumps(content, cls=MontyEncoder))
+
+
+def _database(samples: "SampleSet", path: Path) -> None:
+    with connect(path, type="db", append=False) as database:
+        for atoms in samples.to_atoms():
+            database.write(atoms, data=dict(atoms.info))
+
+
+def _atomically(target: Path, write_to: Callable[[Path], object]) -> None:
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    write_to(part)
+    os.replace(part, target)
