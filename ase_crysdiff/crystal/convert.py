@@ -86,7 +86,7 @@ def structure_to_atoms(structure: Structure) -> Atoms:
 
 
 def to_structures(batch: CrystalBatch, properties: Sequence[dict[str, Any]] | None = None) -> list[Structure]:
-    """Structures in the standard orientation, right-handed, atoms sorted by electronegativity.
+    """Structures in the standard orientation, right-handed, atoms sorted by Mendeleev number.
 
     Args:
         batch: Crystals without vacancies; an empty one is an error.
@@ -105,5 +105,5 @@ def to_structures(batch: CrystalBatch, properties: Sequence[dict[str, Any]] | No
             frac_coords.double().cpu().numpy() % 1.0,
             properties=None if properties is None else properties[position],
         )
-        structures.append(structure.get_sorted_structure())
+        structures.append(structure.get_sorted_structure(key=lambda site: site.specie.mendeleev_no))
     return structures

@@ -1,0 +1,63 @@
+"""What every metric returns."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ase_crysdiff.errors import InputError
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """A value with all that is needed to trust it.
+
+    Args:
+        value: The metric.
+        interval: 95 % interval: Wilson's for rates, bootstrap for distances.
+        per_structure: One entry per requested structure; None where it has no value.
+        failures: Reason by position, for structures that could not be judged; a rate counts them as misses.
+        settings: Every choice that the value depends on.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    per_structure: tuple[Any, ...] = ()
+    failures: Mapping[int, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.interval[0]:.4g}, {self.interval[1]:.4g}]"
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """95 % interval of a rate. Source: Wilson 1927."""
+    z, p = 1.959964, hits / total
+    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rate(verdicts: Sequence[bool | None], failures: Mapping[int, str], settings: Mapping[str, Any]) -> MetricResult:
+    """The share of true verdicts among all that were requested.
+
+    Raises:
+        InputError: If there are no structures.
+    """
+    if not verdicts:
+        raise InputError("There are no structures to score.")
+    hits = sum(v is True for v in verdicts)
+    return MetricResult(hits / len(verdicts), wilson(hits, len(verdicts)), tuple(verdicts), failures, settings)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray[Any, Any]], float], values: Sequence[float], resamples: int = 200
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic under resampling of the values, with a fixed seed."""
+    generator = np.random.default_rng(0)
+    array = np.asarray(values)
+    drawn = [statistic(generator.choice(array, len(array))) for _ in range(resamples)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)
