@@ -1,5 +1,8 @@
 """Crystal generation: tensors in, tensors out. Users of pymatgen start at `pymatgen_ext`, users of ASE at `calculators`."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-__version__ = version("ase-crysdiff")
+try:
+    __version__ = version("ase-crysdiff")
+except PackageNotFoundError:  # training from a source tree on a machine where nothing can be installed
+    __version__ = "0+source"

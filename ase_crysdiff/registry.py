@@ -13,7 +13,6 @@ from typing import Any
 from ase_crysdiff.errors import PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
-RECIPES = "ase_crysdiff.recipes"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 

@@ -98,7 +98,7 @@ class StructureSampler(MSONable):
             IncompatibleError: If this sampler cannot serve the request; the message names those that can.
             InputError: If an argument makes no sense.
         """
-        request, cell = self._request(
+        request, cell = self.request(
             composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps
         )
         count = parsing.positive("num_samples", num_samples)
@@ -161,7 +161,7 @@ class StructureSampler(MSONable):
         evaluations = getattr(sampler, "evaluations", None)
         report = Report(
             sampler=self.name,
-            weights=self._version(),
+            weights=self.version,
             seed=seed,
             asked=len(wanted),
             made=len(found),
@@ -173,7 +173,7 @@ class StructureSampler(MSONable):
         )
         return SampleSet([found[i] for i in sorted(found)], report)
 
-    def _request(
+    def request(
         self,
         composition: parsing.Formula | None = None,
         formula_units: int | Iterable[int] | str = "auto",
@@ -184,6 +184,7 @@ class StructureSampler(MSONable):
         conditions: Sequence[Condition] = (),
         steps: int | None = None,
     ) -> tuple[SampleRequest, CellMap | None]:
+        """The keywords of `sample`, parsed and checked against each other and against the sampler."""
         cell = None if lattice is None else CellMap.of(lattice)
         rows = None if cell is None else tuple(tuple(float(x) for x in row) for row in cell.niggli.matrix)
         if steps is not None:
@@ -224,7 +225,9 @@ class StructureSampler(MSONable):
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
-    def _version(self) -> str:
+    @property
+    def version(self) -> str:
+        """First digits of the weights' digest; empty if the sampler has no card."""
         card = getattr(self._sampler(), "card", None)
         return "" if card is None else str(card.version)
 
@@ -234,7 +237,7 @@ class StructureSampler(MSONable):
             origin: Mapping[str, Any] = {
                 "crysdiff_sampler": self.name,
                 "crysdiff_version": __version__,
-                "crysdiff_weights": self._version(),
+                "crysdiff_weights": self.version,
                 "crysdiff_seed": seed,
                 "crysdiff_index": d.index,
             }

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import load as load_bytes
 
-from ase_crysdiff import registry
 from ase_crysdiff.environment import weights_folder
 from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.recipes import recipe
 from ase_crysdiff.sampling.model import Card, GenerativeModel
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors, write_text
@@ -83,7 +83,7 @@ def load(folder: Path) -> tuple[GenerativeModel, Card]:
             "The file is damaged or was replaced; install the package or copy the weights again."
         )
     tensors = load_bytes(content)
-    model: GenerativeModel = registry.load(registry.RECIPES, card.config["recipe"]).build(card.config)
+    model: GenerativeModel = recipe(card.config["recipe"]).build(card.config)
     _fill(model.denoiser, tensors, path)
     model.denoiser.eval().requires_grad_(False)
     return model, card

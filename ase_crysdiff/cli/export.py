@@ -1,0 +1,27 @@
+"""`crysdiff export`: the averaged weights of a run as a folder that samplers load."""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument("name", help="name of the sampler, such as miad")
+    parser.add_argument("run_folder", type=Path, help="folder of the training run")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--steps", type=int, default=200, help="default steps of the sampler (default 200)")
+    parser.add_argument("--corrector", type=float, default=0.0, help="size of the coordinates' corrector step; 0 for none")
+    parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="what the card says of the training")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the folder and prints where."""
+    from ase_crysdiff.recipes.export import export
+
+    corrections = {"frac_coords": options.corrector} if options.corrector else {}
+    sampling = {"steps": options.steps, "corrections": corrections}
+    card = export(options.run_folder, options.output, options.name, sampling=sampling, training=options.about)
+    print(f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters")
+    return 0

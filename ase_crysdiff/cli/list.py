@@ -1,0 +1,28 @@
+"""`crysdiff list`."""
+
+import argparse
+
+from ase_crysdiff import registry
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.recipes import weights
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints every sampler, who brings it, and what its card says."""
+    for plugin in registry.plugins(registry.SAMPLERS):
+        print(f"{plugin.name:16} {plugin.distribution} {plugin.version}{_about(plugin.name)}")
+    return 0
+
+
+def _about(name: str) -> str:
+    try:
+        card = weights.read_card(weights.find(name))
+    except CheckpointError:
+        return ""
+    training = card.training
+    return f"  {training.get('parameters', 0) / 1e6:.2f} M parameters, {training.get('data', 'unknown data')}"

@@ -1,0 +1,45 @@
+"""`crysdiff`: parses, calls the same public functions as everybody, prints. Each command imports what it needs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ase_crysdiff import __version__
+from ase_crysdiff.errors import CrysDiffError
+
+COMMANDS = {
+    "list": "samplers that are installed",
+    "sample": "draw crystals into a folder",
+    "pack": "turn crystal files into one file for training",
+    "train": "train models",
+    "export": "turn a training run into weights with a card",
+    "benchmark": "measure a sampler",
+    "doctor": "check the installation",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns 0 on success, 1 on an error that is explained, 2 on wrong usage, 130 on Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="crysdiff", description="Generate crystals from ASE and pymatgen.")
+    parser.add_argument("--version", action="version", version=f"ase-crysdiff {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((w for w in words if not w.startswith("-")), None)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        if name == chosen:
+            import_module(f"ase_crysdiff.cli.{name}").configure(command)
+    options = parser.parse_args(words)
+    try:
+        return int(options.run(options))
+    except CrysDiffError as error:
+        print(f"crysdiff {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\ncrysdiff {options.command}: interrupted; give the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
