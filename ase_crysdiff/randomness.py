@@ -8,7 +8,7 @@ SC 2011): the first two are its key, the others its counter.
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ase_crysdiff.shapes import Float, Tensor
 MAX_SEED = 2**63 - 1
 
 
+@runtime_checkable
 class Draws(Protocol):
     """Random numbers for a fixed number of rows."""
 

@@ -14,7 +14,7 @@ from ase_crysdiff.shapes import Float, Tensor
 _IMAGES = 10
 
 
-def wrapped_normal_slope(x: Float[Tensor, "*rows"], sigma: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+def wrapped_normal_slope(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]) -> Float[Tensor, "..."]:
     """d(x, σ) = -∂ₓ log p(x | σ) of the wrapped normal, in 1 / fractional units.
 
     Args:
@@ -29,8 +29,8 @@ def wrapped_normal_slope(x: Float[Tensor, "*rows"], sigma: Float[Tensor, "*rows"
 
 
 def wrapped_normal_log_density(
-    x: Float[Tensor, "*rows"], sigma: Float[Tensor, "*rows"]
-) -> Float[Tensor, "*rows"]:
+    x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]
+) -> Float[Tensor, "..."]:
     """log p(x | σ) of the wrapped normal, normalised on [0, 1)."""
     images = torch.arange(-_IMAGES, _IMAGES + 1, device=x.device, dtype=x.dtype)
     shifted = (x - torch.round(x)).unsqueeze(-1) + images

@@ -45,11 +45,11 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         hidden: Width of nodes and features.
-        products: Number format of the large matrix products; sums and norms stay in single precision.
+        products: Number format of the large matrix products; None takes that of the inputs. Sums and norms keep theirs.
     """
 
     hidden: int
-    products: torch.dtype = torch.float32
+    products: torch.dtype | None = None
 
     @abstractmethod
     def forward(self, inputs: NodeInput) -> Features:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch
@@ -44,6 +44,7 @@ class SampleRequest:
         return {n: getattr(self, n) for n in names if getattr(self, n) not in (None, ())}
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """What a plugin of group `ase_crysdiff.samplers` returns: `(weights, device) -> Sampler`."""
 

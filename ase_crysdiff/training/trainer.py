@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -115,7 +116,7 @@ class Trainer:
                         f"(now {self.settings.learning_rate}) and start again from {self.folder}."
                     )
                 bar.update()
-                self._set(seconds=before + time.monotonic() - started)
+                self.progress = replace(self.progress, seconds=before + time.monotonic() - started)
                 if self.validation is not None and self.progress.step % self.settings.validate_every == 0:
                     self._validate(lines)
                 if self.progress.step % self.settings.checkpoint_every == 0:
@@ -144,7 +145,8 @@ class Trainer:
             self.average.update(self.model.denoiser, step)
         self.optimizer.zero_grad()
         crystals = len(batch) * self.fabric.world_size
-        self._set(step=step + 1, position=self.progress.position + 1, crystals=self.progress.crystals + crystals)
+        done = self.progress
+        self.progress = replace(done, step=step + 1, position=done.position + 1, crystals=done.crystals + crystals)
         return total.detach(), parts, norm
 
     def _batches(self) -> Iterator:  # type: ignore[type-arg]
@@ -156,7 +158,7 @@ class Trainer:
             for position, batch in enumerate(epoch):
                 if position >= done:
                     yield batch
-            self._set(epoch=self.progress.epoch + 1, position=0)
+            self.progress = replace(self.progress, epoch=self.progress.epoch + 1, position=0)
 
     def _finished(self, deadline: float | None) -> bool:
         """Whether to stop before the next step. All processes must agree, or one would wait for the others forever."""
@@ -213,9 +215,6 @@ class Trainer:
             on = parameter.device if parameter.is_cuda else torch.device("cpu")
             self.optimizer.state[parameter] = {"step": torch.tensor(float(self.progress.step), device=on), **state}
         log.info("%s continues at step %d", self.folder, self.progress.step)
-
-    def _set(self, **changes: float) -> None:
-        self.progress = Progress(**{**self.progress.__dict__, **changes})  # type: ignore[arg-type]
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -81,7 +81,7 @@ class CSPLayer(nn.Module):
             edges = self._geometry(block, product(sines, odd), product(cosines, even), even)
             edges = edges + (received + from_crystals[block.crystals, None]).unsqueeze(2) + sent.unsqueeze(1)
             messages = functional.silu(product(functional.silu(edges), out_weight, out_bias))
-            gathered.append(messages.mean(2, dtype=torch.float32).flatten(0, 1))
+            gathered.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
         update = torch.cat([normed, torch.cat(gathered)], -1).to(products)
         update = functional.silu(product(update, self.node_in.weight.to(products), self.node_in.bias.to(products)))
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
@@ -118,16 +118,19 @@ class CSPNet(Encoder):
 
     def forward(self, inputs: NodeInput) -> Features:
         blocks = inputs.layout.blocks
-        fourier = [self._fourier(block, inputs.frac_coords) for block in blocks]
         nodes = inputs.nodes
+        products = self.products or nodes.dtype
+        fourier = [self._fourier(block, inputs.frac_coords, products) for block in blocks]
         for layer in self.layers:
-            nodes = layer(nodes, inputs.crystals, blocks, fourier, self.products)
+            nodes = layer(nodes, inputs.crystals, blocks, fourier, products)
         nodes = self.norm(nodes)
         return Features(nodes, torch.cat([block.view(nodes).mean(1) for block in blocks]))
 
-    def _fourier(self, block: Block, frac_coords: Float[Tensor, "atoms 3"]) -> tuple[Tensor, Tensor]:
+    def _fourier(
+        self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         """Sines and cosines of f_j - f_i for the pairs i < j of a block."""
         frac = block.view(frac_coords)
         (i, j), _, _ = _pairs(block.size, frac.device)
         sines, cosines = fourier_features(frac[:, j] - frac[:, i], self.frequencies)
-        return sines.to(self.products), cosines.to(self.products)
+        return sines.to(products), cosines.to(products)

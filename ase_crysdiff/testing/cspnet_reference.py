@@ -1,0 +1,55 @@
+"""CSPNet as its authors describe it: a list of edges and concatenated edge inputs. Slow and obvious.
+
+The oracle for `networks.encoders.cspnet` and the baseline of its benchmark. It borrows the parameters of the fast network,
+whose layout is the published one.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ase_crysdiff.networks.embeddings import fourier_features
+from ase_crysdiff.networks.encoders.cspnet import CSPNet
+from ase_crysdiff.networks.base import Features, NodeInput
+
+
+class ReferenceCSPNet(nn.Module):
+    """The published equations on explicit edges, with the weights of a `CSPNet`.
+
+    Source: Jiao et al. 2023 (DiffCSP), equations 9-12.
+    """
+
+    def __init__(self, fast: CSPNet) -> None:
+        super().__init__()
+        self.fast = fast
+
+    def forward(self, inputs: NodeInput) -> Features:
+        """Same input and output as the fast network."""
+        receiver, sender = all_pairs(inputs.layout.num_atoms.tolist())
+        frac, batch = inputs.frac_coords, inputs.layout.batch_index
+        sines, cosines = fourier_features((frac[sender] - frac[receiver]) % 1.0, self.fast.frequencies)
+        nodes = inputs.nodes
+        for layer in self.fast.layers:
+            normed = layer.norm(nodes)
+            crystal = inputs.crystals[batch[receiver]]
+            edges = torch.cat([normed[receiver], normed[sender], crystal, sines, cosines], -1)
+            messages = functional.silu(layer.edge_out(functional.silu(layer.edge_in(edges))))
+            total = torch.zeros_like(nodes).index_add_(0, receiver, messages)
+            mean = total / inputs.layout.num_atoms[batch][:, None]
+            update = torch.cat([normed, mean], -1)
+            nodes = nodes + functional.silu(layer.node_out(functional.silu(layer.node_in(update))))
+        nodes = self.fast.norm(nodes)
+        pooled = torch.zeros(inputs.layout.num_crystals, nodes.shape[1], dtype=nodes.dtype).index_add_(0, batch, nodes)
+        return Features(nodes, pooled / inputs.layout.num_atoms[:, None])
+
+
+def all_pairs(sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Receiver and sender of every ordered pair inside each crystal, an atom and itself included."""
+    receivers, senders, first = [], [], 0
+    for size in sizes:
+        for i in range(size):
+            for j in range(size):
+                receivers.append(first + i)
+                senders.append(first + j)
+        first += size
+    return torch.tensor(receivers), torch.tensor(senders)

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.environment import data_folder
+from ase_crysdiff.recipes import recipe, weights
+from ase_crysdiff.sampling.model import Config
+from ase_crysdiff.testing.crystals import rattled
+
+TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def crystals() -> PackedCrystals:
+    return PackedCrystals(from_structures(rattled(60)))
+
+
+def tiny_config(name: str, data: PackedCrystals) -> Config:
+    return {**recipe(name).configure(data), "encoder": TINY}
+
+
+def write_weights(name: str, config: Config, folder: Path, sampling: dict) -> Path:
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(1)
+        model = recipe(name).build(config)
+    card = {
+        "name": name,
+        "config": config,
+        "sampling": sampling,
+        "training": {},
+        "measured": {},
+        "elements": config["elements"],
+        "licence": "MIT",
+    }
+    weights.save(folder, dict(model.denoiser.named_parameters()), card)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_miad(crystals: PackedCrystals, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained miad model of toy size."""
+    folder = tmp_path_factory.mktemp("weights") / "miad"
+    sampling = {"steps": 10, "corrections": {"frac_coords": 1e-5}}
+    return write_weights("miad", tiny_config("miad", crystals), folder, sampling)
+
+
+@pytest.fixture(scope="session")
+def toy_csp(crystals: PackedCrystals, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained structure prediction model of toy size."""
+    folder = tmp_path_factory.mktemp("weights") / "dao-g"
+    return write_weights("dao-g", tiny_config("dao-g", crystals), folder, {"steps": 10, "corrections": {}})
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The data packs; tests that need them skip where they are absent."""
+    folder = data_folder()
+    if folder is None or not folder.is_dir():
+        pytest.skip("CRYSDIFF_DATA does not name a folder of data packs")
+    return folder
