@@ -1,10 +1,9 @@
 """Between a user's cell and the Niggli cell that the networks know."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
@@ -23,10 +22,10 @@ class CellMap:
 
     given: Lattice
     niggli: Lattice
-    matrix: np.ndarray[Any, Any]
+    matrix: NDArray[np.int64]
 
     @staticmethod
-    def of(cell: Lattice | Sequence[Sequence[float]]) -> "CellMap":
+    def of(cell: Lattice | ArrayLike) -> "CellMap":
         """The map of a cell.
 
         Raises:
@@ -45,7 +44,7 @@ class CellMap:
         mapping = niggli.find_mapping(given, ltol=1e-5, atol=1e-3)
         if mapping is None:
             raise InputError("The Niggli cell of the lattice could not be found; give a reduced cell.")
-        return CellMap(given, niggli, np.rint(mapping[2]).astype(int))
+        return CellMap(given, niggli, np.rint(mapping[2]).astype(np.int64))
 
     def back(self, structure: Structure) -> Structure:
         """A structure sampled in the Niggli cell, in the user's cell."""

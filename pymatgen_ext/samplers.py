@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from monty.json import MSONable
+from numpy.typing import ArrayLike
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff import registry
@@ -61,7 +62,7 @@ class StructureSampler(MSONable):
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        lattice: Lattice | Sequence[Sequence[float]] | None = None,
+        lattice: Lattice | ArrayLike | None = None,
         conditions: Sequence[Condition] = (),
         steps: int | None = None,
         batch_size: int | None = None,
@@ -180,7 +181,7 @@ class StructureSampler(MSONable):
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        lattice: Lattice | Sequence[Sequence[float]] | None = None,
+        lattice: Lattice | ArrayLike | None = None,
         conditions: Sequence[Condition] = (),
         steps: int | None = None,
     ) -> tuple[SampleRequest, CellMap | None]:

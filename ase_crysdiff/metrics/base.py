@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 
@@ -53,7 +54,7 @@ def rate(verdicts: Sequence[bool | None], failures: Mapping[int, str], settings:
 
 
 def bootstrap(
-    statistic: Callable[[np.ndarray[Any, Any]], float], values: Sequence[float], resamples: int = 200
+    statistic: Callable[[NDArray[np.float64]], float], values: Sequence[float], resamples: int = 200
 ) -> tuple[float, float]:
     """95 % percentile interval of a statistic under resampling of the values, with a fixed seed."""
     generator = np.random.default_rng(0)

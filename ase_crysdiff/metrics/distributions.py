@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 from scipy.stats import wasserstein_distance
 
@@ -32,7 +33,7 @@ def num_atoms_distance(structures: Sequence[Structure | None], reference: Refere
     values, failures = _values(structures, lambda s: float(len(s)))
     sound = [v for v in values if v is not None]
 
-    def distance(sample: np.ndarray[Any, Any]) -> float:
+    def distance(sample: NDArray[np.float64]) -> float:
         return total_variation(sample.tolist(), [float(n) for n in reference.num_atoms])
 
     return _result(distance, sound, values, failures, reference)

@@ -75,8 +75,14 @@ class BucketedCrystals:
             batches = int(count / whole + torch.rand(1, generator=generator).item())
             order = torch.randperm(count, generator=generator)
             order = order.repeat(-(-batches * whole // count) or 1)[: batches * whole]
-            plan += [(number, rows) for rows in order.split(whole)]
+            plan += [(number, order[k : k + whole]) for k in range(0, len(order), whole)]
         for position in torch.randperm(len(plan), generator=generator).tolist():
             number, rows = plan[position]
             bucket = self.buckets[number]
             yield bucket.batch(rows.chunk(world_size)[rank].to(bucket.lattice.device))
+
+    def everything(self) -> Iterator[CrystalBatch]:
+        """Every crystal once, in order, for validation."""
+        for bucket, size in zip(self.buckets, self.batch_sizes, strict=True):
+            for rows in torch.arange(len(bucket.lattice), device=bucket.lattice.device).split(size):
+                yield bucket.batch(rows)

@@ -1,9 +1,12 @@
 """What training minimises."""
 
+from collections.abc import Callable
+
 import torch
 
 from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorDraws
 from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
@@ -20,7 +23,7 @@ class DenoisingObjective:
         self.model = model
 
     def loss(
-        self, denoiser: torch.nn.Module, batch: CrystalBatch, generator: torch.Generator
+        self, denoiser: Callable[..., Prediction], batch: CrystalBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Total loss and its parts, each a mean over rows.
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CrysDiffError, InputError
+from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training import checkpoint
@@ -174,13 +176,14 @@ class Trainer:
         generator = torch.Generator(self.fabric.device).manual_seed(0)
         denoiser = self.model.denoiser
 
-        def averaged(*inputs: object) -> object:
-            return functional_call(denoiser, self.average.weights, inputs)  # type: ignore[arg-type]
+        def averaged(*inputs: Any) -> Prediction:
+            prediction: Prediction = functional_call(denoiser, self.average.weights, inputs)
+            return prediction
 
         sums: dict[str, float] = {}
         count = 0
-        for batch in self.validation.epoch(0, 0):
-            _, parts = self.objective.loss(averaged, batch, generator)  # type: ignore[arg-type]
+        for batch in self.validation.everything():
+            _, parts = self.objective.loss(averaged, batch, generator)
             count += len(batch)
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(part) * len(batch)
