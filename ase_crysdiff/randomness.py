@@ -6,12 +6,13 @@ SC 2011): the first two are its key, the others its counter.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Float, Tensor
@@ -41,14 +42,10 @@ class GeneratorDraws:
     dtype: torch.dtype = torch.float32
 
     def normal(self, width: int) -> Float[Tensor, "rows width"]:
-        return torch.randn(
-            self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype
-        )
+        return torch.randn(self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype)
 
     def uniform(self, width: int) -> Float[Tensor, "rows width"]:
-        return torch.rand(
-            self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype
-        )
+        return torch.rand(self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,7 @@ class StreamDraws:
     def uniform(self, width: int) -> Float[Tensor, "rows width"]:
         return self._collect(lambda generator, shape: generator.random(shape, np.float32), width)
 
-    def _collect(self, draw, width: int) -> Tensor:  # type: ignore[no-untyped-def]
+    def _collect(self, draw: Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float32]], width: int) -> Tensor:
         streams = self.streams
         attempts = streams.attempts or (0,) * len(streams)
         parts = [

@@ -15,6 +15,6 @@ except ModuleNotFoundError:
         def __class_getitem__(cls, item: object) -> type[Tensor]:
             return Tensor
 
-    Bool = Float = Int = _Plain  # type: ignore[misc,assignment]
+    Bool = Float = Int = _Plain  # type: ignore[assignment]
 
 __all__ = ["Bool", "Float", "Int", "Tensor"]

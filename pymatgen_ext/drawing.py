@@ -1,7 +1,7 @@
 """Drawing crystals in batches and rounds: every index until it is accepted or out of attempts."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +14,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import SamplingError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
-from ase_crysdiff.sampling.request import SampleRequest, Sampler
+from ase_crysdiff.sampling.request import Sampler, SampleRequest
 
 
 @dataclass(frozen=True)

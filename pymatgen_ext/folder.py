@@ -34,9 +34,7 @@ class SampleFolder:
         self.done: dict[int, Structure] = self._read_journal()
 
     @classmethod
-    def open(
-        cls, path: Path, settings: Mapping[str, Any], seed: int | None, new_seed: Callable[[], int]
-    ) -> "SampleFolder":
+    def open(cls, path: Path, settings: Mapping[str, Any], seed: int | None, new_seed: Callable[[], int]) -> "SampleFolder":
         """The folder of a new run, or of the same run as before.
 
         Args:

@@ -3,14 +3,14 @@
 import numbers
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pymatgen.core import Composition, Element
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 
-Formula = str | Mapping[str, float] | Composition
+Formula: TypeAlias = str | Mapping[str, float] | Composition
 
 
 def positive(name: str, value: Any, least: int = 1) -> int:

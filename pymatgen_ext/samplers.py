@@ -16,7 +16,7 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.randomness import MAX_SEED
-from ase_crysdiff.sampling.request import SampleRequest, Sampler
+from ase_crysdiff.sampling.request import Sampler, SampleRequest
 from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import __version__, parsing
 from pymatgen_ext.cells import CellMap
@@ -99,13 +99,18 @@ class StructureSampler(MSONable):
             IncompatibleError: If this sampler cannot serve the request; the message names those that can.
             InputError: If an argument makes no sense.
         """
-        request, cell = self.request(
-            composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps
-        )
+        request, cell = self.request(composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps)
         count = parsing.positive("num_samples", num_samples)
         seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
         return self.collect(
-            request, range(count), cell=cell, seed=seed, redraws=redraws, batch_size=batch_size, workers=workers, progress=progress
+            request,
+            range(count),
+            cell=cell,
+            seed=seed,
+            redraws=redraws,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
         )
 
     def collect(
@@ -232,6 +237,12 @@ class StructureSampler(MSONable):
         card = getattr(self._sampler(), "card", None)
         return "" if card is None else str(card.version)
 
+    @property
+    def max_atoms(self) -> int | None:
+        """Largest cell that the sampler was trained on; None if it does not say."""
+        model = getattr(self._sampler(), "model", None)
+        return None if model is None else int(model.state_space.max_atoms)
+
     def _structures(self, draws: list[Draw], seed: int, cell: CellMap | None) -> list[Structure]:
         structures = []
         for d in draws:
@@ -256,8 +267,7 @@ def _check_consistency(request: SampleRequest) -> None:
         raise InputError(f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical system.")
     if request.composition is not None:
         unit = sum(count for _, count in request.composition)
-        if request.num_atoms is not None and request.formula_units is not None:
-            if any(z * unit != request.num_atoms for z in request.formula_units):
-                raise InputError(
-                    f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
-                )
+        if request.num_atoms is not None and any(z * unit != request.num_atoms for z in request.formula_units or ()):
+            raise InputError(
+                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
+            )

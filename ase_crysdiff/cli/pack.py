@@ -6,7 +6,9 @@ from pathlib import Path
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("sources", nargs="+", type=Path, help="CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders")
+    parser.add_argument(
+        "sources", nargs="+", type=Path, help="CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, such as data.safetensors")
     parser.add_argument("--max-atoms", type=int, default=52, help="skip larger cells (default 52)")
     parser.add_argument("--primitive", action="store_true", help="reduce to the primitive cell (MiAD's preprocessing)")

@@ -59,10 +59,14 @@ def run(options: argparse.Namespace) -> int:
         path = Path(source) if source else options.data
         if path is None:
             raise InputError(f"No data for {name}. Give --data packed.safetensors or {name}=packed.safetensors.")
-        trainer = make_trainer(name, PackedCrystals.load(path), options.output / name, settings, fabric, options.config, validation)
+        trainer = make_trainer(
+            name, PackedCrystals.load(path), options.output / name, settings, fabric, options.config, validation
+        )
         if fabric.is_global_zero:
             model = trainer.model.denoiser
-            print(f"{name}: {model.num_parameters:,} parameters, {len(trainer.data):,} crystals ({trainer.data.left_out} left out)")
+            print(
+                f"{name}: {model.num_parameters:,} parameters, {len(trainer.data):,} crystals ({trainer.data.left_out} left out)"
+            )
         progress = trainer.run(minutes=minutes)
         if fabric.is_global_zero:
             print(f"{name}: step {progress.step:,} of {settings.steps:,}, {progress.seconds / 60:.1f} minutes in all")
@@ -83,7 +87,7 @@ def make_trainer(
     found = checkpoint.load_newest(folder) if folder.exists() else None
     config = found[2] if found is not None else merge(module.configure(data), changes)
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(settings.seed)  # layers draw their initial weights from the global stream
+        torch.default_generator.manual_seed(settings.seed)  # layers draw their initial weights from the global stream
         model = module.build(config)
     return Trainer(model, data, folder, settings, fabric, _fitting(validation, model.state_space.max_atoms))
 

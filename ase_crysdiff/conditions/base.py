@@ -20,8 +20,6 @@ class Condition:
         """The denoiser that the loop uses. Conditions wrap in the order in which they are given."""
         return denoise
 
-    def project(
-        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
-    ) -> NoisyState:
+    def project(self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor) -> NoisyState:
         """The state after each step, now at time s."""
         return state

@@ -5,7 +5,9 @@ import gzip
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ase.db
 import ase.io
@@ -68,8 +70,7 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Record]] | None:
 
 
 def _table(path: Path) -> Iterator[Record]:
-    opened = gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
-    with opened as file:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
         csv.field_size_limit(10**8)
         table = csv.DictReader(file)
         if "cif" not in (table.fieldnames or ()):
@@ -108,9 +109,13 @@ def _single(path: Path) -> Iterator[Record]:
 
 def _xyz(path: Path) -> Iterator[Record]:
     for number, atoms in enumerate(ase.io.iread(path, format="extxyz")):
-        yield Record(f"{path.stem}-{number}", lambda atoms=atoms: atoms_to_structure(atoms))
+        yield Record(f"{path.stem}-{number}", partial(atoms_to_structure, atoms))
 
 
 def _database(path: Path) -> Iterator[Record]:
     for row in ase.db.connect(path).select():
-        yield Record(f"{path.stem}-{row.id}", lambda row=row: atoms_to_structure(row.toatoms()))
+        yield Record(f"{path.stem}-{row.id}", partial(_from_row, row))
+
+
+def _from_row(row: Any) -> Structure:
+    return atoms_to_structure(row.toatoms())

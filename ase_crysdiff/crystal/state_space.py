@@ -107,9 +107,7 @@ class MirageSpace(StateSpace):
         species[row] = batch.species
         frac_coords = batch.frac_coords.new_zeros(crystals * self.slots, 3)
         frac_coords[row] = batch.frac_coords
-        return CrystalBatch(
-            batch.lattice, frac_coords, species, torch.full_like(batch.num_atoms, self.slots)
-        )
+        return CrystalBatch(batch.lattice, frac_coords, species, torch.full_like(batch.num_atoms, self.slots))
 
     def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
         mirage = (batch.species == VACANCY).unsqueeze(-1)

@@ -28,10 +28,8 @@ def wrapped_normal_slope(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#row
     return (weights * shifted / variance).sum(-1)
 
 
-def wrapped_normal_log_density(
-    x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]
-) -> Float[Tensor, "..."]:
-    """log p(x | σ) of the wrapped normal, normalised on [0, 1)."""
+def wrapped_normal_log_density(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]) -> Float[Tensor, "..."]:
+    """Log p(x | σ) of the wrapped normal, normalised on [0, 1)."""
     images = torch.arange(-_IMAGES, _IMAGES + 1, device=x.device, dtype=x.dtype)
     shifted = (x - torch.round(x)).unsqueeze(-1) + images
     exponent = -(shifted**2) / (2 * (sigma**2).unsqueeze(-1))

@@ -8,9 +8,7 @@ from ase_crysdiff.shapes import Float, Tensor
 _NEIGHBOUR_CELLS = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
 
 
-def from_parameters(
-    lengths: Float[Tensor, "crystals 3"], angles: Float[Tensor, "crystals 3"]
-) -> Float[Tensor, "crystals 3 3"]:
+def from_parameters(lengths: Float[Tensor, "crystals 3"], angles: Float[Tensor, "crystals 3"]) -> Float[Tensor, "crystals 3 3"]:
     """Lattice with c along +z and a in the xz plane.
 
     Source: the orientation of the DiffCSP family and of pymatgen (Jiao et al. 2023, code).
@@ -88,9 +86,7 @@ def plane_spacings(lattice: Float[Tensor, "crystals 3 3"]) -> Float[Tensor, "cry
     return 1 / torch.linalg.vector_norm(torch.linalg.inv(lattice), dim=-2)
 
 
-def shortest_distance(
-    frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tensor, "3 3"]
-) -> Float[Tensor, "atoms atoms"]:
+def shortest_distance(frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tensor, "3 3"]) -> Float[Tensor, "atoms atoms"]:
     """Shortest distance of every pair of atoms, Å; on the diagonal that of an atom and its own images.
 
     Looks at the 27 cells around each pair's nearest image, which is exact for Niggli-reduced cells.

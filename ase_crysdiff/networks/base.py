@@ -60,9 +60,7 @@ class Stem(nn.Module, ABC):
     """Makes node inputs from a noisy state."""
 
     @abstractmethod
-    def forward(
-        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
-    ) -> NodeInput:
+    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> NodeInput:
         """Inputs of the encoder."""
 
 
@@ -83,9 +81,7 @@ class Denoiser(nn.Module):
         self.encoder = encoder
         self.heads = nn.ModuleDict(dict(heads))
 
-    def forward(
-        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
-    ) -> Prediction:
+    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> Prediction:
         """Predictions per component; one time per crystal."""
         features = self.encoder(self.stem(state, t, context, layout))
         return {name: head(features, state[name]) for name, head in self.heads.items()}

@@ -11,9 +11,7 @@ from ase_crysdiff.shapes import Float, Tensor
 def time_embedding(t: Float[Tensor, " crystals"], width: int = 256) -> Float[Tensor, "crystals width"]:
     """Sines, then cosines, of the step k = 1000 t at geometric frequencies. Source: DiffCSP (code)."""
     half = width // 2
-    frequencies = torch.exp(
-        torch.arange(half, device=t.device, dtype=t.dtype) * (-math.log(10000) / (half - 1))
-    )
+    frequencies = torch.exp(torch.arange(half, device=t.device, dtype=t.dtype) * (-math.log(10000) / (half - 1)))
     angles = (t * TRAINED_STEPS)[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], -1)
 

@@ -16,7 +16,7 @@ def product(
     weight: Float[Tensor, "outputs inputs"],
     bias: Float[Tensor, " outputs"] | None = None,
 ) -> Float[Tensor, "*rows outputs"]:
-    """x Wᵀ + b, equal to the last bit for a row alone and for the same row in a batch."""
+    """X Wᵀ + b, equal to the last bit for a row alone and for the same row in a batch."""
     shape = x.shape[:-1]
     rows = x.reshape(-1, x.shape[-1])
     count = len(rows)

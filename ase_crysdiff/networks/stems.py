@@ -35,9 +35,7 @@ class CrystalStem(Stem):
         self.species: nn.Module = Linear(NUM_SPECIES, hidden) if generates_species else nn.Embedding(NUM_SPECIES, hidden)
         self.join = Linear(hidden + TIME_WIDTH, hidden)
 
-    def forward(
-        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
-    ) -> NodeInput:
+    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> NodeInput:
         if self.generates_species:
             species = self.species(functional.one_hot(state["species"], NUM_SPECIES).to(t.dtype))
         else:

@@ -53,9 +53,7 @@ class JointProcess:
         state, target = {}, {}
         for name, c in self.components.items():
             level = c.representation.level
-            state[name], target[name] = c.process.corrupt(
-                clean[name], layout.spread(t, level), draws(name, level)
-            )
+            state[name], target[name] = c.process.corrupt(clean[name], layout.spread(t, level), draws(name, level))
         return state, target
 
     def reverse(
@@ -64,7 +62,11 @@ class JointProcess:
         """A state at s < t."""
         return {
             name: c.process.reverse(
-                state[name], prediction[name], *self._times(c, layout, t, s), draws(name, c.representation.level)
+                state[name],
+                prediction[name],
+                self._time(c, layout, t),
+                self._time(c, layout, s),
+                draws(name, c.representation.level),
             )
             for name, c in self.components.items()
         }
@@ -76,15 +78,16 @@ class JointProcess:
         corrected = dict(state)
         for name, size in sizes.items():
             c = self.components[name]
-            (times,) = self._times(c, layout, t)
             draw = draws(name, c.representation.level)
-            corrected[name] = c.process.correct(state[name], prediction[name], times, size, draw)
+            corrected[name] = c.process.correct(state[name], prediction[name], self._time(c, layout, t), size, draw)
         return corrected
 
     def renoise(self, state: NoisyState, s: float, t: float, layout: Layout, draws: DrawsFor) -> NoisyState:
         """A state at t > s, noised onward from s."""
         return {
-            name: c.process.renoise(state[name], *self._times(c, layout, s, t), draws(name, c.representation.level))
+            name: c.process.renoise(
+                state[name], self._time(c, layout, s), self._time(c, layout, t), draws(name, c.representation.level)
+            )
             for name, c in self.components.items()
         }
 
@@ -93,13 +96,12 @@ class JointProcess:
     ) -> dict[str, Float[Tensor, " rows"]]:
         """Loss per component and row, unweighted."""
         return {
-            name: c.process.loss(
-                prediction[name], target[name], state[name], layout.spread(t, c.representation.level)
-            )
+            name: c.process.loss(prediction[name], target[name], state[name], layout.spread(t, c.representation.level))
             for name, c in self.components.items()
         }
 
     @staticmethod
-    def _times(component: Component, layout: Layout, *times: float) -> list[Tensor]:
+    def _time(component: Component, layout: Layout, t: float) -> Tensor:
+        """A time for every row of a component."""
         rows = layout.rows(component.representation.level)
-        return [torch.full((rows,), t, device=layout.device, dtype=layout.dtype) for t in times]
+        return torch.full((rows,), t, device=layout.device, dtype=layout.dtype)

@@ -17,6 +17,7 @@ from ase_crysdiff.representations.lattice_polar import LatticePolar
 from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.schedules.noise import Cosine, Geometric
 
+
 def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any:
     """Builds `{"name": ..., **arguments}` from the parts of a kind.
 

@@ -21,8 +21,8 @@ from ase_crysdiff.recipes.base import (
 )
 from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram, species_prior
 from ase_crysdiff.representations.class_index import ClassIndex
-from ase_crysdiff.schedules.noise import CosineSurvival
 from ase_crysdiff.sampling.model import Config, GenerativeModel
+from ase_crysdiff.schedules.noise import CosineSurvival
 
 SLOTS = 25
 MAX_ATOMS = 20

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import DrawsFor, NoisyState, Prediction
@@ -44,21 +44,19 @@ def run(
     """
     joint = model.joint
 
-    def denoise(state: NoisyState, t: float) -> Prediction:
+    def predict(state: NoisyState, t: float) -> Prediction:
         times = torch.full((layout.num_crystals,), t, device=layout.device, dtype=layout.dtype)
         prediction: Prediction = model.denoiser(state, times, context, layout)
         return prediction
 
+    denoise: Denoise = predict
     state = joint.prior(_draws(streams, layout, 0))
     for condition in conditions:
         state = condition.start(state, joint, layout)
         denoise = condition.wrap(denoise, joint, layout)
     for number, (t, s) in enumerate(plan, start=1):
         draws = _draws(streams, layout, number)
-        if s < t:
-            state = solver.step(denoise, joint, state, t, s, layout, draws)
-        else:
-            state = joint.renoise(state, t, s, layout, draws)
+        state = solver.step(denoise, joint, state, t, s, layout, draws) if s < t else joint.renoise(state, t, s, layout, draws)
         for condition in conditions:
             state = condition.project(state, s, joint, layout, draws)
         if on_step is not None:

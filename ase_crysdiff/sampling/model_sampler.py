@@ -7,14 +7,15 @@ import torch
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.known import KnownComponent
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
+from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.constants import NUM_SPECIES, VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.crystal.state_space import MirageSpace
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.sampling.model import Card, GenerativeModel
 from ase_crysdiff.sampling import loop
+from ase_crysdiff.sampling.model import Card, GenerativeModel
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
 from ase_crysdiff.schedules.plans import UniformPlan
@@ -85,7 +86,9 @@ class ModelSampler:
                 )
             given = [n for n in ("chemical_system", "elements") if getattr(request, n) is not None]
             if given:
-                raise IncompatibleError(f"{name!r} takes a composition, which leaves nothing for {' and '.join(given)} to decide.")
+                raise IncompatibleError(
+                    f"{name!r} takes a composition, which leaves nothing for {' and '.join(given)} to decide."
+                )
         if request.num_atoms is not None and request.num_atoms > space.max_atoms:
             raise InputError(f"{name!r} was trained on cells of 1 to {space.max_atoms} atoms, num_atoms is {request.num_atoms}.")
         wanted = (request.chemical_system or frozenset()) | (request.elements or frozenset())
@@ -94,9 +97,7 @@ class ModelSampler:
         if unknown:
             raise InputError(f"{name!r} has not seen the elements with atomic numbers {sorted(unknown)} in training.")
 
-    def _contents(
-        self, request: SampleRequest, streams: Streams
-    ) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
+    def _contents(self, request: SampleRequest, streams: Streams) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
         """Rows of every crystal, and its species if they are given."""
         if request.composition is None:
             assert isinstance(self.model.state_space, MirageSpace)
@@ -131,16 +132,14 @@ class ModelSampler:
     def _conditions(self, request: SampleRequest, layout: Layout) -> Sequence[Condition]:
         conditions: list[Condition] = []
         if self.finds_species:
-            allowed = self._allowed(request, layout)
-            conditions.append(AllowedSpecies(allowed))
+            conditions.append(Temperature("species", self.card.sampling.get("species_temperature", 1.0)))
+            conditions.append(AllowedSpecies(self._allowed(request, layout)))
             if request.chemical_system is not None:
                 conditions.append(RequiredSpecies(tuple(sorted(request.chemical_system))))
         if request.lattice is not None:
             representation = self.model.joint.components["lattice"].representation
             lattice = torch.tensor(request.lattice, device=self.device, dtype=torch.float32)
-            given = CrystalBatch(
-                lattice[None], lattice.new_zeros(0, 3), lattice.new_zeros(0).long(), lattice.new_zeros(1).long()
-            )
+            given = CrystalBatch(lattice[None], lattice.new_zeros(0, 3), lattice.new_zeros(0).long(), lattice.new_zeros(1).long())
             clean = representation.encode(given).expand(layout.num_crystals, -1)
             conditions.append(KnownComponent("lattice", clean))
         return conditions

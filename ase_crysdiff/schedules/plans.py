@@ -1,5 +1,6 @@
 """Time plans: which times a sampler visits."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class UniformPlan:
 
     def __iter__(self) -> Iterator[tuple[float, float]]:
         grid = self._grid()
-        for k, next_k in zip(grid[:-1], grid[1:], strict=True):
+        for k, next_k in itertools.pairwise(grid):
             yield k / TRAINED_STEPS, next_k / TRAINED_STEPS
 
     def _grid(self) -> list[int]:

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.embeddings import fourier_features
-from ase_crysdiff.networks.encoders.cspnet import CSPNet
 from ase_crysdiff.networks.base import Features, NodeInput
+from ase_crysdiff.networks.embeddings import fourier_features
+from ase_crysdiff.networks.encoders.cspnet import CSPLayer, CSPNet
 
 
 class ReferenceCSPNet(nn.Module):
@@ -30,6 +30,7 @@ class ReferenceCSPNet(nn.Module):
         sines, cosines = fourier_features((frac[sender] - frac[receiver]) % 1.0, self.fast.frequencies)
         nodes = inputs.nodes
         for layer in self.fast.layers:
+            assert isinstance(layer, CSPLayer)
             normed = layer.norm(nodes)
             crystal = inputs.crystals[batch[receiver]]
             edges = torch.cat([normed[receiver], normed[sender], crystal, sines, cosines], -1)

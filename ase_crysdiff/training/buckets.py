@@ -38,9 +38,7 @@ class BucketedCrystals:
         device: Where the tensors live.
     """
 
-    def __init__(
-        self, data: PackedCrystals, space: StateSpace, batch_size: int, max_pairs: int, device: torch.device
-    ) -> None:
+    def __init__(self, data: PackedCrystals, space: StateSpace, batch_size: int, max_pairs: int, device: torch.device) -> None:
         fits = data.batch.num_atoms <= space.max_atoms
         data = data.select(fits)
         self.left_out = int((~fits).sum())

@@ -62,5 +62,3 @@ class DenoisingObjective:
         k = torch.floor(strata * TRAINED_STEPS).long().clamp_max(TRAINED_STEPS - 1) + 1
         order = torch.randperm(count, generator=generator, device=generator.device)
         return k[order].double() / TRAINED_STEPS
-
-

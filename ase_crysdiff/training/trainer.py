@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from lightning.fabric import Fabric
 from torch.func import functional_call
 from tqdm import tqdm
 
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CrysDiffError, InputError
 from ase_crysdiff.processes.joint import Prediction
@@ -132,7 +133,7 @@ class Trainer:
             checkpoint.save(self.folder, self.progress, self._tensors(), dict(self.model.config))
         self.fabric.barrier()
 
-    def _step(self, batch):  # type: ignore[no-untyped-def]
+    def _step(self, batch: CrystalBatch) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         settings, step = self.settings, self.progress.step
         seed = ((settings.seed * 1_000_003 + step) * 1_009 + self.fabric.global_rank) % 2**63
         generator = torch.Generator(self.fabric.device).manual_seed(seed)
@@ -151,12 +152,10 @@ class Trainer:
         self.progress = replace(done, step=step + 1, position=done.position + 1, crystals=done.crystals + crystals)
         return total.detach(), parts, norm
 
-    def _batches(self) -> Iterator:  # type: ignore[type-arg]
+    def _batches(self) -> Iterator[CrystalBatch]:
         while True:
             done = self.progress.position
-            epoch = self.data.epoch(
-                self.settings.seed, self.progress.epoch, self.fabric.global_rank, self.fabric.world_size
-            )
+            epoch = self.data.epoch(self.settings.seed, self.progress.epoch, self.fabric.global_rank, self.fabric.world_size)
             for position, batch in enumerate(epoch):
                 if position >= done:
                     yield batch
@@ -170,7 +169,7 @@ class Trainer:
         return over or self.progress.step >= self.settings.steps
 
     @torch.no_grad()
-    def _validate(self, lines) -> None:  # type: ignore[no-untyped-def]
+    def _validate(self, lines: TextIO) -> None:
         if not self.fabric.is_global_zero or self.validation is None:
             return
         generator = torch.Generator(self.fabric.device).manual_seed(0)

@@ -91,7 +91,18 @@ def test_importing_the_packages_imports_nothing_heavy():
 def test_example_plugin_is_installed_and_samples(tmp_path):
     """The example as a user installs it, beside this environment's packages."""
     target = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", str(target), str(EXAMPLE)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(target),
+        str(EXAMPLE),
+    ]
     subprocess.run(install, check=True, capture_output=True)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

@@ -90,7 +90,11 @@ def test_num_atoms_is_exact(miad, count):
 
 @pytest.mark.parametrize(
     "cell",
-    [Lattice.cubic(5.0), [[4.0, 0, 0], [0, 4.5, 0], [4.1, 4.4, 5]], Lattice.from_parameters(4, 5, 6, 70, 100, 120).matrix.tolist()],
+    [
+        Lattice.cubic(5.0),
+        [[4.0, 0, 0], [0, 4.5, 0], [4.1, 4.4, 5]],
+        Lattice.from_parameters(4, 5, 6, 70, 100, 120).matrix.tolist(),
+    ],
 )
 def test_lattice_is_kept_exactly(miad, csp, cell):
     matrix = cell.matrix if isinstance(cell, Lattice) else np.array(cell)

@@ -10,6 +10,7 @@ is done differently, all of it exact:
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,12 +40,12 @@ class _Reorder(torch.autograd.Function):
     """Rows in another order. The gradient is a gather by the inverse order, not the scatter that autograd would use."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
         ctx.save_for_backward(inverse)
         return rows.index_select(1, order)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def,override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient.index_select(1, ctx.saved_tensors[0]), None, None
 
 
@@ -126,9 +127,7 @@ class CSPNet(Encoder):
         nodes = self.norm(nodes)
         return Features(nodes, torch.cat([block.view(nodes).mean(1) for block in blocks]))
 
-    def _fourier(
-        self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    def _fourier(self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype) -> tuple[Tensor, Tensor]:
         """Sines and cosines of f_j - f_i for the pairs i < j of a block."""
         frac = block.view(frac_coords)
         (i, j), _, _ = _pairs(block.size, frac.device)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ase_crysdiff.conditions.base import Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
+from ase_crysdiff.randomness import Draws
 from ase_crysdiff.sampling.solvers.base import Solver
 
 
@@ -24,7 +25,7 @@ class PredictorCorrector(Solver):
     ) -> NoisyState:
         if self.corrections:
 
-            def corrector_draws(name: str, level: str):  # type: ignore[no-untyped-def]
+            def corrector_draws(name: str, level: str) -> Draws:
                 return draws(f"correct {name}", level)
 
             state = joint.correct(state, denoise(state, t), t, self.corrections, layout, corrector_draws)

@@ -82,7 +82,14 @@ def test_wrap_stays_below_one():
 
 @pytest.mark.parametrize(
     ("x", "sigma", "slope"),
-    [(0.1, 0.005, 4000), (0.1, 0.05, 40), (0.25, 0.2, 6.20183181), (0.4, 0.2, 8.1035455), (0.25, 0.5, 0.090375872), (0.5, 0.3, 0)],
+    [
+        (0.1, 0.005, 4000),
+        (0.1, 0.05, 40),
+        (0.25, 0.2, 6.20183181),
+        (0.4, 0.2, 8.1035455),
+        (0.25, 0.5, 0.090375872),
+        (0.5, 0.3, 0),
+    ],
 )
 def test_wrapped_normal_slope_golden(x, sigma, slope):
     value = distributions.wrapped_normal_slope(torch.tensor([x]).double(), torch.tensor([sigma]).double())

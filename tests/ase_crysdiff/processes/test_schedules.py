@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -59,8 +61,8 @@ def test_plan_descends_on_the_grid(steps):
     assert times[-1] == 0
     assert times[0] == (1 if steps == 1000 else 0.99)
     np.testing.assert_allclose(np.array(times) * 1000, np.round(np.array(times) * 1000))
-    assert all(a > b for a, b in zip(times[:-1], times[1:], strict=True))
-    assert all(a[1] == b[0] for a, b in zip(plan[:-1], plan[1:], strict=True))
+    assert all(a > b for a, b in itertools.pairwise(times))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(plan))
 
 
 @pytest.mark.parametrize("steps", [0, -3, 1001, True])

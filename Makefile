@@ -1,0 +1,46 @@
+# Two commands on a fresh machine:
+#   make crystals   installs into .venv if need be and draws 16 crystals into the folder crystals
+#   make test       installs into .venv if need be and runs all checks and tests
+# VENV=path takes or makes another environment, PYTHON=python3.12 another interpreter.
+VENV ?= .venv
+PYTHON ?= python3
+N ?= 16
+BIN := $(VENV)/bin
+
+.PHONY: crystals test check smoke clean
+
+crystals: $(VENV)/.installed
+	$(BIN)/crysdiff sample miad -n $(N) -o crystals
+
+test: $(VENV)/.installed-dev check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+# The wheel as a user gets it: built, installed into an empty environment, used away from this folder.
+smoke: $(VENV)/.installed-dev
+	rm -rf dist .venv-smoke
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv .venv-smoke
+	.venv-smoke/bin/pip install -q -c constraints.txt dist/*.whl
+	cd .venv-smoke && bin/python ../tests/smoke.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -c constraints.txt hatchling
+	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf dist build .venv-smoke crystals runs
