@@ -12,7 +12,8 @@ from ase import Atoms
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.convert import structure_to_atoms
-from pymatgen_ext.table import HEADERS, summarise
+from pymatgen_ext.table import to_dataframe
+from pymatgen_ext.writing import write
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ class SampleSet(Sequence[Structure]):
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per structure: formula, atoms, space group, density, shortest distance, origin."""
-        rows = [{**summarise(s), **s.properties} for s in self.structures]
-        return pd.DataFrame(rows, columns=None if rows else list(HEADERS))
+        return to_dataframe(self.structures)
 
     def write(self, path: str | Path) -> Path:
         """Writes the set: a folder of CIF files, or one `.extxyz`, `.json`, `.csv` or ASE `.db` file, by the ending.
@@ -101,9 +101,7 @@ class SampleSet(Sequence[Structure]):
         Raises:
             InputError: If the ending is not known or the place cannot be written.
         """
-        from pymatgen_ext.writing import write
-
-        return write(self, Path(path))
+        return write(self.structures, vars(self.report), Path(path))
 
     def _repr_html_(self) -> str:
         frame: Any = self.to_dataframe()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
@@ -45,3 +46,9 @@ def format_table(structures: Iterable[Structure]) -> str:
     widths = [max(len(r[c]) for r in rows) for c in range(len(HEADERS))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def to_dataframe(structures: Iterable[Structure]) -> pd.DataFrame:
+    """A row per structure: what `summarise` tells, then the structure's properties."""
+    rows = [{**summarise(s), **s.properties} for s in structures]
+    return pd.DataFrame(rows, columns=None if rows else list(HEADERS))

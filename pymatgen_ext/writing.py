@@ -1,10 +1,10 @@
-"""Sample sets on disk. Every file is complete or absent."""
+"""Structures on disk. Every file is complete or absent."""
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import ase.io
 from ase.db import connect
@@ -12,10 +12,9 @@ from monty.json import MontyEncoder
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
+from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import InputError
-
-if TYPE_CHECKING:
-    from pymatgen_ext.sample_set import SampleSet
+from pymatgen_ext.table import to_dataframe
 
 
 def cif_name(structure: Structure) -> str:
@@ -46,34 +45,35 @@ def ensure_writable(folder: Path) -> None:
         raise InputError(f"{folder} cannot be written ({error.strerror}). Choose another output folder.") from error
 
 
-def write(samples: "SampleSet", path: Path) -> Path:
+def write(structures: Sequence[Structure], report: Mapping[str, Any], path: Path) -> Path:
     """Writes by the ending: none = folder of CIF files, `.extxyz`, `.json`, `.csv`, `.db`."""
     if path.suffix == "":
         ensure_writable(path)
-        for structure in samples:
+        for structure in structures:
             write_cif(structure, path)
         return path
-    writers: dict[str, Callable[[SampleSet, Path], object]] = {
-        ".extxyz": lambda s, p: ase.io.write(p, s.to_atoms(), format="extxyz"),
-        ".json": _json,
-        ".csv": lambda s, p: s.to_dataframe().to_csv(p, index=False),
-        ".db": _database,
+    writers: dict[str, Callable[[Path], object]] = {
+        ".extxyz": lambda part: ase.io.write(part, [structure_to_atoms(s) for s in structures], format="extxyz"),
+        ".json": lambda part: _json(structures, report, part),
+        ".csv": lambda part: to_dataframe(structures).to_csv(part, index=False),
+        ".db": lambda part: _database(structures, part),
     }
     if path.suffix not in writers:
         raise InputError(f"{path.name}: the ending must be one of {sorted(writers)}, or none for a folder of CIF files.")
     ensure_writable(path.parent)
-    _atomically(path, lambda part: writers[path.suffix](samples, part))
+    _atomically(path, writers[path.suffix])
     return path
 
 
-def _json(samples: "SampleSet", path: Path) -> None:
-    content = {"report": vars(samples.report), "structures": [s.as_dict() for s in samples]}
+def _json(structures: Sequence[Structure], report: Mapping[str, Any], path: Path) -> None:
+    content = {"report": dict(report), "structures": [s.as_dict() for s in structures]}
     path.write_text(json.dumps(content, cls=MontyEncoder))
 
 
-def _database(samples: "SampleSet", path: Path) -> None:
+def _database(structures: Sequence[Structure], path: Path) -> None:
     with connect(path, type="db", append=False) as database:
-        for atoms in samples.to_atoms():
+        for structure in structures:
+            atoms = structure_to_atoms(structure)
             database.write(atoms, data=dict(atoms.info))
 
 
