@@ -38,7 +38,6 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt hatchling
 	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics]'
 	touch $@ $(VENV)/.installed
 
