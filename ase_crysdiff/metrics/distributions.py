@@ -34,7 +34,7 @@ def num_atoms_distance(structures: Sequence[Structure | None], reference: Refere
     sound = [v for v in values if v is not None]
 
     def distance(sample: NDArray[np.float64]) -> float:
-        return total_variation(sample.tolist(), [float(n) for n in reference.num_atoms])
+        return total_variation(sample.tolist(), reference.num_atoms)
 
     return _result(distance, sound, values, failures, reference)
 

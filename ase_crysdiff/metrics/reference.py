@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from ase.data import atomic_masses
-from pymatgen.core import Structure
+from pymatgen.core import Element, Structure
 
+from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.convert import from_structures, to_structures
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.geometry.lattice import volume
@@ -55,18 +55,19 @@ class Reference:
     @cached_property
     def densities(self) -> list[float]:
         """g/cm³ of every crystal."""
-        masses = torch.tensor(atomic_masses)[self.batch.species]
+        table = torch.tensor([0.0, *[float(Element.from_Z(z).atomic_mass) for z in range(1, NUM_SPECIES)]], dtype=torch.float64)
+        masses = table[self.batch.species]
         owner = torch.arange(len(self.batch)).repeat_interleave(self.batch.num_atoms)
         per_crystal = torch.zeros(len(self.batch), dtype=torch.float64).index_add_(0, owner, masses)
         density: list[float] = (per_crystal / volume(self.batch.lattice.double()) * DALTON_PER_CUBIC_ANGSTROM).tolist()
         return density
 
     @cached_property
-    def num_elements(self) -> list[int]:
+    def num_elements(self) -> list[float]:
         """Distinct elements of every crystal."""
-        return [len(set(part.tolist())) for part in self.batch.species.split(self.batch.num_atoms.tolist())]
+        return [float(len(set(part.tolist()))) for part in self.batch.species.split(self.batch.num_atoms.tolist())]
 
     @property
-    def num_atoms(self) -> list[int]:
+    def num_atoms(self) -> list[float]:
         """Atoms of every crystal."""
-        return [int(n) for n in self.batch.num_atoms]
+        return [float(n) for n in self.batch.num_atoms]
