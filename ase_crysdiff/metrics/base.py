@@ -38,7 +38,8 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     z, p = 1.959964, hits / total
     centre = (p + z * z / (2 * total)) / (1 + z * z / total)
     half = z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must not push the rate itself out of its interval.
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
 def rate(verdicts: Sequence[bool | None], failures: Mapping[int, str], settings: Mapping[str, Any]) -> MetricResult:

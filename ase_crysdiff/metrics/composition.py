@@ -9,6 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.errors import MissingExtraError
 from ase_crysdiff.metrics.base import MetricResult, rate
+from ase_crysdiff.metrics.validity import unusable_species
 
 Counts = tuple[tuple[str, int], ...]
 
@@ -18,7 +19,7 @@ def compositional_validity(structures: Sequence[Structure | None]) -> MetricResu
 
     The value depends on the version of SMACT, whose default oxidation states changed in version 3; it is in the settings.
     """
-    failures = {i: "no structure" for i, s in enumerate(structures) if s is None or len(s) == 0}
+    failures = {i: r for i, r in ((i, unusable_species(s)) for i, s in enumerate(structures)) if r is not None}
     verdicts = [i not in failures and is_neutral(_counts(s)) for i, s in enumerate(structures)]
     return rate(verdicts, failures, {"smact": version("smact"), "rule": "CDVAE"})
 

@@ -1,5 +1,6 @@
 """Do generated crystals as a whole look like known ones?"""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from scipy.stats import wasserstein_distance
 
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import MetricResult, bootstrap
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.validity import gate
@@ -25,7 +25,7 @@ def density_distance(structures: Sequence[Structure | None], reference: Referenc
 
 def num_elements_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
     """Wasserstein-1 distance of the numbers of distinct elements of sound structures to the reference."""
-    return _wasserstein(structures, lambda s: float(len(s.composition)), reference.num_elements, reference)
+    return _wasserstein(structures, lambda s: float(len({site.specie.Z for site in s})), reference.num_elements, reference)
 
 
 def num_atoms_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
@@ -61,7 +61,7 @@ def _values(structures: Sequence[Structure | None], measure: Any) -> tuple[list[
 def _result(
     distance: Any, sound: list[float], values: list[float | None], failures: dict[int, str], reference: Reference
 ) -> MetricResult:
-    if not sound:
-        raise InputError("No sound structure is left to compare with the reference.")
     settings = {"reference": reference.name, "crystals": len(reference), "sha256": reference.digest[:12]}
+    if not sound:
+        return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
     return MetricResult(distance(np.array(sound)), bootstrap(distance, sound), tuple(values), failures, settings)

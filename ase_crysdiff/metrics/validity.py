@@ -16,15 +16,12 @@ def gate(structure: Structure | None) -> str | None:
     A coordinate that is not a number ends spglib with a segmentation fault, and a cell of 0.01 Å thickness fills the
     memory of a matcher.
     """
-    if structure is None:
-        return "no structure"
-    if len(structure) == 0:
-        return "no atoms"
+    reason = unusable_species(structure)
+    if structure is None or reason is not None:
+        return reason
     matrix = np.asarray(structure.lattice.matrix)
     if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
         return "not finite"
-    if not structure.is_ordered:
-        return "disordered"
     volume = abs(float(np.linalg.det(matrix)))
     if volume < GATE_VOLUME:
         return f"volume below {GATE_VOLUME} Å³"
@@ -36,6 +33,20 @@ def gate(structure: Structure | None) -> str | None:
         return f"cell thinner than {GATE_DISTANCE} Å"
     if min(structure.lattice.abc) < GATE_DISTANCE or _closest(structure, GATE_DISTANCE):
         return f"two atoms closer than {GATE_DISTANCE} Å"
+    return None
+
+
+def unusable_species(structure: Structure | None) -> str | None:
+    """Why a structure has no definite composition of elements; None if it has."""
+    if structure is None:
+        return "no structure"
+    if len(structure) == 0:
+        return "no atoms"
+    if not structure.is_ordered:
+        return "disordered"
+    # Dummy species have a Z, too, but it is no atomic number.
+    if not all(0 < site.specie.Z < len(covalent_radii) for site in structure):
+        return "a species that is no element"
     return None
 
 

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections import Counter
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ from ase_crysdiff.metrics.validity import distance_validity, gate, structural_va
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from pymatgen_ext.evaluation import evaluate
 
+PROTOTYPES = prototypes()
 RATES = [structural_validity, distance_validity, compositional_validity, uniqueness]
 
 
+@lru_cache
 def rocksalt(a=5.64, symbols=("Na", "Cl"), group="Fm-3m", second=(0.5, 0.5, 0.5)):
     return Structure.from_spacegroup(group, Lattice.cubic(a), list(symbols), [[0, 0, 0], list(second)])
 
@@ -41,7 +44,7 @@ def chain(t):
 
 
 def double_perovskite(shift):
-    double = prototypes()["SrTiO3"] * (2, 1, 1)
+    double = PROTOTYPES["SrTiO3"] * (2, 1, 1)
     first = next(i for i, site in enumerate(double) if site.specie.symbol == "Sr")
     double.translate_sites([first], [0, shift, 0], frac_coords=False)
     return double
@@ -78,7 +81,7 @@ def same(a, b):
 
 def broken():
     """One entry for every reason not to judge a structure."""
-    nan = rocksalt()
+    nan = rocksalt().copy()
     nan.translate_sites([0], [np.nan, 0, 0], to_unit_cell=False)
     return {
         "no structure": None,
@@ -109,8 +112,8 @@ def broken():
         pytest.param(chain(0), chain(0.3), True, id="G7 a b"),
         pytest.param(chain(0.3), chain(0.6), True, id="G7 b c"),
         pytest.param(chain(0), chain(0.6), False, id="G7 a c"),
-        pytest.param(prototypes()["SrTiO3"], double_perovskite(0.24), True, id="G8 within the tolerance"),
-        pytest.param(prototypes()["SrTiO3"], double_perovskite(0.26), False, id="G8 beyond the tolerance"),
+        pytest.param(PROTOTYPES["SrTiO3"], double_perovskite(0.24), True, id="G8 within the tolerance"),
+        pytest.param(PROTOTYPES["SrTiO3"], double_perovskite(0.26), False, id="G8 beyond the tolerance"),
         pytest.param(rocksalt(), decorated(rocksalt(), {"Na": 1, "Cl": -1}), True, id="G9 oxidation states"),
         pytest.param(quartz(1), quartz(-1), True, id="G10 quartz"),
         pytest.param(rocksalt(), rocksalt(symbols=("Cl", "Na")), True, id="exchanged sites"),
@@ -121,15 +124,15 @@ def test_golden_matches(a, b, expected):
     assert same(a, b) is expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
-    st.sampled_from(sorted(prototypes())),
+    st.sampled_from(sorted(PROTOTYPES)),
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-1, 1)), max_size=3),
     st.integers(0, 2**32 - 1),
 )
 def test_another_description_of_a_crystal_matches(name, shears, seed):
     """G11: unimodular change of the cell, rotation or reflection, translation, permutation of atoms."""
-    base = prototypes()[name]
+    base = PROTOTYPES[name]
     change = np.eye(3, dtype=int)
     for row, column, factor in shears:
         if row != column:
@@ -154,7 +157,7 @@ def test_reduction_leaves_its_input_alone():
 
 def test_formula_key_ignores_multiples_and_order():
     assert formula_key(rocksalt()) == formula_key(rocksalt(symbols=("Cl", "Na")) * (3, 1, 1))
-    assert formula_key(rocksalt()) != formula_key(prototypes()["SrTiO3"])
+    assert formula_key(rocksalt()) != formula_key(PROTOTYPES["SrTiO3"])
 
 
 # Validity
@@ -194,12 +197,20 @@ def test_gate_names_what_is_wrong(name):
     assert name in gate(broken()[name])
 
 
+@pytest.mark.parametrize("thickness", [0.01, 1e-5])
+def test_thin_cell_is_refused_at_once(thickness):
+    """A matcher would ask for gigabytes."""
+    thin = Structure(Lattice.orthorhombic(40, 40, thickness), ["Cu"], [[0, 0, 0]])
+    started = time.process_time()
+    assert gate(thin) is not None
+    assert time.process_time() - started < 0.5
+
+
 @pytest.mark.parametrize("name", list(broken()))
 def test_broken_structures_are_misses_of_every_rate_and_reach_nothing_else(name):
-    started = time.process_time()
     good, bad = rocksalt(), broken()[name]
     results = {m.__name__: m([good, bad]) for m in RATES if m is not compositional_validity}
-    results["novelty"] = novelty([good, bad], Reference([prototypes()["SrTiO3"]]))
+    results["novelty"] = novelty([good, bad], Reference([PROTOTYPES["SrTiO3"]]))
     for result in results.values():
         assert result.value == 0.5
         assert result.per_structure == (True, False)
@@ -209,7 +220,6 @@ def test_broken_structures_are_misses_of_every_rate_and_reach_nothing_else(name)
     assert distance.value == pytest.approx(0, abs=1e-3)
     assert distance.per_structure[1] is None
     assert list(distance.failures) == [1]
-    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("name", ["no structure", "no atoms"])
@@ -229,7 +239,7 @@ def test_no_composition_is_a_miss(name):
     ids=[*broken(), "half a site", "dummy"],
 )
 def test_one_bad_structure_costs_only_itself(bad):
-    results = evaluate([rocksalt(), bad], reference=[prototypes()["SrTiO3"]])
+    results = evaluate([rocksalt(), bad], reference=[PROTOTYPES["SrTiO3"]])
     for name in ("structural_validity", "distance_validity", "uniqueness", "novelty"):
         assert results[name].per_structure[0] is True
     assert results["compositional_validity"].per_structure[0] is True
@@ -257,7 +267,7 @@ def test_distance_validity_is_about_covalent_radii():
     assert distance_validity([pair(limit - 0.01)], fraction=0.69).value == 1
     cube = [Structure(Lattice.cubic(0.7 * 3.32 + x), ["Na"], [[0, 0, 0]]) for x in (-0.01, 0.01)]
     assert distance_validity(cube).per_structure == (False, True)
-    assert distance_validity(list(prototypes().values())).value == 1
+    assert distance_validity(list(PROTOTYPES.values())).value == 1
 
 
 # Composition
@@ -357,7 +367,7 @@ def test_polymorphs_are_different_crystals():
     assert uniqueness([rocksalt(), rocksalt(4.1, group="Pm-3m"), rocksalt(group="F-43m", second=(0.25,) * 3)]).value == 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=7), st.randoms(use_true_random=False))
 def test_order_changes_nothing_and_doubling_halves(picks, random):
     pool = [*rattled(10, deviation=0.05), None, broken()["closer"]]
@@ -391,7 +401,7 @@ def test_order_changes_nothing_and_doubling_halves(picks, random):
     ],
 )
 def test_novelty_golden(structure, value):
-    assert novelty([structure], Reference([prototypes()["SrTiO3"], rocksalt()])).value == value
+    assert novelty([structure], Reference([PROTOTYPES["SrTiO3"], rocksalt()])).value == value
 
 
 def test_reference_is_not_novel_to_itself():
@@ -408,7 +418,7 @@ def test_larger_reference_never_raises_novelty():
 
 def test_novelty_beyond_the_tolerance_of_a_supercell_is_a_limit_of_the_matcher():
     """Documented: noise hides a known crystal in a larger cell."""
-    assert novelty([double_perovskite(0.24), double_perovskite(0.26)], Reference([prototypes()["SrTiO3"]])).per_structure == (
+    assert novelty([double_perovskite(0.24), double_perovskite(0.26)], Reference([PROTOTYPES["SrTiO3"]])).per_structure == (
         False,
         True,
     )
@@ -430,7 +440,7 @@ def test_density_distance_is_zero_to_itself_and_a_shift_otherwise():
 
 
 def test_number_distances_golden():
-    one, two, three = prototypes()["Cu"], prototypes()["NaCl"], prototypes()["SrTiO3"]
+    one, two, three = PROTOTYPES["Cu"], PROTOTYPES["NaCl"], PROTOTYPES["SrTiO3"]
     reference = Reference([one, two, two, two])
     assert num_elements_distance([two, one, two, two], reference).value == 0
     assert num_elements_distance([one, one, one, two], reference).value == pytest.approx(0.5)
