@@ -1,6 +1,7 @@
 """A folder of samples that remembers what is done, so that an interrupted run goes on where it was."""
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,10 +12,12 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.storage import write_text
+from ase_crysdiff.storage import ensure_writable, write_text
 from pymatgen_ext.drawing import Draw
 from pymatgen_ext.sample_set import Report, SampleSet
-from pymatgen_ext.writing import ensure_writable, write_cif
+from pymatgen_ext.writing import write_cif
+
+log = logging.getLogger(__name__)
 
 
 class SampleFolder:
@@ -100,8 +103,11 @@ class SampleFolder:
             with path.open("rb+") as journal:
                 journal.truncate(len(whole))
         for line in whole.splitlines():
-            entry = json.loads(line)
-            done[int(entry["index"])] = Structure.from_dict(entry["structure"])
+            try:
+                entry = json.loads(line)
+                done[int(entry["index"])] = Structure.from_dict(entry["structure"])
+            except (ValueError, KeyError, TypeError):  # a damaged line costs one draw, which will be the same
+                log.warning("%s has a damaged line; its crystal is drawn again.", path)
         return done
 
 

@@ -14,6 +14,7 @@ from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.storage import ensure_writable
 from pymatgen_ext.table import to_dataframe
 
 
@@ -28,21 +29,6 @@ def write_cif(structure: Structure, folder: Path) -> Path:
     target = folder / cif_name(structure)
     _atomically(target, lambda path: path.write_text(str(CifWriter(structure, significant_figures=8))))
     return target
-
-
-def ensure_writable(folder: Path) -> None:
-    """Makes a folder and proves that it can be written, before any work is done.
-
-    Raises:
-        InputError: If it cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}). Choose another output folder.") from error
 
 
 def write(structures: Sequence[Structure], report: Mapping[str, Any], path: Path) -> Path:

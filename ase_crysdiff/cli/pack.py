@@ -18,7 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Packs, and prints what was skipped and why."""
     from ase_crysdiff.crystal.packing import pack
+    from ase_crysdiff.storage import ensure_writable
 
+    ensure_writable(options.output.parent)
     packed, report = pack(options.sources, max_atoms=options.max_atoms, primitive=options.primitive)
     packed.save(options.output)
     print(report.summary())

@@ -31,11 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
     from pymatgen_ext.folder import SampleFolder
+    from pymatgen_ext.parsing import positive
     from pymatgen_ext.samplers import StructureSampler
     from pymatgen_ext.table import format_table
 
-    if options.num_samples < 1:
-        raise InputError(f"-n must be a whole number of at least 1, got {options.num_samples}.")
+    # Before the folder is touched: a refused command must not leave a run behind that the corrected one then contradicts.
+    least = {"num_samples": 1, "workers": 1, "redraws": 0, "seed": 0, "batch_size": 1}
+    for name, smallest in least.items():
+        if getattr(options, name) is not None:
+            positive(name.replace("_", "-"), getattr(options, name), smallest)
+    if options.seed is not None and options.seed > MAX_SEED:
+        raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
     sampler = StructureSampler(options.sampler, options.weights, options.device)
     wishes = {
         "composition": options.composition,

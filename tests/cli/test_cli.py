@@ -67,7 +67,7 @@ def six(toy_miad, tmp_path_factory):
 
 def crysdiff(*words, cwd, **environment):
     """The command in a process of its own, in a folder that holds nothing of ours."""
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}  # noqa: TID251
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "ase_crysdiff.cli", *map(str, words)]
     return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -149,15 +149,17 @@ def test_pack_into_a_place_that_cannot_be_written_is_explained(place, tmp_path, 
 def test_train_export_sample(tmp_path, crystals, capsys):
     data, runs, toy, out = tmp_path / "data.safetensors", tmp_path / "runs", tmp_path / "toy", tmp_path / "out"
     crystals.save(data)
-    words = ["train", "miad", "--data", str(data), "--validation", str(data), "-o", str(runs), "--config", json.dumps(TINY)]
+    words = ["train", "miad", f"dao-g={data}", "--data", str(data), "--validation", str(data), "-o", str(runs)]
+    words += ["--config", json.dumps(TINY)]
     words += ["--accelerator", "cpu", "--steps", "3", "--batch-size", "8", "--validate-every", "3", "--log-every", "1"]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "60 crystals (0 left out)" in text
-    assert "step 3 of 3" in text
+    assert "miad: step 3 of 3" in text
+    assert "dao-g: step 3 of 3" in text
 
     assert main(words) == 0  # all steps are done
-    assert "step 3 of 3" in capsys.readouterr().out
+    assert "miad: step 3 of 3" in capsys.readouterr().out
 
     about = json.dumps({"data": "sixty toys"})
     assert main(["export", "miad", str(runs / "miad"), "-o", str(toy), "--steps", "10", "--about", about]) == 0
@@ -175,6 +177,8 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     frames = ase.io.read(out / "crystals.extxyz", ":")
     assert [f.info["crysdiff_index"] for f in frames] == [0, 1, 2]
     assert {len(f) for f in frames} == {2}
+    for path, frame in zip(sorted(out.glob("*.cif")), frames, strict=True):
+        assert Structure.from_file(path).composition.as_dict() == frame.symbols.formula.count()
     record = json.loads((out / "run.json").read_text())
     assert record["seed"] == 3
     assert record["settings"]["weights"] == card.version
@@ -187,8 +191,9 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     ("change", "message"),
     [
         (["--config", '{"painter": 1}'], "config has no .*painter"),
+        (["--config", '{"encoder": {"depth": 3}}'], "does not take"),
         (["--steps", "0"], "steps must be positive"),
-        (["--data", "absent.safetensors"], "absent.safetensors cannot be read"),
+        (["--data", "absent.safetensors"], "absent.safetensors cannot be read.*crysdiff pack"),
         (["--validation", "absent.safetensors"], "absent.safetensors cannot be read"),
     ],
 )
@@ -213,7 +218,7 @@ def test_train_without_data_or_recipe_is_explained(tmp_path, crystals, capsys, m
 
 def test_export_without_a_checkpoint_is_explained(tmp_path, capsys):
     assert main(["export", "miad", str(tmp_path / "absent"), "-o", str(tmp_path / "toy")]) == 1
-    assert "has no checkpoint" in capsys.readouterr().err
+    assert "has no checkpoint to export. Train first" in capsys.readouterr().err
     assert not (tmp_path / "toy").exists()
 
 
