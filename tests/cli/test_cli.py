@@ -357,7 +357,7 @@ def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     ("words", "message"),
     [
         (["sample", "miat"], "Did you mean 'miad'"),
-        (["sample", "miad", "-n", "0"], "-n must be a whole number of at least 1, got 0"),
+        (["sample", "miad", "-n", "0"], "num-samples must be a whole number of at least 1, got 0"),
         (["sample", "miad", "-n", "-3"], "got -3"),
     ],
 )
@@ -380,7 +380,7 @@ def test_nonsense_is_refused_before_weights_are_read(words, message, tmp_path, c
         (["--steps", "0"], "steps must be"),
         (["--seed", "-1"], "seed"),
         (["--redraws", "-1"], "redraws"),
-        (["--batch-size", "0"], "batch_size"),
+        (["--batch-size", "0"], "batch-size"),
         (["--workers", "0"], "workers"),
         (["--device", "gpu"], "cannot be used"),
         (["--weights", "absent"], "holds no weights"),
