@@ -88,5 +88,5 @@ class Denoiser(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """Trainable numbers."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+        """Numbers in all parameters, whether they are being trained or not."""
+        return sum(p.numel() for p in self.parameters())
