@@ -12,6 +12,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--steps", type=int, default=200, help="default steps of the sampler (default 200)")
     parser.add_argument("--corrector", type=float, default=0.0, help="size of the coordinates' corrector step; 0 for none")
+    parser.add_argument(
+        "--species-temperature", type=float, default=1.0, help="below 1 sharpens the choice of elements (default 1)"
+    )
     parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="what the card says of the training")
     parser.set_defaults(run=run)
 
@@ -21,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.recipes.export import export
 
     corrections = {"frac_coords": options.corrector} if options.corrector else {}
-    sampling = {"steps": options.steps, "corrections": corrections}
+    sampling = {"steps": options.steps, "corrections": corrections, "species_temperature": options.species_temperature}
     card = export(options.run_folder, options.output, options.name, sampling=sampling, training=options.about)
     print(f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters")
     return 0

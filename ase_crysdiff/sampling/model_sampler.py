@@ -49,9 +49,7 @@ class ModelSampler:
         context: Context = {}
         if species is not None:
             context = {"species": torch.cat([species[i] for i in order]).to(self.device)}
-        steps = request.steps or int(self.card.sampling["steps"])
-        plan = UniformPlan(steps)
-        solver = PredictorCorrector(self.card.sampling["corrections"])
+        plan, solver = self._plan(request), self._solver()
         done = 0
 
         def count(t: float, state: object) -> None:
@@ -67,8 +65,13 @@ class ModelSampler:
 
     def evaluations(self, request: SampleRequest) -> int:
         """Network evaluations per draw."""
-        plan = UniformPlan(request.steps or int(self.card.sampling["steps"]))
-        return len(plan) * PredictorCorrector(self.card.sampling["corrections"]).evaluations
+        return len(self._plan(request)) * self._solver().evaluations
+
+    def _plan(self, request: SampleRequest) -> UniformPlan:
+        return UniformPlan(request.steps or int(self.card.sampling["steps"]))
+
+    def _solver(self) -> PredictorCorrector:
+        return PredictorCorrector(self.card.sampling["corrections"])
 
     def check(self, request: SampleRequest) -> None:
         """Raises IncompatibleError or InputError if this model cannot serve a request."""

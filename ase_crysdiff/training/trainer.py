@@ -105,17 +105,17 @@ class Trainer:
                 if self._finished(deadline):
                     break
                 total, parts, norm = self._step(batch)
+                bad_steps = 0 if torch.isfinite(norm) else bad_steps + 1
                 if self.fabric.is_global_zero and self.progress.step % self.settings.log_every == 0:
                     record = {"step": self.progress.step, "epoch": self.progress.epoch, "loss": float(total)}
                     record |= {name: float(part) for name, part in parts.items()}
                     record |= {"grad_norm": float(norm), "seconds": round(self.progress.seconds, 1)}
-                    bad_steps = 0 if torch.isfinite(norm) else bad_steps + 1
                     lines.write(json.dumps(record) + "\n")
                     lines.flush()
                     bar.set_postfix({name: f"{float(part):.3f}" for name, part in parts.items()})
                 if bad_steps > _MAX_BAD_STEPS:
                     raise CrysDiffError(
-                        f"The gradient was not finite in {bad_steps} logged steps in a row. Lower the learning rate "
+                        f"The gradient was not finite in {bad_steps} steps in a row. Lower the learning rate "
                         f"(now {self.settings.learning_rate}) and start again from {self.folder}."
                     )
                 bar.update()
