@@ -1,0 +1,1 @@
+"""Potentials: energy, forces and stress of many configurations at once."""

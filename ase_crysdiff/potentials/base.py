@@ -1,0 +1,121 @@
+"""What a potential reads and what it returns."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import ShapeError
+from ase_crysdiff.shapes import Bool, Float, Int, Tensor
+
+
+@dataclass(frozen=True)
+class Configurations:
+    """Atoms in space, each set in its own box that may be periodic along some of its axes.
+
+    Unlike a `CrystalBatch` it holds Cartesian positions, so that molecules and slabs need no invented cell, and it may hold
+    sets of any order of size.
+
+    Args:
+        positions: Å, shape (atoms, 3).
+        cells: Lattice vectors as rows, Å; rows along open axes are ignored, shape (sets, 3, 3).
+        periodic: Which axes repeat, shape (sets, 3).
+        species: Atomic numbers, shape (atoms,).
+        num_atoms: Atoms of each set, shape (sets,).
+
+    Raises:
+        ShapeError: If the tensors do not fit together.
+    """
+
+    positions: Float[Tensor, "atoms 3"]
+    cells: Float[Tensor, "sets 3 3"]
+    periodic: Bool[Tensor, "sets 3"]
+    species: Int[Tensor, " atoms"]
+    num_atoms: Int[Tensor, " sets"]
+
+    def __post_init__(self) -> None:
+        total = int(self.num_atoms.sum())
+        atoms = (len(self.positions), len(self.species))
+        sets = (len(self.cells), len(self.periodic))
+        if atoms != (total, total) or sets != (len(self.num_atoms),) * 2:
+            raise ShapeError(
+                f"num_atoms adds up to {total} for {len(self.num_atoms)} sets, but there are {atoms[0]} positions, {atoms[1]} "
+                f"species, {sets[0]} cells and {sets[1]} rows of periodic. Every atom must belong to one set."
+            )
+
+    def __len__(self) -> int:
+        return len(self.num_atoms)
+
+    @property
+    def index(self) -> Int[Tensor, " atoms"]:
+        """The set that each atom belongs to."""
+        return torch.repeat_interleave(torch.arange(len(self), device=self.num_atoms.device), self.num_atoms)
+
+    @staticmethod
+    def from_crystals(batch: CrystalBatch) -> "Configurations":
+        """Fully periodic configurations of crystals."""
+        index = torch.repeat_interleave(torch.arange(len(batch), device=batch.num_atoms.device), batch.num_atoms)
+        positions = (batch.frac_coords.unsqueeze(1) @ batch.lattice[index]).squeeze(1)
+        periodic = torch.ones(len(batch), 3, dtype=torch.bool, device=batch.lattice.device)
+        return Configurations(positions, batch.lattice, periodic, batch.species, batch.num_atoms)
+
+    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "Configurations":
+        """The same on a device, its floating point tensors in a dtype."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        moved |= {name: moved[name].to(dtype) for name in ("positions", "cells")}
+        return replace(self, **moved)
+
+    def select(self, sets: Sequence[int] | Int[Tensor, " chosen"]) -> "Configurations":
+        """The sets at these positions, in this order."""
+        chosen = torch.as_tensor(sets, dtype=torch.long, device=self.num_atoms.device)
+        counts = self.num_atoms[chosen]
+        starts = (self.num_atoms.cumsum(0) - self.num_atoms)[chosen]
+        within = torch.arange(int(counts.sum()), device=counts.device)
+        atoms = starts.repeat_interleave(counts) + within - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        return Configurations(
+            self.positions[atoms], self.cells[chosen], self.periodic[chosen], self.species[atoms], self.num_atoms[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a potential says of a batch of configurations; detached tensors, in the order of the input.
+
+    Args:
+        energies: Energy of each atom, eV; they add up to the energy of their set. Shape (atoms,).
+        energy: Total energy of each set, eV, shape (sets,).
+        forces: eV/Å, shape (atoms, 3).
+        stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for sets that are not periodic along all axes. Shape (sets, 3, 3).
+    """
+
+    energies: Float[Tensor, " atoms"]
+    energy: Float[Tensor, " sets"]
+    forces: Float[Tensor, "atoms 3"]
+    stress: Float[Tensor, "sets 3 3"]
+
+
+class Potential(ABC):
+    """An energy surface: extensive, on the Materials Project's scale as CHGNet has it.
+
+    Attributes:
+        name: Shown in reports.
+        elements: Atomic numbers that it knows.
+        dtype: Number format it computes in.
+        device: Where it computes.
+    """
+
+    name: str
+    elements: frozenset[int]
+    dtype: torch.dtype
+    device: torch.device
+
+    @abstractmethod
+    def evaluate(self, configurations: Configurations) -> Evaluation:
+        """Energies, forces and stresses.
+
+        Raises:
+            InputError: If a configuration holds an element that the potential does not know, or positions or cells that are
+                not finite.
+        """
