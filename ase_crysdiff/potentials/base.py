@@ -1,8 +1,8 @@
 """What a potential reads and what it returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 
@@ -88,12 +88,15 @@ class Evaluation:
         energy: Total energy of each set, eV, shape (sets,).
         forces: eV/Å, shape (atoms, 3).
         stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for sets that are not periodic along all axes. Shape (sets, 3, 3).
+        failures: Reason by position, for sets that the potential cannot answer (atoms that overlap, an engine that did not
+            converge); their numbers are NaN, and the other sets are as good as without them.
     """
 
     energies: Float[Tensor, " atoms"]
     energy: Float[Tensor, " sets"]
     forces: Float[Tensor, "atoms 3"]
     stress: Float[Tensor, "sets 3 3"]
+    failures: Mapping[int, str] = field(default_factory=dict)
 
 
 class Potential(ABC):
