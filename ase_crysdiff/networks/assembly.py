@@ -21,4 +21,5 @@ def denoiser_for(joint: JointProcess, make_encoder: Callable[[int], Encoder]) ->
     encoder = make_encoder(lattice.num_invariants)
     stem = CrystalStem(encoder.hidden, lattice, generates_species="species" in joint.components)
     heads = {name: head_for(c.representation, encoder.hidden) for name, c in joint.components.items()}
-    return Denoiser(stem, encoder, heads)  # type: ignore[arg-type]
+    centred = [name for name, c in joint.components.items() if c.centred]
+    return Denoiser(stem, encoder, heads, centred)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """A denoiser = stem (noisy components to node inputs) + encoder + one head per component."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -73,10 +73,18 @@ class Head(nn.Module, ABC):
 
 
 class Denoiser(nn.Module):
-    """Predicts, for every component of a noisy state, what its process asks for."""
+    """Predicts, for every component of a noisy state, what its process asks for.
 
-    def __init__(self, stem: Stem, encoder: Encoder, heads: Mapping[str, Head]) -> None:
+    Args:
+        stem: Noisy components to node inputs.
+        encoder: Node inputs to features.
+        heads: One per component.
+        centred: Components whose predictions have no mean over the atoms of a crystal.
+    """
+
+    def __init__(self, stem: Stem, encoder: Encoder, heads: Mapping[str, Head], centred: Collection[str] = ()) -> None:
         super().__init__()
+        self.centred = frozenset(centred)
         self.stem = stem
         self.encoder = encoder
         self.heads = nn.ModuleDict(dict(heads))
@@ -84,7 +92,8 @@ class Denoiser(nn.Module):
     def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> Prediction:
         """Predictions per component; one time per crystal."""
         features = self.encoder(self.stem(state, t, context, layout))
-        return {name: head(features, state[name]) for name, head in self.heads.items()}
+        prediction = {name: head(features, state[name]) for name, head in self.heads.items()}
+        return {name: layout.centred(p) if name in self.centred else p for name, p in prediction.items()}
 
     @property
     def num_parameters(self) -> int:

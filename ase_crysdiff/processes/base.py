@@ -52,3 +52,20 @@ class Process(ABC):
     def correct(self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws) -> Tensor:
         """One corrector step at fixed t; processes without a corrector leave the state alone."""
         return value
+
+
+class ContinuousProcess(Process):
+    """A process whose marginals an ordinary differential equation carries from noise to data as well.
+
+    Each process writes its equation in the coordinates in which the way from a single datum to its noise is straight, so that
+    `slope` is constant there and one Euler step of any length is exact. Source: Song et al. 2021, section 4.3; Karras et al.
+    2022, section 3 (straightness).
+    """
+
+    @abstractmethod
+    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The tangent that a prediction implies."""
+
+    @abstractmethod
+    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The state at s < t, along a tangent."""

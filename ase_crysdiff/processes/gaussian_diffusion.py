@@ -3,13 +3,13 @@
 import torch
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.processes.base import Process, per_row
+from ase_crysdiff.processes.base import ContinuousProcess, per_row
 from ase_crysdiff.randomness import Draws
 from ase_crysdiff.schedules.noise import VariancePreserving
 from ase_crysdiff.shapes import Float, Tensor
 
 
-class GaussianDiffusion(Process):
+class GaussianDiffusion(ContinuousProcess):
     """x_t = √ᾱ x_0 + √(1 - ᾱ) ε, reversed with the exact posterior between any two times.
 
     Source: Ho et al. 2020, equations 6-7, for the kernels; Salimans & Ho 2022, section 4, for the velocity
@@ -59,6 +59,17 @@ class GaussianDiffusion(Process):
             mean = (signal_s * (1 - kept) * clean + kept.sqrt() * spread_s**2 * value) / spread_t**2
         deviation = (1 - kept).sqrt() * spread_s / spread_t
         return mean + deviation * draws.normal(self.width)
+
+    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The estimated noise ε: dy/dρ for y = x/√ᾱ and ρ = √((1 - ᾱ)/ᾱ). Source: Song et al. 2021 (DDIM), equation 14."""
+        if self.target == "noise":
+            return prediction
+        signal, spread = self._scales(t, value)
+        return spread * value + signal * prediction
+
+    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        (signal_t, spread_t), (signal_s, spread_s) = self._scales(t, value), self._scales(s, value)
+        return signal_s / signal_t * (value - spread_t * slope) + spread_s * slope
 
     def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
         ratio = self._scales(t, value)[0] / self._scales(s, value)[0]

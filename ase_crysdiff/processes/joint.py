@@ -1,12 +1,12 @@
 """Several processes side by side, one per component of a crystal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
-from ase_crysdiff.processes.base import Process
+from ase_crysdiff.processes.base import ContinuousProcess, Process
 from ase_crysdiff.randomness import Draws
 from ase_crysdiff.representations.base import Representation
 from ase_crysdiff.shapes import Float, Tensor
@@ -19,12 +19,22 @@ DrawsFor = Callable[[str, str], Draws]
 
 @dataclass(frozen=True)
 class Component:
-    """A part of a crystal that is generated: how it is written as numbers, and how noise acts on them."""
+    """A part of a crystal that is generated: how it is written as numbers, and how noise acts on them.
+
+    Args:
+        name: Key in states and predictions.
+        representation: How it is written as numbers.
+        process: How noise acts on them.
+        loss_weight: Factor of its loss.
+        centred: Whether targets and predictions have no mean over the atoms of a crystal. A network that is invariant
+            under translations cannot know the common shift of all atoms: its best guess is zero, that part of a target is noise.
+    """
 
     name: str
     representation: Representation
     process: Process
     loss_weight: float = 1.0
+    centred: bool = False
 
 
 class JointProcess:
@@ -71,6 +81,37 @@ class JointProcess:
             for name, c in self.components.items()
         }
 
+    def transport(
+        self,
+        state: NoisyState,
+        estimates: Sequence[tuple[NoisyState, Prediction, float]],
+        t: float,
+        s: Mapping[str, float],
+        layout: Layout,
+        draws: DrawsFor,
+    ) -> NoisyState:
+        """The state at s < t along the mean of the tangents that several estimates imply; discrete components take `reverse`.
+
+        Args:
+            state: At t.
+            estimates: States, the network's predictions for them, and their times; the first belongs to `state`.
+            t: Time of the state.
+            s: Time that each component is brought to.
+            layout: Of the batch.
+            draws: Random numbers for discrete components.
+        """
+        reached = {}
+        for name, c in self.components.items():
+            start, end = self._time(c, layout, t), self._time(c, layout, s[name])
+            if isinstance(c.process, ContinuousProcess):
+                tangents = [c.process.slope(x[name], p[name], self._time(c, layout, at)) for x, p, at in estimates]
+                tangent = sum(tangents[1:], tangents[0]) / len(tangents)
+                reached[name] = c.process.advance(state[name], tangent, start, end)
+            else:
+                prediction = estimates[0][1][name]
+                reached[name] = c.process.reverse(state[name], prediction, start, end, draws(name, c.representation.level))
+        return reached
+
     def correct(
         self, state: NoisyState, prediction: Prediction, t: float, sizes: Mapping[str, float], layout: Layout, draws: DrawsFor
     ) -> NoisyState:
@@ -95,10 +136,13 @@ class JointProcess:
         self, prediction: Prediction, target: Prediction, state: NoisyState, t: Float[Tensor, " crystals"], layout: Layout
     ) -> dict[str, Float[Tensor, " rows"]]:
         """Loss per component and row, unweighted."""
-        return {
-            name: c.process.loss(prediction[name], target[name], state[name], layout.spread(t, c.representation.level))
-            for name, c in self.components.items()
-        }
+        losses = {}
+        for name, c in self.components.items():
+            wanted = target[name]
+            if c.centred:
+                wanted = layout.centred(wanted)
+            losses[name] = c.process.loss(prediction[name], wanted, state[name], layout.spread(t, c.representation.level))
+        return losses
 
     @staticmethod
     def _time(component: Component, layout: Layout, t: float) -> Tensor:

@@ -2,13 +2,13 @@
 
 from ase_crysdiff.geometry.distributions import wrapped_normal_slope
 from ase_crysdiff.geometry.torus import shortest_image, wrap
-from ase_crysdiff.processes.base import Process, per_row
+from ase_crysdiff.processes.base import ContinuousProcess, per_row
 from ase_crysdiff.randomness import Draws
 from ase_crysdiff.schedules.noise import Geometric
 from ase_crysdiff.shapes import Float, Tensor
 
 
-class WrappedDiffusion(Process):
+class WrappedDiffusion(ContinuousProcess):
     """F_t = wrap(F_0 + σ ε); the network predicts d / √E[d²], d = minus the score of the wrapped normal.
 
     Source: Jiao et al. 2023 (DiffCSP), equations 6-8 and algorithm 2. The published code calls d the target, so updates
@@ -46,6 +46,15 @@ class WrappedDiffusion(Process):
         step = sigma**2 - sigma_s**2
         deviation = sigma_s * step.sqrt() / sigma
         return wrap(value - step * scale * prediction + deviation * draws.normal(3))
+
+    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """dF/dσ = σ d of the probability flow. Source: Karras et al. 2022, equation 1."""
+        sigma, scale = self._levels(t, value)
+        return sigma * scale * prediction
+
+    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        sigma_t, sigma_s = per_row(self.schedule.sigma(t), value), per_row(self.schedule.sigma(s), value)
+        return wrap(value - (sigma_t - sigma_s) * slope)
 
     def correct(self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws) -> Tensor:
         """One Langevin step of size `size` (σ / σ_min)²."""

@@ -7,6 +7,8 @@ from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.base import Encoder
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
+from ase_crysdiff.processes.base import Process
+from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.processes.joint import Component
 from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
@@ -35,16 +37,26 @@ def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any
 
 
 def lattice_component(config: Config) -> Component:
-    """Gaussian diffusion on the representation that the config names."""
+    """The representation that the config names, under Gaussian diffusion or flow matching."""
     representation: LatticeRepresentation = part(LATTICES, config["lattice"], "lattice representation")
-    process = GaussianDiffusion(representation.width, Cosine(), config.get("lattice_target", "noise"))
+    process: Process = LinearFlow(representation.width)
+    if _family(config) == "diffusion":
+        process = GaussianDiffusion(representation.width, Cosine(), config.get("lattice_target", "noise"))
     return Component("lattice", representation, process, config["loss_weights"]["lattice"])
 
 
 def coordinate_component(config: Config) -> Component:
-    """Wrapped-normal diffusion of fractional coordinates."""
-    process = WrappedDiffusion(Geometric(0.005, 0.5))
-    return Component("frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"])
+    """Fractional coordinates under wrapped-normal diffusion or flow matching on the torus."""
+    process = WrappedDiffusion(Geometric(0.005, 0.5)) if _family(config) == "diffusion" else TorusFlow()
+    centred = config.get("centred", False)
+    return Component("frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"], centred)
+
+
+def _family(config: Config) -> str:
+    family: str = config.get("family", "diffusion")
+    if family not in FAMILIES:
+        raise InputError(f"family must be one of {FAMILIES}, got {family!r}.")
+    return family
 
 
 def make_encoder(config: Config) -> Any:
@@ -57,6 +69,7 @@ def make_encoder(config: Config) -> Any:
     return build
 
 
+FAMILIES = ("diffusion", "flow")
 LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
 ENCODERS = {"cspnet": CSPNet}
 SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

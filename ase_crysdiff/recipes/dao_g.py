@@ -34,6 +34,7 @@ def configure(data: PackedCrystals) -> Config:
         "lattice_target": "velocity",
         "encoder": {"name": "cspnet", "hidden": 192, "layers": 5, "frequencies": 32},
         "loss_weights": {"lattice": 1.0, "frac_coords": 1.0},
+        "centred": True,
         "sizes": size_histogram(data),
         "elements": elements(data),
     }

@@ -17,7 +17,8 @@ from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.model import Card, GenerativeModel
 from ase_crysdiff.sampling.request import SampleRequest
-from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
+from ase_crysdiff.sampling.solvers import make_solver
+from ase_crysdiff.sampling.solvers.base import Solver
 from ase_crysdiff.schedules.plans import UniformPlan
 from ase_crysdiff.shapes import Int, Tensor
 
@@ -65,24 +66,25 @@ class ModelSampler:
 
     def evaluations(self, request: SampleRequest) -> int:
         """Network evaluations per draw."""
-        return len(self._plan(request)) * self._solver().evaluations
+        return self._solver().evaluations(len(self._plan(request)))
 
     def _plan(self, request: SampleRequest) -> UniformPlan:
-        return UniformPlan(request.steps or int(self.card.sampling["steps"]))
+        return UniformPlan(request.steps or int(self.card.sampling["steps"]), self.card.sampling.get("start"))
 
-    def _solver(self) -> PredictorCorrector:
-        return PredictorCorrector(self.card.sampling["corrections"])
+    def _solver(self) -> Solver:
+        return make_solver(self.card.sampling)
 
     def check(self, request: SampleRequest) -> None:
         """Raises IncompatibleError or InputError if this model cannot serve a request."""
         space, name = self.model.state_space, self.card.name
-        if self.finds_species and request.composition is not None:
+        compositions = request.compositions or (() if request.composition is None else (request.composition,))
+        if self.finds_species and compositions:
             raise IncompatibleError(
                 f"{name!r} finds the composition itself and takes no composition. Use chemical_system= or elements=, or a "
                 "sampler for given compositions (dao-g-perov5)."
             )
         if not self.finds_species:
-            if request.composition is None:
+            if not compositions:
                 raise IncompatibleError(
                     f"{name!r} predicts the structure of a given composition: pass composition='SrTiO3', or use a sampler "
                     "that finds compositions (miad)."
@@ -96,16 +98,22 @@ class ModelSampler:
             raise InputError(f"{name!r} was trained on cells of 1 to {space.max_atoms} atoms, num_atoms is {request.num_atoms}.")
         wanted = (request.chemical_system or frozenset()) | (request.elements or frozenset())
         unknown = wanted - set(self.card.elements)
-        unknown |= {z for z, _ in request.composition or ()} - set(self.card.elements)
+        unknown |= {z for composition in compositions for z, _ in composition} - set(self.card.elements)
         if unknown:
             raise InputError(f"{name!r} has not seen the elements with atomic numbers {sorted(unknown)} in training.")
+        largest = max((sum(count for _, count in c) for c in request.compositions or ()), default=0)
+        if largest > space.max_atoms:
+            raise InputError(f"A composition has {largest} atoms; {name!r} holds at most {space.max_atoms}.")
 
     def _contents(self, request: SampleRequest, streams: Streams) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
         """Rows of every crystal, and its species if they are given."""
+        if request.compositions is not None:
+            cells = [_atoms(request.compositions[i % len(request.compositions)]) for i in streams.indices]
+            return [len(s) for s in cells], cells
         if request.composition is None:
             assert isinstance(self.model.state_space, MirageSpace)
             return [self.model.state_space.slots] * len(streams), None
-        unit = torch.tensor([z for z, count in request.composition for _ in range(count)], dtype=torch.long)
+        unit = _atoms(request.composition)
         choices, odds = self._formula_units(request, len(unit))
         draw = streams.draws("formula units", 0, [1] * len(streams), torch.device("cpu"), torch.float32).uniform(1)
         picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
@@ -163,3 +171,8 @@ class ModelSampler:
             allowed[request.num_atoms :] = False
             allowed[request.num_atoms :, VACANCY] = True
         return allowed.repeat(layout.num_crystals, 1).to(self.device)
+
+
+def _atoms(composition: tuple[tuple[int, int], ...]) -> Int[Tensor, " atoms"]:
+    """The atomic number of each atom."""
+    return torch.tensor([z for z, count in composition for _ in range(count)], dtype=torch.long)

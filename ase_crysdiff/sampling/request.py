@@ -18,6 +18,8 @@ class SampleRequest:
     Args:
         composition: Atomic number and count of each element of one formula unit.
         formula_units: Formula units per cell to choose from; None draws from the training statistics.
+        compositions: In place of these two, the contents of whole cells: crystal i of the run (its number in the streams, not
+            in the batch) has composition i modulo their number.
         chemical_system: Atomic numbers; exactly these elements, each present.
         elements: Atomic numbers; only these may occur.
         num_atoms: Atoms per cell.
@@ -29,6 +31,7 @@ class SampleRequest:
 
     composition: tuple[tuple[int, int], ...] | None = None
     formula_units: tuple[int, ...] | None = None
+    compositions: tuple[tuple[tuple[int, int], ...], ...] | None = None
     chemical_system: frozenset[int] | None = None
     elements: frozenset[int] | None = None
     num_atoms: int | None = None

@@ -8,13 +8,11 @@ from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
 
 
 class Solver(ABC):
-    """Moves a state from t to s < t; may call the denoiser as often as it likes.
+    """Moves a state from t to s < t; may call the denoiser as often as it likes."""
 
-    Attributes:
-        evaluations: Network evaluations per step.
-    """
-
-    evaluations: int
+    @abstractmethod
+    def evaluations(self, steps: int) -> int:
+        """Network evaluations of a plan of so many steps."""
 
     @abstractmethod
     def step(

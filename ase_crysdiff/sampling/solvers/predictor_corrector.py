@@ -18,7 +18,9 @@ class PredictorCorrector(Solver):
 
     def __init__(self, corrections: Mapping[str, float]) -> None:
         self.corrections = dict(corrections)
-        self.evaluations = 2 if self.corrections else 1
+
+    def evaluations(self, steps: int) -> int:
+        return 2 * steps if self.corrections else steps
 
     def step(
         self, denoise: Denoise, joint: JointProcess, state: NoisyState, t: float, s: float, layout: Layout, draws: DrawsFor
