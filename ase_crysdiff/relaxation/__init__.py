@@ -1,0 +1,1 @@
+"""Descent on an energy surface: many crystals at once, each by itself."""

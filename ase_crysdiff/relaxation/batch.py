@@ -1,0 +1,83 @@
+"""The sets that are under way."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.relaxation.base import regrouped
+from ase_crysdiff.relaxation.frechet import CELL_ROWS, FrechetRows
+from ase_crysdiff.shapes import Bool, Float, Int, Tensor
+
+_WITH_ROWS = ("rows", "best_rows")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Where the sets of a batch are, and where each was best.
+
+    Args:
+        sets: The sets as they are now, float64.
+        ids: Their positions in the list of all sets.
+        first_cells: Their cells at the start, Å.
+        steps: Steps that they have taken.
+        first_energy: Energy at the start, eV; NaN before it is known.
+        rows: What is minimised over, see `FrechetRows`.
+        best_rows: Rows where the forces were smallest.
+        best_energy: Energy there, eV; NaN if no evaluation has succeeded.
+        best_fmax: Largest force there, eV/Å; infinite if no evaluation has succeeded.
+    """
+
+    sets: Configurations
+    ids: Int[Tensor, " sets"]
+    first_cells: Float[Tensor, "sets 3 3"]
+    steps: Int[Tensor, " sets"]
+    first_energy: Float[Tensor, " sets"]
+    rows: Float[Tensor, "sets rows 3"]
+    best_rows: Float[Tensor, "sets rows 3"]
+    best_energy: Float[Tensor, " sets"]
+    best_fmax: Float[Tensor, " sets"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @staticmethod
+    def start(everything: Configurations, chosen: list[int]) -> "Batch":
+        """These sets, before their first evaluation."""
+        sets = everything.select(chosen)
+        count, like = len(sets), sets.cells
+        rows = FrechetRows(sets.cells, sets.num_atoms, relax_cell=False).start(sets.positions)
+        nan, inf = like.new_full((count,), torch.nan), like.new_full((count,), torch.inf)
+        ids = torch.tensor(chosen, dtype=torch.long, device=like.device)
+        return Batch(sets, ids, sets.cells, torch.zeros_like(ids), nan, rows, rows, nan, inf)
+
+    def regroup(self, kept: Int[Tensor, " kept"], new: "Batch | None") -> "Batch":
+        """Some of the sets, then new ones, with as many rows as the largest needs."""
+        part = self.sets.select(kept)
+        parts = [part] if new is None else [part, new.sets]
+        sets = Configurations(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Configurations)))
+        num_rows = CELL_ROWS + (int(sets.num_atoms.max()) if len(sets) else 0)
+        values: dict[str, Tensor] = {}
+        for name in (f.name for f in fields(self) if f.name != "sets"):
+            size = num_rows if name in _WITH_ROWS else None
+            both = [regrouped(getattr(self, name), kept, 0, size)]
+            if new is not None:
+                both.append(regrouped(getattr(new, name), torch.arange(len(new), device=kept.device), 0, size))
+            values[name] = torch.cat(both)
+        return Batch(sets, **values)
+
+    def evaluated(self, energy: Float[Tensor, " sets"], fmax: Float[Tensor, " sets"], is_sound: Bool[Tensor, " sets"]) -> "Batch":
+        """The same, with what an evaluation brought."""
+        better = is_sound & (fmax < self.best_fmax)
+        return replace(
+            self,
+            first_energy=torch.where(self.steps == 0, energy, self.first_energy),
+            best_rows=torch.where(better[:, None, None], self.rows, self.best_rows),
+            best_energy=torch.where(better, energy, self.best_energy),
+            best_fmax=torch.where(better, fmax, self.best_fmax),
+        )
+
+    def moved(self, way: Float[Tensor, "sets rows 3"], layout: FrechetRows) -> "Batch":
+        """The same, one step further."""
+        rows = self.rows + way
+        return replace(self, rows=rows, steps=self.steps + 1, sets=layout.place(rows, self.sets))

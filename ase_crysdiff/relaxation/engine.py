@@ -1,0 +1,146 @@
+"""Many sets relaxed together, each as if it were alone."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.relaxation.base import Descent
+from ase_crysdiff.relaxation.batch import Batch
+from ase_crysdiff.relaxation.evaluation import evaluate_each, unfit
+from ase_crysdiff.relaxation.fire import FIRE
+from ase_crysdiff.relaxation.frechet import FrechetRows
+from ase_crysdiff.relaxation.lbfgs import LBFGS
+from ase_crysdiff.shapes import Tensor
+
+OPTIMIZERS: Mapping[str, Callable[[], Descent]] = {"lbfgs": LBFGS, "fire": FIRE}
+#: Atoms of a batch: enough to fill a processor, and little memory for any potential.
+MAX_ATOMS = 512
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one set.
+
+    Args:
+        final: The set where it came to rest: at the end, or, after a failure, where its forces were smallest; one set, float64.
+        first_energy: Total energy at the start, eV; NaN if it could not be evaluated.
+        energy: Total energy of `final`, eV.
+        fmax: Largest force on an atom or row of the cell there, eV/Å.
+        steps: Steps taken.
+        converged: Whether `fmax` is below the limit.
+        failure: Why it was given up; None if it was not. Running out of steps is no failure.
+    """
+
+    final: Configurations
+    first_energy: float
+    energy: float
+    fmax: float
+    steps: int
+    converged: bool
+    failure: str | None = None
+
+
+def relaxations(
+    configurations: Configurations,
+    potential: Potential,
+    *,
+    fmax: float = 0.05,
+    steps: int = 500,
+    relax_cell: bool = True,
+    optimizer: str = "lbfgs",
+    max_atoms: int = MAX_ATOMS,
+) -> Iterator[tuple[int, Outcome]]:
+    """Relaxes every set; gives (position, outcome) as soon as one is done, so in any order.
+
+    Sets of about the same size share a batch. A set that converges, fails or runs out of steps leaves and the next one comes.
+    What a set does depends on nothing but itself.
+
+    Args:
+        configurations: Where to start.
+        potential: The energy surface.
+        fmax: Converged when no atom and no row of the cell feels more, eV/Å (ASE's measure of `FrechetCellFilter`).
+        steps: At most so many per set.
+        relax_cell: Whether the cells move, which needs periodicity along all axes.
+        optimizer: A key of `OPTIMIZERS`.
+        max_atoms: Atoms of a batch; a larger set goes alone.
+
+    Raises:
+        InputError: If an option makes no sense.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise InputError(f"optimizer must be one of {sorted(OPTIMIZERS)}, got {optimizer!r}.")
+    if not 0 < fmax < float("inf"):
+        raise InputError(f"fmax must be a positive force in eV/Å, got {fmax!r}.")
+    if steps < 0 or max_atoms < 1:
+        raise InputError(f"steps must not be negative and max_atoms must be positive, got {steps} and {max_atoms}.")
+    return _relaxations(
+        configurations.to(potential.device, torch.float64), potential, fmax, steps, relax_cell, OPTIMIZERS[optimizer](), max_atoms
+    )
+
+
+def _relaxations(
+    everything: Configurations, potential: Potential, fmax: float, steps: int, relax_cell: bool, descent: Descent, max_atoms: int
+) -> Iterator[tuple[int, Outcome]]:
+    refused = unfit(everything, potential.elements, relax_cell)
+    for i, reason in refused.items():
+        nan = float("nan")
+        yield i, Outcome(everything.select([i]), nan, nan, nan, 0, converged=False, failure=reason)
+    # Large ones first: sets of one size meet, and memory is highest at the start.
+    sizes = everything.num_atoms.tolist()
+    queue = deque(i for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]) if i not in refused)
+    batch = Batch.start(everything, _next(queue, sizes, max_atoms))
+    while len(batch):
+        layout = FrechetRows(batch.first_cells, batch.sets.num_atoms, relax_cell)
+        failures = unfit(batch.sets, potential.elements, relax_cell)
+        found, more = evaluate_each(potential, batch.sets, skip=failures)
+        failures |= more
+        forces = layout.forces(batch.rows, batch.sets, found)
+        norms = torch.linalg.vector_norm(forces, dim=-1).amax(-1)
+        is_sound = torch.isfinite(norms) & torch.isfinite(found.energy)
+        for i in torch.nonzero(~is_sound).flatten().tolist():
+            failures.setdefault(i, f"{potential.name} returned an energy, a force or a stress that is not finite")
+        batch = batch.evaluated(found.energy, norms, is_sound)
+        is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
+        yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, failures)
+
+        batch = batch.moved(descent.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout)
+        kept = torch.nonzero(~is_done).flatten()
+        free = max_atoms - int(batch.sets.num_atoms[kept].sum())
+        new = _next(queue, sizes, free, alone=len(kept) == 0)
+        if new or len(kept) < len(batch):
+            batch = batch.regroup(kept, Batch.start(everything, new) if new else None)
+            descent.rebatch(kept, len(new), batch.rows.shape[1])
+
+
+def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) -> list[int]:
+    """Takes from the queue what fits into so many atoms; at least one set if it would be alone."""
+    chosen: list[int] = []
+    while queue and (sizes[queue[0]] <= free or (alone and not chosen)):
+        free -= sizes[queue[0]]
+        chosen.append(queue.popleft())
+    return chosen
+
+
+def _outcomes(
+    batch: Batch, layout: FrechetRows, is_done: Tensor, energy: Tensor, norms: Tensor, fmax: float, failures: dict[int, str]
+) -> Iterator[tuple[int, Outcome]]:
+    at_best = layout.place(batch.best_rows, batch.sets) if failures else batch.sets
+    for i in torch.nonzero(is_done).flatten().tolist():
+        reason = failures.get(i)
+        sets, values = (batch.sets, (energy, norms)) if reason is None else (at_best, (batch.best_energy, batch.best_fmax))
+        yield (
+            int(batch.ids[i]),
+            Outcome(
+                final=sets.select([i]),
+                first_energy=float(batch.first_energy[i]),
+                energy=float(values[0][i]),
+                fmax=float(values[1][i]) if torch.isfinite(values[1][i]) else float("nan"),
+                steps=int(batch.steps[i]),
+                converged=reason is None and bool(norms[i] < fmax),
+                failure=reason,
+            ),
+        )
