@@ -55,6 +55,9 @@ class Encoder(nn.Module, ABC):
     def forward(self, inputs: NodeInput) -> Features:
         """Features of a batch."""
 
+    def tabulate(self) -> None:
+        """Prepares for inference with weights that will not change any more; must not change results beyond rounding."""
+
 
 class Stem(nn.Module, ABC):
     """Makes node inputs from a noisy state."""

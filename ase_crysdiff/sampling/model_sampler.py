@@ -35,6 +35,7 @@ class ModelSampler:
     def __init__(self, model: GenerativeModel, card: Card, device: torch.device) -> None:
         self.model, self.card, self.device = model, card, device
         model.denoiser.to(device)
+        model.denoiser.encoder.tabulate()
 
     @property
     def finds_species(self) -> bool:

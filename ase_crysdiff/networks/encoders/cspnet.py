@@ -6,11 +6,11 @@ is done differently, all of it exact:
   then added by broadcasting;
 - sines of a difference change sign when the pair is swapped and cosines do not, so one product serves both directions;
 - Fourier features are computed once per call, not once per layer;
-- blocks are dense, so that messages are averaged over an axis, without lists of edges.
+- blocks are dense, so that messages are averaged over an axis, without lists of edges;
+- for sampling, `tabulate` replaces the Fourier products by interpolation in a table (relative error about 1e-6).
 """
 
-from functools import lru_cache
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -18,35 +18,9 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import Block
 from ase_crysdiff.networks.base import Encoder, Features, NodeInput
-from ase_crysdiff.networks.embeddings import fourier_features
+from ase_crysdiff.networks.encoders.pair_terms import POINTS_PER_FREQUENCY, FourierPairs, PairTerms, TabulatedPairs, tabulate
 from ase_crysdiff.networks.linear import Linear, product
-from ase_crysdiff.shapes import Float, Int, Tensor
-
-
-@lru_cache(maxsize=256)
-def _pairs(size: int, device: torch.device) -> tuple[Int[Tensor, "2 pairs"], Int[Tensor, " rows"], Int[Tensor, " rows"]]:
-    """Pairs i < j; for every dense row i * size + j its place in [pairs, swapped pairs, diagonal]; and the inverse."""
-    upper = torch.triu_indices(size, size, 1)
-    count = upper.shape[1]
-    place = torch.empty(size, size, dtype=torch.long)
-    place[upper[0], upper[1]] = torch.arange(count)
-    place[upper[1], upper[0]] = torch.arange(count) + count
-    place[range(size), range(size)] = torch.arange(size) + 2 * count
-    place = place.flatten()
-    return upper.to(device), place.to(device), torch.argsort(place).to(device)
-
-
-class _Reorder(torch.autograd.Function):
-    """Rows in another order. The gradient is a gather by the inverse order, not the scatter that autograd would use."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return rows.index_select(1, order)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient.index_select(1, ctx.saved_tensors[0]), None, None
+from ase_crysdiff.shapes import Float, Tensor
 
 
 class CSPLayer(nn.Module):
@@ -54,6 +28,8 @@ class CSPLayer(nn.Module):
 
     def __init__(self, hidden: int, crystal_features: int, frequencies: int) -> None:
         super().__init__()
+        #: Geometric terms on a grid, for inference; None while the weights may change.
+        self.table: Tensor | None = None
         self.columns = (hidden, hidden, crystal_features, 3 * frequencies, 3 * frequencies)
         self.norm = nn.LayerNorm(hidden)
         self.edge_in = Linear(sum(self.columns), hidden)
@@ -66,7 +42,7 @@ class CSPLayer(nn.Module):
         nodes: Float[Tensor, "atoms hidden"],
         crystals: Float[Tensor, "crystals features"],
         blocks: tuple[Block, ...],
-        fourier: list[tuple[Tensor, Tensor]],
+        pairs: Sequence[PairTerms],
         products: torch.dtype,
     ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
@@ -77,25 +53,24 @@ class CSPLayer(nn.Module):
         odd, even = odd.to(products), even.to(products)
         out_weight, out_bias = self.edge_out.weight.to(products), self.edge_out.bias.to(products)
         gathered = []
-        for block, (sines, cosines) in zip(blocks, fourier, strict=True):
+        reuse = not torch.is_grad_enabled()  # the largest tensors are overwritten where no gradient needs them
+        for block, terms in zip(blocks, pairs, strict=True):
             received, sent = block.view(from_nodes).chunk(2, -1)
-            edges = self._geometry(block, product(sines, odd), product(cosines, even), even)
-            edges = edges + (received + from_crystals[block.crystals, None]).unsqueeze(2) + sent.unsqueeze(1)
-            messages = functional.silu(product(functional.silu(edges), out_weight, out_bias))
+            edges = terms.dense(odd, even, self.table)
+            received = (received + from_crystals[block.crystals, None]).unsqueeze(2)
+            edges = edges.add_(received).add_(sent.unsqueeze(1)) if reuse else edges + received + sent.unsqueeze(1)
+            messages = product(functional.silu(edges, inplace=reuse), out_weight, out_bias)
+            messages = functional.silu(messages, inplace=reuse)
             gathered.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
         update = torch.cat([normed, torch.cat(gathered)], -1).to(products)
         update = functional.silu(product(update, self.node_in.weight.to(products), self.node_in.bias.to(products)))
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
         return nodes + functional.silu(update.to(nodes.dtype))
 
-    def _geometry(
-        self, block: Block, odd: Float[Tensor, "count pairs hidden"], even: Tensor, even_weight: Tensor
-    ) -> Float[Tensor, "count size size hidden"]:
-        """Fourier part of every ordered pair from those with i < j."""
-        itself = even_weight.sum(1).expand(block.count, block.size, -1)  # all cosines of a zero difference are 1
-        _, order, inverse = _pairs(block.size, odd.device)
-        rows = _Reorder.apply(torch.cat([even + odd, even - odd, itself], 1), order, inverse)
-        return rows.unflatten(1, (block.size, block.size))
+    def tabulate(self, points: int) -> None:
+        """Fixes the table of the present weights."""
+        *_, odd, even = self.edge_in.weight.detach().split(self.columns, 1)
+        self.table = tabulate(odd, even, points)
 
 
 class CSPNet(Encoder):
@@ -121,15 +96,21 @@ class CSPNet(Encoder):
         blocks = inputs.layout.blocks
         nodes = inputs.nodes
         products = self.products or nodes.dtype
-        fourier = [self._fourier(block, inputs.frac_coords, products) for block in blocks]
+        pairs = [self._pair_terms(block, inputs.frac_coords, products) for block in blocks]
         for layer in self.layers:
-            nodes = layer(nodes, inputs.crystals, blocks, fourier, products)
+            nodes = layer(nodes, inputs.crystals, blocks, pairs, products)
         nodes = self.norm(nodes)
         return Features(nodes, torch.cat([block.view(nodes).mean(1) for block in blocks]))
 
-    def _fourier(self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Sines and cosines of f_j - f_i for the pairs i < j of a block."""
-        frac = block.view(frac_coords)
-        (i, j), _, _ = _pairs(block.size, frac.device)
-        sines, cosines = fourier_features(frac[:, j] - frac[:, i], self.frequencies)
-        return sines.to(products), cosines.to(products)
+    def tabulate(self) -> None:
+        for layer in self.layers:
+            layer.tabulate(self._points)  # type: ignore[operator]
+
+    @property
+    def _points(self) -> int:
+        return POINTS_PER_FREQUENCY * self.frequencies
+
+    def _pair_terms(self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype) -> PairTerms:
+        if self.layers[0].table is not None and not torch.is_grad_enabled():
+            return TabulatedPairs.of(block, frac_coords, self._points)
+        return FourierPairs.of(block, frac_coords, self.frequencies, products)

@@ -4,6 +4,7 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.networks.assembly import denoiser_for
+from ase_crysdiff.networks.base import NodeInput
 from ase_crysdiff.networks.embeddings import fourier_features, time_embedding
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
 from ase_crysdiff.networks.linear import product
@@ -175,3 +176,35 @@ def test_denoiser_has_a_head_per_component(crystals):
     assert set(model.denoiser.heads) == set(model.joint.components)
     again = denoiser_for(model.joint, lambda n: CSPNet(n, 8, 1, 2))
     assert again.num_parameters < model.denoiser.num_parameters
+
+
+@pytest.mark.parametrize("frequencies", [8, 32])
+def test_tables_change_nothing_beyond_rounding(frequencies, generator):
+    batch = random_batch(SIZES, generator).to(dtype=torch.float64)
+    torch.random.default_generator.manual_seed(0)
+    net = CSPNet(9, 32, 2, frequencies).double()
+    given = NodeInput(
+        torch.randn(17, 32, dtype=torch.float64), torch.randn(5, 9, dtype=torch.float64), batch.frac_coords, batch.layout
+    )
+    with torch.no_grad():
+        exact = net(given).nodes
+        net.tabulate()
+        looked_up = net(given).nodes
+    assert not torch.equal(exact, looked_up), "the table was not used"
+    assert float((exact - looked_up).norm() / exact.norm()) < 1e-6
+    torch.testing.assert_close(net(given).nodes.detach(), exact, atol=1e-12, rtol=0)  # with gradients it is left alone
+
+
+def test_sampling_overwrites_nothing_it_was_given(generator):
+    batch = random_batch(SIZES, generator)
+    net = CSPNet(9, 32, 2, 8)
+    given = NodeInput(torch.randn(17, 32), torch.randn(5, 9), batch.frac_coords, batch.layout)
+    before = [x.clone() for x in (given.nodes, given.crystals, given.frac_coords)]
+    weights = [p.clone() for p in net.parameters()]
+    net.tabulate()
+    with torch.no_grad():
+        net(given)
+    for old, new in zip(before, (given.nodes, given.crystals, given.frac_coords), strict=True):
+        assert torch.equal(old, new)
+    for old, new in zip(weights, net.parameters(), strict=True):
+        assert torch.equal(old, new)
