@@ -20,11 +20,12 @@ def compositional_validity(structures: Sequence[Structure | None]) -> MetricResu
     The value depends on the version of SMACT, whose default oxidation states changed in version 3; it is in the settings.
     """
     failures = {i: r for i, r in ((i, unusable_species(s)) for i, s in enumerate(structures)) if r is not None}
-    verdicts = [i not in failures and is_neutral(_counts(s)) for i, s in enumerate(structures)]
+    verdicts = [i not in failures and is_neutral(reduced_counts(s)) for i, s in enumerate(structures)]
     return rate(verdicts, failures, {"smact": version("smact"), "rule": "CDVAE"})
 
 
-def _counts(structure: Structure | None) -> Counts:
+def reduced_counts(structure: Structure | None) -> Counts:
+    """Element symbols and counts of the reduced composition, sorted, without oxidation states."""
     assert structure is not None
     amounts = structure.composition.element_composition.get_el_amt_dict()
     counts = {symbol: round(n) for symbol, n in amounts.items()}
