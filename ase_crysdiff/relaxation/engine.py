@@ -3,20 +3,27 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.potentials.checks import problems
 from ase_crysdiff.relaxation.base import Descent
 from ase_crysdiff.relaxation.batch import Batch
-from ase_crysdiff.relaxation.evaluation import evaluate_each, unfit
+from ase_crysdiff.relaxation.evaluation import evaluate_each, unusable, without
 from ase_crysdiff.relaxation.fire import FIRE
 from ase_crysdiff.relaxation.frechet import FrechetRows
 from ase_crysdiff.relaxation.lbfgs import LBFGS
 from ase_crysdiff.shapes import Tensor
 
-OPTIMIZERS: Mapping[str, Callable[[], Descent]] = {"lbfgs": LBFGS, "fire": FIRE}
+#: `lbfgs-ase` takes ASE's steps, where `lbfgs` takes fewer.
+OPTIMIZERS: Mapping[str, Callable[[], Descent]] = {
+    "lbfgs": LBFGS,
+    "lbfgs-ase": partial(LBFGS, memory=100, curvature=70.0),
+    "fire": FIRE,
+}
 #: Atoms of a batch: enough to fill a processor, and little memory for any potential.
 MAX_ATOMS = 512
 
@@ -85,7 +92,10 @@ def relaxations(
 def _relaxations(
     everything: Configurations, potential: Potential, fmax: float, steps: int, relax_cell: bool, descent: Descent, max_atoms: int
 ) -> Iterator[tuple[int, Outcome]]:
-    refused = unfit(everything, potential.elements, relax_cell)
+    refused = problems(everything, potential.elements, potential.name)
+    if relax_cell:
+        for i in torch.nonzero(~everything.periodic.all(-1)).flatten().tolist():
+            refused.setdefault(i, "A cell can be relaxed only if it is periodic along all three axes; give relax_cell=False.")
     for i, reason in refused.items():
         nan = float("nan")
         yield i, Outcome(everything.select([i]), nan, nan, nan, 0, converged=False, failure=reason)
@@ -95,17 +105,15 @@ def _relaxations(
     batch = Batch.start(everything, _next(queue, sizes, max_atoms))
     while len(batch):
         layout = FrechetRows(batch.first_cells, batch.sets.num_atoms, relax_cell)
-        failures = unfit(batch.sets, potential.elements, relax_cell)
-        found, more = evaluate_each(potential, batch.sets, skip=failures)
-        failures |= more
-        forces = layout.forces(batch.rows, batch.sets, found)
+        found = evaluate_each(potential, batch.sets)
+        given_up = unusable(found, batch.sets, relax_cell, potential.name)
+        forces = layout.forces(batch.rows, batch.sets, without(found, batch.sets, given_up))
         norms = torch.linalg.vector_norm(forces, dim=-1).amax(-1)
-        is_sound = torch.isfinite(norms) & torch.isfinite(found.energy)
-        for i in torch.nonzero(~is_sound).flatten().tolist():
-            failures.setdefault(i, f"{potential.name} returned an energy, a force or a stress that is not finite")
+        is_sound = torch.ones_like(norms, dtype=torch.bool)
+        is_sound[list(given_up)] = False
         batch = batch.evaluated(found.energy, norms, is_sound)
         is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
-        yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, failures)
+        yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, given_up)
 
         batch = batch.moved(descent.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout)
         kept = torch.nonzero(~is_done).flatten()
@@ -126,11 +134,11 @@ def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) ->
 
 
 def _outcomes(
-    batch: Batch, layout: FrechetRows, is_done: Tensor, energy: Tensor, norms: Tensor, fmax: float, failures: dict[int, str]
+    batch: Batch, layout: FrechetRows, is_done: Tensor, energy: Tensor, norms: Tensor, fmax: float, given_up: dict[int, str]
 ) -> Iterator[tuple[int, Outcome]]:
-    at_best = layout.place(batch.best_rows, batch.sets) if failures else batch.sets
+    at_best = layout.place(batch.best_rows, batch.sets) if given_up else batch.sets
     for i in torch.nonzero(is_done).flatten().tolist():
-        reason = failures.get(i)
+        reason = given_up.get(i)
         sets, values = (batch.sets, (energy, norms)) if reason is None else (at_best, (batch.best_energy, batch.best_fmax))
         yield (
             int(batch.ids[i]),

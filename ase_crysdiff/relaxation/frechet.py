@@ -50,7 +50,7 @@ class FrechetRows:
         return replace(sets, positions=(atoms @ deformation)[self.is_atom], cells=self.first_cells @ deformation)
 
     def forces(self, rows: Float[Tensor, "sets rows 3"], sets: Configurations, found: Evaluation) -> Float[Tensor, "sets rows 3"]:
-        """Minus the gradient of the energy over the rows, eV/Å.
+        """Minus the gradient of the energy over the rows, eV/Å, from finite forces and stresses.
 
         The gradient over U is the adjoint of the derivative of the exponential, applied to the gradient over F. That adjoint is
         the derivative at Uᵀ, which one exponential of a matrix of twice the size holds in its corner.
@@ -68,10 +68,7 @@ class FrechetRows:
         double = torch.zeros(len(rows), 6, 6, dtype=rows.dtype, device=rows.device)
         double[:, :3, :3] = double[:, 3:, 3:] = log.mT
         double[:, :3, 3:] = slope
-        finite = torch.isfinite(slope).all(-1).all(-1)
-        # What is not finite stays so, but must not reach the exponential, which would spread it over the batch.
-        corner = torch.linalg.matrix_exp(torch.where(finite[:, None, None], double, 0.0))[:, :3, 3:]
-        cell = torch.where(finite[:, None, None], corner, torch.nan) / self.num_atoms[:, None, None]
+        cell = torch.linalg.matrix_exp(double)[:, :3, 3:] / self.num_atoms[:, None, None]
         return torch.cat([cell, atoms @ deformation], 1)
 
     def _log(self, rows: Float[Tensor, "sets rows 3"]) -> Float[Tensor, "sets 3 3"]:

@@ -6,8 +6,8 @@ import torch
 from ase.data import covalent_radii
 
 from ase_crysdiff.constants import NUM_SPECIES
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
+from ase_crysdiff.potentials.checks import check
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Most distances that are held at once while neighbours are looked for.
@@ -50,11 +50,7 @@ class PairPotential(Potential):
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses."""
         given = configurations.to(self.device, self.dtype)
-        if not (torch.isfinite(given.positions).all() and torch.isfinite(given.cells).all()):
-            raise InputError("Positions and cells must be finite numbers; check the structure before it is evaluated.")
-        unknown = set(given.species.tolist()) - self.elements
-        if unknown:
-            raise InputError(f"Atomic numbers {sorted(unknown)} are unknown; {self.name} knows 1 to {NUM_SPECIES - 1}.")
+        check(given, self.elements, self.name)
         pairs, index = self._pairs(given), given.index
         cells = given.cells * given.periodic.unsqueeze(-1)
         with torch.enable_grad():
