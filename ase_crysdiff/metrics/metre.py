@@ -9,8 +9,8 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
-from ase_crysdiff.metrics.isolation import run_isolated
-from ase_crysdiff.metrics.match_rate import Comparison, Pair, PairKey, compare_pair
+from ase_crysdiff.metrics.isolation import Failure, run_isolated
+from ase_crysdiff.metrics.match_rate import Comparison, PairKey, compare_pair
 from ase_crysdiff.metrics.matching import CSP_TOLERANCE, formula_key
 from ase_crysdiff.metrics.validity import gate
 
@@ -44,7 +44,7 @@ def metre(
         Both NaN, with the reason in the settings, if more than 200,000 pairs would have to be compared.
     """
     pairs = _other_pairs(predictions, targets)
-    settings = {**comparison.settings, "pairs": len(pairs) + sum(len(row) for row in predictions)}
+    settings = {**comparison.settings, "pairs": len(pairs) + sum(len(row) for row in predictions), "failed_pairs": 0}
     if len(pairs) > MAX_PAIRS:
         nothing = MetricResult(math.nan, (math.nan, math.nan), settings={**settings, "skipped": f"more than {MAX_PAIRS} pairs"})
         return nothing, nothing
@@ -57,7 +57,9 @@ def metre(
     names = list(by_target)
     failures = comparison.failures
     for chunk, item, result in run_isolated(compare_pair, chunks, workers=workers, timeout=timeout):
-        if isinstance(result, Pair) and result.distance is not None:
+        if isinstance(result, Failure):
+            settings["failed_pairs"] += 1
+        elif result.distance is not None:
             best[names[chunk]] = min(best[names[chunk]], result.distance)
             credited.add(by_target[names[chunk]][item])
     verdicts = tuple((i, k) in credited for i, row in enumerate(predictions) for k in range(len(row)))

@@ -1,4 +1,4 @@
-"""`crysdiff benchmark`: the numbers of a sampler's card, from first draws, with everything they depend on in one JSON file."""
+"""`crysdiff benchmark denovo`: validity, uniqueness, novelty and distributions of first draws."""
 
 import argparse
 import json
@@ -8,18 +8,16 @@ from pathlib import Path
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    denovo = kinds.add_parser("denovo", help="validity, uniqueness, novelty and distributions of free draws")
-    denovo.add_argument("sampler", help="name of a sampler that finds compositions")
-    denovo.add_argument("-n", "--num-samples", type=int, default=1000, help="draws (default 1000)")
-    denovo.add_argument("--seed", type=int, default=0, help="default 0")
-    denovo.add_argument("--training", type=Path, required=True, help="packed training crystals, for novelty and atom counts")
-    denovo.add_argument("--validation", type=Path, required=True, help="packed crystals, for density and number of elements")
-    denovo.add_argument("-o", "--output", type=Path, default=Path("denovo.json"), help="result (default denovo.json)")
-    denovo.add_argument("--weights", help="folder with other weights")
-    denovo.add_argument("--steps", type=int, help="steps of the reverse process; default as in the card")
-    denovo.add_argument("--batch-size", type=int, help="crystals computed together")
-    denovo.add_argument("--workers", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("sampler", help="name of a sampler that finds compositions")
+    parser.add_argument("-n", "--num-samples", type=int, default=1000, help="draws (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--training", type=Path, required=True, help="packed training crystals, for novelty and atom counts")
+    parser.add_argument("--validation", type=Path, required=True, help="packed crystals, for density and number of elements")
+    parser.add_argument("-o", "--output", type=Path, default=Path("denovo.json"), help="result (default denovo.json)")
+    parser.add_argument("--weights", help="folder with other weights")
+    parser.add_argument("--steps", type=int, help="steps of the reverse process; default as in the card")
+    parser.add_argument("--batch-size", type=int, help="crystals computed together")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.set_defaults(run=run)
 
 
