@@ -1,4 +1,4 @@
-"""Generated crystals as pymatgen structures. Names are imported when they are first used."""
+"""Crystals as pymatgen structures: generated, relaxed, scored. Names are imported when they are first used."""
 
 from importlib import import_module
 from importlib.metadata import version
@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymatgen_ext.evaluation import evaluate
+    from pymatgen_ext.relaxation import relax
     from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
+    from pymatgen_ext.stability import energy_above_hull
 
 __version__ = version("ase-crysdiff")
-__all__ = ["SampleSet", "StructureSampler", "available_samplers", "evaluate"]
+__all__ = ["SampleSet", "StructureSampler", "available_samplers", "energy_above_hull", "evaluate", "relax"]
 
 _HOMES = {
     "StructureSampler": "samplers",
     "available_samplers": "samplers",
     "SampleSet": "sample_set",
     "evaluate": "evaluation",
+    "relax": "relaxation",
+    "energy_above_hull": "stability",
 }
 
 

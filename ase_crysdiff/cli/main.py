@@ -11,6 +11,7 @@ from ase_crysdiff.errors import CrysDiffError
 COMMANDS = {
     "list": "samplers that are installed",
     "sample": "draw crystals into a folder",
+    "relax": "bring crystals to the next minimum of energy",
     "pack": "turn crystal files into one file for training",
     "train": "train models",
     "export": "turn a training run into weights with a card",

@@ -78,15 +78,28 @@ def relaxations(
     Raises:
         InputError: If an option makes no sense.
     """
+    check_options(fmax, steps, optimizer, max_atoms)
+    if not len(configurations):
+        return iter(())
+    return _relaxations(
+        configurations.to(potential.device, torch.float64), potential, fmax, steps, relax_cell, OPTIMIZERS[optimizer](), max_atoms
+    )
+
+
+def check_options(fmax: float, steps: int, optimizer: str, max_atoms: int) -> None:
+    """Refuses options that make no sense; see `relaxations`.
+
+    Raises:
+        InputError: If there are any.
+    """
     if optimizer not in OPTIMIZERS:
         raise InputError(f"optimizer must be one of {sorted(OPTIMIZERS)}, got {optimizer!r}.")
     if not 0 < fmax < float("inf"):
         raise InputError(f"fmax must be a positive force in eV/Å, got {fmax!r}.")
-    if steps < 0 or max_atoms < 1:
-        raise InputError(f"steps must not be negative and max_atoms must be positive, got {steps} and {max_atoms}.")
-    return _relaxations(
-        configurations.to(potential.device, torch.float64), potential, fmax, steps, relax_cell, OPTIMIZERS[optimizer](), max_atoms
-    )
+    if steps < 0:
+        raise InputError(f"steps must be a number of at least 0, got {steps!r}.")
+    if max_atoms < 1:
+        raise InputError(f"max_atoms must be a number of at least 1, got {max_atoms!r}.")
 
 
 def _relaxations(
