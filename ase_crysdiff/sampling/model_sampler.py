@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.known import KnownComponent
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
 from ase_crysdiff.conditions.temperature import Temperature
@@ -60,7 +61,7 @@ class ModelSampler:
             if request.on_step is not None:
                 request.on_step(done / len(plan))
 
-        conditions = (*self._conditions(request, layout), *request.conditions)
+        conditions = (*self._conditions(request, layout, context.get("species")), *request.conditions)
         batch = loop.run(self.model, layout, context, solver, plan, streams.take(order), conditions, count)
         back = sorted(range(len(order)), key=order.__getitem__)
         return batch.to(torch.device("cpu")).select(back)
@@ -141,7 +142,7 @@ class ModelSampler:
         choices = [z for z in range(1, limit // unit + 1) if sizes.get(z * unit)] or [1]
         return choices, [float(sizes.get(z * unit, 1)) for z in choices]
 
-    def _conditions(self, request: SampleRequest, layout: Layout) -> Sequence[Condition]:
+    def _conditions(self, request: SampleRequest, layout: Layout, species: Tensor | None) -> Sequence[Condition]:
         conditions: list[Condition] = []
         if self.finds_species:
             conditions.append(Temperature("species", self.card.sampling.get("species_temperature", 1.0)))
@@ -154,6 +155,9 @@ class ModelSampler:
             given = CrystalBatch(lattice[None], lattice.new_zeros(0, 3), lattice.new_zeros(0).long(), lattice.new_zeros(1).long())
             clean = representation.encode(given).expand(layout.num_crystals, -1)
             conditions.append(KnownComponent("lattice", clean))
+        apart = self.card.sampling.get("closest_approach")
+        if apart is not None:
+            conditions.append(ClosestApproach(**apart, species=species))
         return conditions
 
     def _allowed(self, request: SampleRequest, layout: Layout) -> Tensor:
