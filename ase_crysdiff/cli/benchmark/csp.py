@@ -205,8 +205,8 @@ def _predictions(
     ):
         assert entry["index"] == sample * len(served) + place
         lattice = np.array(entry["lattice"])
-        # Right-handed, as the samplers hand them out.
-        lattice = -lattice if np.linalg.det(lattice) < 0 else lattice
+        with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
+            lattice = -lattice if np.linalg.det(lattice) < 0 else lattice  # right-handed, as samplers hand them out
         frac = np.array(entry["frac_coords"]).reshape(-1, 3)
         rows[target][sample] = Structure(Lattice(lattice), entry["species"], frac % 1)
     return rows
