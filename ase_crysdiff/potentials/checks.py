@@ -25,6 +25,8 @@ def problems(configurations: Configurations, elements: Collection[int], name: st
         elements: Atomic numbers that it knows.
         name: The potential, for the message.
     """
+    if not len(configurations):
+        return {}
     ends = np.cumsum(configurations.num_atoms.cpu().numpy())[:-1]
     parts = zip(
         np.split(configurations.species.cpu().numpy(), ends),

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import json
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ GPA_PER_EV_PER_CUBIC_ANGSTROM = 160.21766208
 UNTRAINED = frozenset({84, 85, 86, 87, 88})
 #: The neighbour list of a larger cell does not fit into memory, Å³.
 LARGEST_VOLUME = 1e8
+_REFERENCES = Path(__file__).with_name("chgnet_references.json")
 
 
 class CHGNetPotential(Potential):
@@ -34,6 +37,10 @@ class CHGNetPotential(Potential):
         weights: "0.3.0", "0.2.0", or "r2scan" (another energy scale).
         device: Where it computes.
         batch_size: Sets per pass through the network.
+
+    Attributes:
+        element_references: Energy of each element, eV/atom, fitted to formation energies of the Materials Project
+            (`chgnet_references.json`); empty for other weights than 0.3.0.
 
     Raises:
         InputError: If the name of the weights is unknown.
@@ -52,9 +59,12 @@ class CHGNetPotential(Potential):
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.name = "chgnet" if weights == "0.3.0" else f"chgnet-{weights}"
-        with contextlib.redirect_stdout(io.StringIO()):  # its constructor prints
+        # Its constructor prints, and draws weights that are then overwritten.
+        with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
             self._model: Any = CHGNet.load(model_name=weights, use_device=str(self.device), verbose=False)
         self._model.requires_grad_(False)
+        table = json.loads(_REFERENCES.read_text()) if weights == "0.3.0" else {"energies": {}}
+        self.element_references: dict[str, float] = table["energies"]
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses; sets with isolated or overlapping atoms fail alone.

@@ -96,7 +96,7 @@ class PairPotential(Potential):
                     break
                 last += 1
             part = slice(first, last)
-            found.append(self._dense_pairs(given, cells[part], home, counts[part], starts[first], reach[part].amax(0)))
+            found.append(self._dense_pairs(given, cells[part], home, counts[part], starts[first], reach[part]))
             first = last
         return _Pairs(*(torch.cat([getattr(p, name) for p in found]) for name in ("first", "second", "shift")))
 
@@ -107,18 +107,20 @@ class PairPotential(Potential):
         home: Float[Tensor, "atoms 3"],
         counts: list[int],
         start: int,
-        reach: Int[Tensor, " 3"],
+        reach: Int[Tensor, "chosen 3"],
     ) -> _Pairs:
         size, num = torch.tensor(counts), max(counts)
         present = torch.arange(num) < size[:, None]
         atoms = torch.zeros(present.shape, dtype=torch.long)
         atoms[present] = torch.arange(start, start + int(size.sum()))
-        shifts = torch.cartesian_prod(*[torch.arange(-n, n + 1, dtype=self.dtype) for n in reach.tolist()])
+        shifts = torch.cartesian_prod(*[torch.arange(-n, n + 1, dtype=self.dtype) for n in reach.amax(0).tolist()])
         inside = given.positions - (home.unsqueeze(1) @ (given.cells * given.periodic.unsqueeze(-1))[given.index]).squeeze(1)
         points = inside[atoms]
         vectors = points[:, None, :, None] - points[:, :, None, None] + (shifts @ cells)[:, None, None]
         near = (vectors**2).sum(-1) < self.cutoff**2  # sets, atoms, atoms, images
         near &= (present[:, :, None] & present[:, None])[..., None]
+        # Another set of the table may reach farther; along an open axis all images coincide, and only one of them counts.
+        near &= (shifts.abs() <= reach[:, None]).all(-1)[:, None, None]
         own = torch.eye(num, dtype=torch.bool)[..., None] & (shifts == 0).all(-1)
         sets, i, j, image = torch.nonzero(near & ~own, as_tuple=True)
         one, other = atoms[sets, i], atoms[sets, j]

@@ -1,0 +1,190 @@
+"""Formation energies and energies above a hull, from a potential."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymatgen.core import Structure
+
+from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.hull import Hull, amounts
+from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.convert import from_atoms
+from ase_crysdiff.potentials.element_references import formation_energy
+from ase_crysdiff.relaxation.evaluation import evaluate_each
+
+#: Most atoms in one call of a potential; a larger crystal is a call of its own.
+_ATOMS_PER_CALL = 1024
+
+
+@dataclass(frozen=True)
+class Energies:
+    """Energies of structures by position; NaN for those among the failures.
+
+    Args:
+        energy: What the potential gives, eV/atom.
+        formation_energy: Against the elements, eV/atom.
+        hull_energy: Height of the hull at the composition, eV/atom, on the hull's scale.
+        energy_above_hull: eV/atom; negative for a candidate that the hull does not know and that would break it.
+        is_listed: Whether the hull holds the composition; where not, a partial hull is an upper bound and stability optimistic.
+        failures: Reason by position.
+        settings: Potential, references and hull that the values depend on.
+    """
+
+    energy: NDArray[np.float64]
+    formation_energy: NDArray[np.float64]
+    hull_energy: NDArray[np.float64]
+    energy_above_hull: NDArray[np.float64]
+    is_listed: NDArray[np.bool_]
+    failures: Mapping[int, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.energy)
+
+
+def energies_per_atom(structures: Sequence[Structure | None], potential: Potential) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Energies of structures as they are, eV/atom, and why those that are NaN failed.
+
+    Args:
+        structures: None stands for a structure that could not be made.
+        potential: Asked in batches of similar sizes; one bad structure does not touch the others.
+    """
+    found = np.full(len(structures), np.nan)
+    failures: dict[int, str] = {}
+    atoms = {}
+    for i, structure in enumerate(structures):
+        try:
+            if structure is None:
+                raise InputError("There is no structure.")
+            check_structure(structure)
+            atoms[i] = structure_to_atoms(structure)
+        except InputError as error:
+            failures[i] = str(error)
+    for chosen in _calls({i: len(a) for i, a in atoms.items()}):
+        answer = evaluate_each(potential, from_atoms([atoms[i] for i in chosen]))
+        counts = np.array([len(atoms[i]) for i in chosen])
+        found[chosen] = answer.energy.double().cpu().numpy() / counts
+        failures |= {chosen[k]: reason for k, reason in answer.failures.items()}
+    for i in np.nonzero(~np.isfinite(found))[0].tolist():
+        failures.setdefault(i, f"{potential.name} gave an energy that is not finite.")
+        found[i] = np.nan
+    return found, dict(sorted(failures.items()))
+
+
+def formation_energies(
+    structures: Sequence[Structure | None], potential: Potential, element_references: Mapping[str, float | int] | None = None
+) -> Energies:
+    """Energies against the elements; nothing is relaxed.
+
+    Args:
+        structures: Ordered structures; None counts as a failure.
+        potential: What gives total energies.
+        element_references: Energy of each element, eV/atom, on the potential's scale; by default those stored with it.
+
+    Raises:
+        InputError: If there are neither references nor any stored with the potential.
+    """
+    references = element_references or getattr(potential, "element_references", None)
+    if not references:
+        raise InputError(
+            f"{potential.name} comes without reference energies of the elements. Give element_references; "
+            "fit_element_references makes them from crystals with known formation energies."
+        )
+    energy, failures = energies_per_atom(structures, potential)
+    formed = np.full(len(energy), np.nan)
+    for i, structure in enumerate(structures):
+        if structure is not None and i not in failures:
+            try:
+                formed[i] = formation_energy(float(energy[i]), amounts(structure.composition), references)
+            except InputError as error:
+                failures[i] = str(error)
+    nothing = np.full(len(energy), np.nan)
+    settings = {"potential": potential.name, "element_references": dict(references)}
+    return Energies(
+        energy, formed, nothing, nothing.copy(), np.zeros(len(energy), dtype=bool), dict(sorted(failures.items())), settings
+    )
+
+
+def energies_above_hull(
+    structures: Sequence[Structure | None],
+    potential: Potential,
+    hull: Hull,
+    element_references: Mapping[str, float | int] | None = None,
+) -> Energies:
+    """Distances of structures, as they are, from a hull that they do not enter.
+
+    On a hull of formation energies the potential's energies are referred to the elements first; on a hull of the potential's own
+    total energies they are compared directly.
+
+    Args:
+        structures: Ordered structures; None counts as a failure.
+        potential: What gives total energies.
+        hull: Reference compounds.
+        element_references: See `formation_energies`; unused on a hull of total energies.
+
+    Raises:
+        InputError: If the hull needs references and there are none.
+    """
+    if hull.scale == "formation":
+        base = formation_energies(structures, potential, element_references)
+        own = base.formation_energy
+    else:
+        own, failed = energies_per_atom(structures, potential)
+        nothing = np.full(len(own), np.nan)
+        base = Energies(own, nothing, nothing, nothing, np.zeros(len(own), dtype=bool), failed, {"potential": potential.name})
+    heights = np.full(len(own), np.nan)
+    listed = np.zeros(len(own), dtype=bool)
+    failures = dict(base.failures)
+    for i, structure in enumerate(structures):
+        if structure is None or i in failures:
+            continue
+        try:
+            heights[i] = hull.energy(structure.composition)
+            listed[i] = hull.is_listed(structure.composition)
+        except InputError as error:
+            failures[i] = str(error)
+    return Energies(
+        base.energy,
+        base.formation_energy,
+        heights,
+        own - heights,
+        listed,
+        dict(sorted(failures.items())),
+        {**base.settings, **hull.settings},
+    )
+
+
+def hull_of(structures: Sequence[Structure], potential: Potential, name: str = "structures") -> Hull:
+    """The hull of structures on the potential's own scale: no reference energies and no corrections are needed.
+
+    Give structures relaxed with the same potential, the elements among them.
+
+    Raises:
+        InputError: If the potential fails for one of them; the message says which.
+    """
+    energy, failures = energies_per_atom(structures, potential)
+    if failures:
+        first, reason = next(iter(failures.items()))
+        raise InputError(f"{len(failures)} reference structures have no energy; number {first}: {reason}")
+    lowest: dict[str, float] = {}
+    for structure, value in zip(structures, energy.tolist(), strict=True):
+        formula = structure.composition.reduced_formula
+        lowest[formula] = min(value, lowest.get(formula, np.inf))
+    return Hull(lowest, scale="total", name=f"{name} with {potential.name}")
+
+
+def _calls(sizes: Mapping[int, int]) -> list[list[int]]:
+    """Positions grouped by similar size, each group small enough for one call."""
+    calls: list[list[int]] = []
+    atoms = 0
+    for i in sorted(sizes, key=lambda i: sizes[i]):
+        if not calls or atoms + sizes[i] > _ATOMS_PER_CALL:
+            calls.append([])
+            atoms = 0
+        calls[-1].append(i)
+        atoms += sizes[i]
+    return calls

@@ -1,0 +1,156 @@
+"""The convex hull of known compounds, and how far above it crystals lie."""
+
+import csv
+import gzip
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition, Element
+
+from ase_crysdiff.errors import InputError
+
+Formula: TypeAlias = Composition | Mapping[str, float | int] | str
+Key: TypeAlias = tuple[tuple[str, float], ...]
+#: Systems with more elements are looked up by going through all compounds, not through all subsets of the elements.
+_MOST_SUBSETS = 10
+
+
+class Hull:
+    """Reference compounds and the phase diagrams they span. Candidates never enter it.
+
+    Phase diagrams are built once per chemical system and hull energies once per formula, so that many candidates are cheap.
+
+    Args:
+        energies: Energy of each compound by formula, eV/atom; the lowest counts where a formula occurs twice. Every element of a
+            system that will be asked for must be there, with 0 on the formation energy scale.
+        scale: "formation" for formation energies, "total" for a potential's own energies.
+        name: Shown in reports.
+        digest: Fingerprint of the source.
+
+    Raises:
+        InputError: If there are no compounds, a formula cannot be read or an energy is not finite.
+    """
+
+    def __init__(
+        self,
+        energies: Mapping[str, float | int],
+        *,
+        scale: str = "formation",
+        name: str = "given",
+        digest: str = "",
+    ) -> None:
+        if scale not in ("formation", "total"):
+            raise InputError(f"scale is 'formation' or 'total', not {scale!r}.")
+        if not energies:
+            raise InputError("A hull needs compounds; there are none.")
+        self.scale, self.name, self.digest = scale, name, digest
+        self._lowest: dict[Key, float] = {}
+        self._systems: dict[frozenset[str], list[Key]] = defaultdict(list)
+        self._diagrams: dict[frozenset[str], PhaseDiagram] = {}
+        self._heights: dict[Key, float] = {}
+        for formula, energy in energies.items():
+            if not math.isfinite(energy):
+                raise InputError(f"The energy of {formula} is {energy}; a hull takes finite energies only.")
+            key = fractions(formula)
+            if key not in self._lowest:
+                self._systems[frozenset(symbol for symbol, _ in key)].append(key)
+            self._lowest[key] = min(float(energy), self._lowest.get(key, math.inf))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Hull":
+        """A table of formation energies: CSV, gzip or not, with columns `reduced_formula` and `hull_energy_per_atom`.
+
+        Raises:
+            InputError: If the file cannot be read or lacks the columns.
+        """
+        path = Path(path)
+        columns = ("reduced_formula", "hull_energy_per_atom")
+        try:
+            raw = path.read_bytes()
+            text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+            rows = list(csv.DictReader(text.splitlines()))
+            if not rows or any(column not in rows[0] for column in columns):
+                raise ValueError(f"its columns are {list(rows[0]) if rows else []}")
+            energies = {row[columns[0]]: float(row[columns[1]]) for row in rows}
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns {columns}.") from error
+        return cls(energies, name=path.name, digest=hashlib.sha256(raw).hexdigest())
+
+    def __len__(self) -> int:
+        return len(self._lowest)
+
+    def is_listed(self, composition: Formula) -> bool:
+        """Whether the hull holds a compound of this composition; elsewhere a partial table is an upper bound of the true hull."""
+        return fractions(composition) in self._lowest
+
+    def energy(self, composition: Formula) -> float:
+        """Height of the hull at a composition, eV/atom.
+
+        Raises:
+            InputError: If the hull lacks an element of the composition; the message names it.
+        """
+        key = fractions(composition)
+        if key not in self._heights:
+            diagram = self.diagram(frozenset(symbol for symbol, _ in key))
+            self._heights[key] = float(diagram.get_hull_energy_per_atom(Composition(dict(key))))
+        return self._heights[key]
+
+    def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
+        """The phase diagram of a chemical system.
+
+        Raises:
+            InputError: If the hull lacks one of the elements; the message names it.
+        """
+        if elements not in self._diagrams:
+            missing = sorted(e for e in elements if frozenset({e}) not in self._systems)
+            if missing:
+                raise InputError(
+                    f"The hull {self.name!r} has no entry for the element{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+                    "without it nothing can be said of its compounds. Add its energy (0 on the formation energy scale)."
+                )
+            keys = (key for system in self._subsystems(elements) for key in self._systems[system])
+            # The amounts are fractions, so the energy of an entry is that of one atom.
+            self._diagrams[elements] = PhaseDiagram([PDEntry(Composition(dict(key)), self._lowest[key]) for key in keys])
+        return self._diagrams[elements]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says of it."""
+        return {"hull": self.name, "hull_entries": len(self), "hull_scale": self.scale, "hull_sha256": self.digest}
+
+    def _subsystems(self, elements: frozenset[str]) -> list[frozenset[str]]:
+        if len(elements) > _MOST_SUBSETS:
+            return [s for s in self._systems if s <= elements]
+        subsets = (frozenset(c) for n in range(1, len(elements) + 1) for c in combinations(elements, n))
+        return [s for s in subsets if s in self._systems]
+
+
+def amounts(composition: Formula) -> dict[str, float]:
+    """Amount of each element by symbol, without oxidation states; deuterium and tritium count as hydrogen.
+
+    Raises:
+        InputError: If it cannot be read as a chemical formula or is empty.
+    """
+    try:
+        given: dict[str, float] = Composition(composition).get_el_amt_dict()
+        found: dict[str, float] = defaultdict(float)
+        for symbol, amount in given.items():
+            found[Element.from_Z(Element(symbol).Z).symbol] += amount
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{composition!r} cannot be read as a composition of elements ({error}).") from error
+    if not found:
+        raise InputError("The composition is empty.")
+    return dict(found)
+
+
+def fractions(composition: Formula) -> Key:
+    """Share of each element by symbol: the same for all multiples of a formula."""
+    found = amounts(composition)
+    total = sum(found.values())
+    return tuple(sorted((symbol, round(amount / total, 12)) for symbol, amount in found.items()))
