@@ -14,7 +14,7 @@ import pytest
 import torch
 from pymatgen.io.cif import CifWriter
 
-from ase_crysdiff.cli.benchmark.csp import _request
+from ase_crysdiff.cli.benchmark.predictions import request_for
 from ase_crysdiff.cli.benchmark.state import Journal, RunFolder
 from ase_crysdiff.cli.benchmark.targets import read_targets
 from ase_crysdiff.cli.main import main
@@ -191,7 +191,7 @@ def test_targets_beyond_the_sampler_count_as_misses(toy_csp, tmp_path, capsys):
     assert content["failures"]["no structure"] == 4
     assert "1 × refused: 'dao-g' has not seen" in capsys.readouterr().out
     sampler = load_sampler("dao-g", toy_csp)
-    request, served, _ = _request(sampler, read_targets(table, None, progress=False), None)
+    request, served, _ = request_for(sampler, read_targets(table, None, progress=False), None)
     assert served == [1]
     assert request.compositions == (((11, 1), (17, 1)),)
 
@@ -287,6 +287,8 @@ def test_killed_run_goes_on(journal, toy_csp, targets, tmp_path, uninterrupted):
         (["--timeout", "0"], "timeout must be above 0"),
         (["--targets", "absent.csv"], "absent.csv does not exist"),
         (["--weights", "nowhere"], "holds no weights"),
+        (["--steps", "2000"], "steps must be a whole number from 1 to 1000"),
+        (["--device", "abacus"], "device 'abacus' cannot be used"),
     ],
 )
 def test_nonsense_is_explained(more, message, toy_csp, targets, tmp_path, capsys):

@@ -1,7 +1,6 @@
 """`crysdiff benchmark csp`: predicts the cell of every target from its composition and compares; goes on where it was stopped."""
 
 import argparse
-import itertools
 import json
 import time
 from collections import Counter
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
     from ase_crysdiff.cli.benchmark.state import RunFolder
     from ase_crysdiff.cli.benchmark.targets import Targets
     from ase_crysdiff.metrics.match_rate import Comparison, PairKey
-    from ase_crysdiff.sampling.request import Sampler, SampleRequest
-    from pymatgen_ext.drawing import SamplerSpec
 
-_DRAWS, _PAIRS = "draws", "pairs"
+_PAIRS = "pairs"
 #: Pairs are written in groups: forcing a line to disk may take as long as the comparison.
 _GROUP = 32
 
@@ -38,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="folder with other weights")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--batch-size", type=int, help="crystals computed together; default 64 on a CPU, 512 on a GPU")
-    parser.add_argument("--workers", type=int, default=1, help="processes for sampling and for matching (default 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes for sampling on a CPU and for matching (default 1)")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one comparison (default 10)")
     parser.add_argument("--metre", action="store_true", help="also compare with all other targets of the same composition")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder that keeps the structures (extended XYZ) and the draws")
@@ -49,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing, compares what is missing, scores and writes. First draws only, nothing redrawn or dropped."""
     from ase_crysdiff.cli.benchmark.machine import machine
+    from ase_crysdiff.cli.benchmark.predictions import DRAWS, draw_missing, request_for, to_predictions
     from ase_crysdiff.cli.benchmark.results import results, summary
     from ase_crysdiff.cli.benchmark.state import RunFolder
     from ase_crysdiff.cli.benchmark.targets import read_targets
@@ -63,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     spec = SamplerSpec(options.sampler, options.weights, device)
     sampler = spec.load()
     targets = read_targets(options.targets, options.limit)
-    request, served, refused = _request(sampler, targets, options.steps)
+    request, served, refused = request_for(sampler, targets, options.steps)
+    evaluations = sampler.evaluations(request) if hasattr(sampler, "evaluations") else None
     card = getattr(sampler, "card", None)
     settings = {
         "sampler": options.sampler,
@@ -76,16 +75,15 @@ def run(options: argparse.Namespace) -> int:
     }
     folder = RunFolder(options.keep or options.output.with_suffix(".parts"), settings)
     batch_size = options.batch_size or (64 if device == "cpu" else 512)
-    drawn = _draw_missing(folder, spec, sampler, request, served, options, batch_size)
-    rows = _predictions(drawn, targets, served, options.samples)
+    drawn = draw_missing(folder, spec, sampler, request, served, options, batch_size)
+    rows = to_predictions(drawn, targets, served, options.samples)
     comparison, matching = _compare_missing(folder, rows, targets, options)
     seconds = sum(d["seconds"] for d in drawn.values())
-    evaluations = getattr(sampler, "evaluations", None)
     content = {
         "benchmark": "csp",
         **settings,
         "samples_per_target": options.samples,
-        "evaluations_per_sample": None if evaluations is None else evaluations(request),
+        "evaluations_per_sample": evaluations,
         "refused_targets": refused,
         "rejections": dict(Counter(d["reason"] for d in drawn.values() if d["reason"] is not None)),
         "seconds": {
@@ -102,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         _keep(options.keep, comparison, rows, targets)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     if options.keep is None:
-        folder.remove(_DRAWS, _PAIRS)
+        folder.remove(DRAWS, _PAIRS)
     print(summary(content))
     print(f"Written to {options.output}")
     return 0
@@ -125,91 +123,13 @@ def _check(options: argparse.Namespace) -> None:
 def _device(name: str) -> str:
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def _request(
-    sampler: "Sampler", targets: "Targets", steps: int | None
-) -> tuple["SampleRequest", list[int], dict[str, list[str]]]:
-    """The request for all targets that the sampler serves, their positions, and the names of the others by reason.
-
-    A target with an unknown element or too many atoms counts as not matched; a sampler that takes no composition is refused.
-    """
-    from ase_crysdiff.errors import IncompatibleError
-    from ase_crysdiff.sampling.request import SampleRequest
-
-    check = getattr(sampler, "check", None)
-    compositions = targets.compositions
-    served: list[int] = []
-    refused: dict[str, list[str]] = {}
-    for i, composition in enumerate(compositions):
-        try:
-            if check is not None:
-                check(SampleRequest(compositions=(composition,), steps=steps))
-        except IncompatibleError:
-            raise
-        except InputError as error:
-            refused.setdefault(str(error), []).append(targets.names[i])
-        else:
-            served.append(i)
-    return SampleRequest(compositions=tuple(compositions[i] for i in served), steps=steps), served, refused
-
-
-def _draw_missing(
-    folder: "RunFolder", spec: "SamplerSpec", sampler: "Sampler", request: "SampleRequest", served: Sequence[int],
-    options: argparse.Namespace, batch_size: int,
-) -> dict[int, dict[str, Any]]:  # fmt: skip
-    """The journal's entry of every sample, by index: sample s of the i-th served target has index s times targets plus i."""
-    from pymatgen_ext.drawing import draw
-
-    journal = folder.journal(_DRAWS, "index", "reason", "lattice", "frac_coords", "species", "seconds")
-    done = {entry["index"]: entry for entry in journal.read()}
-    wanted = range(options.samples * len(served))
-    sizes = [sum(count for _, count in c) for c in request.compositions or ()]
-    # Cells of equal size in one batch need no more than one group of products.
-    missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
-    if missing and len(missing) < len(wanted):
-        print(f"{len(wanted) - len(missing)} of {len(wanted)} samples are already in {folder.path}")
-    started = time.perf_counter()
-    for batch in draw(
-        spec, sampler, request, options.seed, missing, redraws=0, batch_size=batch_size, workers=options.workers, progress=None
-    ):
-        ended = time.perf_counter()
-        entries: list[dict[str, Any]] = [
-            {
-                "index": d.index,
-                "reason": d.reason,
-                "lattice": d.crystal.lattice[0].tolist(),
-                "frac_coords": d.crystal.frac_coords.tolist(),
-                "species": d.crystal.species.tolist(),
-                "seconds": (ended - started) / len(batch),
-            }
-            for d in batch
-        ]
-        journal.add(entries)
-        done |= {entry["index"]: entry for entry in entries}
-        started = ended
-    return {i: done[i] for i in wanted}
-
-
-def _predictions(
-    drawn: dict[int, dict[str, Any]], targets: "Targets", served: Sequence[int], samples: int
-) -> list[list["Structure | None"]]:
-    """The samples of every target, as drawn: soundness is for the gate of the metric to judge."""
-    import numpy as np
-    from pymatgen.core import Lattice, Structure
-
-    rows: list[list[Structure | None]] = [[None] * samples for _ in targets.names]
-    for (sample, (place, target)), entry in zip(
-        itertools.product(range(samples), enumerate(served)), drawn.values(), strict=True
-    ):
-        assert entry["index"] == sample * len(served) + place
-        lattice = np.array(entry["lattice"])
-        with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
-            lattice = -lattice if np.linalg.det(lattice) < 0 else lattice  # right-handed, as samplers hand them out
-        frac = np.array(entry["frac_coords"]).reshape(-1, 3)
-        rows[target][sample] = Structure(Lattice(lattice), entry["species"], frac % 1)
-    return rows
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used ({str(error).splitlines()[0]}). Use cpu, cuda or auto.") from error
+    return name
 
 
 def _compare_missing(
