@@ -3,6 +3,10 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
+
+#: As in `sampling.solvers`, which would bring torch along.
+NAMES = ("ancestral", "euler", "heun")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +19,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--species-temperature", type=float, default=1.0, help="below 1 sharpens the choice of elements (default 1)"
     )
+    parser.add_argument("--solver", choices=NAMES, default="ancestral", help="default ancestral")
+    parser.add_argument("--start", type=float, help="first time of the plan; default 0.99, for flows give 1")
+    parser.add_argument("--hurry", type=float, default=0.0, help="haste of coordinates near the data, with euler and heun")
+    parser.add_argument(
+        "--closest-approach", type=float, help="push atoms apart that are closer than this share of the sum of covalent radii"
+    )
     parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="what the card says of the training")
     parser.set_defaults(run=run)
 
@@ -23,8 +33,15 @@ def run(options: argparse.Namespace) -> int:
     """Writes the folder and prints where."""
     from ase_crysdiff.recipes.export import export
 
-    corrections = {"frac_coords": options.corrector} if options.corrector else {}
-    sampling = {"steps": options.steps, "corrections": corrections, "species_temperature": options.species_temperature}
+    sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
+    sampling["corrections"] = {"frac_coords": options.corrector} if options.corrector else {}
+    sampling["species_temperature"] = options.species_temperature
+    if options.start is not None:
+        sampling["start"] = options.start
+    if options.hurry:
+        sampling["hurry"] = {"frac_coords": options.hurry}
+    if options.closest_approach:
+        sampling["closest_approach"] = {"fraction": options.closest_approach}
     card = export(options.run_folder, options.output, options.name, sampling=sampling, training=options.about)
     print(f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters")
     return 0

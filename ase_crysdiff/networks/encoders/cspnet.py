@@ -67,10 +67,10 @@ class CSPLayer(nn.Module):
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
         return nodes + functional.silu(update.to(nodes.dtype))
 
-    def tabulate(self, points: int) -> None:
-        """Fixes the table of the present weights."""
+    def tabulate(self, points: int, dtype: torch.dtype | None) -> None:
+        """Fixes the table of the present weights, in the number format of the products."""
         *_, odd, even = self.edge_in.weight.detach().split(self.columns, 1)
-        self.table = tabulate(odd, even, points)
+        self.table = tabulate(odd, even, points).to(dtype)
 
 
 class CSPNet(Encoder):
@@ -104,7 +104,7 @@ class CSPNet(Encoder):
 
     def tabulate(self) -> None:
         for layer in self.layers:
-            layer.tabulate(self._points)  # type: ignore[operator]
+            layer.tabulate(self._points, self.products)  # type: ignore[operator]
 
     @property
     def _points(self) -> int:

@@ -120,7 +120,7 @@ class TabulatedPairs:
         assert table is not None
         weights = self.weights.to(table.dtype)
         terms = functional.embedding_bag(self.rows, table, mode="sum", per_sample_weights=weights)
-        return terms.view(self.block.count, self.block.size, self.block.size, -1)
+        return terms.to(odd.dtype).view(self.block.count, self.block.size, self.block.size, -1)
 
 
 def tabulate(
