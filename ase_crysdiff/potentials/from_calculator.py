@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ class CalculatorPotential(Potential):
             without a stress it is NaN.
         name: Shown in reports; the calculator's own by default.
         elements: Atomic numbers that it knows. Calculators do not tell, so all that the package knows by default.
+        min_distance: Sets with atoms closer than this fail, Å; for machine-learned potentials, which bind overlapping atoms.
 
     Raises:
         InputError: If `calculator` is no calculator, or a class instead of an instance.
@@ -32,12 +34,15 @@ class CalculatorPotential(Potential):
     dtype = torch.float64
     device = torch.device("cpu")
 
-    def __init__(self, calculator: Any, name: str | None = None, elements: frozenset[int] | None = None) -> None:
+    def __init__(
+        self, calculator: Any, name: str | None = None, elements: frozenset[int] | None = None, min_distance: float = 0.0
+    ) -> None:
         if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
             raise InputError(f"An instance of an ASE calculator is needed, such as EMT(), not {calculator!r}.")
         self.calculator = calculator
         self.name = name or getattr(calculator, "name", None) or type(calculator).__name__.lower()
         self.elements = frozenset(range(1, NUM_SPECIES)) if elements is None else elements
+        self.min_distance = min_distance
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses; a set for which the calculator raises or returns NaN fails alone."""
@@ -45,15 +50,13 @@ class CalculatorPotential(Potential):
         check(given, self.elements, self.name)
         parts, failures = [], {}
         for i, atoms in enumerate(to_atoms(given)):
-            nothing = np.full(len(atoms), np.nan), np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)
             try:
-                answer = self._one(atoms)
+                parts.append(self._one(atoms))
             except Exception as error:  # whatever an engine raises concerns this set only
-                answer, failures[i] = nothing, f"{self.name} failed: {type(error).__name__}: {error}"
-            else:
-                if not (np.isfinite(answer[0]).all() and np.isfinite(answer[1]).all()):
-                    answer, failures[i] = nothing, f"{self.name} gave an energy or a force that is not finite."
-            parts.append(answer)
+                failures[i] = (
+                    str(error) if isinstance(error, InputError) else f"{self.name} failed: {type(error).__name__}: {error}"
+                )
+                parts.append((np.full(len(atoms), np.nan), np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)))
         energies = torch.from_numpy(np.concatenate([*(p[0] for p in parts), np.zeros(0)]))
         total = torch.zeros(len(given), dtype=self.dtype).index_add(0, given.index, energies)
         forces = torch.from_numpy(np.concatenate([*(p[1] for p in parts), np.zeros((0, 3))]))
@@ -62,8 +65,13 @@ class CalculatorPotential(Potential):
 
     def _one(self, atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Energies of the atoms, forces and stress of one set."""
+        close = neighbor_list("d", atoms, self.min_distance) if self.min_distance else ()
+        if len(close):
+            raise InputError(f"Two atoms are {min(close):.3g} Å apart; {self.name} means nothing below {self.min_distance} Å.")
         energy = float(self.calculator.get_property("energy", atoms))
         forces = np.array(self.calculator.get_property("forces", atoms), dtype=np.float64)
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            raise InputError(f"{self.name} gave an energy or a force that is not finite.")
         energies = self._optional("energies", atoms)
         if energies is None or not np.isclose(energies.sum(), energy, rtol=1e-5, atol=1e-5):
             energies = np.full(len(atoms), energy / len(atoms))
