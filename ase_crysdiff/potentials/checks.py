@@ -63,6 +63,13 @@ def element_ranges(elements: Collection[int]) -> str:
     return ", ".join(a if a == b else f"{a}-{b}" for a, b in pairs)
 
 
+def reciprocal(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reciprocal vectors without 2π as columns, shape (3, 1 to 3); a position times them is in fractional coordinates."""
+    if len(rows) == 3 and abs(np.linalg.det(rows)) > 1e-6 * np.sqrt((rows * rows).sum(1)).prod():
+        return np.asarray(np.linalg.inv(rows), dtype=np.float64)  # ten times faster
+    return np.asarray(np.linalg.pinv(rows), dtype=np.float64)
+
+
 def _problem(
     numbers: NDArray[np.int64],
     positions: NDArray[np.float64],
@@ -99,7 +106,7 @@ def _cell_problem(rows: NDArray[np.float64], num_atoms: int) -> str | None:
             "them, or set pbc to False along axes that do not repeat."
         )
     # Every lattice vector is at least as long as the smallest spacing of lattice planes: a reduction is rarely needed.
-    spacings = 1 / np.linalg.norm(np.linalg.pinv(rows), axis=0)
+    spacings = 1 / np.linalg.norm(reciprocal(rows), axis=0)
     if spacings.min() < GATE_DISTANCE:
         padded = np.zeros((3, 3))
         padded[: len(rows)] = rows

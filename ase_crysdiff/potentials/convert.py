@@ -8,7 +8,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_crysdiff.potentials.base import Configurations
-from ase_crysdiff.potentials.checks import FARTHEST
+from ase_crysdiff.potentials.checks import FARTHEST, reciprocal
 
 
 def from_atoms(atoms: Sequence[Atoms]) -> Configurations:
@@ -46,7 +46,6 @@ def _wrapped(positions: NDArray[np.float64], cell: NDArray[np.float64], periodic
     rows = cell[periodic]
     if not (len(rows) and np.isfinite(rows).all() and (np.abs(positions) <= FARTHEST).all()):
         return positions.copy()  # as it came, for `checks` to refuse
-    # The columns of the pseudo-inverse give the fractional coordinates within the span of the periodic vectors.
-    fractional = positions @ np.linalg.pinv(rows)
+    fractional = positions @ reciprocal(rows)
     moved: NDArray[np.float64] = positions - np.floor(fractional) @ rows
     return moved
