@@ -13,6 +13,7 @@ from typing import Any
 from ase_crysdiff.errors import PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
+POTENTIALS = "ase_crysdiff.potentials"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 

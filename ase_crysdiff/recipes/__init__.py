@@ -5,7 +5,7 @@ from types import ModuleType
 
 from ase_crysdiff.errors import UnknownNameError
 
-_MODULES = {"miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow"}
+_MODULES = {"miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow", "dao-p": "dao_p"}
 
 
 def recipe(name: str) -> ModuleType:

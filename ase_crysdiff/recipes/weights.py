@@ -70,6 +70,19 @@ def load(folder: Path) -> tuple[GenerativeModel, Card]:
     Raises:
         CheckpointError: If the weights are truncated, altered, not finite or do not fit the model.
     """
+    card, tensors = read(folder)
+    model: GenerativeModel = recipe(card.config["recipe"]).build(card.config)
+    fill(model.denoiser, tensors, folder / WEIGHTS)
+    model.denoiser.eval().requires_grad_(False)
+    return model, card
+
+
+def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
+    """Card and tensors of a folder.
+
+    Raises:
+        CheckpointError: If the weights do not belong to their card.
+    """
     card = read_card(folder)
     path = folder / WEIGHTS
     try:
@@ -82,14 +95,15 @@ def load(folder: Path) -> tuple[GenerativeModel, Card]:
             f"{path} does not belong to its card: SHA-256 is {digest[:12]}…, expected {card.sha256[:12]}…. "
             "The file is damaged or was replaced; install the package or copy the weights again."
         )
-    tensors = load_bytes(content)
-    model: GenerativeModel = recipe(card.config["recipe"]).build(card.config)
-    _fill(model.denoiser, tensors, path)
-    model.denoiser.eval().requires_grad_(False)
-    return model, card
+    return card, load_bytes(content)
 
 
-def _fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies tensors into the parameters of a module.
+
+    Raises:
+        CheckpointError: If names, shapes or numbers are not as they must be.
+    """
     expected = dict(module.named_parameters())
     problems = [f"{n} is missing" for n in expected if n not in tensors]
     problems += [f"{n} is not part of the model" for n in tensors if n not in expected]

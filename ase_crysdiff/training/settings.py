@@ -15,6 +15,7 @@ class TrainSettings:
         steps: Optimiser steps of the whole run; fixes the learning rate's course.
         batch_size: Crystals per step and process.
         max_pairs: Upper limit of batch_size × atoms² per step and process.
+        batch_atoms: Atoms per step and process in the training of potentials, which goes by atoms, not by crystals.
         learning_rate: Peak learning rate of AdamW.
         warmup: Steps of linear rise.
         cooldown: Last share of the steps over which the rate falls linearly to zero.
@@ -32,6 +33,7 @@ class TrainSettings:
     steps: int = 200_000
     batch_size: int = 64
     max_pairs: int = 65_536
+    batch_atoms: int = 192
     learning_rate: float = 1e-3
     warmup: int = 500
     cooldown: float = 0.2
@@ -46,7 +48,7 @@ class TrainSettings:
     log_every: int = 50
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch_size", "max_pairs", "learning_rate", "clip_norm", "validate_every",
+        positive = ("steps", "batch_size", "max_pairs", "batch_atoms", "learning_rate", "clip_norm", "validate_every",
                     "checkpoint_every", "log_every")  # fmt: skip
         for name in positive:
             if getattr(self, name) <= 0:

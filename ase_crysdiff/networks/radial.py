@@ -1,0 +1,52 @@
+"""Functions of distance and direction that edges are made of; all smooth, the envelope also at the cutoff."""
+
+import math
+
+import torch
+
+from ase_crysdiff.shapes import Float, Tensor
+
+_CENTRES = (1.0, 1.3, 0.7, 1.6, 0.4, 1.9, 0.1, 2.2)
+_WIDTH = 0.2
+
+
+def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
+    """A polynomial that falls from 1 at 0 to 0 at 1, where its first two derivatives vanish, too.
+
+    Args:
+        x: Distance over cutoff; larger than 1 counts as 1.
+
+    Source: Gasteiger et al. 2020 (DimeNet), equation 8 with p = 5, factored so that it is exactly 0 at 1.
+    """
+    x = x.clamp(max=1.0)
+    return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * 15))))
+
+
+def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
+    """Waves sin(nπx) / 2x for n = 1 … count; without a cutoff, which the attention weights bring.
+
+    Source: Gasteiger et al. 2020 (DimeNet), equation 7, up to a factor.
+    """
+    n = torch.arange(1, count + 1, device=x.device, dtype=x.dtype) * math.pi
+    return torch.sin(x.unsqueeze(-1) * n) / (2 * x.unsqueeze(-1))
+
+
+def bumps(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
+    """Gaussians of a distance in units of the sum of two atoms' radii, in the order of their use.
+
+    The first lies at the bond length, so that few of them already tell a bond from a contact, whatever the elements.
+    """
+    centres = torch.tensor(_CENTRES[:count], device=x.device, dtype=x.dtype)
+    return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) / (2 * _WIDTH**2))
+
+
+def quadrupole(vectors: Float[Tensor, "*rows 3 channels"]) -> Float[Tensor, "*rows 5 channels"]:
+    """The five real solid harmonics of degree 2, scaled so that their squares add up to the fourth power of the length."""
+    x, y, z = vectors.unbind(-2)
+    root = math.sqrt(3.0)
+    square = z * z
+    rest = x * x + y * y
+    return torch.stack(
+        [root * x * y, root * y * z, root * z * x, root / 2 * (x * x - y * y), square - rest / 2],
+        -2,
+    )

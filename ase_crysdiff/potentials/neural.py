@@ -1,0 +1,120 @@
+"""A trained network as a potential: its atomic terms, reference energies of the elements, and short-range repulsion."""
+
+from collections.abc import Collection
+
+import torch
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
+from ase_crysdiff.networks.energy import AtomicEnergies
+from ase_crysdiff.networks.graph import periodic_graph
+from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
+from ase_crysdiff.potentials.checks import check
+from ase_crysdiff.potentials.zbl import repulsion
+from ase_crysdiff.shapes import Float, Tensor
+
+#: Atoms per pass through the network; bounds the memory of large batches.
+_ATOMS = 2000
+#: Closer atoms have no direction from one to the other, Å.
+_COINCIDENT = 1e-4
+
+
+class NeuralPotential(Potential):
+    """Conservative forces and the right stress by construction: both are derivatives of one sum of atomic energies.
+
+    Sets may be periodic along any of their axes. An atom without neighbours has the reference energy of its element.
+
+    Args:
+        name: Shown in reports.
+        network: Trained; moved to the device and the dtype.
+        references: Energy of each element, eV, by atomic number.
+        elements: Atomic numbers that occurred in training.
+        device: Where it computes.
+        dtype: `torch.float32`, or `torch.float64` where differences of energies matter.
+        formation_references: Energies of the elements that turn total into formation energies, eV/atom by atomic number.
+
+    Raises:
+        InputError: If the dtype is another one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: AtomicEnergies,
+        references: Float[Tensor, " elements"],
+        elements: Collection[int],
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        formation_references: dict[int, float] | None = None,
+    ) -> None:
+        if dtype not in (torch.float32, torch.float64):
+            raise InputError(f"Potentials compute in torch.float32 or torch.float64, not {dtype}.")
+        self.name, self.dtype = name, dtype
+        self.device = device or torch.device("cpu")
+        self.elements = frozenset(elements)
+        self.network = network.to(self.device, dtype).eval().requires_grad_(False)
+        self.references = references.to(self.device, torch.float64)
+        self.formation_references = dict(formation_references or {})
+
+    def evaluate(self, configurations: Configurations) -> Evaluation:
+        """Energies, forces and stresses; energies are summed in double precision whatever the network computes in.
+
+        Raises:
+            InputError: If a set is empty, holds an element that is not known, numbers that are not finite, a cell that
+                does not span its periodic axes, or two atoms in the same place.
+        """
+        check(configurations, self.elements, self.name)
+        parts = [self._evaluate(configurations.select(sets)) for sets in self._passes(configurations)]
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            empty = torch.zeros(0, device=self.device, dtype=torch.float64)
+            vectors = empty.to(self.dtype)
+            return Evaluation(empty, empty, vectors.view(0, 3), vectors.view(0, 3, 3))
+        names = ("energies", "energy", "forces", "stress")
+        return Evaluation(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    @staticmethod
+    def _passes(configurations: Configurations) -> list[list[int]]:
+        passes: list[list[int]] = []
+        filled = 0
+        for number, count in enumerate(configurations.num_atoms.tolist()):
+            if not passes or filled + count > _ATOMS:
+                passes.append([])
+                filled = 0
+            passes[-1].append(number)
+            filled += count
+        return passes
+
+    def _evaluate(self, given: Configurations) -> Evaluation:
+        # Vectors are formed in double precision: atoms may lie far from the origin.
+        sets = given.to(self.device, torch.float64)
+        index, cutoff = sets.index, self.network.encoder.cutoff
+        neighbors = neighbor_list(sets.positions, sets.cells, sets.periodic, sets.num_atoms, cutoff)
+        vectors = neighbors.vectors(sets.positions, sets.cells, index)
+        _refuse_coincident(neighbors, vectors, index)
+        graph = periodic_graph(sets.species, index, len(sets), neighbors, vectors.to(self.dtype), cutoff)
+        with torch.no_grad():
+            terms, wall = self.network(graph), repulsion(graph)
+        energies = torch.empty_like(sets.positions[:, 0])
+        energies[graph.order] = self.references[graph.species] + wall.energies.double() + terms.energies.double()
+        forces = torch.empty_like(terms.forces)
+        forces[graph.order] = terms.forces + wall.forces
+        volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
+        stress = (terms.virials + wall.virials).double() / volumes
+        stress = torch.where(sets.periodic.all(-1)[:, None, None], stress, torch.nan)
+        energy = torch.zeros_like(volumes[:, 0, 0]).index_add(0, index, energies)
+        return Evaluation(energies, energy, forces, stress.to(self.dtype))
+
+
+def _refuse_coincident(neighbors: Neighbors, vectors: Float[Tensor, "pairs 3"], index: Tensor) -> None:
+    if not len(vectors):
+        return
+    square, pair = vectors.square().sum(-1).min(0)
+    if float(square) < _COINCIDENT**2:
+        i, j = int(neighbors.first[pair]), int(neighbors.second[pair])
+        start = int(torch.searchsorted(index, index[i]))
+        raise InputError(
+            f"Atoms {i - start} and {j - start} of set {int(index[i])} are in the same place (or one is on the other's image); "
+            "their forces have no direction. Move one of them, or remove it."
+        )

@@ -1,0 +1,89 @@
+"""Potentials by name: what the entry points of `ase_crysdiff.potentials` name, and how shipped weights become one."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ase_crysdiff import registry
+from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.neural import NeuralPotential
+from ase_crysdiff.potentials.reference_energies import check_reference_energies
+from ase_crysdiff.recipes import dao_p as recipe
+from ase_crysdiff.recipes import weights as weight_files
+from ase_crysdiff.sampling.model import Card
+
+
+def load_potential(
+    name: str, weights: str | Path | None = None, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Potential:
+    """A potential by name.
+
+    Args:
+        name: Registered name, such as `dao-p` or `chgnet`.
+        weights: Folder with other weights of the same kind; None takes `CRYSDIFF_WEIGHTS` or the shipped ones.
+        device: Where to compute.
+        dtype: Number format to compute in.
+
+    Raises:
+        UnknownNameError: If there is no such potential.
+        CheckpointError: If the weights are missing, damaged, or do not reproduce the energies on their card.
+        IncompatibleError: If the potential cannot compute in this dtype.
+    """
+    make = registry.load(registry.POTENTIALS, name)
+    potential: Potential = make(weights=weights, device=device, dtype=dtype)
+    return potential
+
+
+def neural(
+    name: str, weights: str | Path | None = None, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> NeuralPotential:
+    """The potential of a folder of weights. It must give the reference energies on its card before anybody may use it."""
+    folder = weight_files.find(name, weights)
+    card, tensors = weight_files.read(folder)
+    if card.config.get("kind") != "potential":
+        raise CheckpointError(f"{folder} holds {card.name}, which is no potential. Give weights that crysdiff train dao-p made.")
+    network = recipe.build(card.config)
+    weight_files.fill(network, tensors, folder / weight_files.WEIGHTS)
+    potential = assemble(card.name, network, card.config, torch.device(device), dtype)
+    expected = card.config.get("reference_energies", {})
+    if not expected:
+        raise CheckpointError(f"The card of {folder} has no reference energies to check the weights with. Export them again.")
+    check_reference_energies(potential, expected)
+    return potential
+
+
+def assemble(
+    name: str, network: Any, config: recipe.Config, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> NeuralPotential:
+    """A network and what its config says, as a potential."""
+    return NeuralPotential(
+        name,
+        network,
+        torch.tensor(config["references"], dtype=torch.float64),
+        config["elements"],
+        device,
+        dtype,
+        {int(z): float(e) for z, e in config["formation_references"].items()},
+    )
+
+
+def chgnet(
+    weights: str | Path | None = None, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Potential:
+    """CHGNet; `weights` names one of the sets that its package brings."""
+    if dtype != torch.float32:
+        raise IncompatibleError(f"CHGNet computes in torch.float32 only, not {dtype}; dao-p knows both.")
+    from ase_crysdiff.potentials.chgnet import CHGNetPotential
+
+    return CHGNetPotential(str(weights or "0.3.0"), device)
+
+
+def card_of(name: str, weights: str | Path | None = None) -> Card:
+    """What is known about the weights of a potential."""
+    return weight_files.read_card(weight_files.find(name, weights))
+
+
+dao_p = partial(neural, "dao-p")
