@@ -89,7 +89,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         potential = self.potential
         configurations = from_atoms([self.atoms])
         check(configurations, potential.elements, potential.name)
-        answer = potential.evaluate(configurations.to(potential.device, potential.dtype))
+        answer = potential.evaluate(configurations)
         if answer.failures:
             raise CalculationFailed(
                 f"{potential.name} has no answer for {self.atoms.get_chemical_formula()}: {answer.failures[0]}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
@@ -88,7 +89,7 @@ def formation_energies(
     Raises:
         InputError: If there are neither references nor any stored with the potential.
     """
-    references = element_references or getattr(potential, "element_references", None)
+    references = element_references or {chemical_symbols[z]: energy for z, energy in potential.formation_references.items()}
     if not references:
         raise InputError(
             f"{potential.name} comes without reference energies of the elements. Give element_references; "

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 
 import torch
 
@@ -105,14 +106,17 @@ class Potential(ABC):
     Attributes:
         name: Shown in reports.
         elements: Atomic numbers that it knows.
-        dtype: Number format it computes in.
+        dtype: Number format it computes in; configurations may come in another one and on another device.
         device: Where it computes.
+        formation_references: Energies of the elements that turn total into formation energies, eV/atom by atomic number; empty
+            if none come with it.
     """
 
     name: str
     elements: frozenset[int]
     dtype: torch.dtype
     device: torch.device
+    formation_references: Mapping[int, float] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, configurations: Configurations) -> Evaluation:

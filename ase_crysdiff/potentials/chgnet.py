@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from ase.data import atomic_numbers
 
 from ase_crysdiff.constants import GATE_DISTANCE
 from ase_crysdiff.errors import InputError
@@ -39,8 +40,8 @@ class CHGNetPotential(Potential):
         batch_size: Sets per pass through the network.
 
     Attributes:
-        element_references: Energy of each element, eV/atom, fitted to formation energies of the Materials Project
-            (`chgnet_references.json`); empty for other weights than 0.3.0.
+        formation_references: Energy of each element, eV/atom by atomic number, fitted to formation energies of the Materials
+            Project (`chgnet_references.json`); empty for other weights than 0.3.0.
 
     Raises:
         InputError: If the name of the weights is unknown.
@@ -64,7 +65,7 @@ class CHGNetPotential(Potential):
             self._model: Any = CHGNet.load(model_name=weights, use_device=str(self.device), verbose=False)
         self._model.requires_grad_(False)
         table = json.loads(_REFERENCES.read_text()) if weights == "0.3.0" else {"energies": {}}
-        self.element_references: dict[str, float] = table["energies"]
+        self.formation_references = {atomic_numbers[symbol]: float(energy) for symbol, energy in table["energies"].items()}
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses; sets with isolated or overlapping atoms fail alone.

@@ -66,7 +66,7 @@ def reference_energies(potential: Potential) -> dict[str, float]:
     if not names:
         return {}
     sets = reference_configurations(names)
-    energy = potential.evaluate(sets.to(potential.device, potential.dtype)).energy.double().cpu() / sets.num_atoms
+    energy = potential.evaluate(sets).energy.double().cpu() / sets.num_atoms
     return {name: round(value, 6) for name, value in zip(names, energy.tolist(), strict=True)}
 
 
@@ -86,7 +86,7 @@ def check_reference_energies(potential: Potential, expected: Mapping[str, float 
         raise InputError(f"There are no reference energies for {potential.name}; give some of {reference_names()}.")
     names = list(expected)
     sets = reference_configurations(names)
-    energy = potential.evaluate(sets.to(potential.device, potential.dtype)).energy.double().cpu() / sets.num_atoms
+    energy = potential.evaluate(sets).energy.double().cpu() / sets.num_atoms
     wrong = [
         f"{name}: {value:.5f} instead of {expected[name]:.5f}"
         for name, value in zip(names, energy.tolist(), strict=True)
