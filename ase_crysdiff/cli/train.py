@@ -1,5 +1,7 @@
 """`crysdiff train`: one or several models, one after the other, within a budget of time.
 
+Samplers learn from packed crystals, potentials from packed labels; `crysdiff pack` makes both.
+
 Needs torch, numpy, safetensors and lightning only, so that it also runs from a source tree on a bare machine:
 `python -m ase_crysdiff.cli train miad --data packed.safetensors`.
 """
@@ -19,6 +21,9 @@ from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.recipes import recipe
 from ase_crysdiff.training import checkpoint
+from ase_crysdiff.training.energy import EnergyTrainer
+from ase_crysdiff.training.labels import Labels
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import PRECISIONS, TrainSettings
 from ase_crysdiff.training.trainer import Trainer
 
@@ -53,20 +58,15 @@ def run(options: argparse.Namespace) -> int:
     fabric = Fabric(accelerator=options.accelerator, devices=options.devices, strategy=strategy)
     fabric.launch()
     minutes = None if options.minutes is None else options.minutes / len(options.models)
-    validation = None if options.validation is None else PackedCrystals.load(options.validation)
     for entry in options.models:
         name, _, source = entry.partition("=")
         path = Path(source) if source else options.data
         if path is None:
             raise InputError(f"No data for {name}. Give --data packed.safetensors or {name}=packed.safetensors.")
-        trainer = make_trainer(
-            name, PackedCrystals.load(path), options.output / name, settings, fabric, options.config, validation
-        )
+        trainer = make_trainer(name, path, options.output / name, settings, fabric, options.config, options.validation)
         if fabric.is_global_zero:
-            model = trainer.model.denoiser
-            print(
-                f"{name}: {model.num_parameters:,} parameters, {len(trainer.data):,} crystals ({trainer.data.left_out} left out)"
-            )
+            size = sum(p.numel() for p in trainer.task.network.parameters())
+            print(f"{name}: {size:,} parameters, {len(trainer.data):,} crystals ({trainer.data.left_out} left out)")
         progress = trainer.run(minutes=minutes)
         if fabric.is_global_zero:
             print(f"{name}: step {progress.step:,} of {settings.steps:,}, {progress.seconds / 60:.1f} minutes in all")
@@ -75,21 +75,37 @@ def run(options: argparse.Namespace) -> int:
 
 def make_trainer(
     name: str,
-    data: PackedCrystals,
+    data: Path,
     folder: Path,
     settings: TrainSettings,
     fabric: Fabric,
     changes: Mapping[str, Any],
-    validation: PackedCrystals | None = None,
-) -> Trainer:
-    """The trainer of a model: continued with the folder's config if there is a run, else with the recipe's and the changes."""
+    validation: Path | None = None,
+) -> Loop:
+    """The trainer of a model: continued with the folder's config if there is a run, else with the recipe's and the changes.
+
+    Args:
+        name: Of the model.
+        data: Packed crystals, or labels for a potential.
+        folder: Of the run.
+        settings: The knobs.
+        fabric: A launched Fabric.
+        changes: Of the recipe's default config.
+        validation: Packed like the data.
+    """
     module = recipe(name)
+    is_potential = getattr(module, "KIND", "sampler") == "potential"
+    packed: Any = Labels if is_potential else PackedCrystals
+    training = packed.load(data)
+    held_out = None if validation is None else packed.load(validation)
     found = checkpoint.load_newest(folder) if folder.exists() else None
-    config = found[2] if found is not None else merge(module.configure(data), changes)
+    config = found[2] if found is not None else merge(module.configure(training), changes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # layers draw their initial weights from the global stream
         model = module.build(config)
-    return Trainer(model, data, folder, settings, fabric, _fitting(validation, model.state_space.max_atoms))
+    if is_potential:
+        return EnergyTrainer(model, config, training, folder, settings, fabric, held_out)
+    return Trainer(model, training, folder, settings, fabric, _fitting(held_out, model.state_space.max_atoms))
 
 
 def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

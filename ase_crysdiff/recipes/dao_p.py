@@ -16,6 +16,7 @@ from ase_crysdiff.networks.energy import build as build_network
 from ase_crysdiff.training.labels import Labels
 
 Config = Mapping[str, Any]
+KIND = "potential"
 
 
 def build(config: Config) -> AtomicEnergies:
@@ -27,7 +28,7 @@ def configure(labels: Labels) -> dict[str, Any]:
     """The default config for a set of labels: reference energies fitted to it and a network that a CPU can train."""
     return {
         "recipe": "dao-p",
-        "kind": "potential",
+        "kind": KIND,
         "encoder": {
             "name": "crysformer", "edges": "periodic", "hidden": 64, "layers": 3, "heads": 4, "key_width": 8, "cutoff": 5.0,
             "waves": [12, 8, 4], "expansion": 2,

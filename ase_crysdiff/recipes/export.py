@@ -1,4 +1,4 @@
-"""From a training run to weights that a sampler can load."""
+"""From a training run to weights that a sampler or a potential can be made of."""
 
 import json
 from collections.abc import Mapping
@@ -50,10 +50,14 @@ def export(
         "hours": round(progress.seconds / 3600, 2),
         "parameters": sum(t.numel() for t in averaged.values()),
     }
+    if config.get("kind") == "potential":
+        from ase_crysdiff.recipes.potentials import certified
+
+        config, sampling = certified(name, config, averaged), {}
     content = {
         "name": name,
         "config": config,
-        "sampling": dict(sampling or UNTUNED),
+        "sampling": dict(UNTUNED if sampling is None else sampling),
         "training": about,
         "measured": {},
         "elements": config["elements"],

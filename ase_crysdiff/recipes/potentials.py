@@ -1,5 +1,6 @@
 """Potentials by name: what the entry points of `ase_crysdiff.potentials` name, and how shipped weights become one."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, IncompatibleError
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.neural import NeuralPotential
-from ase_crysdiff.potentials.reference_energies import check_reference_energies
+from ase_crysdiff.potentials.reference_energies import check_reference_energies, reference_energies
 from ase_crysdiff.recipes import dao_p as recipe
 from ase_crysdiff.recipes import weights as weight_files
 from ase_crysdiff.sampling.model import Card
+from ase_crysdiff.shapes import Tensor
 
 
 def load_potential(
@@ -68,6 +70,20 @@ def assemble(
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
     )
+
+
+def certified(name: str, config: recipe.Config, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A config with the reference energies that these weights give, to be checked whenever they are loaded.
+
+    Raises:
+        CheckpointError: If the tensors do not fit the network, or their elements allow no reference energy.
+    """
+    network = recipe.build(config)
+    weight_files.fill(network, tensors, Path(name))
+    energies = reference_energies(assemble(name, network, config))
+    if not energies:
+        raise CheckpointError(f"{name} knows the elements {config['elements']}, of which no reference crystal consists.")
+    return {**config, "reference_energies": energies}
 
 
 def chgnet(

@@ -91,6 +91,18 @@ def pack_labels(
     return labels, report
 
 
+def references_of(path: Path) -> dict[int, float]:
+    """The references of the elements that a packed file holds, by atomic number, eV.
+
+    Raises:
+        InputError: If it holds none.
+    """
+    text = Labels.load(path).metadata.get("references")
+    if text is None:
+        raise InputError(f"{path} holds no references; it was packed without --energies.")
+    return {int(z): float(e) for z, e in json.loads(text).items()}
+
+
 def fit_references(fractions: np.ndarray, energies: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Energies of the elements by least squares of energies per atom on fractions; NaN for elements that do not occur.
 
