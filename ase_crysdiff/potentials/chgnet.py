@@ -106,7 +106,9 @@ class CHGNetPotential(Potential):
                 continue
             structure = Structure(cell.numpy(), species.numpy(), positions.numpy(), coords_are_cartesian=True)
             try:
-                graph = self._model.graph_converter(structure)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # noble gases have no electronegativity; nobody asked for one
+                    graph = self._model.graph_converter(structure)
             except ValueError:
                 failures[i] = "At least one atom has no neighbour within 6 Å; CHGNet has no answer for isolated atoms."
                 continue
