@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -77,34 +78,30 @@ def main() -> None:
     data, module = crystals(options.crystals), recipe(options.model)
     encoder = {"name": "cspnet", "hidden": options.hidden, "layers": options.layers, "frequencies": options.frequencies}
     model = module.build({**module.configure(data), "encoder": encoder})
+    settings = TrainSettings(
+        steps=options.steps,
+        batch_size=options.batch_size,
+        max_pairs=10**9,
+        precision=options.precision,
+        compile=options.compile,
+        log_every=1,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        settings = TrainSettings(
-            steps=10**9,
-            batch_size=options.batch_size,
-            max_pairs=10**9,
-            precision=options.precision,
-            compile=options.compile,
-            checkpoint_every=10**9,
-        )
         trainer = Trainer(model, data, Path(folder), settings, fabric)
-        batches = list(zip(range(options.steps), trainer.data.epoch(0, 0), strict=False))
         started = now(fabric.device)
-        for _ in zip(range(options.steps), trainer.data.epoch(0, 1), strict=False):
-            pass
-        data_seconds = (now(fabric.device) - started) / len(batches)
+        batches = sum(1 for _ in trainer.data.epoch(0, 0))
+        data_seconds = (now(fabric.device) - started) / batches
+        trainer.run(progress=False)
+        lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+        times = [line["seconds"] for line in lines if "loss" in line]
+    warm = len(times) // 3  # the first steps fill caches, and compile if asked to
+    seconds = (times[-1] - times[warm]) / (len(times) - 1 - warm)
+    flops = None
+    if not options.compile:
         counter = FlopCounterMode(display=False)
-        flops = []
-        for number, batch in batches:  # one pass to count and, if asked for, to compile
-            if options.compile:
-                trainer.train_step(batch)
-            if number < 8 and not options.compile:
-                with counter:
-                    trainer.train_step(batch)
-                flops.append(counter.get_total_flops())
-        started = now(fabric.device)
-        for _, batch in batches:
-            trainer.train_step(batch)
-        seconds = (now(fabric.device) - started) / len(batches)
+        with tempfile.TemporaryDirectory() as folder, counter:
+            Trainer(model, data, Path(folder), replace(settings, steps=8), fabric).run(progress=False)
+        flops = counter.get_total_flops() / 8
     ceiling = matmul_rate(fabric.device, getattr(torch, options.precision))
     per_epoch = options.crystals / options.batch_size
     result = {
@@ -119,8 +116,8 @@ def main() -> None:
         "hours_per_thousand_epochs": round(1000 * per_epoch * seconds / 3600, 2),
         "matmul_tflops": round(ceiling / 1e12, 3),
     }
-    if flops:
-        rate = sum(flops) / len(flops) / seconds
+    if flops is not None:
+        rate = flops / seconds
         result |= {"tflops": round(rate / 1e12, 4), "share_of_matmul_rate": round(rate / ceiling, 3)}
     print(json.dumps(result))
 
