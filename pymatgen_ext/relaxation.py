@@ -75,7 +75,8 @@ def relax(
     Args:
         structures: Ordered structures or ASE atoms, periodic along all axes. They are not changed. One that cannot be used is
             reported in its result, and the others are relaxed.
-        potential: Name of a potential ("dao-p", "chgnet"), a potential or any ASE calculator.
+        potential: Name of a potential ("dao-p", "chgnet"), which runs on a GPU where there is one; a potential, or any ASE
+            calculator.
         fmax: Converged when no atom and no row of the cell feels a larger force, eV/Å.
         steps: At most so many per structure.
         relax_cell: Whether the cell moves, too.
@@ -130,14 +131,10 @@ def as_potential(potential: PotentialLike) -> Potential:
     """
     if isinstance(potential, Potential):
         return potential
-    if potential == "chgnet":
-        from ase_crysdiff.potentials.chgnet import CHGNetPotential
-
-        return CHGNetPotential()
     if isinstance(potential, str):
         from ase_crysdiff.recipes.potentials import load_potential
 
-        return load_potential(potential)
+        return load_potential(potential, device="cuda" if torch.cuda.is_available() else "cpu")
     inner = getattr(potential, "potential", None)
     if isinstance(inner, Potential):  # one of our calculators: its potential computes many sets at once
         return inner
