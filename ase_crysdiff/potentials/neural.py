@@ -71,8 +71,12 @@ class NeuralPotential(Potential):
             empty = torch.zeros(0, device=self.device, dtype=torch.float64)
             vectors = empty.to(self.dtype)
             return Evaluation(empty, empty, vectors.view(0, 3), vectors.view(0, 3, 3))
-        names = ("energies", "energy", "forces", "stress")
-        return Evaluation(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return Evaluation(
+            torch.cat([part.energies for part in parts]),
+            torch.cat([part.energy for part in parts]),
+            torch.cat([part.forces for part in parts]),
+            torch.cat([part.stress for part in parts]),
+        )
 
     @staticmethod
     def _passes(configurations: Configurations) -> list[list[int]]:

@@ -29,7 +29,7 @@ _LARGEST = 0.5
 
 def pack_labels(
     source: Path, energies: Path | None = None, references: Mapping[int, float] | None = None
-) -> tuple[Labels, dict[str, float]]:
+) -> tuple[Labels, dict[str, float | int]]:
     """Reads an archive of labels and corrects its energies.
 
     Args:
@@ -50,7 +50,7 @@ def pack_labels(
     np.add.at(composition, (owner, arrays["atomic_numbers"].astype(int)), 1)
     fractions = composition / counts[:, None]
     per_atom = arrays["energy_per_atom"].astype(np.float64)
-    report: dict[str, float] = {"configurations": len(counts)}
+    report: dict[str, float | int] = {"configurations": len(counts)}
     metadata = {"source": source.name}
     if energies is not None:
         known = read_energies(energies)

@@ -63,11 +63,15 @@ class PeriodicLayer(nn.Module):
         self.scale = key_width**-0.5
         self.norm = nn.LayerNorm(hidden)
         self.project = nn.Linear(hidden, sum(self.columns))
-        self.mix = nn.ModuleList(nn.Linear(count * hidden, hidden, bias=False) for count in waves)
-        for mix in self.mix:
-            nn.init.normal_(mix.weight, std=_GAIN * mix.weight.shape[1] ** -0.5)
+        self.mix = nn.ModuleList(self._mixing(count * hidden, hidden) for count in waves)
         self.widen = nn.Linear(5 * hidden + heads, expansion * hidden)
         self.narrow = nn.Linear(expansion * hidden, hidden)
+
+    @staticmethod
+    def _mixing(inputs: int, outputs: int) -> nn.Linear:
+        linear = nn.Linear(inputs, outputs, bias=False)
+        nn.init.normal_(linear.weight, std=_GAIN * inputs**-0.5)
+        return linear
 
     def forward(self, nodes: Float[Tensor, "atoms hidden"], pieces: list[_Edges]) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)

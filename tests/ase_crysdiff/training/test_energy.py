@@ -1,0 +1,257 @@
+"""Training of potentials: labels, their corrections, the loop, and the way to weights that load."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file, save_file
+
+from ase_crysdiff.cli.main import main
+from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.recipes import dao_p, weights
+from ase_crysdiff.recipes.export import export
+from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.testing.crystals import rattled
+from ase_crysdiff.testing.pair_potential import PairPotential
+from ase_crysdiff.training import label_packing
+from ase_crysdiff.training.energy import EnergyTrainer
+from ase_crysdiff.training.labels import LabelBatches, Labels
+from ase_crysdiff.training.settings import TrainSettings
+
+TINY = {"hidden": 16, "layers": 1, "heads": 2, "cutoff": 4.0, "waves": [6, 4, 2]}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """An archive as the data pack has it: crystals as they are and moved copies, labelled with a pair potential."""
+    path = tmp_path_factory.mktemp("labels") / "labels.npz"
+    structures = rattled(60, deviation=0.03)
+    batch = from_structures(structures)
+    found = PairPotential().evaluate(Configurations.from_crystals(batch).to(dtype=torch.float64))
+    numbers = batch.num_atoms.numpy()
+    np.savez(
+        path,
+        material_id=np.array([f"mp-{i // 5}".encode() for i in range(60)]),
+        kind=np.array([0, 1, 2, 4, 1] * 12, dtype=np.int8),
+        num_atoms=numbers.astype(np.int16),
+        lattice=batch.lattice.numpy(),
+        energy_per_atom=(found.energy.numpy() / numbers).astype(np.float32),
+        stress=found.stress.numpy().astype(np.float32),
+        frac_coords=batch.frac_coords.numpy(),
+        atomic_numbers=batch.species.numpy().astype(np.uint8),
+        forces=found.forces.numpy().astype(np.float32),
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def labels(archive):
+    return label_packing.pack_labels(archive)[0]
+
+
+def trainer(labels, folder, **settings):
+    config = dao_p.configure(labels)
+    config["encoder"] = config["encoder"] | TINY
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        network = dao_p.build(config)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    knobs = {"steps": 12, "batch_atoms": 40, "warmup": 2, "checkpoint_every": 5, "log_every": 5, "validate_every": 10} | settings
+    return EnergyTrainer(network, config, labels, folder, TrainSettings(**knobs), fabric, labels)
+
+
+def test_labels_survive_the_file(labels, tmp_path):
+    labels.save(tmp_path / "l.safetensors")
+    again = Labels.load(tmp_path / "l.safetensors")
+    for name in ("energy", "forces", "stress", "kind"):
+        assert torch.equal(getattr(labels, name), getattr(again, name))
+    assert torch.equal(labels.configurations.species, again.configurations.species)
+    assert torch.equal(labels.configurations.positions, again.configurations.positions)
+    some = again.select(torch.tensor([7, 2]))
+    start = int(labels.configurations.num_atoms[:7].sum())
+    count = int(labels.configurations.num_atoms[7])
+    assert torch.equal(some.forces[:count], labels.forces[start : start + count])
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", None])
+def test_other_files_are_no_labels(content, tmp_path):
+    path = tmp_path / "x.safetensors"
+    if content is None:
+        save_file({"a": torch.zeros(1)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"crysdiff pack LABELS\.npz"):
+        Labels.load(path)
+
+
+def test_corrections_shift_a_crystal_and_its_copies_as_one(archive, tmp_path):
+    """Copies of one composition move together, an exchanged element and an unknown crystal stay."""
+    table = tmp_path / "energies.csv"
+    # Each group of five begins with the same prototype; two of three have a formation energy.
+    rows = [(f"mp-{i}", -1.0 + 0.01 * i if i % 3 else "") for i in range(12)]
+    table.write_text("material_id,formation_energy_per_atom\n" + "\n".join(f"{i},{e}" for i, e in rows) + "\n")
+    plain, _ = label_packing.pack_labels(archive)
+    references = dict.fromkeys(range(1, 100), 0.0)
+    counts = plain.configurations.num_atoms
+    first = (plain.energy / counts)[::5]
+    references[29] = float(first.mean()) + 1.0
+    fixed, report = label_packing.pack_labels(archive, table, references)
+    shift = ((fixed.energy - plain.energy) / counts).view(12, 5)
+    for i, row in enumerate(shift.tolist()):
+        known = i % 3 != 0
+        expected = references[29] + (-1.0 + 0.01 * i) - float(first[i]) if known else 0.0
+        assert row[0] == pytest.approx(expected, abs=1e-5)
+        assert row == pytest.approx([row[0], row[0], row[0], 0, row[0]], abs=1e-9)
+    assert report["materials with energies"] == 8
+    assert json.loads(fixed.metadata["references"])["29"] == pytest.approx(references[29], abs=1e-6)
+
+
+def test_references_are_found_again(generator):
+    rng = np.random.default_rng(0)
+    fractions = np.zeros((300, 100))
+    fractions[:, [3, 8, 26, 57]] = rng.dirichlet(np.ones(4), 300)
+    truth = np.zeros(100)
+    truth[[3, 8, 26, 57]] = [-1.9, -4.9, -8.4, -4.8]
+    energies = fractions @ truth + 0.01 * rng.normal(size=300)
+    energies[:6] += 5  # mistaken rows must not count
+    fitted = label_packing.fit_references(fractions, energies, np.ones(300, dtype=bool))
+    np.testing.assert_allclose(fitted[[3, 8, 26, 57]], truth[[3, 8, 26, 57]], atol=0.02)
+    assert np.isnan(fitted[[1, 50]]).all()
+
+
+@pytest.mark.parametrize("change", ["missing", "short"])
+def test_damaged_archives_are_explained(change, archive, tmp_path):
+    arrays = dict(np.load(archive))
+    if change == "missing":
+        del arrays["forces"]
+    else:
+        arrays["forces"] = arrays["forces"][:-1]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(InputError, match="forces"):
+        label_packing.pack_labels(tmp_path / "bad.npz")
+
+
+def test_an_epoch_holds_every_configuration_once(labels):
+    batches = LabelBatches(labels, 30, 4.0, torch.device("cpu"))
+    found = list(batches.epoch(1, 0))
+    energies = torch.cat([b.labels.energy for b in found])
+    assert torch.equal(energies.sort().values, labels.energy.sort().values)
+    assert max(len(b.graph.species) for b in found) <= 30
+    again = torch.cat([b.labels.energy for b in batches.epoch(1, 0)])
+    assert torch.equal(again, energies)
+    assert not torch.equal(torch.cat([b.labels.energy for b in batches.epoch(1, 1)]), energies)
+    shares = [torch.cat([b.labels.energy for b in batches.epoch(1, 0, rank, 2)]) for rank in (0, 1)]
+    assert not set(shares[0].tolist()) & set(shares[1].tolist())
+
+
+def test_training_lowers_every_error(labels, tmp_path):
+    run = trainer(labels, tmp_path, steps=240, learning_rate=1e-2, ema_decay=0.9, validate_every=20)
+    run.run(progress=False)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    first, last = [[r for r in records if "val_energy" in r][i] for i in (0, -1)]
+    assert last["val_energy"] < 0.5 * first["val_energy"]
+    assert last["val_forces"] < 0.8 * first["val_forces"]
+    assert last["val_stress"] < 0.8 * first["val_stress"]
+
+
+def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
+    trainer(labels, tmp_path / "whole").run(progress=False)
+    first = trainer(labels, tmp_path / "parts")
+    first._finished = lambda deadline: first.progress.step >= 7
+    first.run(progress=False)
+    second = trainer(labels, tmp_path / "parts")
+    assert second.progress.step == 7
+    second.run(progress=False)
+    name = "step-000000012.safetensors"
+    whole, parts = load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name)
+    assert set(whole) == set(parts)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_half_precision_is_refused(labels, tmp_path):
+    with pytest.raises(InputError, match="their gradients are forces"):
+        trainer(labels, tmp_path, precision="bfloat16")
+
+
+def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_path, capsys):
+    packed, run, target = tmp_path / "l.safetensors", tmp_path / "runs", tmp_path / "dao-p"
+    assert main(["pack", str(archive), "-o", str(packed)]) == 0
+    tiny = json.dumps({"encoder": TINY})
+    train = [
+        "train",
+        "dao-p",
+        "--data",
+        str(packed),
+        "--validation",
+        str(packed),
+        "-o",
+        str(run),
+        "--steps",
+        "3",
+        "--config",
+        tiny,
+    ]
+    assert main([*train, "--accelerator", "cpu"]) == 0
+    assert "step 3 of 3" in capsys.readouterr().out
+    assert main(["export", "dao-p", str(run / "dao-p"), "-o", str(target), "--about", '{"data": "toy"}']) == 0
+    potential = load_potential("dao-p", target)
+    assert {11, 17, 38, 22, 8} <= potential.elements
+    card = weights.read_card(target)
+    assert {"NaCl", "SrTiO3"} <= set(card.config["reference_energies"])
+    assert card.training["steps"] == 3
+    assert card.sampling == {}
+    refused(target, tmp_path)
+
+
+def refused(target, tmp_path):
+    """Altered cards and weights."""
+    content = json.loads((target / "card.json").read_text())
+    changed = json.loads(json.dumps(content))
+    changed["config"]["references"][11] += 0.5
+    (target / "card.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match=r"does not reproduce .* NaCl: "):
+        load_potential("dao-p", target)
+    del changed["config"]["reference_energies"]
+    (target / "card.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match="no reference energies"):
+        load_potential("dao-p", target)
+    changed["config"]["kind"] = "sampler"
+    (target / "card.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match="which is no potential"):
+        load_potential("dao-p", target)
+    (target / "card.json").write_text(json.dumps(content))
+    data = bytearray((target / "weights.safetensors").read_bytes())
+    data[-3] ^= 1
+    (target / "weights.safetensors").write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="SHA-256"):
+        load_potential("dao-p", target)
+
+
+def test_export_of_an_untrained_folder_is_explained(tmp_path):
+    with pytest.raises(CheckpointError, match="Train first"):
+        export(tmp_path, tmp_path / "w", "dao-p")
+
+
+@pytest.mark.slow
+def test_training_needs_no_ase_no_pymatgen_no_jaxtyping(labels, tmp_path):
+    labels.save(tmp_path / "l.safetensors")
+    arguments = ["crysdiff", "train", "dao-p", "--data", str(tmp_path / "l.safetensors"), "-o", str(tmp_path / "runs"),
+                 "--steps", "2", "--accelerator", "cpu", "--config", json.dumps({"encoder": TINY})]  # fmt: skip
+    block = (
+        "import sys, runpy\n"
+        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): sys.modules[name] = None\n"
+        f"sys.argv = {arguments!r}\n"
+        "runpy.run_module('ase_crysdiff.cli', run_name='__main__')\n"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "step 2 of 2" in done.stdout
