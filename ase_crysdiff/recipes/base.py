@@ -1,12 +1,15 @@
 """Parts that several recipes share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.base import Encoder
+from ase_crysdiff.networks.base import Encoder, Stem
+from ase_crysdiff.networks.encoders.crysformer import Crysformer, ElementTableStem
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
+from ase_crysdiff.networks.stems import CrystalStem
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
@@ -69,7 +72,18 @@ def make_encoder(config: Config) -> Any:
     return build
 
 
+def make_stem(config: Config) -> Callable[..., Stem]:
+    """A function that builds the config's stem; without an entry `stem`, the plain one."""
+    return partial(_stem, config.get("stem", {"name": "embedding"}))
+
+
+def _stem(spec: Config, hidden: int, lattice: LatticeRepresentation, generates_species: bool) -> Stem:
+    stem: Stem = part(STEMS, spec, "stem", hidden=hidden, lattice=lattice, generates_species=generates_species)
+    return stem
+
+
 FAMILIES = ("diffusion", "flow")
 LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
-ENCODERS = {"cspnet": CSPNet}
+ENCODERS = {"cspnet": CSPNet, "crysformer": Crysformer}
+STEMS = {"embedding": CrystalStem, "element-table": ElementTableStem}
 SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

@@ -12,6 +12,7 @@ from ase_crysdiff.recipes.base import (
     coordinate_component,
     lattice_component,
     make_encoder,
+    make_stem,
     part,
 )
 from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram
@@ -22,7 +23,7 @@ def build(config: Config) -> GenerativeModel:
     """The model of a config."""
     joint = JointProcess(lattice_component(config), coordinate_component(config))
     space = part(SPACES, config["state_space"], "state space")
-    return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config)), config)
+    return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config), make_stem(config)), config)
 
 
 def configure(data: PackedCrystals) -> Config:
@@ -37,4 +38,16 @@ def configure(data: PackedCrystals) -> Config:
         "centred": True,
         "sizes": size_histogram(data),
         "elements": elements(data),
+    }
+
+
+def published(data: PackedCrystals) -> Config:
+    """The network of DAO-G: Crysformer with 25.2 million parameters on the raw lattice matrix."""
+    return {
+        **configure(data),
+        "lattice": {"name": "matrix"},
+        "lattice_target": "noise",
+        "stem": {"name": "element-table", "learned": 0},
+        "encoder": {"name": "crysformer", "hidden": 384, "layers": 12, "heads": 8, "frequencies": 128, "joint_norm": True},
+        "centred": False,
     }
