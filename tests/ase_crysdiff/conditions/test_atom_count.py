@@ -29,7 +29,7 @@ def test_it_is_bayes_rule_over_all_fillings(logits):
     vacant = torch.softmax(logits, -1)[:, VACANCY]
     total, atoms = 0.0, torch.zeros(SLOTS, dtype=torch.float64)
     for filling in itertools.product((0, 1), repeat=SLOTS):
-        chosen = torch.tensor(filling)
+        chosen = torch.tensor(filling).double()
         weight = float(torch.where(chosen == 1, 1 - vacant, vacant).prod()) * ODDS[sum(filling)]
         total += weight
         atoms += weight * chosen
