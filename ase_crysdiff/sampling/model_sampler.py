@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ase_crysdiff.conditions.atom_count import AtomCountOdds
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.known import KnownComponent
@@ -145,8 +146,12 @@ class ModelSampler:
     def _conditions(self, request: SampleRequest, layout: Layout, species: Tensor | None) -> Sequence[Condition]:
         conditions: list[Condition] = []
         if self.finds_species:
-            conditions.append(Temperature("species", self.card.sampling.get("species_temperature", 1.0)))
+            sampling = self.card.sampling
+            spared = tuple(sampling.get("species_spared", ()))
+            conditions.append(Temperature("species", sampling.get("species_temperature", 1.0), spared))
             conditions.append(AllowedSpecies(self._allowed(request, layout)))
+            if request.num_atoms is None and "atom_count_odds" in sampling:
+                conditions.append(AtomCountOdds(sampling["atom_count_odds"]))
             if request.chemical_system is not None:
                 conditions.append(RequiredSpecies(tuple(sorted(request.chemical_system))))
         if request.lattice is not None:
