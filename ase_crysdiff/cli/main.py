@@ -13,6 +13,7 @@ COMMANDS = {
     "sample": "draw crystals into a folder",
     "relax": "bring crystals to the next minimum of energy",
     "pack": "turn crystal files into one file for training",
+    "label": "energies and forces of crystals, to train potentials on",
     "train": "train models",
     "export": "turn a training run into weights with a card",
     "benchmark": "measure a sampler",

@@ -1,0 +1,152 @@
+"""`crysdiff label`, with calculators that cost nothing."""
+
+import re
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.cli import label as command
+from ase_crysdiff.cli.main import main
+from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.potentials.labelling import WAYS, Crystal, variants
+from ase_crysdiff.testing.crystals import prototypes, rattled
+from ase_crysdiff.training.labels import Labels
+
+WORDS = ["--calculator", "ase.calculators.lj:LennardJones", "--ways", "as-is,rattled,doubled"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    source = tmp_path / "crystals"
+    source.mkdir()
+    for i, structure in enumerate(rattled(20)):
+        structure.to(filename=str(source / f"c{i:02d}.cif"))
+    return source
+
+
+def crystal(name="SrTiO3"):
+    s = prototypes()[name]
+    return Crystal(name, s.lattice.matrix.copy(), s.frac_coords % 1, np.array(s.atomic_numbers))
+
+
+def distances(c):
+    s = Structure(Lattice(c.lattice), c.species, c.frac_coords)
+    found = s.distance_matrix + 99 * np.eye(len(s))
+    return found, np.array([covalent_radii()[z] for z in c.species])
+
+
+def test_labels_are_those_of_the_calculator_and_can_be_packed(folder, tmp_path, capsys):
+    output = tmp_path / "labels.npz"
+    (folder / "bad.cif").write_text("data_nothing\n")
+    assert main(["label", str(folder), "-o", str(output), *WORDS, "--max-force", "1e9"]) == 0
+    text = capsys.readouterr().out
+    assert "1 refused: unreadable" in text
+    data = np.load(output)
+    assert sorted(set(data["kind"].tolist())) == [0, 1, 6]
+    assert data["num_atoms"].sum() == len(data["forces"])
+    starts = np.cumsum(data["num_atoms"]) - data["num_atoms"]
+    for i in (0, 7, 20):
+        rows = slice(starts[i], starts[i] + data["num_atoms"][i])
+        structure = Structure(Lattice(data["lattice"][i]), data["atomic_numbers"][rows], data["frac_coords"][rows])
+        atoms = structure.to_ase_atoms()
+        atoms.calc = LennardJones()
+        assert atoms.get_potential_energy() / len(atoms) == pytest.approx(data["energy_per_atom"][i], rel=1e-4)
+        np.testing.assert_allclose(atoms.get_forces(), data["forces"][rows], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(atoms.get_stress(voigt=False), data["stress"][i], rtol=1e-3, atol=1e-5)
+    packed = tmp_path / "labels.safetensors"
+    assert main(["pack", str(output), "-o", str(packed)]) == 0
+    assert len(Labels.load(packed)) == len(data["kind"])
+
+
+def test_interrupted_run_goes_on_and_equals_a_whole_one(folder, tmp_path, capsys):
+    whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
+    main(["label", str(folder), "-o", str(whole), *WORDS])
+    main(["label", str(folder), "-o", str(parts), *WORDS])
+    pieces = sorted((tmp_path / "parts.npz.parts").glob("part-*.npz"))
+    assert len(pieces) == 2
+    kept = pieces[0].stat().st_mtime_ns
+    pieces[1].unlink()
+    parts.unlink()
+    capsys.readouterr()
+    assert main(["label", str(folder), "-o", str(parts), *WORDS]) == 0
+    assert "1 of 2 pieces are already there" in capsys.readouterr().out
+    assert pieces[0].stat().st_mtime_ns == kept
+    a, b = np.load(whole), np.load(parts)
+    assert all(np.array_equal(a[name], b[name]) for name in a.files)
+
+
+def test_other_settings_do_not_continue_a_run(folder, tmp_path, capsys):
+    output = str(tmp_path / "labels.npz")
+    assert main(["label", str(folder), "-o", output, *WORDS]) == 0
+    assert main(["label", str(folder), "-o", output, *WORDS, "--seed", "1"]) == 1
+    assert "other settings or crystals" in capsys.readouterr().err
+
+
+def test_bad_labels_are_refused_with_their_reason(folder, tmp_path, capsys):
+    output = str(tmp_path / "labels.npz")
+    code = main(["label", str(folder), "-o", output, *WORDS, "--max-force", "1e-7", "--max-atoms", "5"])
+    text = capsys.readouterr().out
+    assert "refused: a force above 1e-07 eV/Å" in text
+    assert "4 refused: more than 5 atoms" in text
+    assert code == 0  # symmetric crystals have no forces
+
+
+@pytest.mark.slow
+def test_workers_do_the_same(folder, tmp_path):
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    assert main(["label", str(folder), "-o", str(one), *WORDS]) == 0
+    assert main(["label", str(folder), "-o", str(two), *WORDS, "--workers", "2"]) == 0
+    a, b = np.load(one), np.load(two)
+    assert all(np.array_equal(a[name], b[name]) for name in a.files)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ways", "as-is,upside-down"], "There are no ways .*upside-down"),
+        (["--calculator", "ase.calculators.nothing:X"], "gives no ASE calculator"),
+        (["--potential", "chgnett"], "Did you mean 'chgnet'"),
+        (["--workers", "0"], "at least 1"),
+    ],
+)
+def test_wrong_words_are_explained_before_any_work(words, message, folder, tmp_path, capsys):
+    assert main(["label", str(folder), "-o", str(tmp_path / "x.npz"), *words]) == 1
+    error = capsys.readouterr().err
+    assert re.search(message, error), error
+    assert not (tmp_path / "x.npz.parts").exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_keep_a_crystal_and_are_repeatable(way):
+    (kind, first), (_, second) = (variants(crystal(), [way], np.random.default_rng(3))[0] for _ in range(2))
+    assert kind == list(WAYS).index(way)
+    assert np.array_equal(first.frac_coords, second.frac_coords)
+    assert np.linalg.det(first.lattice) > 0
+    assert len(first.species) == (10 if way == "doubled" else 5)
+    assert sorted(first.species) == sorted(list(crystal().species) * (len(first.species) // 5)) or way == "swapped"
+
+
+def test_ways_do_what_they_say():
+    base = crystal()
+    volume = np.linalg.det(base.lattice)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        made = {name: WAYS[name](base, rng) for name in WAYS}
+        assert 0.7 - 1e-9 < np.linalg.det(made["volume"].lattice) / volume < 1.4 + 1e-9
+        assert np.linalg.det(made["doubled"].lattice) == pytest.approx(2 * volume)
+        swapped = made["swapped"].species
+        changed = swapped != base.species
+        assert changed.any()
+        assert len(set(swapped[changed])) == 1
+        found, radii = distances(made["pressed"])
+        assert 0.5 < (found / (radii[:, None] + radii)).min() < 0.86
+        assert np.array_equal(made["as-is"].frac_coords, base.frac_coords)
+
+
+def test_reading_names_what_it_cannot_use(folder):
+    crystals, skipped = command.read([folder], 4)
+    assert len(crystals) + len(skipped) == 20
+    assert {reason for _, reason in skipped} == {"more than 4 atoms"}
+    assert command.digest(crystals) != command.digest(crystals[1:])
