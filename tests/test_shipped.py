@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from ase_crysdiff import registry
 from ase_crysdiff.recipes import weights
+from ase_crysdiff.recipes.potentials import load_potential
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
-NAMES = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
+FOLDERS = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
+POTENTIALS = [name for name in FOLDERS if weights.read_card(SHIPPED / name).config.get("kind") == "potential"]
+NAMES = [name for name in FOLDERS if name not in POTENTIALS]
 
 
 def test_every_weight_is_registered():
     assert {"miad", "dao-g-perov5"} <= set(NAMES)
     assert set(NAMES) <= set(available_samplers())
+    assert set(POTENTIALS) <= set(registry.names(registry.POTENTIALS))
 
 
 def test_weights_fit_the_limit():
@@ -33,6 +38,19 @@ def test_card_is_complete(name):
     assert "CC BY" in card.licence or "MIT" in card.licence
     assert len(card.elements) > 20
     assert card.config["encoder"]["hidden"] % 32 == 0, "reproducible sampling needs full registers"
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_card_of_a_potential_is_complete(name):
+    potential, card = load_potential(name), weights.read_card(SHIPPED / name)
+    assert card.name == potential.name == name
+    assert {"data", "hardware", "steps", "hours", "parameters", "command"} <= set(card.training)
+    assert card.training["parameters"] == sum(p.numel() for p in potential.network.parameters())
+    assert card.measured["command"]
+    assert card.measured["results"]
+    assert "CC BY" in card.licence or "MIT" in card.licence
+    assert potential.elements == set(card.elements)
+    assert len(card.elements) > 80
 
 
 @pytest.mark.slow

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from ase_crysdiff import registry
+from ase_crysdiff.errors import CheckpointError, IncompatibleError, UnknownNameError
+from ase_crysdiff.recipes import weights
+from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.testing.pair_potential import PairPotential
+
+
+def test_our_potentials_are_registered():
+    assert {"dao-p", "chgnet"} <= set(registry.names(registry.POTENTIALS))
+
+
+def test_others_register_theirs():
+    asked = {}
+
+    def make(weights, device, dtype):
+        asked.update(weights=weights, device=device, dtype=dtype)
+        return PairPotential(dtype=dtype)
+
+    registry.register(registry.POTENTIALS, "mine", make)
+    try:
+        assert load_potential("mine", device="cpu", dtype=torch.float64).dtype == torch.float64
+    finally:
+        registry.unregister(registry.POTENTIALS, "mine")
+    assert asked == {"weights": None, "device": "cpu", "dtype": torch.float64}
+
+
+def test_unknown_names_suggest_close_ones():
+    with pytest.raises(UnknownNameError, match="Did you mean 'dao-p'"):
+        load_potential("dao_p")
+
+
+def test_chgnet_knows_single_precision_only():
+    assert load_potential("chgnet").name == "chgnet"
+    with pytest.raises(IncompatibleError, match="dao-p knows both"):
+        load_potential("chgnet", dtype=torch.float64)
+
+
+def test_missing_weights_say_where_they_were_looked_for(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        load_potential("dao-p", tmp_path)
+
+
+def test_weights_of_a_sampler_are_no_potential(toy_csp):
+    assert weights.read_card(toy_csp).name == "dao-g"
+    with pytest.raises(CheckpointError, match="which is no potential"):
+        load_potential("dao-p", toy_csp)
