@@ -6,6 +6,15 @@ import torch
 
 from ase_crysdiff.shapes import Float, Tensor
 
+_ROOT = math.sqrt(3.0)
+#: xy, yz, zx, x² - y² and z² from the nine products of components: one small product instead of a dozen operations.
+_QUADRUPOLE = (
+    (0.0, _ROOT, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, _ROOT, 0.0, 0.0, 0.0),
+    (0.0, 0.0, _ROOT, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (_ROOT / 2, 0.0, 0.0, 0.0, -_ROOT / 2, 0.0, 0.0, 0.0, 0.0),
+    (-0.5, 0.0, 0.0, 0.0, -0.5, 0.0, 0.0, 0.0, 1.0),
+)
 _CENTRES = (1.0, 1.3, 0.7, 1.6, 0.4, 1.9, 0.1, 2.2)
 _WIDTH = 0.2
 
@@ -42,11 +51,5 @@ def bumps(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count
 
 def quadrupole(vectors: Float[Tensor, "*rows 3 channels"]) -> Float[Tensor, "*rows 5 channels"]:
     """The five real solid harmonics of degree 2, scaled so that their squares add up to the fourth power of the length."""
-    x, y, z = vectors.unbind(-2)
-    root = math.sqrt(3.0)
-    square = z * z
-    rest = x * x + y * y
-    return torch.stack(
-        [root * x * y, root * y * z, root * z * x, root / 2 * (x * x - y * y), square - rest / 2],
-        -2,
-    )
+    products = (vectors.unsqueeze(-2) * vectors.unsqueeze(-3)).flatten(-3, -2)
+    return torch.tensor(_QUADRUPOLE, device=vectors.device, dtype=vectors.dtype) @ products
