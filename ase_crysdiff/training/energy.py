@@ -12,8 +12,9 @@ from ase_crysdiff.networks.energy import AtomicEnergies, EnergyTerms
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.labels import LabelBatch, LabelBatches, Labels
-from ase_crysdiff.training.loop import Loop, Task
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
 
 #: Errors below these count quadratically, above them linearly: eV/atom, eV/Å, eV/atom.
 _KNEES = {"energy": 0.02, "forces": 0.05, "virial": 0.05}

@@ -4,16 +4,15 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, TextIO
 
 import torch
 from lightning.fabric import Fabric
-from torch import nn
 from torch.func import functional_call
 from tqdm import tqdm
 
@@ -23,58 +22,12 @@ from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.checkpoint import Progress
 from ase_crysdiff.training.ema import WeightAverage
 from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
 
 log = logging.getLogger(__name__)
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _MAX_BAD_STEPS = 20
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """A training or validation set. `left_out` counts what could not be used."""
-
-    left_out: int
-
-    def __len__(self) -> int:
-        """Members of the set."""
-        ...
-
-    def epoch(self, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        """The batches of one epoch, a pure function of the arguments. The length of a batch counts its members."""
-        ...
-
-    def everything(self) -> Iterator[Any]:
-        """Every member once, for validation."""
-        ...
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What a run minimises."""
-
-    def loss(self, network: Callable[..., Any], batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch and named numbers for the log, means over the batch."""
-        ...
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a run trains, on what, and what for.
-
-    Args:
-        network: Its parameters are changed in place.
-        config: The names and numbers it was built from; stored in every checkpoint.
-        data: Training set.
-        objective: What is minimised.
-        validation: Set for the validation loss.
-    """
-
-    network: nn.Module
-    config: Mapping[str, Any]
-    data: Batches
-    objective: Objective
-    validation: Batches | None = None
 
 
 class Loop:

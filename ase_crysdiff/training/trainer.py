@@ -9,9 +9,10 @@ from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.training.buckets import BucketedCrystals
-from ase_crysdiff.training.loop import Loop, Task
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.objective import DenoisingObjective
 from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
 
 
 class Trainer(Loop):
