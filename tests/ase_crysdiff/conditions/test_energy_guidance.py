@@ -1,0 +1,199 @@
+"""Guided sampling has the tilted law; what cannot be guided is left alone and counted."""
+
+import math
+
+import pytest
+import torch
+
+from ase_crysdiff.conditions.energy_guidance import CleanEnergyGuidance, Usage
+from ase_crysdiff.conditions.posterior import posterior_variance, scales
+from ase_crysdiff.conditions.proximal import proximal_minimum
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.potentials.base import Configurations, Evaluation
+from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
+from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
+from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
+from ase_crysdiff.processes.joint import Component, JointProcess
+from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.representations.class_index import ClassIndex
+from ase_crysdiff.representations.frac_coords import FracCoords
+from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
+from ase_crysdiff.representations.lattice_polar import LatticePolar
+from ase_crysdiff.sampling.solvers.ode import Ode
+from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
+from ase_crysdiff.schedules.noise import Cosine, CosineSurvival, Geometric
+from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.testing.pair_potential import PairPotential
+
+POLAR = LatticePolar([0.0] * 5 + [math.log(4.0)], [0.1] * 6)
+EVERYTHING = frozenset(range(1, 100))
+FREE = {"window": (0.0, 1.0), "max_shift": 1e6}
+
+
+def joint_of(family, representation=POLAR):
+    width = representation.width
+    lattice = LinearFlow(width) if family == "flow" else GaussianDiffusion(width, Cosine(), "velocity")
+    places = TorusFlow() if family == "flow" else WrappedDiffusion(Geometric(0.005, 0.5))
+    return JointProcess(Component("lattice", representation, lattice), Component("frac_coords", FracCoords(), places))
+
+
+class Springs:
+    """E = N (stiffness/2) Σ (x - rest)², in fractional coordinates and in the logarithm of the volume's cube root."""
+
+    def __init__(self, stiffness, rest, cell_stiffness=0.0, cell_rest=0.0):
+        self.stiffness, self.rest, self.cell_stiffness, self.cell_rest = stiffness, rest, cell_stiffness, cell_rest
+
+    def __call__(self, sets: Configurations) -> Evaluation:
+        index, count = sets.index, sets.num_atoms
+        inverse = torch.linalg.inv(sets.cells)
+        away = shortest_image((sets.positions.unsqueeze(1) @ inverse[index]).squeeze(1) - self.rest)
+        slope = self.stiffness * away * count[index][:, None]
+        forces = -(slope.unsqueeze(1) @ inverse[index].transpose(1, 2)).squeeze(1)
+        volume = torch.linalg.det(sets.cells).abs()
+        grown = volume.log() / 3 - self.cell_rest
+        energies = self.stiffness / 2 * away.square().sum(-1) * count[index]
+        energies = energies + (self.cell_stiffness / 2 * grown.square())[index]
+        pressure = self.cell_stiffness * grown * count / 3 / volume
+        stress = pressure[:, None, None] * torch.eye(3, dtype=volume.dtype) if self.cell_stiffness else torch.full_like(
+            sets.cells, torch.nan
+        )  # fmt: skip
+        return Evaluation(energies, torch.zeros_like(volume).index_add(0, index, energies), forces, stress)
+
+
+def gaussian_denoiser(joint, layout, mean, variance):
+    """Posterior means for normal data: coordinates around `mean`, lattice numbers standard normal."""
+
+    def denoise(state, t):
+        rows = torch.full((layout.total_atoms,), t, dtype=layout.dtype)
+        prediction = {}
+        places, cell = joint.components["frac_coords"].process, joint.components["lattice"].process
+        _, noise = scales(places, t)
+        images = torch.arange(-3, 4, dtype=layout.dtype)[:, None, None]
+        away = shortest_image(state["frac_coords"] - mean) + images
+        if isinstance(places, TorusFlow):  # uniform noise of width t per axis: the law of the clean value is cut there
+            grid = torch.linspace(-0.5, 0.5, 401, dtype=layout.dtype) * min(1.0, 12 * variance**0.5)
+            law = torch.exp(-grid.square() / 2 / variance)
+            reachable = (shortest_image(away[3].unsqueeze(-1) - grid).abs() <= t / 2 + 1e-9).to(layout.dtype) * law
+            clean = mean + (reachable * grid).sum(-1) / reachable.sum(-1).clamp_min(1e-300)
+        else:
+            spread = variance + noise**2
+            weight = torch.softmax(-away.square() / 2 / spread, 0)
+            clean = mean + (weight * away).sum(0) * variance / spread
+        prediction["frac_coords"] = places.from_clean(state["frac_coords"], clean, rows)
+        signal, noise = scales(cell, t)
+        estimate = state["lattice"] * signal / (signal**2 + noise**2)
+        prediction["lattice"] = cell.from_clean(state["lattice"], estimate, rows[: layout.num_crystals])
+        return prediction
+
+    return denoise
+
+
+def sampled(joint, guidance, layout, denoise, steps=150, solver=None, seed=0):
+    streams = Streams(seed, tuple(range(layout.num_crystals)))
+
+    def draws_at(step):
+        return lambda name, level: streams.draws(name, step, layout.rows_per_crystal(level), layout.device, layout.dtype)
+
+    solver = solver or PredictorCorrector({})
+    denoise = guidance.wrap(denoise, joint, layout)
+    state = joint.prior(draws_at(0))
+    for number, (t, s) in enumerate(UniformPlan(steps, 0.99), 1):
+        state = solver.step(denoise, joint, state, t, s, layout, draws_at(number))
+    return state
+
+
+def assert_law(values, mean, variance, bias=0.0):
+    """Mean and variance within four standard errors; `bias` is what the length of the steps may cost, relative to both."""
+    n, spread = len(values), math.sqrt(variance)
+    assert abs(float(values.mean()) - mean) < 4 * spread / math.sqrt(n) + bias * spread, (float(values.mean()), mean, n)
+    found = float(values.var())
+    assert abs(found - variance) < 4 * variance * math.sqrt(2 / n) + bias * variance, (found, variance, n)
+
+
+def test_proximal_minimum_of_the_reference_case():
+    """Data N(-0.5, 0.3), E = (x - 1)²: the tilted mean is 0.0625; one step of first order gives 0.4."""
+
+    def energy(u, chosen):
+        x = -0.5 + math.sqrt(0.3) * u["x"]
+        return (x[:, 0] - 1) ** 2, {"x": 2 * (x - 1) * math.sqrt(0.3)}
+
+    best, found = proximal_minimum(energy, {"x": torch.zeros(3, 1).double()}, {"x": torch.arange(3)}, 3, lambda u: u)
+    torch.testing.assert_close(-0.5 + math.sqrt(0.3) * best["x"], torch.full((3, 1), 0.0625).double(), atol=1e-12, rtol=0)
+    assert found.all()
+
+
+@pytest.mark.parametrize("stiffness", [1e-3, 0.5, 3.0, 1e4])
+def test_proximal_minimum_of_any_stiffness_and_a_crystal_without_energy(stiffness):
+    target = torch.tensor([[2.0], [-1.0], [5.0]]).double()
+
+    def energy(u, chosen):
+        value = stiffness / 2 * (u["x"] - target).square().sum(-1)
+        value[1] = torch.nan
+        return value, {"x": stiffness * (u["x"] - target)}
+
+    best, found = proximal_minimum(energy, {"x": torch.zeros(3, 1).double()}, {"x": torch.arange(3)}, 3, lambda u: u)
+    wanted = target * stiffness / (1 + stiffness)
+    wanted[1] = 0
+    assert found.tolist() == [True, False, True]
+    torch.testing.assert_close(best["x"], wanted, atol=1e-2 * stiffness, rtol=1e-6)
+
+
+def test_proximal_minimum_takes_back_what_fails():
+    """Beyond 0.5 there is no energy: the way down ends before, and never above the start."""
+
+    def energy(u, chosen):
+        x = u["x"][:, 0]
+        return torch.where(x > 0.5, torch.inf, -8 * x), {"x": torch.full_like(u["x"], -8.0)}
+
+    best, found = proximal_minimum(energy, {"x": torch.zeros(2, 1).double()}, {"x": torch.arange(2)}, 2, lambda u: u)
+    assert found.all()
+    assert ((best["x"] > 0.05) & (best["x"] <= 0.5)).all()
+
+
+@pytest.mark.parametrize(("family", "scale", "bias"), [("diffusion", 1.0, 0.1), ("diffusion", 3.0, 0.15), ("flow", 1.0, 0.1)])
+def test_guided_coordinates_have_the_product_of_both_laws(family, scale, bias):
+    """Normal data and springs in three dimensions: mean and variance of the product. Unguided, the mean is off by 0.6 deviations."""
+    mean, variance, stiffness, rest = 0.45, 0.05**2, 300.0, 0.52
+    joint, layout = joint_of(family), Layout((1,) * 600, dtype=torch.float64)
+    guidance = CleanEnergyGuidance(
+        Springs(stiffness, rest), EVERYTHING, scale, **FREE, variances={"frac_coords": variance}, species=torch.full((600,), 6)
+    )
+    solver = Ode(1) if family == "flow" else None
+    state = sampled(joint, guidance, layout, gaussian_denoiser(joint, layout, mean, variance), 100, solver)
+    product = 1 / (1 / variance + scale * stiffness)
+    centre = product * (mean / variance + scale * stiffness * rest)
+    assert_law(state["frac_coords"].flatten(), centre, product, bias)
+    assert guidance.usage.evaluations > 0
+    assert not guidance.usage.unguided
+
+
+@pytest.mark.parametrize("family", ["diffusion", "flow", "flow by Heun"])
+def test_guided_lattices_have_the_product_of_both_laws(family):
+    """The standard normal number of the volume, tilted by springs on the logarithm of the volume."""
+    joint = joint_of("flow" if "flow" in family else "diffusion")
+    layout = Layout((1,) * 600, dtype=torch.float64)
+    stiffness, rest = 150.0, math.log(4.0) + 0.1
+    guidance = CleanEnergyGuidance(
+        Springs(0.0, 0.0, stiffness, rest), EVERYTHING, 1.0, **FREE, variances={"lattice": 1.0, "frac_coords": 1e-9},
+        species=torch.full((600,), 6),
+    )  # fmt: skip
+    # Coordinates sit at their mean, so that guidance may act at any time.
+    noiseless = joint.components["frac_coords"].process
+    denoise = gaussian_denoiser(joint, layout, 0.5, 0.05**2)
+    solver = {"flow by Heun": Ode(2), "flow": Ode(1)}.get(family)
+    import ase_crysdiff.conditions.energy_guidance as module
+
+    limit, module.MAX_NOISE = module.MAX_NOISE, 1.0
+    try:
+        state = sampled(joint, guidance, layout, denoise, 50, solver)
+    finally:
+        module.MAX_NOISE = limit
+    assert noiseless is joint.components["frac_coords"].process
+    k = stiffness * 0.1**2  # in standardised numbers
+    product = 1 / (1 + k)
+    number = state["lattice"][:, 5]
+    assert_law(number, product * k * 1.0, product, bias=0.12)
+    assert_law(state["lattice"][:, 0], 0.0, 1.0, bias=0.05)
