@@ -1,9 +1,10 @@
 """Drawing crystals in batches and rounds: every index until it is accepted or out of attempts."""
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,12 +27,14 @@ class Draw:
         attempt: 0 for the first draw.
         crystal: The crystal, a batch of one.
         reason: Why it was rejected; None if it was accepted.
+        usage: What conditions with a cost of their own (a method `take_usage`) spent on the whole batch; on its first draw only.
     """
 
     index: int
     attempt: int
     crystal: CrystalBatch
     reason: str | None
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,10 @@ def _draw_batch(sampler: Sampler, request: SampleRequest, seed: int, batch: list
             f"The sampler was asked for {len(batch)} crystals and returned {got}. Its sample() must return a CrystalBatch "
             "with one crystal per stream."
         )
+    usage: Counter[str] = Counter()
+    for condition in request.conditions:
+        usage.update(getattr(condition, "take_usage", dict)())
     return [
-        Draw(index, attempt, crystal, rejection(crystal, request))
-        for (index, attempt), crystal in zip(batch, crystals.split(), strict=True)
+        Draw(index, attempt, crystal, rejection(crystal, request), {} if k else dict(usage))
+        for k, ((index, attempt), crystal) in enumerate(zip(batch, crystals.split(), strict=True))
     ]

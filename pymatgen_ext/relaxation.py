@@ -1,7 +1,7 @@
 """`relax`: structures down to the next minimum, many at once."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -115,7 +115,7 @@ def iter_relax(
             yield position, RelaxResult(shown, False, 0, math.nan, math.nan, math.nan, False, str(error))
     positions = list(usable)
     found = relaxations(
-        _configurations(list(usable.values())), potential, fmax=fmax, steps=steps, relax_cell=relax_cell,
+        configurations(list(usable.values())), potential, fmax=fmax, steps=steps, relax_cell=relax_cell,
         optimizer=optimizer, max_atoms=max_atoms,
     )  # fmt: skip
     for k, outcome in found:
@@ -152,7 +152,8 @@ def _as_structure(entry: Any) -> Structure:
     return entry
 
 
-def _configurations(structures: list[Structure]) -> Configurations:
+def configurations(structures: Sequence[Structure]) -> Configurations:
+    """Ordered structures as a potential reads them, in double precision."""
     count = len(structures)
     return Configurations(
         torch.tensor(np.concatenate([*(s.cart_coords for s in structures), np.zeros((0, 3))])),

@@ -31,6 +31,9 @@ class Report:
         failed: Reason by index, for crystals that no attempt could give.
         evaluations: Network evaluations per draw; None if the sampler does not say.
         seconds: Wall time.
+        guidance: What energy guidance has cost: evaluations of the potential (one crystal each), seconds in it, and by reason how
+            often a crystal took a step without.
+        selection: How the set was symmetrised, ranked and freed of duplicates, as in `selection.Selection`; empty if it was not.
     """
 
     sampler: str
@@ -43,6 +46,8 @@ class Report:
     failed: Mapping[int, str] = field(default_factory=dict)
     evaluations: int | None = None
     seconds: float = 0.0
+    guidance: Mapping[str, float] = field(default_factory=dict)
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"{self.made} of {self.asked} crystals by {self.sampler} (seed {self.seed}) in {self.seconds:.1f} s"
@@ -51,11 +56,20 @@ class Report:
             text += f"; {sum(self.rejections.values())} draws rejected ({reasons})"
         if self.failed:
             text += f"; {len(self.failed)} indices failed for good: {dict(Counter(self.failed.values()))}"
+        if self.guidance:
+            text += "; guidance: " + ", ".join(f"{round(n, 1):g} {what}" for what, n in self.guidance.items())
+        if self.selection.get("potential"):
+            text += f"; ranked by {self.selection['potential']}, {len(self.selection['unranked'])} without an energy"
+        if self.selection.get("duplicates"):
+            text += f"; {len(self.selection['duplicates'])} duplicates dropped"
+        if self.selection.get("symprec"):
+            left = len(self.selection["unsymmetrised"])
+            text += f"; symmetrised within {self.selection['symprec']:g} Å, {left} left as they were"
         return text
 
 
 class SampleSet(Sequence[Structure]):
-    """Generated structures, in the order of their index.
+    """Generated structures, in the order of their index, or of their energy if they were ranked.
 
     Every structure knows its origin by `structure.properties`: `crysdiff_sampler`, `crysdiff_version`, `crysdiff_weights`,
     `crysdiff_seed` and `crysdiff_index`.

@@ -1,0 +1,212 @@
+"""What is kept of a finished set: symmetrised, ranked by energy, without duplicates."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pymatgen.core import Lattice, Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.uniqueness import uniqueness
+from ase_crysdiff.metrics.validity import gate
+from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.relaxation.evaluation import evaluate_each
+from pymatgen_ext.relaxation import PotentialLike, as_potential, configurations
+from pymatgen_ext.sample_set import SampleSet
+
+#: A symmetrised structure must have its space group at this tolerance, Å.
+_EXACT = 1e-3
+#: Atoms that a potential sees at once.
+_MAX_ATOMS = 2000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a set was refined; part of the report.
+
+    Args:
+        potential: Name of the potential that ranked the set.
+        unranked: Reason by index, for structures that it refused; they stand last.
+        duplicates: By index, the better structure that made it superfluous was kept instead.
+        symprec: Tolerance of the symmetrisation, Å.
+        unsymmetrised: Reason by index, for structures that were left as they were.
+    """
+
+    potential: str | None = None
+    unranked: Mapping[int, str] = field(default_factory=dict)
+    duplicates: tuple[int, ...] = ()
+    symprec: float | None = None
+    unsymmetrised: Mapping[int, str] = field(default_factory=dict)
+
+
+def check_symprec(symprec: float | None) -> float | None:
+    """The tolerance as a number.
+
+    Raises:
+        InputError: If it is not a number above 0 and at most 1 Å.
+    """
+    if symprec is None:
+        return None
+    if isinstance(symprec, bool) or not isinstance(symprec, int | float) or not 0 < symprec <= 1:
+        raise InputError(f"symprec must be a distance above 0 and at most 1 Å, or None, got {symprec!r}. 0.1 is usual.")
+    return float(symprec)
+
+
+def select(
+    samples: SampleSet,
+    potential: PotentialLike | None = None,
+    distinct: bool = False,
+    symprec: float | None = None,
+    fixed_cell: bool = False,
+) -> SampleSet:
+    """A set symmetrised, then ranked by energy per atom, then without duplicates; each only if asked for.
+
+    Args:
+        samples: The finished set.
+        potential: Name of a potential, a potential or an ASE calculator; the lowest energy comes first.
+        distinct: Whether to keep only the first structure of each class that `uniqueness` finds.
+        symprec: Tolerance in Å within which atoms and cell move to where the symmetry wants them.
+        fixed_cell: Whether the cell must stay; then only atoms move.
+
+    Returns:
+        The set with the property `crysdiff_energy_per_atom` (eV/atom), `crysdiff_symprec` and `crysdiff_space_group` where they
+        apply; `crysdiff_index` stays the number of the draw. Its report says what became of the others.
+    """
+    tolerance = check_symprec(symprec)
+    structures, found = list(samples), Selection(symprec=tolerance)
+    if tolerance is not None:
+        structures, reasons = _symmetrised(structures, tolerance, fixed_cell)
+        found = replace(found, unsymmetrised=reasons)
+    if potential is not None:
+        judge = as_potential(potential)
+        structures, reasons = rank(structures, judge)
+        found = replace(found, potential=judge.name, unranked=reasons)
+    if distinct and structures:
+        kept = uniqueness(structures).per_structure
+        # What no matcher may see cannot be called the same as anything else.
+        stays = [bool(first) or gate(s) is not None for s, first in zip(structures, kept, strict=True)]
+        lost = sorted(_index(s) for s, stay in zip(structures, stays, strict=True) if not stay)
+        structures = [s for s, stay in zip(structures, stays, strict=True) if stay]
+        found = replace(found, duplicates=tuple(lost))
+    if potential is None and not distinct and tolerance is None:
+        return samples
+    return SampleSet(structures, replace(samples.report, made=len(structures), selection=vars(found)))
+
+
+def rank(structures: Sequence[Structure], potential: Potential) -> tuple[list[Structure], dict[int, str]]:
+    """Structures by energy per atom, and the reason by index for those without one, which come last in their order."""
+    energies: list[float] = []
+    reasons: dict[int, str] = {}
+    for batch in _batches(structures):
+        evaluation = evaluate_each(potential, configurations(batch))
+        for k, structure in enumerate(batch):
+            energy = float(evaluation.energy[k]) / len(structure)
+            if k in evaluation.failures or not np.isfinite(energy):
+                reasons[_index(structure)] = evaluation.failures.get(k, f"{potential.name} gave no finite energy.")
+                energy = np.inf
+            energies.append(energy)
+    order = sorted(range(len(structures)), key=lambda i: energies[i])
+    ranked = []
+    for i in order:
+        more = {} if np.isinf(energies[i]) else {"crysdiff_energy_per_atom": energies[i]}
+        ranked.append(structures[i].copy(properties={**structures[i].properties, **more}))
+    return ranked, reasons
+
+
+def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -> Structure:
+    """The structure as its space group wants it, in the same cell with the same atoms.
+
+    The metric of the cell and every atom become the mean over the operations that spglib finds within the tolerance. So the
+    setting, the number and the order of atoms stay, which a standardised cell would change.
+
+    Args:
+        structure: Ordered structure.
+        symprec: Tolerance, Å.
+        fixed_cell: Whether the cell must stay as it is.
+
+    Raises:
+        InputError: If no symmetry can be found or the mean does not have it; the structure is better left alone then.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            analyser = SpacegroupAnalyzer(structure, symprec=symprec)
+            dataset = analyser.get_symmetry_dataset()
+            rotations, translations = np.array(dataset.rotations), np.array(dataset.translations)
+            number, symbol = int(dataset.number), str(dataset.international)
+    except Exception as error:  # spglib finds nothing, in several ways
+        raise InputError(f"no symmetry was found within {symprec} Å ({type(error).__name__})") from error
+    matrix = structure.lattice.matrix
+    gram = np.mean([w.T @ (matrix @ matrix.T) @ w for w in rotations], axis=0)
+    stretch = stretch_to(matrix, gram)
+    if fixed_cell and np.abs(stretch - np.eye(3)).max() > 1e-6:
+        raise InputError(f"the given cell lacks the symmetry {symbol} that its atoms have")
+    lattice = Lattice(matrix if fixed_cell else matrix @ stretch)
+    places = _averaged(structure, rotations, translations)
+    properties = {**structure.properties, "crysdiff_symprec": symprec, "crysdiff_space_group": symbol}
+    result = Structure(lattice, structure.species, places % 1.0, site_properties=structure.site_properties, properties=properties)
+    problem = gate(result)
+    if problem is not None:
+        raise InputError(f"symmetrising gives no sound structure: {problem}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reached = SpacegroupAnalyzer(result, symprec=_EXACT).get_space_group_number()
+    if reached != number:
+        raise InputError(f"the mean over {symbol} has space group {reached}, not {number}")
+    return result
+
+
+def stretch_to(matrix: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The symmetric S for which the rows of matrix @ S have the scalar products `gram`: the deformation without a rotation."""
+    inverse = np.linalg.inv(matrix)
+    values, vectors = np.linalg.eigh(inverse @ gram @ inverse.T)
+    stretch: NDArray[np.float64] = (vectors * np.sqrt(values)) @ vectors.T
+    return stretch
+
+
+def _averaged(structure: Structure, rotations: NDArray[np.int64], translations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fractional coordinates, each the mean of all images that the operations bring there."""
+    old, kinds = structure.frac_coords, np.array([site.specie.Z for site in structure])
+    total = np.zeros_like(old)
+    for rotation, translation in zip(rotations, translations, strict=True):
+        moved = old @ rotation.T + translation
+        away = moved[:, None] - old[None]
+        away -= np.round(away)
+        distance = np.linalg.norm(away @ structure.lattice.matrix, axis=-1)
+        distance[kinds[:, None] != kinds[None]] = np.inf
+        target = distance.argmin(1)
+        if len(set(target.tolist())) < len(old):
+            raise InputError("an operation brings two atoms to one place; the tolerance is too large")
+        total[target] += away[np.arange(len(old)), target]
+    averaged: NDArray[np.float64] = old + total / len(rotations)
+    return averaged
+
+
+def _symmetrised(structures: Sequence[Structure], symprec: float, fixed_cell: bool) -> tuple[list[Structure], dict[int, str]]:
+    found, reasons = [], {}
+    for structure in structures:
+        try:
+            found.append(symmetrise(structure, symprec, fixed_cell))
+        except InputError as error:
+            found.append(structure)
+            reasons[_index(structure)] = str(error)
+    return found, reasons
+
+
+def _batches(structures: Sequence[Structure]) -> list[list[Structure]]:
+    batches: list[list[Structure]] = []
+    atoms = _MAX_ATOMS
+    for structure in structures:
+        if atoms + len(structure) > _MAX_ATOMS:
+            batches.append([])
+            atoms = 0
+        batches[-1].append(structure)
+        atoms += len(structure)
+    return batches
+
+
+def _index(structure: Structure) -> int:
+    return int(structure.properties.get("crysdiff_index", -1))
