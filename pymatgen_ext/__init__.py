@@ -5,16 +5,29 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.relaxation import relax
     from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
     from pymatgen_ext.stability import energy_above_hull
+    from pymatgen_ext.transformation import InpaintTransformation
 
 __version__ = version("ase-crysdiff")
-__all__ = ["SampleSet", "StructureSampler", "available_samplers", "energy_above_hull", "evaluate", "relax"]
+__all__ = [
+    "InpaintTransformation",
+    "SampleSet",
+    "StructureSampler",
+    "available_samplers",
+    "energy_above_hull",
+    "evaluate",
+    "from_disordered",
+    "relax",
+]
 
 _HOMES = {
+    "InpaintTransformation": "transformation",
+    "from_disordered": "disorder",
     "StructureSampler": "samplers",
     "available_samplers": "samplers",
     "SampleSet": "sample_set",

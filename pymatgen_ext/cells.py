@@ -1,12 +1,16 @@
 """Between a user's cell and the Niggli cell that the networks know."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.errors import InputError
 
 
@@ -50,3 +54,38 @@ class CellMap:
         """A structure sampled in the Niggli cell, in the user's cell."""
         frac_coords = structure.frac_coords @ np.linalg.inv(self.matrix)
         return Structure(self.given, structure.species, frac_coords % 1.0, properties=structure.properties)
+
+    def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
+        """A crystal, a batch of one, drawn in the Niggli cell, as a structure in the user's cell."""
+        return self.back(to_structures(crystal, [dict(properties)])[0])
+
+
+@dataclass(frozen=True)
+class HostCell:
+    """The way back from a filled host in its Niggli cell to the user's cell and sites.
+
+    Args:
+        cell: The user's cell.
+        host: The host as the user gave it.
+        relax_cell: Whether the cell that was drawn replaces the user's.
+    """
+
+    cell: CellMap
+    host: Structure
+    relax_cell: bool = False
+
+    def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
+        """The host's sites, untouched and in their order, then the guests; site property `crysdiff_role` tells them apart."""
+        count = len(self.host)
+        frac_coords = crystal.frac_coords.double().numpy() @ np.linalg.inv(self.cell.matrix) % 1.0
+        frac_coords[:count] = self.host.frac_coords
+        lattice = self._relaxed(crystal.lattice[0].double().numpy()) if self.relax_cell else self.host.lattice
+        species = [Element.from_Z(int(z)) for z in crystal.species]
+        roles = ["host"] * count + ["guest"] * (len(species) - count)
+        return Structure(lattice, species, frac_coords, site_properties={"crysdiff_role": roles}, properties=dict(properties))
+
+    def _relaxed(self, niggli: NDArray[np.float64]) -> Lattice:
+        """The drawn cell in the user's setting, turned as closely as possible into the user's orientation."""
+        drawn = self.cell.matrix @ niggli
+        left, _, right = np.linalg.svd(drawn.T @ self.host.lattice.matrix)
+        return Lattice(drawn @ left @ right)

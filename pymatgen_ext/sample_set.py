@@ -34,6 +34,7 @@ class Report:
         guidance: What energy guidance has cost: evaluations of the potential (one crystal each), seconds in it, and by reason how
             often a crystal took a step without.
         selection: How the set was symmetrised, ranked and freed of duplicates, as in `selection.Selection`; empty if it was not.
+        notes: What else there is to know.
     """
 
     sampler: str
@@ -48,6 +49,7 @@ class Report:
     seconds: float = 0.0
     guidance: Mapping[str, float] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.made} of {self.asked} crystals by {self.sampler} (seed {self.seed}) in {self.seconds:.1f} s"
@@ -65,7 +67,7 @@ class Report:
         if self.selection.get("symprec"):
             left = len(self.selection["unsymmetrised"])
             text += f"; symmetrised within {self.selection['symprec']:g} Å, {left} left as they were"
-        return text
+        return "; ".join([text, *self.notes])
 
 
 class SampleSet(Sequence[Structure]):

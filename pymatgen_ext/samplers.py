@@ -4,7 +4,8 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from monty.json import MSONable
@@ -19,9 +20,13 @@ from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
 from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import __version__, parsing
-from pymatgen_ext.cells import CellMap
+from pymatgen_ext.cells import CellMap, HostCell
 from pymatgen_ext.drawing import Draw, SamplerSpec, draw
 from pymatgen_ext.sample_set import Report, SampleSet
+
+if TYPE_CHECKING:
+    from pymatgen_ext.inpainting import GuestCounts
+    from pymatgen_ext.masks import Mask
 
 #: Called with every batch of draws as soon as it is done.
 OnDraws = Callable[[list[Draw], list[Structure]], None]
@@ -113,13 +118,75 @@ class StructureSampler(MSONable):
             progress=progress,
         )
 
+    def inpaint(
+        self,
+        host: Structure,
+        guests: "GuestCounts",
+        *,
+        num_samples: int = 1,
+        mask: "Mask | None" = None,
+        relax_cell: bool = False,
+        charge_balance: bool = False,
+        jump_length: int = 10,
+        repeats: int = 1,
+        conditions: Sequence[Condition] = (),
+        steps: int | None = None,
+        batch_size: int | None = None,
+        workers: int = 1,
+        seed: int | None = None,
+        redraws: int = 3,
+        progress: bool | None = None,
+    ) -> SampleSet:
+        """Places guests in a host whose atoms stay where they are.
+
+        Args:
+            host: The known part of the crystal, ordered and periodic; its cell is kept.
+            guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how many there are.
+            num_samples: How many structures.
+            mask: Sites of `host` that are taken out first: element symbols, site indices, one bool per site, or
+                `{"centre": fractional coordinates, "radius": Å}`.
+            relax_cell: Whether the cell is let go towards the end; host atoms keep their fractional coordinates.
+            charge_balance: Keep only structures whose charge balances by oxidation states that pymatgen guesses.
+            jump_length: Levels that a resampling jump goes back up.
+            repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each further one costs a plan.
+            conditions: As in `sample`.
+            steps: As in `sample`.
+            batch_size: As in `sample`.
+            workers: As in `sample`.
+            seed: As in `sample`.
+            redraws: As in `sample`.
+            progress: As in `sample`.
+
+        Returns:
+            Structures with the host's sites first, in the host's order; site property `crysdiff_role` is "host" or "guest".
+
+        Raises:
+            IncompatibleError: If this sampler cannot serve the request, with its limits.
+            InputError: If an argument makes no sense, or there is no room for the guests.
+        """
+        from pymatgen_ext.inpainting import prepare
+
+        if steps is not None:
+            UniformPlan(steps)
+        task = prepare(
+            self.check, host, guests, mask=mask, relax_cell=relax_cell, charge_balance=charge_balance, jump_length=jump_length,
+            repeats=repeats, conditions=conditions, steps=steps,
+        )  # fmt: skip
+        count = parsing.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
+        samples = self.collect(
+            task.request, range(count), cell=task.cell, seed=seed, redraws=redraws, batch_size=batch_size,
+            workers=workers, progress=progress,
+        )  # fmt: skip
+        return SampleSet(samples.structures, replace(samples.report, notes=task.notes))
+
     def collect(
         self,
         request: SampleRequest,
         indices: Iterable[int],
         *,
         seed: int,
-        cell: CellMap | None = None,
+        cell: CellMap | HostCell | None = None,
         redraws: int = 3,
         batch_size: int | None = None,
         workers: int = 1,
@@ -132,7 +199,7 @@ class StructureSampler(MSONable):
             request: What is asked for, parsed.
             indices: Which crystals of the run.
             seed: Of the run.
-            cell: The user's cell, if one is given and kept.
+            cell: The way back to the user's cell, if one is given.
             redraws: As in `sample`.
             batch_size: As in `sample`.
             workers: As in `sample`.
@@ -154,7 +221,7 @@ class StructureSampler(MSONable):
             workers=parsing.positive("workers", workers), progress=progress,
         )  # fmt: skip
         for draws in batches:
-            accepted = self._structures([d for d in draws if d.reason is None], seed, cell)
+            accepted = self._structures([d for d in draws if d.reason is None], seed, cell, self.version_for(request))
             found |= {int(s.properties["crysdiff_index"]): s for s in accepted}
             for d in draws:
                 redrawn += d.attempt > 0
@@ -167,7 +234,7 @@ class StructureSampler(MSONable):
         evaluations = getattr(sampler, "evaluations", None)
         report = Report(
             sampler=self.name,
-            weights=self.version,
+            weights=self.version_for(request),
             seed=seed,
             asked=len(wanted),
             made=len(found),
@@ -208,13 +275,19 @@ class StructureSampler(MSONable):
             steps=steps,
         )
         _check_consistency(request)
+        self.check(request)
+        return request, cell
+
+    def check(self, request: SampleRequest) -> None:
+        """Raises IncompatibleError, naming the installed samplers, if this one cannot serve a request."""
+        if request.host is not None and not getattr(self._sampler(), "inpaints", False):
+            raise IncompatibleError(f"{self.name!r} cannot fill hosts. Installed samplers: {', '.join(available_samplers())}.")
         check = getattr(self._sampler(), "check", None)
         if check is not None:
             try:
                 check(request)
             except IncompatibleError as error:
                 raise IncompatibleError(f"{error} Installed samplers: {', '.join(available_samplers())}.") from error
-        return request, cell
 
     def _sampler(self) -> Sampler:
         if self._loaded is None:
@@ -237,24 +310,29 @@ class StructureSampler(MSONable):
         card = getattr(self._sampler(), "card", None)
         return "" if card is None else str(card.version)
 
+    def version_for(self, request: SampleRequest) -> str:
+        """`version` for one request: a sampler may choose among several models."""
+        card_for = getattr(self._sampler(), "card_for", None)
+        return self.version if card_for is None else str(card_for(request).version)
+
     @property
     def max_atoms(self) -> int | None:
         """Largest cell that the sampler was trained on; None if it does not say."""
         model = getattr(self._sampler(), "model", None)
         return None if model is None else int(model.state_space.max_atoms)
 
-    def _structures(self, draws: list[Draw], seed: int, cell: CellMap | None) -> list[Structure]:
+    def _structures(self, draws: list[Draw], seed: int, cell: CellMap | HostCell | None, version: str) -> list[Structure]:
         structures = []
         for d in draws:
             origin: Mapping[str, Any] = {
                 "crysdiff_sampler": self.name,
                 "crysdiff_version": __version__,
-                "crysdiff_weights": self.version,
+                "crysdiff_weights": version,
                 "crysdiff_seed": seed,
                 "crysdiff_index": d.index,
             }
-            (structure,) = to_structures(d.crystal, [dict(origin)])
-            structures.append(structure if cell is None else cell.back(structure))
+            (structure,) = [cell.structure(d.crystal, origin)] if cell is not None else to_structures(d.crystal, [dict(origin)])
+            structures.append(structure)
         return structures
 
 

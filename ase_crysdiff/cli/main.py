@@ -11,6 +11,7 @@ from ase_crysdiff.errors import CrysDiffError
 COMMANDS = {
     "list": "samplers that are installed",
     "sample": "draw crystals into a folder",
+    "inpaint": "place atoms in a host",
     "relax": "bring crystals to the next minimum of energy",
     "pack": "turn crystal files into one file for training",
     "label": "energies and forces of crystals, to train potentials on",

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ase_crysdiff.recipes import weights as weight_files
+from ase_crysdiff.recipes.chggen import MODELS, HostFiller
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 
 
@@ -26,3 +27,9 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
 
 miad = partial(load_sampler, "miad")
 dao_g_perov5 = partial(load_sampler, "dao-g-perov5")
+
+
+def chggen(weights: str | Path | None = None, device: str = "cpu") -> HostFiller:
+    """The sampler that fills hosts: the shipped models, or the one in a folder of weights."""
+    names = MODELS if weights is None else (weight_files.read_card(weight_files.find("chggen", weights)).name,)
+    return HostFiller(names, partial(load_sampler, weights=weights, device=device))

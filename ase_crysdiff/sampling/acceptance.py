@@ -25,4 +25,4 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
         return f"two atoms closer than {GATE_DISTANCE} Å"
     if request.chemical_system is not None and set(species) != request.chemical_system:
         return "an element of the chemical system is missing"
-    return None
+    return next((reason for reason in (f(crystal) for f in request.filters) if reason is not None), None)

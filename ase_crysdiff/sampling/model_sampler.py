@@ -21,7 +21,7 @@ from ase_crysdiff.sampling.model import Card, GenerativeModel
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
-from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.schedules.plans import RepaintPlan, UniformPlan
 from ase_crysdiff.shapes import Int, Tensor
 
 
@@ -38,6 +38,9 @@ class ModelSampler:
         self.model, self.card, self.device = model, card, device
         model.denoiser.to(device)
         model.denoiser.encoder.tabulate()
+
+    #: Whether requests with a host are served.
+    inpaints = True
 
     @property
     def finds_species(self) -> bool:
@@ -62,17 +65,21 @@ class ModelSampler:
             if request.on_step is not None:
                 request.on_step(done / len(plan))
 
-        conditions = (*self._conditions(request, layout, context.get("species")), *request.conditions)
+        held = [] if request.host is None else request.host.conditions(self.model.joint, layout)
+        conditions = (*self._conditions(request, layout, context.get("species")), *request.conditions, *held)
         batch = loop.run(self.model, layout, context, solver, plan, streams.take(order), conditions, count)
         back = sorted(range(len(order)), key=order.__getitem__)
         return batch.to(torch.device("cpu")).select(back)
 
     def evaluations(self, request: SampleRequest) -> int:
         """Network evaluations per draw."""
-        return self._solver().evaluations(len(self._plan(request)))
+        return self._solver().evaluations(sum(s < t for t, s in self._plan(request)))
 
-    def _plan(self, request: SampleRequest) -> UniformPlan:
-        return UniformPlan(request.steps or int(self.card.sampling["steps"]), self.card.sampling.get("start"))
+    def _plan(self, request: SampleRequest) -> UniformPlan | RepaintPlan:
+        steps, start = request.steps or int(self.card.sampling["steps"]), self.card.sampling.get("start")
+        if request.host is not None:
+            return RepaintPlan(steps, start, request.host.jump_length, request.host.repeats)
+        return UniformPlan(steps, start)
 
     def _solver(self) -> Solver:
         return make_solver(self.card.sampling)
@@ -80,6 +87,11 @@ class ModelSampler:
     def check(self, request: SampleRequest) -> None:
         """Raises IncompatibleError or InputError if this model cannot serve a request."""
         space, name = self.model.state_space, self.card.name
+        if request.host is not None:
+            obstacle = request.host.obstacle(space.max_atoms, self.card.elements, self.finds_species)
+            if obstacle is not None:
+                raise IncompatibleError(f"{name!r} cannot fill this host: {obstacle}.")
+            return
         compositions = request.compositions or (() if request.composition is None else (request.composition,))
         if self.finds_species and compositions:
             raise IncompatibleError(
@@ -110,6 +122,8 @@ class ModelSampler:
 
     def _contents(self, request: SampleRequest, streams: Streams) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
         """Rows of every crystal, and its species if they are given."""
+        if request.host is not None and not self.finds_species:
+            return [request.host.most_atoms] * len(streams), [request.host.contents] * len(streams)
         if request.compositions is not None:
             cells = [_atoms(request.compositions[i % len(request.compositions)]) for i in streams.indices]
             return [len(s) for s in cells], cells
@@ -150,7 +164,8 @@ class ModelSampler:
             spared = tuple(sampling.get("species_spared", ()))
             conditions.append(Temperature("species", sampling.get("species_temperature", 1.0), spared))
             conditions.append(AllowedSpecies(self._allowed(request, layout)))
-            if request.num_atoms is None and "atom_count_odds" in sampling:
+            free = request.num_atoms is None if request.host is None else not request.host.counts_are_known
+            if free and "atom_count_odds" in sampling:
                 conditions.append(AtomCountOdds(sampling["atom_count_odds"]))
             if request.chemical_system is not None:
                 conditions.append(RequiredSpecies(tuple(sorted(request.chemical_system))))
@@ -167,6 +182,8 @@ class ModelSampler:
 
     def _allowed(self, request: SampleRequest, layout: Layout) -> Tensor:
         """Classes that every slot may take. With a number of atoms given, the first slots are atoms and the rest are not."""
+        if request.host is not None:
+            return request.host.allowed(layout.sizes[0]).repeat(layout.num_crystals, 1).to(self.device)
         elements = set(self.card.elements)
         for limit in (request.chemical_system, request.elements):
             elements &= elements if limit is None else limit

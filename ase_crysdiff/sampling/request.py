@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.host import Host
 
 Matrix = tuple[tuple[float, float, float], ...]
 
@@ -24,6 +25,8 @@ class SampleRequest:
         elements: Atomic numbers; only these may occur.
         num_atoms: Atoms per cell.
         lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept.
+        host: What is known of the crystal, and guests to be placed in it; in place of all wishes above.
+        filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a reason, or None.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan; None means the card's.
         on_step: Called with the share of the work that is done, for progress bars.
@@ -36,6 +39,8 @@ class SampleRequest:
     elements: frozenset[int] | None = None
     num_atoms: int | None = None
     lattice: Matrix | None = None
+    host: Host | None = None
+    filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()
     conditions: tuple[Condition, ...] = ()
     steps: int | None = None
     on_step: Callable[[float], None] | None = None

@@ -39,3 +39,50 @@ class UniformPlan:
         start = self.start if self.start is not None else (1.0 if self.steps == TRAINED_STEPS else 0.99)
         top = round(start * TRAINED_STEPS)
         return sorted({round(top * i / self.steps) for i in range(self.steps + 1)}, reverse=True)
+
+
+@dataclass(frozen=True)
+class RepaintPlan:
+    """A uniform plan that goes back up from time to time and takes the noise away again, `repeats` times in all.
+
+    After a jump the known and the unknown rows of a crystal are denoised together once more, which brings them into agreement.
+    Levels are counted from the data upwards; on first reaching level 1, 1 + j, 1 + 2j, … below the top by more than j, the plan
+    jumps j levels up. The noise of a jump is drawn at once, which has the same law as going up level by level.
+
+    Source: Lugmayr et al. 2022 (RePaint), section 4.2 and figure 9; its level 0 is our level 1, since ours ends at the data.
+
+    Args:
+        steps: Steps of the plan without jumps.
+        start: As in `UniformPlan`.
+        jump_length: Levels of a jump.
+        repeats: Passes through each stretch of the plan; 1 makes no jumps.
+    """
+
+    steps: int
+    start: float | None = None
+    jump_length: int = 10
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("jump_length", "repeats"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        UniformPlan(self.steps, self.start)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        down = list(UniformPlan(self.steps, self.start))
+        times = [0.0, *(t for t, _ in reversed(down))]  # by level
+        top = len(down)
+        left = dict.fromkeys(range(1, top - self.jump_length + 1, self.jump_length), self.repeats - 1)
+        level = top
+        while level > 0:
+            yield times[level], times[level - 1]
+            level -= 1
+            if left.get(level, 0):
+                left[level] -= 1
+                yield times[level], times[level + self.jump_length]
+                level += self.jump_length

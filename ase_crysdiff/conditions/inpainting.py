@@ -1,0 +1,91 @@
+"""Rows of a crystal that are known, such as the atoms of a host, while the others are generated."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.processes.base import per_row
+from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+from ase_crysdiff.shapes import Bool, Float, Tensor
+
+
+@dataclass(frozen=True)
+class KnownRows(Condition):
+    """Holds rows of a component at their known values, at the noise level of each step, and exactly at the end.
+
+    The clean estimate of a known row is replaced by the truth. Every process then takes the reverse step that is right given
+    the truth: diffusion draws from q(x_s | x_t, x_0), so that the row is at each time a draw from q(x_s | x_0) and all its times
+    belong to one path; a flow runs straight from its draw of the prior to the truth. RePaint (Lugmayr et al. 2022, equation 8a)
+    draws each level anew instead, which agrees at each single time but bends the paths of flows and makes the known rows jump
+    between steps.
+
+    Args:
+        component: Name of the component.
+        clean: Values in the component's representation, one per row; those of unknown rows are not used.
+        known: Which rows are known.
+        until: Time at which the rows are let go; 0 holds them to the end.
+    """
+
+    component: str
+    clean: Tensor
+    known: Bool[Tensor, " rows"]
+    until: float = 0.0
+
+    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
+        process = joint.components[self.component].process
+
+        def held(state: NoisyState, t: float) -> Prediction:
+            prediction = denoise(state, t)
+            if t <= self.until:
+                return prediction
+            truth = process.from_clean(state[self.component], self.clean, self._times(t, layout))
+            mine = prediction[self.component]
+            return {**prediction, self.component: torch.where(per_row(self.known, mine), truth.to(mine.dtype), mine)}
+
+        return held
+
+    def project(self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor) -> NoisyState:
+        if s > 0 or self.until > 0:
+            return state
+        value = state[self.component]
+        return {**state, self.component: torch.where(per_row(self.known, value), self.clean, value)}
+
+    def _times(self, t: float, layout: Layout) -> Float[Tensor, " rows"]:
+        return torch.full((len(self.known),), t, device=layout.device, dtype=layout.dtype)
+
+
+@dataclass(frozen=True)
+class KnownPositions(KnownRows):
+    """Known rows of the coordinates, which also tell where the origin is.
+
+    A network that is blind to a common shift of all atoms places them relative to each other only: its estimate of the host is
+    the host moved by something, and its estimate of the guests is moved by the same. So before the host is put back, the whole
+    estimate is moved by the mean displacement of the host's atoms (on the circle: the direction of their mean phase along each
+    axis); without this the guests drift against the host.
+    """
+
+    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
+        process = joint.components[self.component].process
+
+        def aligned(state: NoisyState, t: float) -> Prediction:
+            prediction = denoise(state, t)
+            times, value = self._times(t, layout), state[self.component]
+            estimate = process.clean(value, prediction[self.component], times)
+            moved = wrap(estimate - layout.spread(self._shift(estimate, layout), "atom"))
+            return {**prediction, self.component: process.from_clean(value, moved, times)}
+
+        return super().wrap(aligned, joint, layout)
+
+    def _shift(self, estimate: Float[Tensor, "atoms 3"], layout: Layout) -> Float[Tensor, "crystals 3"]:
+        """Mean displacement of the known atoms of each crystal, fractional, per axis in [-1/2, 1/2]; 0 where none is known."""
+        angle = 2 * math.pi * shortest_image(estimate - self.clean)
+        weight = self.known.to(estimate.dtype).unsqueeze(-1)
+        parts = []
+        for block in layout.blocks:
+            sine, cosine = (block.view(weight * x).sum(1) for x in (torch.sin(angle), torch.cos(angle)))
+            parts.append(torch.atan2(sine, cosine) / (2 * math.pi))
+        return torch.cat(parts)

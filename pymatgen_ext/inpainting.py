@@ -1,0 +1,202 @@
+"""From a host and guests as users give them to a request, checked before anything is drawn."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from pymatgen.core import Composition, Element, Structure
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.convert import check_structure
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.lattice import shortest_distance
+from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.sampling.host import Guests, Host
+from ase_crysdiff.sampling.request import SampleRequest
+from pymatgen_ext import parsing
+from pymatgen_ext.cells import CellMap, HostCell
+from pymatgen_ext.masks import Mask, masked_sites
+
+#: Element symbol -> number of atoms, or (smallest, largest) number.
+GuestCounts: TypeAlias = Mapping[str, int | Sequence[int]]
+
+#: Guests that may be asked for at all; no model comes near it.
+MOST_GUESTS = 1000
+_GRID_SPACING = 0.4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be drawn, and how a draw becomes a structure.
+
+    Args:
+        request: What is asked of a sampler.
+        cell: The way back to the user's cell and sites.
+        notes: What was decided on the way, for the report.
+    """
+
+    request: SampleRequest
+    cell: HostCell
+    notes: tuple[str, ...]
+
+
+def prepare(
+    check: Callable[[SampleRequest], None],
+    host: Structure,
+    guests: GuestCounts,
+    *,
+    mask: Mask | None = None,
+    relax_cell: bool = False,
+    charge_balance: bool = False,
+    jump_length: int = 10,
+    repeats: int = 1,
+    conditions: Sequence[Condition] = (),
+    steps: int | None = None,
+) -> Task:
+    """The keywords of `StructureSampler.inpaint`, parsed and checked.
+
+    Args:
+        check: Raises if the sampler cannot serve a request; asked first, so that what is far too large costs nothing.
+        host: As in `StructureSampler.inpaint`, like the others.
+
+    Raises:
+        InputError: If an argument makes no sense, or no guest can be where it should.
+    """
+    if not isinstance(host, Structure):
+        raise InputError(f"host must be a pymatgen Structure, got {type(host).__name__}.")
+    if not host.is_ordered:
+        raise InputError(
+            f"{host.composition.formula} is disordered. from_disordered(structure) turns it into a host and guests for inpaint."
+        )
+    if len(host) == 0:
+        raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
+    check_structure(host)
+    if mask is not None:
+        gone = set(masked_sites(host, mask))
+        host = Structure.from_sites([site for i, site in enumerate(host) if i not in gone])
+    offered = parse_guests(guests)
+    cell = CellMap.of(host.lattice)
+    inside = host.frac_coords @ cell.matrix % 1.0
+    plan = {"jump_length": parsing.positive("jump_length", jump_length), "repeats": parsing.positive("repeats", repeats)}
+    known = Host(_rows(cell.niggli.matrix), _rows(inside), tuple(site.specie.Z for site in host), offered, relax_cell, **plan)
+    request = SampleRequest(host=known, conditions=tuple(conditions), steps=steps)
+    check(request)
+    _check_host(host, cell, inside)
+    _check_room(host, offered)
+    notes: tuple[str, ...] = ()
+    if charge_balance:
+        offered, notes = _balanced(host, offered)
+        request = replace(request, host=replace(known, guests=offered), filters=(ChargeBalance(),))
+    return Task(request, HostCell(cell, host, relax_cell), notes)
+
+
+def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:
+    """`{"Li": 3}` or `{"Li": (0, 6)}` as records.
+
+    Raises:
+        InputError: If it names no guests, an unknown element, or numbers that are negative, not whole or in the wrong order.
+    """
+    if not isinstance(guests, Mapping) or not guests:
+        raise InputError(f"guests must be a mapping such as {{'Li': 3}} or {{'Li': (0, 6)}}, got {guests!r}.")
+    found = []
+    for symbol, value in guests.items():
+        several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        numbers = list(value) if several else [value, value]  # type: ignore[arg-type]
+        if len(numbers) != 2:
+            raise InputError(f"The number of {symbol} must be one number or (smallest, largest), got {value!r}.")
+        least, most = (parsing.positive(f"The number of {symbol}", n, 0) for n in numbers)
+        if least > most or most == 0 or most > MOST_GUESTS:
+            raise InputError(
+                f"The number of {symbol} must be from 1 to {MOST_GUESTS}, or a range that rises to such a number, got {value!r}."
+            )
+        found.append(Guests(parsing.element(symbol), least, most))
+    if len({g.species for g in found}) < len(found):
+        raise InputError(f"guests names an element twice: {dict(guests)!r}.")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class ChargeBalance:
+    """Rejects crystals for which pymatgen finds no oxidation states that add up to zero."""
+
+    def __call__(self, crystal: CrystalBatch) -> str | None:
+        return None if _has_balance(_formula(Counter(crystal.species.tolist()))) else "not charge-balanced"
+
+
+def _formula(counts: Mapping[int, int]) -> str:
+    return " ".join(f"{Element.from_Z(z).symbol}{n}" for z, n in sorted(counts.items()) if n)
+
+
+@lru_cache(maxsize=4096)
+def _has_balance(formula: str) -> bool:
+    return bool(Composition(formula).oxi_state_guesses())
+
+
+def _balanced(host: Structure, guests: tuple[Guests, ...]) -> tuple[tuple[Guests, ...], tuple[str, ...]]:
+    """The guests with ranges narrowed to what can be balanced, and what to say about it."""
+    framework = Counter(int(site.specie.Z) for site in host)
+    balanced = []
+    for numbers in itertools.product(*(range(g.least, g.most + 1) for g in guests)):
+        total = framework + Counter({g.species: n for g, n in zip(guests, numbers, strict=True)})
+        if _has_balance(_formula(total)):
+            balanced.append(numbers)
+    if not balanced:
+        raise InputError(
+            f"No number of guests that was offered balances the charge of {host.composition.formula} with oxidation states that "
+            "pymatgen knows. Offer other numbers, or leave charge_balance out."
+        )
+    columns = list(zip(*balanced, strict=True))
+    narrowed = tuple(replace(g, least=min(c), most=max(c)) for g, c in zip(guests, columns, strict=True))
+    names = [Element.from_Z(g.species).symbol for g in guests]
+    listed = "; ".join(", ".join(f"{n} {name}" for n, name in zip(b, names, strict=True)) for b in balanced[:8])
+    more = " and more" if len(balanced) > 8 else ""
+    return narrowed, (f"charge-balanced by oxidation states that pymatgen guesses: {listed}{more}",)
+
+
+def _check_host(host: Structure, cell: CellMap, inside: np.ndarray) -> None:
+    distances = shortest_distance(torch.tensor(inside), torch.tensor(np.array(cell.niggli.matrix)))
+    if float(distances.min()) < GATE_DISTANCE:
+        i, j = divmod(int(distances.argmin()), len(host))
+        raise InputError(
+            f"Sites {i} ({host[i].specie}) and {j} ({host[j].specie}) of the host are {float(distances.min()):.2f} Å apart, less "
+            f"than {GATE_DISTANCE} Å. Remove one of them."
+        )
+
+
+def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
+    """Refuses guests for which even the largest hole of the host is too small."""
+    atoms = len(host) + sum(g.least for g in guests)
+    if host.volume / atoms < VOLUME_PER_ATOM[0]:
+        raise InputError(
+            f"{atoms} atoms in {host.volume:.1f} Å³ are {host.volume / atoms:.2f} Å³ per atom, less than {VOLUME_PER_ATOM[0]:g}. "
+            "Ask for fewer guests or give a larger cell."
+        )
+    counts = [max(2, int(np.ceil(length / _GRID_SPACING))) for length in host.lattice.abc]
+    grid = np.stack(np.meshgrid(*(np.arange(n) / n for n in counts), indexing="ij"), -1).reshape(-1, 3)
+    corners = np.array(list(itertools.product((-0.5, 0.5), repeat=3))) / counts @ host.lattice.matrix
+    slack = np.linalg.norm(corners, axis=1).max()  # no point is farther than this from the grid
+    distances = host.lattice.get_all_distances(grid, host.frac_coords)
+    radii = covalent_radii(torch.float64).numpy()
+    own = radii[[site.specie.Z for site in host]]
+    for g in guests:
+        needed = FLAG_FRACTION * (radii[g.species] + own)
+        missing = (needed - distances - slack).max(1)
+        best = int(missing.argmin())
+        if g.least and missing[best] > 0:
+            site = int((needed - distances[best]).argmax())
+            raise InputError(
+                f"There is no room for {Element.from_Z(g.species).symbol}: everywhere in the host it would be closer than "
+                f"{distances[best, site] + slack:.2f} Å to some atom such as {host[site].specie} (site {site}), and "
+                f"{FLAG_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. Give a larger cell."
+            )
+
+
+def _rows(matrix: np.ndarray) -> tuple[tuple[float, float, float], ...]:
+    return tuple((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))
