@@ -8,7 +8,6 @@ import torch
 from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.geometry.torus import shortest_image, wrap
-from ase_crysdiff.processes.base import per_row
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
 from ase_crysdiff.shapes import Bool, Float, Tensor
 
@@ -44,7 +43,7 @@ class KnownRows(Condition):
                 return prediction
             truth = process.from_clean(state[self.component], self.clean, self._times(t, layout))
             mine = prediction[self.component]
-            return {**prediction, self.component: torch.where(per_row(self.known, mine), truth.to(mine.dtype), mine)}
+            return {**prediction, self.component: torch.where(self._mask(mine), truth.to(mine.dtype), mine)}
 
         return held
 
@@ -52,7 +51,11 @@ class KnownRows(Condition):
         if s > 0 or self.until > 0:
             return state
         value = state[self.component]
-        return {**state, self.component: torch.where(per_row(self.known, value), self.clean, value)}
+        return {**state, self.component: torch.where(self._mask(value), self.clean, value)}
+
+    def _mask(self, like: Tensor) -> Bool[Tensor, "..."]:
+        """`known`, shaped to broadcast against `like`."""
+        return self.known.view(-1, *[1] * (like.dim() - 1))
 
     def _times(self, t: float, layout: Layout) -> Float[Tensor, " rows"]:
         return torch.full((len(self.known),), t, device=layout.device, dtype=layout.dtype)
