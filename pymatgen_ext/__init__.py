@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
+    from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.relaxation import relax
     from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __version__ = version("ase-crysdiff")
 __all__ = [
+    "EnergyGuidance",
     "InpaintTransformation",
     "SampleSet",
     "StructureSampler",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EnergyGuidance": "guidance",
     "InpaintTransformation": "transformation",
     "from_disordered": "disorder",
     "StructureSampler": "samplers",

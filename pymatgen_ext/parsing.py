@@ -9,6 +9,7 @@ from pymatgen.core import Composition, Element
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.sampling.request import SampleRequest
 
 Formula: TypeAlias = str | Mapping[str, float] | Composition
 
@@ -22,6 +23,30 @@ def positive(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     return int(value)
+
+
+def strength(value: Any) -> float:
+    """The time to which a seed is noised.
+
+    Raises:
+        InputError: If it is not above 0 and at most 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(f"strength must be above 0 (the structure itself) and at most 1 (no trace of it), got {value!r}.")
+    return float(value)
+
+
+def symprec(value: Any) -> float | None:
+    """A tolerance of symmetry in Å, or None.
+
+    Raises:
+        InputError: If it is not a number above 0 and at most 1 Å.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(f"symprec must be a distance above 0 and at most 1 Å, or None, got {value!r}. 0.1 is usual.")
+    return float(value)
 
 
 def element(symbol: Any) -> int:
@@ -84,3 +109,22 @@ def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:
     if not several:
         raise InputError("formula_units is empty. Give a number, several numbers or 'auto'.")
     return tuple(sorted({positive("formula_units", z) for z in several}))
+
+
+def check_consistency(request: SampleRequest) -> None:
+    """Refuses wishes that contradict each other, whatever the sampler.
+
+    Raises:
+        InputError: If any do.
+    """
+    if request.chemical_system is not None and request.elements is not None and not request.chemical_system <= request.elements:
+        raise InputError("chemical_system asks for elements that elements= does not allow. Drop one of the two.")
+    system = request.chemical_system
+    if system is not None and request.num_atoms is not None and request.num_atoms < len(system):
+        raise InputError(f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical system.")
+    if request.composition is not None:
+        unit = sum(count for _, count in request.composition)
+        if request.num_atoms is not None and any(z * unit != request.num_atoms for z in request.formula_units or ()):
+            raise InputError(
+                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
+            )

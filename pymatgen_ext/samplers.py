@@ -27,6 +27,8 @@ from pymatgen_ext.sample_set import Report, SampleSet
 if TYPE_CHECKING:
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
+    from pymatgen_ext.relaxation import PotentialLike
+    from pymatgen_ext.variation import SeedCell
 
 #: Called with every batch of draws as soon as it is done.
 OnDraws = Callable[[list[Draw], list[Structure]], None]
@@ -69,6 +71,9 @@ class StructureSampler(MSONable):
         num_atoms: int | None = None,
         lattice: Lattice | ArrayLike | None = None,
         conditions: Sequence[Condition] = (),
+        potential: "PotentialLike | None" = None,
+        distinct: bool = False,
+        symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
         workers: int = 1,
@@ -89,7 +94,11 @@ class StructureSampler(MSONable):
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
             lattice: A cell (Å) that is given and kept.
-            conditions: Further conditions on the sampling loop.
+            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`.
+            potential: Name of a potential, a potential or an ASE calculator that ranks the structures by energy per atom, which
+                becomes the property `crysdiff_energy_per_atom`. What it refuses comes last.
+            distinct: Whether to keep only the best-ranked (else the first) of structures that are the same.
+            symprec: Tolerance in Å within which structures are symmetrised, before they are ranked; None leaves them alone.
             steps: Steps of the reverse process; None takes the sampler's default.
             batch_size: Crystals computed together; changes speed and memory only.
             workers: Processes; each computes its own batches.
@@ -98,25 +107,68 @@ class StructureSampler(MSONable):
             progress: Whether to show a progress bar; None shows one on a terminal.
 
         Returns:
-            The structures by index. Indices that failed for good are missing here and named in `.report.failed`.
+            The structures by index, or by rank. Indices that failed for good are missing here and named in `.report.failed`.
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request; the message names those that can.
             InputError: If an argument makes no sense.
         """
+        from pymatgen_ext.selection import Refinement
+
         request, cell = self.request(composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps)
+        refine = Refinement.of(potential, distinct, symprec, fixed_cell=cell is not None)
         count = parsing.positive("num_samples", num_samples)
         seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
-        return self.collect(
-            request,
-            range(count),
-            cell=cell,
-            seed=seed,
-            redraws=redraws,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
+        how: dict[str, Any] = {"redraws": redraws, "batch_size": batch_size, "workers": workers, "progress": progress}
+        return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
+
+    def vary(
+        self,
+        structure: Structure,
+        *,
+        strength: float = 0.3,
+        num_samples: int = 1,
+        chemical_system: str | Iterable[str] | None = None,
+        elements: str | Iterable[str] | None = None,
+        num_atoms: int | None = None,
+        conditions: Sequence[Condition] = (),
+        potential: "PotentialLike | None" = None,
+        distinct: bool = False,
+        symprec: float | None = None,
+        steps: int | None = None,
+        batch_size: int | None = None,
+        workers: int = 1,
+        seed: int | None = None,
+        redraws: int = 3,
+        progress: bool | None = None,
+    ) -> SampleSet:
+        """Draws neighbours of a structure: noises it part of the way and takes the noise away again.
+
+        Samplers that predict structures keep its composition and its sites' order; `miad` may change species and number of atoms.
+        Cells come back in the setting and orientation of the given one. All other keywords are those of `sample`.
+
+        Args:
+            structure: The seed, ordered and periodic.
+            strength: Time to which it is noised: near 0 gives the structure back, 1 forgets it.
+            num_samples: How many.
+            steps: Steps from `strength` to the end; None takes that share of the sampler's default.
+
+        Raises:
+            IncompatibleError: If this sampler cannot serve the request, with its limits.
+            InputError: If an argument makes no sense.
+        """
+        from pymatgen_ext.selection import Refinement
+        from pymatgen_ext.variation import prepare
+
+        request, cell = prepare(
+            self.check, structure, strength, chemical_system=chemical_system, elements=elements, num_atoms=num_atoms,
+            conditions=conditions, steps=steps,
+        )  # fmt: skip
+        refine = Refinement.of(potential, distinct, symprec)
+        count = parsing.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
+        how: dict[str, Any] = {"redraws": redraws, "batch_size": batch_size, "workers": workers, "progress": progress}
+        return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
 
     def inpaint(
         self,
@@ -186,7 +238,7 @@ class StructureSampler(MSONable):
         indices: Iterable[int],
         *,
         seed: int,
-        cell: CellMap | HostCell | None = None,
+        cell: "CellMap | HostCell | SeedCell | None" = None,
         redraws: int = 3,
         batch_size: int | None = None,
         workers: int = 1,
@@ -214,6 +266,7 @@ class StructureSampler(MSONable):
         found: dict[int, Structure] = {}
         last: dict[int, str] = {}
         reasons: Counter[str] = Counter()
+        usage: Counter[str] = Counter()
         redrawn = 0
         batches = draw(
             SamplerSpec(self.name, self.weights, device), sampler, request, seed, wanted,
@@ -225,6 +278,7 @@ class StructureSampler(MSONable):
             found |= {int(s.properties["crysdiff_index"]): s for s in accepted}
             for d in draws:
                 redrawn += d.attempt > 0
+                usage.update(d.usage)
                 if d.reason is not None:
                     reasons[d.reason] += 1
                     last[d.index] = d.reason
@@ -243,6 +297,7 @@ class StructureSampler(MSONable):
             failed=failed,
             evaluations=None if evaluations is None else evaluations(request),
             seconds=time.perf_counter() - started,
+            guidance=dict(usage),
         )
         return SampleSet([found[i] for i in sorted(found)], report)
 
@@ -274,7 +329,7 @@ class StructureSampler(MSONable):
             conditions=tuple(conditions),
             steps=steps,
         )
-        _check_consistency(request)
+        parsing.check_consistency(request)
         self.check(request)
         return request, cell
 
@@ -282,6 +337,9 @@ class StructureSampler(MSONable):
         """Raises IncompatibleError, naming the installed samplers, if this one cannot serve a request."""
         if request.host is not None and not getattr(self._sampler(), "inpaints", False):
             raise IncompatibleError(f"{self.name!r} cannot fill hosts. Installed samplers: {', '.join(available_samplers())}.")
+        if request.start is not None and not getattr(self._sampler(), "varies", False):
+            names = ", ".join(available_samplers())
+            raise IncompatibleError(f"{self.name!r} cannot start from a structure. Installed samplers: {names}.")
         check = getattr(self._sampler(), "check", None)
         if check is not None:
             try:
@@ -321,7 +379,9 @@ class StructureSampler(MSONable):
         model = getattr(self._sampler(), "model", None)
         return None if model is None else int(model.state_space.max_atoms)
 
-    def _structures(self, draws: list[Draw], seed: int, cell: CellMap | HostCell | None, version: str) -> list[Structure]:
+    def _structures(
+        self, draws: list[Draw], seed: int, cell: "CellMap | HostCell | SeedCell | None", version: str
+    ) -> list[Structure]:
         structures = []
         for d in draws:
             origin: Mapping[str, Any] = {
@@ -334,18 +394,3 @@ class StructureSampler(MSONable):
             (structure,) = [cell.structure(d.crystal, origin)] if cell is not None else to_structures(d.crystal, [dict(origin)])
             structures.append(structure)
         return structures
-
-
-def _check_consistency(request: SampleRequest) -> None:
-    """Refuses wishes that contradict each other, whatever the sampler."""
-    if request.chemical_system is not None and request.elements is not None and not request.chemical_system <= request.elements:
-        raise InputError("chemical_system asks for elements that elements= does not allow. Drop one of the two.")
-    system = request.chemical_system
-    if system is not None and request.num_atoms is not None and request.num_atoms < len(system):
-        raise InputError(f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical system.")
-    if request.composition is not None:
-        unit = sum(count for _, count in request.composition)
-        if request.num_atoms is not None and any(z * unit != request.num_atoms for z in request.formula_units or ()):
-            raise InputError(
-                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
-            )

@@ -14,6 +14,7 @@ from ase_crysdiff.metrics.uniqueness import uniqueness
 from ase_crysdiff.metrics.validity import gate
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
+from pymatgen_ext import parsing
 from pymatgen_ext.relaxation import PotentialLike, as_potential, configurations
 from pymatgen_ext.sample_set import SampleSet
 
@@ -42,58 +43,61 @@ class Selection:
     unsymmetrised: Mapping[int, str] = field(default_factory=dict)
 
 
-def check_symprec(symprec: float | None) -> float | None:
-    """The tolerance as a number.
-
-    Raises:
-        InputError: If it is not a number above 0 and at most 1 Å.
-    """
-    if symprec is None:
-        return None
-    if isinstance(symprec, bool) or not isinstance(symprec, int | float) or not 0 < symprec <= 1:
-        raise InputError(f"symprec must be a distance above 0 and at most 1 Å, or None, got {symprec!r}. 0.1 is usual.")
-    return float(symprec)
-
-
-def select(
-    samples: SampleSet,
-    potential: PotentialLike | None = None,
-    distinct: bool = False,
-    symprec: float | None = None,
-    fixed_cell: bool = False,
-) -> SampleSet:
-    """A set symmetrised, then ranked by energy per atom, then without duplicates; each only if asked for.
+@dataclass(frozen=True)
+class Refinement:
+    """What is done to a finished set: symmetrised, then ranked by energy per atom, then without duplicates.
 
     Args:
-        samples: The finished set.
-        potential: Name of a potential, a potential or an ASE calculator; the lowest energy comes first.
+        potential: The lowest of its energies comes first; None ranks nothing.
         distinct: Whether to keep only the first structure of each class that `uniqueness` finds.
-        symprec: Tolerance in Å within which atoms and cell move to where the symmetry wants them.
+        symprec: Tolerance in Å within which atoms and cell move to where the symmetry wants them; None moves nothing.
         fixed_cell: Whether the cell must stay; then only atoms move.
-
-    Returns:
-        The set with the property `crysdiff_energy_per_atom` (eV/atom), `crysdiff_symprec` and `crysdiff_space_group` where they
-        apply; `crysdiff_index` stays the number of the draw. Its report says what became of the others.
     """
-    tolerance = check_symprec(symprec)
-    structures, found = list(samples), Selection(symprec=tolerance)
-    if tolerance is not None:
-        structures, reasons = _symmetrised(structures, tolerance, fixed_cell)
-        found = replace(found, unsymmetrised=reasons)
-    if potential is not None:
-        judge = as_potential(potential)
-        structures, reasons = rank(structures, judge)
-        found = replace(found, potential=judge.name, unranked=reasons)
-    if distinct and structures:
-        kept = uniqueness(structures).per_structure
-        # What no matcher may see cannot be called the same as anything else.
-        stays = [bool(first) or gate(s) is not None for s, first in zip(structures, kept, strict=True)]
-        lost = sorted(_index(s) for s, stay in zip(structures, stays, strict=True) if not stay)
-        structures = [s for s, stay in zip(structures, stays, strict=True) if stay]
-        found = replace(found, duplicates=tuple(lost))
-    if potential is None and not distinct and tolerance is None:
-        return samples
-    return SampleSet(structures, replace(samples.report, made=len(structures), selection=vars(found)))
+
+    potential: Potential | None = None
+    distinct: bool = False
+    symprec: float | None = None
+    fixed_cell: bool = False
+
+    @staticmethod
+    def of(
+        potential: "PotentialLike | None" = None, distinct: bool = False, symprec: float | None = None, fixed_cell: bool = False
+    ) -> "Refinement":
+        """The keywords of `StructureSampler.sample`, checked; potentials are loaded here, before anything is drawn.
+
+        Raises:
+            InputError: If a keyword makes no sense.
+            UnknownNameError: If there is no potential of that name.
+        """
+        if not isinstance(distinct, bool):
+            raise InputError(f"distinct must be True or False, got {distinct!r}.")
+        tolerance = parsing.symprec(symprec)
+        return Refinement(None if potential is None else as_potential(potential), distinct, tolerance, fixed_cell)
+
+    def __bool__(self) -> bool:
+        return self.potential is not None or self.distinct or self.symprec is not None
+
+    def __call__(self, samples: SampleSet) -> SampleSet:
+        """The refined set; the properties `crysdiff_energy_per_atom` (eV/atom), `crysdiff_symprec` and `crysdiff_space_group` say
+        what was found, `crysdiff_index` stays the number of the draw, and the report tells what became of the others.
+        """
+        if not self:
+            return samples
+        structures, found = list(samples), Selection(symprec=self.symprec)
+        if self.symprec is not None:
+            structures, reasons = _symmetrised(structures, self.symprec, self.fixed_cell)
+            found = replace(found, unsymmetrised=reasons)
+        if self.potential is not None:
+            structures, reasons = rank(structures, self.potential)
+            found = replace(found, potential=self.potential.name, unranked=reasons)
+        if self.distinct and structures:
+            kept = uniqueness(structures).per_structure
+            # What no matcher may see cannot be called the same as anything else.
+            stays = [bool(first) or gate(s) is not None for s, first in zip(structures, kept, strict=True)]
+            lost = sorted(_index(s) for s, stay in zip(structures, stays, strict=True) if not stay)
+            structures = [s for s, stay in zip(structures, stays, strict=True) if stay]
+            found = replace(found, duplicates=tuple(lost))
+        return SampleSet(structures, replace(samples.report, made=len(structures), selection=vars(found)))
 
 
 def rank(structures: Sequence[Structure], potential: Potential) -> tuple[list[Structure], dict[int, str]]:

@@ -9,16 +9,18 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.known import KnownComponent
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
+from ase_crysdiff.conditions.start import StartFrom
 from ase_crysdiff.conditions.temperature import Temperature
-from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.constants import NUM_SPECIES, TRAINED_STEPS, VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.crystal.state_space import MirageSpace
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.networks.base import Context
-from ase_crysdiff.randomness import Streams
+from ase_crysdiff.randomness import StreamDraws, Streams
 from ase_crysdiff.sampling import loop
+from ase_crysdiff.sampling.host import GUEST_DISTANCE
 from ase_crysdiff.sampling.model import Card, GenerativeModel
-from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest, Start
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
 from ase_crysdiff.schedules.plans import RepaintPlan, UniformPlan
@@ -41,6 +43,9 @@ class ModelSampler:
 
     #: Whether requests with a host are served.
     inpaints = True
+
+    #: Whether requests with a start are served.
+    varies = True
 
     @property
     def finds_species(self) -> bool:
@@ -66,17 +71,25 @@ class ModelSampler:
                 request.on_step(done / len(plan))
 
         held = [] if request.host is None else request.host.conditions(self.model.joint, layout)
-        conditions = (*self._conditions(request, layout, context.get("species")), *request.conditions, *held)
+        given = context.get("species")
+        wished = request.conditions if given is None else tuple(c.given_species(given) for c in request.conditions)
+        started = self._start(request, layout, streams.take(order))
+        conditions = (*started, *self._conditions(request, layout, given), *wished, *held)
         batch = loop.run(self.model, layout, context, solver, plan, streams.take(order), conditions, count)
         back = sorted(range(len(order)), key=order.__getitem__)
         return batch.to(torch.device("cpu")).select(back)
 
     def evaluations(self, request: SampleRequest) -> int:
         """Network evaluations per draw."""
-        return self._solver().evaluations(sum(s < t for t, s in self._plan(request)))
+        steps = sum(s < t for t, s in self._plan(request))
+        return self._solver().evaluations(steps) if steps else 0
 
     def _plan(self, request: SampleRequest) -> UniformPlan | RepaintPlan:
-        steps, start = request.steps or int(self.card.sampling["steps"]), self.card.sampling.get("start")
+        steps, start = int(self.card.sampling["steps"]), self.card.sampling.get("start")
+        if request.start is not None:
+            start = self._start_time(request.start)
+            steps = max(1, round(steps * start))
+        steps = request.steps or steps
         if request.host is not None:
             return RepaintPlan(steps, start, request.host.jump_length, request.host.repeats)
         return UniformPlan(steps, start)
@@ -87,6 +100,8 @@ class ModelSampler:
     def check(self, request: SampleRequest) -> None:
         """Raises IncompatibleError or InputError if this model cannot serve a request."""
         space, name = self.model.state_space, self.card.name
+        if request.start is not None:
+            self._check_start(request.start)
         if request.host is not None:
             obstacle = request.host.obstacle(space.max_atoms, self.card.elements, self.finds_species)
             if obstacle is not None:
@@ -99,7 +114,7 @@ class ModelSampler:
                 "sampler for given compositions (dao-g-perov5)."
             )
         if not self.finds_species:
-            if not compositions:
+            if not compositions and request.start is None:
                 raise IncompatibleError(
                     f"{name!r} predicts the structure of a given composition: pass composition='SrTiO3', or use a sampler "
                     "that finds compositions (miad)."
@@ -120,10 +135,40 @@ class ModelSampler:
         if largest > space.max_atoms:
             raise InputError(f"A composition has {largest} atoms; {name!r} holds at most {space.max_atoms}.")
 
+    def _check_start(self, start: Start) -> None:
+        count, species = len(start.crystal.species), set(start.crystal.species.tolist())
+        limit, name = self.model.state_space.max_atoms, self.card.name
+        if count > limit:
+            raise IncompatibleError(
+                f"The structure has {count} atoms per cell; {name!r} holds at most {limit}. Give its primitive cell if that is "
+                "smaller, or use a sampler for larger cells."
+            )
+        if species - set(self.card.elements):
+            unknown = sorted(species - set(self.card.elements))
+            raise InputError(f"{name!r} has not seen the elements with atomic numbers {unknown} in training.")
+
+    def _start(self, request: SampleRequest, layout: Layout, streams: Streams) -> list[Condition]:
+        """The condition that puts the first state where the plan begins."""
+        if request.start is None:
+            return []
+
+        def draws(name: str, level: str) -> StreamDraws:
+            return streams.draws(name, 0, layout.rows_per_crystal(level), layout.device, layout.dtype)
+
+        return [StartFrom(request.start.crystal, self._start_time(request.start), self.model.state_space, draws)]
+
+    def _start_time(self, start: Start) -> float:
+        """On the grid of the trained steps, and no later than where a plan of the card begins."""
+        latest = self.card.sampling.get("start")
+        return round(min(start.time, 0.99 if latest is None else latest) * TRAINED_STEPS) / TRAINED_STEPS
+
     def _contents(self, request: SampleRequest, streams: Streams) -> tuple[list[int], list[Int[Tensor, " atoms"]] | None]:
         """Rows of every crystal, and its species if they are given."""
         if request.host is not None and not self.finds_species:
             return [request.host.most_atoms] * len(streams), [request.host.contents] * len(streams)
+        if request.start is not None and not self.finds_species:
+            kept = request.start.crystal.species
+            return [len(kept)] * len(streams), [kept] * len(streams)
         if request.compositions is not None:
             cells = [_atoms(request.compositions[i % len(request.compositions)]) for i in streams.indices]
             return [len(s) for s in cells], cells
@@ -175,7 +220,8 @@ class ModelSampler:
             given = CrystalBatch(lattice[None], lattice.new_zeros(0, 3), lattice.new_zeros(0).long(), lattice.new_zeros(1).long())
             clean = representation.encode(given).expand(layout.num_crystals, -1)
             conditions.append(KnownComponent("lattice", clean))
-        apart = self.card.sampling.get("closest_approach")
+        # Guests come into a host that cannot give way, so they are kept at a physical distance even where the card asks for none.
+        apart = self.card.sampling.get("closest_approach", None if request.host is None else {"fraction": GUEST_DISTANCE})
         if apart is not None:
             conditions.append(ClosestApproach(**apart, species=species))
         return conditions

@@ -13,6 +13,19 @@ Matrix = tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where sampling starts in place of pure noise.
+
+    Args:
+        crystal: A crystal, a batch of one in its Niggli cell.
+        time: To which it is noised, 0 to 1.
+    """
+
+    crystal: CrystalBatch
+    time: float
+
+
+@dataclass(frozen=True)
 class SampleRequest:
     """The keywords of `StructureSampler.sample`, parsed and checked; None means no wish.
 
@@ -27,8 +40,9 @@ class SampleRequest:
         lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept.
         host: What is known of the crystal, and guests to be placed in it; in place of all wishes above.
         filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a reason, or None.
+        start: A crystal to start from; its composition stays where the sampler does not find one itself.
         conditions: Further conditions on the sampling loop.
-        steps: Steps of the time plan; None means the card's.
+        steps: Steps of the time plan; None means the card's, and with `start` its share of them.
         on_step: Called with the share of the work that is done, for progress bars.
     """
 
@@ -41,6 +55,7 @@ class SampleRequest:
     lattice: Matrix | None = None
     host: Host | None = None
     filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()
+    start: Start | None = None
     conditions: tuple[Condition, ...] = ()
     steps: int | None = None
     on_step: Callable[[float], None] | None = None

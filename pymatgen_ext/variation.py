@@ -1,0 +1,122 @@
+"""Neighbours of a given crystal: what `StructureSampler.vary` asks for, and the way back to the user's cell."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from pymatgen.core import Element, Lattice, Structure
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.validity import gate
+from ase_crysdiff.sampling.request import SampleRequest, Start
+from ase_crysdiff.schedules.plans import UniformPlan
+from pymatgen_ext import parsing
+from pymatgen_ext.cells import CellMap
+from pymatgen_ext.selection import stretch_to
+
+
+@dataclass(frozen=True)
+class SeedCell:
+    """The way back from a crystal drawn near a seed to the seed's setting, orientation and order of sites.
+
+    Args:
+        given: Rows of the seed's cell, Å.
+        matrix: Rows of the seed's cell as whole-number combinations of the Niggli rows.
+        species: Atomic numbers of the rows that the sampler started from.
+        order: Site of the seed that each of these rows was.
+    """
+
+    given: NDArray[np.float64]
+    matrix: NDArray[np.int64]
+    species: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
+        """A crystal, a batch of one in the Niggli setting, as a structure in the seed's.
+
+        Where the sampler has kept the species, sites stand in the seed's order; else by Mendeleev number.
+        """
+        inverse = np.linalg.inv(self.matrix)
+        rows = crystal.lattice[0].double().numpy()
+        # The drawn cell has lost its orientation; it becomes the seed's, deformed without a rotation.
+        lattice = Lattice(self.given @ stretch_to(inverse @ self.given, rows @ rows.T))
+        places = crystal.frac_coords.double().numpy() @ inverse % 1.0
+        kinds = crystal.species.tolist()
+        same = tuple(kinds) == self.species
+        order = np.argsort(self.order) if same else np.arange(len(kinds))
+        species = [Element.from_Z(kinds[i]) for i in order]
+        structure = Structure(lattice, species, places[order], properties=dict(properties))
+        return structure if same else structure.get_sorted_structure(key=lambda site: site.specie.mendeleev_no)
+
+
+def prepare(
+    check: Callable[[SampleRequest], None],
+    structure: Structure | Atoms,
+    strength: float,
+    *,
+    chemical_system: str | Iterable[str] | None = None,
+    elements: str | Iterable[str] | None = None,
+    num_atoms: int | None = None,
+    conditions: Sequence[Condition] = (),
+    steps: int | None = None,
+) -> tuple[SampleRequest, SeedCell]:
+    """The keywords of `StructureSampler.vary`, parsed and checked, and the way back to the structure's cell.
+
+    Args:
+        check: Of the sampler: raises if it cannot serve a request.
+        structure: The seed, ordered and periodic.
+        strength: Time to which it is noised, above 0 and at most 1.
+        chemical_system: As in `vary`, like the others.
+        elements: Only these elements may occur.
+        num_atoms: Atoms per cell.
+        conditions: Further conditions.
+        steps: Steps of the plan.
+
+    Raises:
+        IncompatibleError: If the sampler cannot serve the request.
+        InputError: If an argument cannot be used.
+    """
+    if steps is not None:
+        UniformPlan(steps)
+    crystal, cell = _seed(structure)
+    request = SampleRequest(
+        chemical_system=None if chemical_system is None else parsing.elements("chemical_system", chemical_system),
+        elements=None if elements is None else parsing.elements("elements", elements),
+        num_atoms=None if num_atoms is None else parsing.positive("num_atoms", num_atoms),
+        start=Start(crystal, parsing.strength(strength)),
+        conditions=tuple(conditions),
+        steps=steps,
+    )
+    parsing.check_consistency(request)
+    check(request)
+    return request, cell
+
+
+def _seed(structure: Structure | Atoms) -> tuple[CrystalBatch, SeedCell]:
+    """The seed in the setting and orientation of the training data, atoms sorted by element, and the way back."""
+    if isinstance(structure, Atoms):
+        structure = atoms_to_structure(structure)
+    if not isinstance(structure, Structure):
+        raise InputError(f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}.")
+    check_structure(structure)
+    problem = gate(structure)
+    if problem is not None:
+        raise InputError(f"{structure.composition.formula} cannot be varied: {problem}.")
+    cell = CellMap.of(structure.lattice)
+    numbers = [int(site.specie.Z) for site in structure]
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    niggli = Lattice.from_parameters(*cell.niggli.parameters)
+    crystal = CrystalBatch(
+        torch.tensor(np.array(niggli.matrix)[None], dtype=torch.float32),
+        torch.tensor((structure.frac_coords @ cell.matrix % 1.0)[order], dtype=torch.float32),
+        torch.tensor([numbers[i] for i in order], dtype=torch.long),
+        torch.tensor([len(order)]),
+    )
+    return crystal, SeedCell(np.array(structure.lattice.matrix), cell.matrix, tuple(crystal.species.tolist()), tuple(order))

@@ -1,0 +1,161 @@
+"""Neighbours of a given crystal."""
+
+import numpy as np
+import pytest
+from conftest import tiny_config, write_weights
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Composition, Lattice, Structure
+
+from ase_crysdiff import registry
+from ase_crysdiff.crystal.convert import structure_to_atoms
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.testing.crystals import prototypes
+from pymatgen_ext import StructureSampler
+
+ROCK_SALT, LAYERS, CHAIN = (prototypes()[n] for n in ("NaCl", "MoS2", "chain"))
+PEROVSKITE = prototypes()["SrTiO3"]
+
+
+@pytest.fixture(scope="module")
+def miad(toy_miad):
+    return StructureSampler("miad", weights=str(toy_miad), device="cpu")
+
+
+@pytest.fixture(scope="module", params=["diffusion", "flow"])
+def csp(request, toy_csp, crystals, tmp_path_factory):
+    folder, recipe = toy_csp, "dao-g"
+    if request.param == "flow":
+        recipe, sampling = "dao-g-flow", {"steps": 10, "solver": "heun", "start": 1.0}
+        folder = write_weights(recipe, tiny_config(recipe, crystals), tmp_path_factory.mktemp("w") / "flow", sampling)
+    registry.register(registry.SAMPLERS, "toy-vary", lambda weights, device: load_sampler(recipe, folder, device))
+    yield StructureSampler("toy-vary", device="cpu")
+    registry.unregister(registry.SAMPLERS, "toy-vary")
+
+
+def vary(sampler, structure, count=4, **wishes):
+    return sampler.vary(structure, num_samples=count, **{"seed": 0, "redraws": 30, "progress": False} | wishes)
+
+
+def skewed(structure):
+    """The same crystal in another cell, turned, its sites in another order."""
+    other = structure.copy()
+    other.make_supercell([[1, 1, 0], [0, 1, 2], [0, 0, 1]], to_unit_cell=True)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    order = np.random.default_rng(1).permutation(len(other))
+    return Structure(other.lattice.matrix @ turn, [other[i].specie for i in order], other.frac_coords[order])
+
+
+@pytest.mark.parametrize("structure", [ROCK_SALT, LAYERS, CHAIN, skewed(CHAIN), skewed(PEROVSKITE)])
+def test_almost_no_strength_gives_the_structure_back(miad, csp, structure):
+    """To single precision; cell, orientation and order of sites included."""
+    for sampler in (miad, csp):
+        (found,) = vary(sampler, structure, 1, strength=1e-4)
+        np.testing.assert_allclose(found.lattice.matrix, structure.lattice.matrix, atol=2e-5)
+        assert [s.specie.Z for s in found] == [s.specie.Z for s in structure]
+        away = found.frac_coords - structure.frac_coords
+        np.testing.assert_allclose(away - np.round(away), 0, atol=2e-5)
+
+
+def test_a_small_strength_stays_near_and_a_large_one_goes_away(csp):
+    def distance(strength):
+        found = vary(csp, CHAIN, 6, strength=strength)
+        return np.mean([abs(np.log(s.volume / CHAIN.volume)) + s.lattice.angles[0] / 1e3 for s in found])
+
+    start = CHAIN.lattice.angles[0] / 1e3
+    assert distance(0.01) - start < 0.1 < distance(1.0) - start
+
+
+def test_composition_is_kept_where_the_sampler_does_not_find_it(csp):
+    for s in vary(csp, skewed(PEROVSKITE), strength=0.6):
+        assert s.composition == Composition("SrTiO3")
+        assert [x.specie.Z for x in s] == [x.specie.Z for x in skewed(PEROVSKITE)]
+
+
+def test_species_may_change_where_the_sampler_finds_them(miad):
+    found = vary(miad, PEROVSKITE, 6, strength=0.9)
+    assert len({s.composition.formula for s in found}) > 1
+    for s in vary(miad, PEROVSKITE, 3, strength=0.9, elements="Na-Cl", num_atoms=3):
+        assert len(s) == 3
+        assert {e.symbol for e in s.elements} <= {"Na", "Cl"}
+
+
+def test_batches_and_seeds(miad, csp):
+    for sampler, structure in ((miad, ROCK_SALT), (csp, LAYERS)):
+        one = vary(sampler, structure, 5)
+        assert list(one) == list(vary(sampler, structure, 5, batch_size=2))
+        assert list(one)[:2] == list(vary(sampler, structure, 2))
+        assert list(one) != list(vary(sampler, structure, 5, seed=1))
+        assert one[0] != one[1]
+
+
+def test_the_plan_is_the_share_of_the_card(csp):
+    evaluations = {s: vary(csp, ROCK_SALT, 1, strength=s).report.evaluations for s in (1e-4, 0.3, 1.0)}
+    whole = csp.sample(1, composition="NaCl", formula_units=1, seed=0, redraws=9, progress=False).report.evaluations
+    assert evaluations[1e-4] == 0
+    assert 0 < evaluations[0.3] <= 0.35 * whole
+    assert evaluations[1.0] == whole
+    assert vary(csp, ROCK_SALT, 1, strength=0.3, steps=7).report.evaluations >= 7
+
+
+def test_atoms_of_ase_are_taken(csp):
+    assert list(vary(csp, structure_to_atoms(CHAIN), 2)) == list(vary(csp, CHAIN, 2))
+
+
+def broken(**change):
+    place = [[0, 0, 0], [0.5, 0.5, 0.5]]
+    return Structure(change.get("lattice", Lattice.cubic(4)), change.get("species", ["Na", "Cl"]), change.get("coords", place))
+
+
+@pytest.mark.parametrize(
+    ("structure", "wishes", "message"),
+    [
+        (ROCK_SALT, {"strength": 0}, "above 0"),
+        (ROCK_SALT, {"strength": -0.1}, "got -0.1"),
+        (ROCK_SALT, {"strength": 1.01}, "at most 1"),
+        (ROCK_SALT, {"strength": float("nan")}, "got nan"),
+        (ROCK_SALT, {"strength": "much"}, "'much'"),
+        (ROCK_SALT, {"strength": True}, "got True"),
+        (ROCK_SALT, {"steps": 0}, "steps"),
+        (ROCK_SALT, {"symprec": -1}, "symprec"),
+        ("NaCl", {}, "got str"),
+        (broken(species=[{"Na": 0.5}, "Cl"]), {}, "disordered"),
+        (broken(coords=[[0, 0, 0], [0, 0, 0.01]]), {}, "closer than 0.5"),
+        (broken(coords=[[0, 0, 0], [0, 0, np.nan]]), {}, "not finite"),
+        (broken(species=["Na", "U"]), {}, r"not seen the elements with atomic numbers \[92\]"),
+        (broken(lattice=Lattice.cubic(1e-3)), {}, "cannot be varied"),
+    ],
+)
+def test_nonsense_is_refused(miad, structure, wishes, message):
+    with pytest.raises(InputError, match=message):
+        vary(miad, structure, **wishes)
+
+
+def test_too_many_atoms_are_refused_with_the_limit(miad, csp):
+    large = ROCK_SALT * (4, 4, 1)
+    for sampler, limit in ((miad, 20), (csp, 6)):
+        with pytest.raises(IncompatibleError, match=f"32 atoms per cell; .* holds at most {limit}"):
+            vary(sampler, large)
+    with pytest.raises(IncompatibleError, match="nothing for"):
+        vary(csp, ROCK_SALT, elements="Na-Cl")
+
+
+def test_samplers_that_know_no_start_are_named():
+    class Elsewhere:
+        def sample(self, request, streams):
+            raise AssertionError("asked for a crystal that it cannot give")
+
+    registry.register(registry.SAMPLERS, "elsewhere", lambda weights, device: Elsewhere())
+    try:
+        with pytest.raises(IncompatibleError, match="cannot start from a structure"):
+            vary(StructureSampler("elsewhere", device="cpu"), ROCK_SALT)
+    finally:
+        registry.unregister(registry.SAMPLERS, "elsewhere")
+
+
+def test_neighbours_can_be_symmetrised_and_freed_of_duplicates(csp):
+    found = vary(csp, PEROVSKITE, 4, strength=1e-4, distinct=True, symprec=0.05)
+    assert len(found) == 1
+    assert found[0].properties["crysdiff_space_group"] == "Pm-3m"
+    assert StructureMatcher().fit(found[0], PEROVSKITE)
+    assert found.report.selection["duplicates"] == (1, 2, 3)
