@@ -12,6 +12,7 @@ COMMANDS = {
     "list": "samplers that are installed",
     "sample": "draw crystals into a folder",
     "inpaint": "place atoms in a host",
+    "vary": "draw neighbours of a crystal",
     "relax": "bring crystals to the next minimum of energy",
     "pack": "turn crystal files into one file for training",
     "label": "energies and forces of crystals, to train potentials on",

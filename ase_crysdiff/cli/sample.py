@@ -3,9 +3,18 @@
 import argparse
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
+
+if TYPE_CHECKING:
+    from pymatgen_ext.folder import SampleFolder
+    from pymatgen_ext.sample_set import Report, SampleSet
+    from pymatgen_ext.selection import Refinement
+
+#: Files with what `--potential`, `--distinct` and `--symprec` leave.
+SELECTED = ("selected.extxyz", "selected.csv")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +27,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chemical-system", help="exactly these elements, such as Li-Mn-O")
     parser.add_argument("--elements", help="only these elements may occur, such as Li-Mn-O-F")
     parser.add_argument("--num-atoms", type=int, help="atoms per cell")
+    add_common_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that draws crystals and selects among them."""
+    parser.add_argument("--potential", help="rank by energy per atom: dao-p or chgnet")
+    parser.add_argument("--distinct", action="store_true", help="keep only the best of crystals that are the same")
+    parser.add_argument("--symprec", type=float, help="symmetrise within this tolerance, Å; 0.1 is usual")
     parser.add_argument("--steps", type=int, help="steps of the reverse process")
     parser.add_argument("--seed", type=int, help="0 to 2^63 - 1; drawn and recorded if not given")
     parser.add_argument("--redraws", type=int, default=3, help="further attempts after an unusable draw (default 3)")
@@ -25,23 +43,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--weights", help="folder with other weights")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
     from pymatgen_ext.folder import SampleFolder
-    from pymatgen_ext.parsing import positive
     from pymatgen_ext.samplers import StructureSampler
-    from pymatgen_ext.table import format_table
 
     # Before the folder is touched: a refused command must not leave a run behind that the corrected one then contradicts.
-    least = {"num_samples": 1, "workers": 1, "redraws": 0, "seed": 0, "batch_size": 1}
-    for name, smallest in least.items():
-        if getattr(options, name) is not None:
-            positive(name.replace("_", "-"), getattr(options, name), smallest)
-    if options.seed is not None and options.seed > MAX_SEED:
-        raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
+    refine = check_common_options(options)
     sampler = StructureSampler(options.sampler, options.weights, options.device)
     wishes = {
         "composition": options.composition,
@@ -61,8 +71,65 @@ def run(options: argparse.Namespace) -> int:
         request, missing, seed=folder.seed, redraws=options.redraws, batch_size=options.batch_size,
         workers=options.workers, on_draws=folder.add,
     )  # fmt: skip
-    everything = folder.finish(options.num_samples, samples.report)
-    print(format_table(everything))
-    print(samples.report)
-    print(f"{len(everything)} CIF files and {folder.XYZ} are in {options.output}")
+    return conclude(folder, options.num_samples, samples.report, refine)
+
+
+def check_common_options(options: argparse.Namespace) -> "Refinement":
+    """What is to be done with the finished set.
+
+    Raises:
+        InputError: If a common option makes no sense.
+        UnknownNameError: If there is no potential of that name.
+    """
+    from pymatgen_ext.parsing import positive
+    from pymatgen_ext.selection import Refinement
+
+    least = {"num_samples": 1, "workers": 1, "redraws": 0, "seed": 0, "batch_size": 1}
+    for name, smallest in least.items():
+        if getattr(options, name) is not None:
+            positive(name.replace("_", "-"), getattr(options, name), smallest)
+    if options.seed is not None and options.seed > MAX_SEED:
+        raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
+    return Refinement.of(options.potential, options.distinct, options.symprec)
+
+
+def conclude(folder: "SampleFolder", num_samples: int, report: "Report", refine: "Refinement") -> int:
+    """Writes the common files of a finished run and what is selected from it; prints a table. 1 if there are no crystals.
+
+    The selection is made anew from the finished set, so it may change from one call to the next while the draws stay.
+    """
+    from pymatgen_ext.table import format_table
+
+    everything = folder.finish(num_samples, report)
+    if not refine:
+        print(format_table(everything))
+        print(report)
+    else:
+        selected = refine(everything)
+        print(_ranking(selected))
+        print(selected.report)
+        for name in SELECTED if len(selected) else ():
+            selected.write(folder.path / name)
+    print(f"{len(everything)} CIF files and {folder.XYZ} are in {folder.path}")
+    if refine and len(everything):
+        print(f"{len(selected)} selected crystals are in {' and '.join(SELECTED)} there")
     return 0 if len(everything) else 1
+
+
+def _ranking(selected: "SampleSet") -> str:
+    """What `format_table` prints, with the number of the draw, the energy and the space group after symmetrising beside it."""
+    from pymatgen_ext.table import format_table
+
+    lines = format_table(selected).splitlines()
+    width = max(map(len, lines))
+    head = f"{lines[0]:{width}}  draw"
+    columns = [("crysdiff_energy_per_atom", "eV/atom", ".4f"), ("crysdiff_space_group", "symmetrised", "")]
+    shown = [c for c in columns if any(c[0] in s.properties for s in selected)]
+    head += "".join(f"  {title:>11}" for _, title, _ in shown)
+    rows = [head, "-" * len(head)]
+    for line, structure in zip(lines[2:], selected, strict=True):
+        row = f"{line:{width}}  {structure.properties['crysdiff_index']:4d}"
+        for name, _, style in shown:
+            row += f"  {format(structure.properties[name], style) if name in structure.properties else '-':>11}"
+        rows.append(row)
+    return "\n".join(rows)
