@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,8 +124,8 @@ def rank(structures: Sequence[Structure], potential: Potential) -> tuple[list[St
 def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -> Structure:
     """The structure as its space group wants it, in the same cell with the same atoms.
 
-    The metric of the cell and every atom become the mean over the operations that spglib finds within the tolerance. So the
-    setting, the number and the order of atoms stay, which a standardised cell would change.
+    Cell and atoms are those of spglib's idealised standard cell, brought back by its transformation. So the setting, the
+    orientation, the number and the order of atoms stay, which a standardised cell would change.
 
     Args:
         structure: Ordered structure.
@@ -132,24 +133,25 @@ def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -
         fixed_cell: Whether the cell must stay as it is.
 
     Raises:
-        InputError: If no symmetry can be found or the mean does not have it; the structure is better left alone then.
+        InputError: If no symmetry can be found or the result does not have it; the structure is better left alone then.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             analyser = SpacegroupAnalyzer(structure, symprec=symprec)
             dataset = analyser.get_symmetry_dataset()
-            rotations, translations = np.array(dataset.rotations), np.array(dataset.translations)
             number, symbol = int(dataset.number), str(dataset.international)
     except Exception as error:  # spglib finds nothing, in several ways
         raise InputError(f"no symmetry was found within {symprec} Å ({type(error).__name__})") from error
     matrix = structure.lattice.matrix
-    gram = np.mean([w.T @ (matrix @ matrix.T) @ w for w in rotations], axis=0)
-    stretch = stretch_to(matrix, gram)
+    # Vectors of the cell are whole, half or third combinations of those of the standard cell.
+    change = np.round(np.array(dataset.transformation_matrix) * 6) / 6
+    ideal = change.T @ np.array(dataset.std_lattice)
+    stretch = stretch_to(matrix, ideal @ ideal.T)
     if fixed_cell and np.abs(stretch - np.eye(3)).max() > 1e-6:
         raise InputError(f"the given cell lacks the symmetry {symbol} that its atoms have")
     lattice = Lattice(matrix if fixed_cell else matrix @ stretch)
-    places = _averaged(structure, rotations, translations)
+    places = _idealised(structure.frac_coords, change, dataset, symprec)
     properties = {**structure.properties, "crysdiff_symprec": symprec, "crysdiff_space_group": symbol}
     result = Structure(lattice, structure.species, places % 1.0, site_properties=structure.site_properties, properties=properties)
     problem = gate(result)
@@ -159,7 +161,7 @@ def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -
         warnings.simplefilter("ignore")
         reached = SpacegroupAnalyzer(result, symprec=_EXACT).get_space_group_number()
     if reached != number:
-        raise InputError(f"the mean over {symbol} has space group {reached}, not {number}")
+        raise InputError(f"the idealised structure has space group {reached}, not {number} ({symbol})")
     return result
 
 
@@ -171,22 +173,27 @@ def stretch_to(matrix: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArra
     return stretch
 
 
-def _averaged(structure: Structure, rotations: NDArray[np.int64], translations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fractional coordinates, each the mean of all images that the operations bring there."""
-    old, kinds = structure.frac_coords, np.array([site.specie.Z for site in structure])
-    total = np.zeros_like(old)
-    for rotation, translation in zip(rotations, translations, strict=True):
-        moved = old @ rotation.T + translation
-        away = moved[:, None] - old[None]
+def _idealised(
+    frac_coords: NDArray[np.float64], change: NDArray[np.float64], dataset: Any, symprec: float
+) -> NDArray[np.float64]:
+    """Each atom at the nearest place of an equivalent atom of the standard cell, which is shifted to lie as close as it can."""
+    standard, ideal = frac_coords @ change.T, np.array(dataset.std_positions)
+    same = np.array(dataset.mapping_to_primitive)[:, None] == np.array(dataset.std_mapping_to_primitive)[None]
+    rows = np.arange(len(standard))
+    best, least = np.zeros_like(standard), np.inf
+    for place in ideal[same[0]]:  # any of them may be the first atom: the origin that spglib reports is one of several
+        away = standard[:, None] - ideal[None] - (standard[0] - place)
         away -= np.round(away)
-        distance = np.linalg.norm(away @ structure.lattice.matrix, axis=-1)
-        distance[kinds[:, None] != kinds[None]] = np.inf
-        target = distance.argmin(1)
-        if len(set(target.tolist())) < len(old):
-            raise InputError("an operation brings two atoms to one place; the tolerance is too large")
-        total[target] += away[np.arange(len(old)), target]
-    averaged: NDArray[np.float64] = old + total / len(rotations)
-    return averaged
+        distance = np.where(same, np.linalg.norm(away @ np.array(dataset.std_lattice), axis=-1), np.inf)
+        nearest = distance.argmin(1)
+        moves = away[rows, nearest] - away[rows, nearest].mean(0)
+        size = float(np.linalg.norm(moves @ np.array(dataset.std_lattice), axis=-1).max())
+        if size < least:
+            best, least = moves, size
+    if not least <= 3 * symprec:
+        raise InputError(f"an atom would move by {least:.2g} Å")
+    moved: NDArray[np.float64] = (standard - best) @ np.linalg.inv(change).T
+    return moved
 
 
 def _symmetrised(structures: Sequence[Structure], symprec: float, fixed_cell: bool) -> tuple[list[Structure], dict[int, str]]:

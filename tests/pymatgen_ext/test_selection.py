@@ -1,0 +1,153 @@
+"""Ranking, duplicates, symmetry."""
+
+import math
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.testing.crystals import prototypes
+from ase_crysdiff.testing.pair_potential import PairPotential
+from pymatgen_ext import StructureSampler
+from pymatgen_ext.sample_set import Report, SampleSet
+from pymatgen_ext.selection import Refinement, rank, symmetrise
+
+COPPER = prototypes()["Cu"]
+
+
+def numbered(structures):
+    found = [s.copy(properties={"crysdiff_index": i}) for i, s in enumerate(structures)]
+    return SampleSet(found, Report("by hand", "", 0, len(found), len(found), 0))
+
+
+def scaled(structure, factor):
+    return Structure(structure.lattice.scale(structure.volume * factor**3), structure.species, structure.frac_coords)
+
+
+def indices(samples):
+    return [s.properties["crysdiff_index"] for s in samples]
+
+
+def rattled(structure, deviation, seed=0):
+    generator = np.random.default_rng(seed)
+    lattice = structure.lattice.matrix @ (np.eye(3) + deviation / 5 * generator.standard_normal((3, 3)))
+    moved = structure.cart_coords + deviation * generator.standard_normal((len(structure), 3))
+    return Structure(lattice, structure.species, moved @ np.linalg.inv(structure.lattice.matrix))
+
+
+def test_ranking_is_by_energy_per_atom_and_refused_ones_come_last():
+    structures = [scaled(COPPER, 1.1), scaled(COPPER * (2, 1, 1), 1.0), prototypes()["NaCl"], scaled(COPPER, 0.9)]
+    found = Refinement.of(EMT())(numbered(structures))
+    assert indices(found) == [1, 0, 3, 2] or indices(found) == [1, 3, 0, 2]
+    energies = [s.properties.get("crysdiff_energy_per_atom") for s in found]
+    assert energies[3] is None
+    assert energies[:3] == sorted(energies[:3])
+    atoms = found.to_atoms()[0]
+    atoms.calc = EMT()
+    assert energies[0] == pytest.approx(atoms.get_potential_energy() / 2, abs=1e-9)
+    assert set(found.report.selection["unranked"]) == {2}
+    assert found.report.selection["potential"] == "emt"
+    assert "1 without an energy" in str(found.report)
+    assert "crysdiff_energy_per_atom" in found.to_dataframe().columns
+
+
+def test_ranking_does_not_depend_on_the_company():
+    structures = list(numbered([scaled(s, f) for s in prototypes().values() for f in (0.97, 1.03)]))
+    together, reasons = rank(structures, PairPotential())
+    assert not reasons
+    for s in structures:
+        (alone,), _ = rank([s], PairPotential())
+        twin = next(x for x in together if x.properties["crysdiff_index"] == s.properties["crysdiff_index"])
+        energy = twin.properties["crysdiff_energy_per_atom"]
+        assert alone.properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-10)
+
+
+def test_the_best_of_equal_structures_is_kept():
+    copper, salt = COPPER, prototypes()["NaCl"]
+    samples = numbered([scaled(copper, 1.02), salt, scaled(copper, 1.0), copper * (1, 1, 2), scaled(salt, 1.01)])
+    found = Refinement.of(PairPotential(), distinct=True)(samples)
+    assert len(found) == 2
+    assert found.report.made == 2
+    assert len(found.report.selection["duplicates"]) == 3
+    everything, _ = rank(list(samples), PairPotential())
+    energy = {s.properties["crysdiff_index"]: s.properties["crysdiff_energy_per_atom"] for s in everything}
+    assert energy[next(i for i in indices(found) if i in (0, 2, 3))] == min(energy[i] for i in (0, 2, 3))
+    assert indices(Refinement.of(distinct=True)(samples)) == [0, 1]
+
+
+def test_without_wishes_the_set_is_the_same_object():
+    samples = numbered([COPPER])
+    assert Refinement.of()(samples) is samples
+    assert list(Refinement.of(PairPotential(), True, 0.1)(numbered([]))) == []
+
+
+@pytest.mark.parametrize("name", ["Cu", "NaCl", "SrTiO3", "MoS2"])
+@pytest.mark.parametrize("supercell", [(1, 1, 1), (1, 1, 2)])
+def test_symmetrised_structures_have_their_symmetry_in_the_same_cell(name, supercell):
+    perfect = prototypes()[name] * supercell
+    number = SpacegroupAnalyzer(perfect, symprec=1e-4).get_space_group_number()
+    given = rattled(perfect, 0.01)
+    assert SpacegroupAnalyzer(given, symprec=1e-4).get_space_group_number() < number
+    found = symmetrise(given, 0.15)
+    assert SpacegroupAnalyzer(found, symprec=1e-4).get_space_group_number() == number
+    assert [s.specie for s in found] == [s.specie for s in given]
+    assert np.abs(found.lattice.matrix - given.lattice.matrix).max() < 0.1
+    away = found.frac_coords - given.frac_coords
+    assert np.abs(away - np.round(away)).max() < 0.03
+    assert found.properties["crysdiff_symprec"] == 0.15
+    again = symmetrise(found, 0.15)
+    np.testing.assert_allclose(again.lattice.matrix, found.lattice.matrix, atol=1e-6)
+    assert StructureMatcher().fit(found, perfect)
+
+
+def test_what_cannot_be_symmetrised_is_left_alone_and_named():
+    lonely = Structure(Lattice.cubic(4), ["Na", "Na"], [[0, 0, 0], [0.02, 0, 0]])  # gate refuses atoms on each other
+    samples = numbered([rattled(COPPER, 0.005), lonely])
+    found = Refinement.of(symprec=0.3)(samples)
+    assert found[0].properties["crysdiff_space_group"] == "Fm-3m"
+    assert set(found.report.selection["unsymmetrised"]) == {1}
+    assert found[1].lattice == lonely.lattice
+    assert "1 left as they were" in str(found.report)
+
+
+def test_a_given_cell_stays():
+    salt = prototypes()["NaCl"]
+    shifted = Structure(salt.lattice, salt.species, salt.frac_coords + np.array([[0, 0, 0], [0.004, -0.003, 0.002]]))
+    found = symmetrise(shifted, 0.1, fixed_cell=True)
+    np.testing.assert_array_equal(found.lattice.matrix, salt.lattice.matrix)
+    with pytest.raises(InputError, match="the given cell lacks"):
+        symmetrise(rattled(salt, 0.01), 0.2, fixed_cell=True)
+
+
+@pytest.mark.parametrize("symprec", [0, -0.1, 2, math.nan, "0.1", True])
+def test_tolerances_that_mean_nothing_are_refused(symprec):
+    with pytest.raises(InputError, match="symprec"):
+        Refinement.of(symprec=symprec)
+
+
+def test_other_wishes_that_mean_nothing_are_refused_before_anything_is_drawn(toy_miad):
+    miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
+    with pytest.raises(UnknownNameError, match="nonsense"):
+        miad.sample(1, potential="nonsense")
+    with pytest.raises(InputError, match="instance"):
+        miad.sample(1, potential=EMT)
+    with pytest.raises(InputError, match="distinct"):
+        miad.sample(1, distinct=2)
+
+
+def test_a_sampler_ranks_its_draws(toy_miad):
+    miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
+    how = {"seed": 0, "redraws": 30, "progress": False, "num_atoms": 3}
+    plain, ranked = miad.sample(5, **how), miad.sample(5, potential=LennardJones(sigma=2.0, rc=5.0), **how)
+    assert sorted(indices(ranked)) == indices(plain)
+    by_index = {s.properties["crysdiff_index"]: s for s in plain}
+    for s in ranked:
+        drawn = by_index[s.properties["crysdiff_index"]]
+        assert s.copy(properties=drawn.properties) == drawn
+    energies = [s.properties["crysdiff_energy_per_atom"] for s in ranked]
+    assert energies == sorted(energies)
