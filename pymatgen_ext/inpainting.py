@@ -20,6 +20,7 @@ from ase_crysdiff.geometry.lattice import shortest_distance
 from ase_crysdiff.networks.elements import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell
 from pymatgen_ext.masks import Mask, masked_sites
@@ -29,7 +30,7 @@ GuestCounts: TypeAlias = Mapping[str, int | Sequence[int]]
 
 #: Guests that may be asked for at all; no model comes near it.
 MOST_GUESTS = 1000
-_GRID_SPACING = 0.4
+_GRID_SPACING = 0.25  # Å
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def prepare(
     if len(host) == 0:
         raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
     check_structure(host)
+    if steps is not None:
+        UniformPlan(steps)  # raises on a number of steps that no plan has
     if mask is not None:
         gone = set(masked_sites(host, mask))
         host = Structure.from_sites([site for i, site in enumerate(host) if i not in gone])

@@ -40,7 +40,7 @@ def masked_sites(structure: Structure, mask: Mask) -> list[int]:
                 raise InputError(f"mask names the sites {wrong}; the structure has sites 0 to {len(structure) - 1}.")
             chosen = sorted({int(e) for e in entries})
         else:
-            chosen = _elements(structure, entries)
+            chosen = _elements(structure, entries) if entries else []
     if not chosen:
         raise InputError("mask selects no site, so nothing would be generated. Leave it out to add guests to the whole host.")
     if len(chosen) == len(structure):

@@ -218,8 +218,6 @@ class StructureSampler(MSONable):
         """
         from pymatgen_ext.inpainting import prepare
 
-        if steps is not None:
-            UniformPlan(steps)
         task = prepare(
             self.check, host, guests, mask=mask, relax_cell=relax_cell, charge_balance=charge_balance, jump_length=jump_length,
             repeats=repeats, conditions=conditions, steps=steps,

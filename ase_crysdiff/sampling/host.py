@@ -18,8 +18,8 @@ Matrix = tuple[tuple[float, float, float], ...]
 #: standardised units there, several percent of a length.
 CELL_RELEASE = 0.3
 
-#: Atoms in a host are kept this far apart, as a share of the sum of covalent radii, unless a model's card says otherwise: few real
-#: crystals have a shorter contact, and a host that is held does not give way to guests that are put on top of it.
+#: Atoms are kept this far apart while a host is filled, as a share of the sum of covalent radii, unless a model's card says
+#: otherwise: few real crystals have a shorter contact, and a host that is held does not give way to what is put on top of it.
 GUEST_DISTANCE = 0.8
 
 
