@@ -50,7 +50,7 @@ class EnergyGuidance(MSONable, Condition):
             self.window = tuple(float(t) for t in window)
         except (TypeError, ValueError) as error:
             raise InputError(f"guidance_scale and max_shift must be numbers and window two numbers: {error}.") from error
-        check_settings(self.guidance_scale, self.window, self.max_shift)  # type: ignore[arg-type]
+        check_settings(self.guidance_scale, self.window, self.max_shift)
         if isinstance(potential, str):
             registry.load(registry.POTENTIALS, potential)  # raises on an unknown name; weights are read at first use
         self.potential: str | Potential = potential if isinstance(potential, str) else as_potential(potential)

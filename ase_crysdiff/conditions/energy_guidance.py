@@ -38,10 +38,10 @@ class Usage:
 
     def take(self) -> dict[str, float]:
         """The numbers so far, which start again from zero."""
-        taken = {"potential evaluations": self.evaluations, "potential seconds": self.seconds}
-        taken |= {f"unguided steps: {reason}": count for reason, count in self.unguided.items()}
+        taken = {"potential evaluations": float(self.evaluations), "potential seconds": float(self.seconds)}
+        taken |= {f"unguided steps: {reason}": float(count) for reason, count in self.unguided.items()}
         self.evaluations, self.seconds, self.unguided = 0, 0.0, Counter()
-        return taken
+        return {name: number for name, number in taken.items() if number}
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class CleanEnergyGuidance(Condition):
         return guided
 
 
-def check_settings(guidance_scale: float, window: tuple[float, float], max_shift: float) -> None:
+def check_settings(guidance_scale: float, window: tuple[float, ...], max_shift: float) -> None:
     """Refuses settings that mean nothing.
 
     Raises:
