@@ -1,8 +1,8 @@
-"""`crysdiff benchmark`: the numbers of a sampler's card, from first draws, with everything they depend on in one JSON file."""
+"""`crysdiff benchmark`: the numbers of a card, with everything they depend on in one JSON file."""
 
 import argparse
 
-from ase_crysdiff.cli.benchmark import csp, denovo
+from ase_crysdiff.cli.benchmark import csp, denovo, potential
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,4 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     csp.configure(
         kinds.add_parser("csp", help="match rate and RMSE of structures predicted for compositions", description=csp.__doc__)
+    )
+    potential.configure(
+        kinds.add_parser("potential", help="energies, forces and relaxations of a potential", description=potential.__doc__)
     )
