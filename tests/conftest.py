@@ -2,15 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from toys import tiny_config, write_weights
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.environment import data_folder
-from ase_crysdiff.recipes import recipe, weights
-from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.testing.crystals import rattled
-
-TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
 
 
 @pytest.fixture
@@ -21,27 +18,6 @@ def generator() -> torch.Generator:
 @pytest.fixture(scope="session")
 def crystals() -> PackedCrystals:
     return PackedCrystals(from_structures(rattled(60)))
-
-
-def tiny_config(name: str, data: PackedCrystals) -> Config:
-    return {**recipe(name).configure(data), "encoder": TINY}
-
-
-def write_weights(name: str, config: Config, folder: Path, sampling: dict) -> Path:
-    with torch.random.fork_rng():
-        torch.random.default_generator.manual_seed(1)
-        model = recipe(name).build(config)
-    card = {
-        "name": name,
-        "config": config,
-        "sampling": sampling,
-        "training": {},
-        "measured": {},
-        "elements": config["elements"],
-        "licence": "MIT",
-    }
-    weights.save(folder, dict(model.denoiser.named_parameters()), card)
-    return folder
 
 
 @pytest.fixture(scope="session")

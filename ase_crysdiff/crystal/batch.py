@@ -90,7 +90,7 @@ class Layout:
             return per_crystal.repeat_interleave(self.sizes[0], dim=0)
         return per_crystal[self.batch_index]
 
-    def centred(self, rows: Float[Tensor, "atoms *features"]) -> Float[Tensor, "atoms *features"]:
+    def centred(self, rows: Float[Tensor, "atoms ..."]) -> Float[Tensor, "atoms ..."]:
         """Atom rows without their mean over the atoms of each crystal."""
         parts = [block.view(rows) for block in self.blocks]
         return torch.cat([(part - part.mean(1, keepdim=True)).flatten(0, 1) for part in parts])

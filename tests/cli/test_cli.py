@@ -330,7 +330,7 @@ def test_damaged_record_is_explained(toy_miad, tmp_path, capsys):
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    options = ["-n", 20, "--batch-size", 1, "--steps", 20]
+    options = ["-n", 40, "--batch-size", 1, "--steps", 60]
     process = crysdiff(*sample_words(toy_miad, killed, *options), cwd=tmp_path)
     deadline = time.monotonic() + 120
     path = killed / "journal.jsonl"
@@ -344,7 +344,7 @@ def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     else:
         assert process.returncode == -signal.SIGKILL, err
     done = path.read_bytes().count(b"\n")
-    assert 2 < done < 20
+    assert 2 < done < 40
     assert main(sample_words(toy_miad, killed, *options)) == 0
     assert main(sample_words(toy_miad, whole, *options)) == 0
     same_run(killed, whole)
@@ -442,7 +442,7 @@ def test_doctor_prints_what_is_there(tmp_path):
         (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
         assert line.split()[1][0].isdigit()
     assert "is imported from" not in out
-    missing = [n for n in registry.names(registry.SAMPLERS) if not has_weights(n)]
+    missing = [n for n in registry.names(registry.SAMPLERS) if n != "chggen" and not has_weights(n)]  # it borrows them
     for name in missing:
         assert f"no weights for {name!r}" in out
     assert process.returncode == (1 if missing else 0)

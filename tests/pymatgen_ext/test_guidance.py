@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
-from conftest import tiny_config, write_weights
 from monty.json import MontyDecoder, MontyEncoder
+from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import InputError, UnknownNameError

@@ -1,7 +1,7 @@
 """What a card may ask of its sampler, through the public door."""
 
 import pytest
-from conftest import tiny_config, write_weights
+from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.recipes.samplers import load_sampler

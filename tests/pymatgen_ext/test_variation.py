@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import tiny_config, write_weights
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, Lattice, Structure
+from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import structure_to_atoms

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from toys import TINY
 
 from ase_crysdiff.conditions.known import KnownComponent
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies

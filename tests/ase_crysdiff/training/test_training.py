@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
+from toys import tiny_config
 
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError

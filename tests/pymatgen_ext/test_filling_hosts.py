@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_config, write_weights
 from monty.json import MontyDecoder, MontyEncoder
 from pymatgen.alchemy.materials import TransformedStructure
 from pymatgen.core import Composition, Lattice, Structure
+from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import IncompatibleError, InputError
