@@ -330,7 +330,7 @@ def test_damaged_record_is_explained(toy_miad, tmp_path, capsys):
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    options = ["-n", 40, "--batch-size", 1, "--steps", 60]
+    options = ["-n", 24, "--batch-size", 1, "--steps", 40]
     process = crysdiff(*sample_words(toy_miad, killed, *options), cwd=tmp_path)
     deadline = time.monotonic() + 120
     path = killed / "journal.jsonl"
@@ -344,7 +344,7 @@ def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     else:
         assert process.returncode == -signal.SIGKILL, err
     done = path.read_bytes().count(b"\n")
-    assert 2 < done < 40
+    assert 2 < done < 24
     assert main(sample_words(toy_miad, killed, *options)) == 0
     assert main(sample_words(toy_miad, whole, *options)) == 0
     same_run(killed, whole)
