@@ -96,6 +96,22 @@ class Layout:
         return torch.cat([(part - part.mean(1, keepdim=True)).flatten(0, 1) for part in parts])
 
 
+def rows_of(
+    num_atoms: Int[Tensor, " crystals"], wanted: Sequence[int] | Int[Tensor, " chosen"]
+) -> tuple[Int[Tensor, " chosen"], Int[Tensor, " atoms"]]:
+    """Positions of crystals as a tensor, and the rows of their atoms where all atoms are concatenated.
+
+    Args:
+        num_atoms: Atoms of each crystal.
+        wanted: Positions of crystals, in any order.
+    """
+    chosen = torch.as_tensor(wanted, dtype=torch.long, device=num_atoms.device)
+    counts = num_atoms[chosen]
+    starts = (num_atoms.cumsum(0) - num_atoms)[chosen]
+    within = torch.arange(int(counts.sum()), device=counts.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return chosen, starts.repeat_interleave(counts) + within
+
+
 @dataclass(frozen=True)
 class CrystalBatch:
     """Crystals with their atoms concatenated.
@@ -139,13 +155,8 @@ class CrystalBatch:
 
     def select(self, crystals: Sequence[int] | Int[Tensor, " chosen"]) -> "CrystalBatch":
         """The crystals at these positions, in this order."""
-        chosen = torch.as_tensor(crystals, dtype=torch.long, device=self.num_atoms.device)
-        counts = self.num_atoms[chosen]
-        starts = (self.num_atoms.cumsum(0) - self.num_atoms)[chosen]
-        within = torch.arange(int(counts.sum()), device=counts.device)
-        within = within - (counts.cumsum(0) - counts).repeat_interleave(counts)
-        atoms = starts.repeat_interleave(counts) + within
-        return CrystalBatch(self.lattice[chosen], self.frac_coords[atoms], self.species[atoms], counts)
+        chosen, atoms = rows_of(self.num_atoms, crystals)
+        return CrystalBatch(self.lattice[chosen], self.frac_coords[atoms], self.species[atoms], self.num_atoms[chosen])
 
     def sorted(self) -> tuple["CrystalBatch", Int[Tensor, " crystals"]]:
         """The batch in order of size, and the positions that the crystals had before."""

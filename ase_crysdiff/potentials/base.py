@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import torch
 
-from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.batch import CrystalBatch, rows_of
 from ase_crysdiff.errors import ShapeError
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
@@ -70,11 +70,7 @@ class Configurations:
 
     def select(self, sets: Sequence[int] | Int[Tensor, " chosen"]) -> "Configurations":
         """The sets at these positions, in this order."""
-        chosen = torch.as_tensor(sets, dtype=torch.long, device=self.num_atoms.device)
-        counts = self.num_atoms[chosen]
-        starts = (self.num_atoms.cumsum(0) - self.num_atoms)[chosen]
-        within = torch.arange(int(counts.sum()), device=counts.device)
-        atoms = starts.repeat_interleave(counts) + within - (counts.cumsum(0) - counts).repeat_interleave(counts)
+        chosen, atoms = rows_of(self.num_atoms, sets)
         return Configurations(
             self.positions[atoms], self.cells[chosen], self.periodic[chosen], self.species[atoms], self.num_atoms[chosen]
         )
