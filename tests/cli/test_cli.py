@@ -69,7 +69,13 @@ def crysdiff(*words, cwd, **environment):
     """The command in a process of its own, in a folder that holds nothing of ours."""
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "ase_crysdiff.cli", *map(str, words)]
-    return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A test run in the background of a shell ignores SIGINT, and would hand that on.
+    return subprocess.Popen(command, cwd=cwd, env=variables, preexec_fn=_heed_interrupts, **pipes)
+
+
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # Usage
