@@ -7,6 +7,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
+from ase_crysdiff.cli.sample import add_drawing_options
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 
@@ -26,13 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--charge-balance", action="store_true", help="keep only what balances by guessed oxidation states")
     parser.add_argument("--jump-length", type=int, default=10, help="levels of a resampling jump (default 10)")
     parser.add_argument("--repeats", type=int, default=1, help="passes through each stretch of the plan (default 1, no jumps)")
-    parser.add_argument("--steps", type=int, help="steps of the reverse process")
-    parser.add_argument("--seed", type=int, help="0 to 2^63 - 1; drawn and recorded if not given")
-    parser.add_argument("--redraws", type=int, default=3, help="further attempts after an unusable draw (default 3)")
-    parser.add_argument("--batch-size", type=int, help="crystals computed together")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    parser.add_argument("--weights", help="folder with other weights")
-    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+    add_drawing_options(parser)
     parser.set_defaults(run=run)
 
 

@@ -36,6 +36,11 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--potential", help="rank by energy per atom: dao-p or chgnet")
     parser.add_argument("--distinct", action="store_true", help="keep only the best of crystals that are the same")
     parser.add_argument("--symprec", type=float, help="symmetrise within this tolerance, Å; 0.1 is usual")
+    add_drawing_options(parser)
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that draws crystals."""
     parser.add_argument("--steps", type=int, help="steps of the reverse process")
     parser.add_argument("--seed", type=int, help="0 to 2^63 - 1; drawn and recorded if not given")
     parser.add_argument("--redraws", type=int, default=3, help="further attempts after an unusable draw (default 3)")
