@@ -10,7 +10,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         type=Path,
-        help="CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or an .npz of labels",
+        help="CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives of labels",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, such as data.safetensors")
     parser.add_argument("--max-atoms", type=int, default=52, help="skip larger cells (default 52)")
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> int:
     ensure_writable(options.output.parent)
     labels = [source for source in options.sources if source.suffix == ".npz"]
     if labels:
-        if len(options.sources) > 1:
-            raise InputError(f"An archive of labels is packed alone, got {len(options.sources)} sources. Pack one at a time.")
-        return _pack_labels(labels[0], options)
+        if len(labels) < len(options.sources):
+            raise InputError("Archives of labels (.npz) and crystals cannot share a packed file. Pack them one after the other.")
+        return _pack_labels(labels, options)
     if options.energies or options.references:
         raise InputError("--energies and --references correct labels (.npz); crystals have none. Leave them out.")
     packed, report = pack(options.sources, max_atoms=options.max_atoms, primitive=options.primitive)
@@ -43,11 +43,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pack_labels(source: Path, options: argparse.Namespace) -> int:
+def _pack_labels(sources: list[Path], options: argparse.Namespace) -> int:
     from ase_crysdiff.training.label_packing import pack_labels, references_of
 
     references = None if options.references is None else references_of(options.references)
-    labels, report = pack_labels(source, options.energies, references)
+    labels, report = pack_labels(sources, options.energies, references)
     labels.save(options.output)
     for name, value in report.items():
         print(f"  {name}: {value:,.4g}" if isinstance(value, float) else f"  {name}: {value:,}")

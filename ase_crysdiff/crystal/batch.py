@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 
@@ -22,6 +23,16 @@ class Block:
     def view(self, rows: Tensor) -> Tensor:
         """The block's part of an atom tensor as (count, size, ...)."""
         return rows[self.atoms].unflatten(0, (self.count, self.size))
+
+    def portions(self, pairs: int) -> "list[Block]":
+        """The block in pieces of about equally many crystals with at most this many ordered pairs, but one crystal at least."""
+        number = -(-self.count // max(1, pairs // self.size**2))
+        edges = [self.count * i // number for i in range(number + 1)]
+        crystal, atom = self.crystals.start, self.atoms.start
+        return [
+            Block(slice(crystal + a, crystal + b), slice(atom + a * self.size, atom + b * self.size), b - a, self.size)
+            for a, b in pairwise(edges)
+        ]
 
 
 @dataclass(frozen=True)

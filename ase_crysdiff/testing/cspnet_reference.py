@@ -27,12 +27,13 @@ class ReferenceCSPNet(nn.Module):
         """Same input and output as the fast network."""
         receiver, sender = all_pairs(inputs.layout.num_atoms.tolist())
         frac, batch = inputs.frac_coords, inputs.layout.batch_index
-        sines, cosines = fourier_features((frac[sender] - frac[receiver]) % 1.0, self.fast.frequencies)
+        difference = (frac[sender] - frac[receiver]) % 1.0
         nodes = inputs.nodes
         for layer in self.fast.layers:
             assert isinstance(layer, CSPLayer)
             normed = layer.norm(nodes)
             crystal = inputs.crystals[batch[receiver]]
+            sines, cosines = fourier_features(difference, self.fast.frequencies)  # in every layer, as published
             edges = torch.cat([normed[receiver], normed[sender], crystal, sines, cosines], -1)
             messages = functional.silu(layer.edge_out(functional.silu(layer.edge_in(edges))))
             total = torch.zeros_like(nodes).index_add_(0, receiver, messages)

@@ -9,7 +9,7 @@ correction is linear in the composition, and that is what the fitted references 
 import csv
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,12 @@ _LARGEST = 0.5
 
 
 def pack_labels(
-    source: Path, energies: Path | None = None, references: Mapping[int, float] | None = None
+    sources: Sequence[Path], energies: Path | None = None, references: Mapping[int, float] | None = None
 ) -> tuple[Labels, dict[str, float | int]]:
-    """Reads an archive of labels and corrects its energies.
+    """Reads archives of labels and corrects their energies.
 
     Args:
-        source: `.npz` archive with the arrays of the data pack's description.
+        sources: `.npz` archives with the arrays of the data pack's description. A crystal and its copies may be spread over them.
         energies: CSV table with columns material_id and formation_energy_per_atom (eV/atom); None corrects nothing.
         references: Energies of the elements by atomic number, eV, from another set; None fits them to this one.
 
@@ -43,7 +43,8 @@ def pack_labels(
     Raises:
         InputError: If the archive lacks arrays or they do not fit together.
     """
-    arrays = _read(source)
+    parts = [_read(source) for source in sources]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in _FIELDS}
     counts = arrays["num_atoms"].astype(np.int64)
     owner = np.repeat(np.arange(len(counts)), counts)
     composition = np.zeros((len(counts), NUM_SPECIES))
@@ -51,10 +52,10 @@ def pack_labels(
     fractions = composition / counts[:, None]
     per_atom = arrays["energy_per_atom"].astype(np.float64)
     report: dict[str, float | int] = {"configurations": len(counts)}
-    metadata = {"source": source.name}
+    metadata = {"source": ", ".join(source.name for source in sources)}
     if energies is not None:
         known = read_energies(energies)
-        ids = [i.decode() if isinstance(i, bytes) else str(i) for i in arrays["material_id"]]
+        ids = arrays["material_id"].tolist()
         target = np.array([known.get(i, np.nan) for i in ids])
         original = arrays["kind"] == 0
         if references is None:
@@ -140,11 +141,12 @@ def _read(source: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(source, allow_pickle=False) as archive:
             missing = [name for name in _FIELDS if name not in archive]
-            arrays = {name: archive[name] for name in archive.files}
+            arrays = {} if missing else {name: archive[name] for name in _FIELDS}
     except (OSError, ValueError) as error:
         raise InputError(f"{source} cannot be read as an archive of labels ({error}).") from error
     if missing:
         raise InputError(f"{source} lacks {missing}; an archive of labels has {list(_FIELDS)}.")
+    arrays["material_id"] = arrays["material_id"].astype(np.str_)  # some archives hold bytes, which do not mix with text
     atoms = int(arrays["num_atoms"].sum())
     if any(len(arrays[name]) != atoms for name in ("frac_coords", "atomic_numbers", "forces")):
         raise InputError(f"{source}: num_atoms adds up to {atoms}, but there are {len(arrays['forces'])} forces.")

@@ -6,7 +6,8 @@ is done differently, all of it exact:
   then added by broadcasting;
 - sines of a difference change sign when the pair is swapped and cosines do not, so one product serves both directions;
 - Fourier features are computed once per call, not once per layer;
-- blocks are dense, so that messages are averaged over an axis, without lists of edges;
+- blocks are dense, so that messages are averaged over an axis, without lists of edges, and small enough for the cache while
+  sampling;
 - for sampling, `tabulate` replaces the Fourier products by interpolation in a table (relative error about 1e-6).
 """
 
@@ -21,6 +22,9 @@ from ase_crysdiff.networks.base import Encoder, Features, NodeInput
 from ase_crysdiff.networks.encoders.pair_terms import POINTS_PER_FREQUENCY, FourierPairs, PairTerms, TabulatedPairs, tabulate
 from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.shapes import Float, Tensor
+
+#: Numbers in an edge tensor that stays in a core's cache while it is added to, squashed and multiplied (4 MiB in float32).
+_CACHED = 2**20
 
 
 class CSPLayer(nn.Module):
@@ -52,13 +56,15 @@ class CSPLayer(nn.Module):
         from_crystals = product(crystals, lattice, self.edge_in.bias).to(products)
         odd, even = odd.to(products), even.to(products)
         out_weight, out_bias = self.edge_out.weight.to(products), self.edge_out.bias.to(products)
+        # Split, not sliced: the gradient is then one concatenation, not one tensor of zeros for every block.
+        node_parts = from_nodes.split([block.count * block.size for block in blocks])
+        crystal_parts = from_crystals.split([block.count for block in blocks])
         gathered = []
-        reuse = not torch.is_grad_enabled()  # the largest tensors are overwritten where no gradient needs them
-        for block, terms in zip(blocks, pairs, strict=True):
-            received, sent = block.view(from_nodes).chunk(2, -1)
-            edges = terms.dense(odd, even, self.table)
-            received = (received + from_crystals[block.crystals, None]).unsqueeze(2)
-            edges = edges.add_(received).add_(sent.unsqueeze(1)) if reuse else edges + received + sent.unsqueeze(1)
+        for block, terms, node_part, crystal_part in zip(blocks, pairs, node_parts, crystal_parts, strict=True):
+            received, sent = node_part.unflatten(0, (block.count, block.size)).chunk(2, -1)
+            received = (received + crystal_part.unsqueeze(1)).unsqueeze(2)
+            edges = terms.dense(odd, even, self.table).add_(received).add_(sent.unsqueeze(1))
+            reuse = not edges.requires_grad  # the largest tensors are overwritten where no gradient needs them
             messages = product(functional.silu(edges, inplace=reuse), out_weight, out_bias)
             messages = functional.silu(messages, inplace=reuse)
             gathered.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
@@ -94,6 +100,8 @@ class CSPNet(Encoder):
 
     def forward(self, inputs: NodeInput) -> Features:
         blocks = inputs.layout.blocks
+        if not torch.is_grad_enabled():
+            blocks = tuple(part for block in blocks for part in block.portions(_CACHED // self.hidden))
         nodes = inputs.nodes
         products = self.products or nodes.dtype
         pairs = [self._pair_terms(block, inputs.frac_coords, products) for block in blocks]

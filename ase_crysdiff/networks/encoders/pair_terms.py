@@ -42,17 +42,30 @@ def _pairs(size: int, device: torch.device) -> tuple[Int[Tensor, "2 pairs"], Int
     return upper.to(device), place.to(device), torch.argsort(place).to(device)
 
 
-class _Reorder(torch.autograd.Function):
-    """Rows in another order. The gradient is a gather by the inverse order, not the scatter that autograd would use."""
+class _Spread(torch.autograd.Function):
+    """From the products for pairs i < j to every ordered pair: sum, difference for the swapped pair, and the diagonal.
+
+    Written out because autograd would scatter where a gather by the inverse order does, and copy what is only rearranged.
+    """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    def forward(ctx: Any, sines: Tensor, cosines: Tensor, itself: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
         ctx.save_for_backward(inverse)
-        return rows.index_select(1, order)
+        ctx.sizes = (sines.shape[1], sines.shape[1], itself.shape[1])
+        count, pairs, hidden = sines.shape
+        rows = sines.new_empty(count, 2 * pairs + itself.shape[1], hidden)
+        torch.add(cosines, sines, out=rows[:, :pairs])
+        torch.sub(cosines, sines, out=rows[:, pairs : 2 * pairs])
+        rows[:, 2 * pairs :] = itself
+        size = itself.shape[1]
+        spread = sines.new_empty(count, size, size, hidden)  # not a view: the caller adds to it in place
+        torch.index_select(rows, 1, order, out=spread.view(count, size * size, hidden))
+        return spread
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient.index_select(1, ctx.saved_tensors[0]), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        ordered, swapped, itself = gradient.flatten(1, 2).index_select(1, ctx.saved_tensors[0]).split(ctx.sizes, 1)
+        return ordered - swapped, ordered + swapped, itself, None, None
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,7 @@ class FourierPairs:
         from_sines, from_cosines = product(self.sines, odd), product(self.cosines, even)
         itself = even.sum(1).expand(block.count, block.size, -1)  # all cosines of a zero difference are 1
         _, order, inverse = _pairs(block.size, odd.device)
-        rows = _Reorder.apply(torch.cat([from_cosines + from_sines, from_cosines - from_sines, itself], 1), order, inverse)
-        return rows.unflatten(1, (block.size, block.size))
+        return _Spread.apply(from_sines, from_cosines, itself, order, inverse)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

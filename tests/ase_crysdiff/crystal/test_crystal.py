@@ -39,6 +39,16 @@ def test_batch_sorts_selects_and_splits(generator):
     assert block.view(ordered.frac_coords).shape == (2, 1, 3)
 
 
+@pytest.mark.parametrize(("pairs", "counts"), [(10**9, [7]), (12, [2, 2, 3]), (4, [1] * 7), (1, [1] * 7)])
+def test_portions_of_a_block_are_the_block(pairs, counts):
+    block = Layout((1, 2, 2, 2, 2, 2, 2, 2)).blocks[1]
+    parts = block.portions(pairs)
+    assert [part.count for part in parts] == counts
+    rows = torch.arange(15)
+    assert torch.equal(torch.cat([part.view(rows) for part in parts]), block.view(rows))
+    assert torch.equal(torch.cat([torch.arange(8)[part.crystals] for part in parts]), torch.arange(8)[block.crystals])
+
+
 def test_batch_refuses_rows_that_belong_to_nobody():
     with pytest.raises(ShapeError, match="adds up to 7"):
         CrystalBatch(torch.eye(3)[None], torch.rand(8, 3), torch.ones(8).long(), torch.tensor([7]))

@@ -6,6 +6,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.networks.base import NodeInput
 from ase_crysdiff.networks.embeddings import fourier_features, time_embedding
+from ase_crysdiff.networks.encoders import cspnet
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
 from ase_crysdiff.networks.linear import product
 from ase_crysdiff.recipes import recipe
@@ -74,6 +75,19 @@ def test_fast_network_equals_published_equations(name, lattice, crystals, genera
     slow = predict(model, batch)
     for component, value in fast.items():
         np.testing.assert_allclose(value, slow[component], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("tabulated", [False, True])
+def test_blocks_in_portions_give_the_same_bits(tabulated, crystals, generator, monkeypatch):
+    model = build("miad", crystals)
+    model.denoiser.eval()
+    if tabulated:
+        model.denoiser.encoder.tabulate()
+    batch = random_batch([2] * 9 + [7] * 5, generator)
+    whole = predict(model, batch, torch.float32)
+    monkeypatch.setattr(cspnet, "_CACHED", 32 * 60)  # one crystal of 7 atoms, 15 of 2
+    for component, value in predict(model, batch, torch.float32).items():
+        assert torch.equal(value, whole[component])
 
 
 def test_fast_network_has_the_reference_gradients(crystals, generator):

@@ -53,7 +53,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def labels(archive):
-    return label_packing.pack_labels(archive)[0]
+    return label_packing.pack_labels([archive])[0]
 
 
 def trainer(labels, folder, **settings):
@@ -98,12 +98,12 @@ def test_corrections_shift_a_crystal_and_its_copies_as_one(archive, tmp_path):
     # Each group of five begins with the same prototype; two of three have a formation energy.
     rows = [(f"mp-{i}", -1.0 + 0.01 * i if i % 3 else "") for i in range(12)]
     table.write_text("material_id,formation_energy_per_atom\n" + "\n".join(f"{i},{e}" for i, e in rows) + "\n")
-    plain, _ = label_packing.pack_labels(archive)
+    plain, _ = label_packing.pack_labels([archive])
     references = dict.fromkeys(range(1, 100), 0.0)
     counts = plain.configurations.num_atoms
     first = (plain.energy / counts)[::5]
     references[29] = float(first.mean()) + 1.0
-    fixed, report = label_packing.pack_labels(archive, table, references)
+    fixed, report = label_packing.pack_labels([archive], table, references)
     shift = ((fixed.energy - plain.energy) / counts).view(12, 5)
     for i, row in enumerate(shift.tolist()):
         known = i % 3 != 0
@@ -112,6 +112,23 @@ def test_corrections_shift_a_crystal_and_its_copies_as_one(archive, tmp_path):
         assert row == pytest.approx([row[0], row[0], row[0], 0, row[0]], abs=1e-9)
     assert report["materials with energies"] == 8
     assert json.loads(fixed.metadata["references"])["29"] == pytest.approx(references[29], abs=1e-6)
+
+
+def test_copies_in_another_archive_are_corrected_with_their_crystal(archive, tmp_path):
+    table = tmp_path / "energies.csv"
+    table.write_text("material_id,formation_energy_per_atom\n" + "".join(f"mp-{i},-1.0\n" for i in range(12)))
+    arrays = dict(np.load(archive))
+    owner = np.repeat(np.arange(len(arrays["kind"])), arrays["num_atoms"])
+    paths = [tmp_path / "crystals.npz", tmp_path / "copies.npz"]
+    for path, chosen in zip(paths, (arrays["kind"] == 0, arrays["kind"] != 0), strict=True):
+        rows = chosen[owner]
+        np.savez(path, **{n: a[rows] if len(a) == len(owner) else a[chosen] for n, a in arrays.items()})
+    joined, report = label_packing.pack_labels(paths, table)
+    whole, expected = label_packing.pack_labels([archive], table)
+    order = torch.argsort(whole.kind != 0, stable=True)
+    torch.testing.assert_close(joined.energy, whole.energy[order])
+    assert torch.equal(joined.kind, whole.kind[order])
+    assert report == pytest.approx(expected)
 
 
 def test_references_are_found_again(generator):
@@ -136,7 +153,7 @@ def test_damaged_archives_are_explained(change, archive, tmp_path):
         arrays["forces"] = arrays["forces"][:-1]
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(InputError, match="forces"):
-        label_packing.pack_labels(tmp_path / "bad.npz")
+        label_packing.pack_labels([tmp_path / "bad.npz"])
 
 
 def test_an_epoch_holds_every_configuration_once(labels):
