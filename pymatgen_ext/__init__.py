@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
+    from pymatgen_ext.host_guided import HostGuidedGeneration
     from pymatgen_ext.relaxation import relax
     from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __version__ = version("ase-crysdiff")
 __all__ = [
     "EnergyGuidance",
+    "HostGuidedGeneration",
     "InpaintTransformation",
     "SampleSet",
     "StructureSampler",
@@ -29,6 +31,7 @@ __all__ = [
 
 _HOMES = {
     "EnergyGuidance": "guidance",
+    "HostGuidedGeneration": "host_guided",
     "InpaintTransformation": "transformation",
     "from_disordered": "disorder",
     "StructureSampler": "samplers",

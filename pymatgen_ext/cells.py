@@ -78,7 +78,7 @@ class HostCell:
         """The host's sites, untouched and in their order, then the guests; site property `crysdiff_role` tells them apart."""
         count = len(self.host)
         frac_coords = crystal.frac_coords.double().numpy() @ np.linalg.inv(self.cell.matrix) % 1.0
-        frac_coords[:count] = self.host.frac_coords
+        frac_coords[:count] = self.host.frac_coords.reshape(-1, 3)
         lattice = self._relaxed(crystal.lattice[0].double().numpy()) if self.relax_cell else self.host.lattice
         species = [Element.from_Z(int(z)) for z in crystal.species]
         roles = ["host"] * count + ["guest"] * (len(species) - count)

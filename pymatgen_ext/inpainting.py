@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from pymatgen.core import Composition, Element, Structure
+from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
@@ -98,6 +98,26 @@ def prepare(
         offered, notes = _balanced(host, offered)
         request = replace(request, host=replace(known, guests=offered), filters=(ChargeBalance(),))
     return Task(request, HostCell(cell, host, relax_cell), notes)
+
+
+def prepare_empty(
+    check: Callable[[SampleRequest], None], lattice: Lattice, contents: Mapping[str, int], *, steps: int | None = None
+) -> Task:
+    """A cell that is given and kept, without a host: all atoms are guests.
+
+    Args:
+        check: As in `prepare`.
+        lattice: The cell.
+        contents: Number of atoms of each element.
+        steps: As in `StructureSampler.sample`.
+
+    Raises:
+        InputError: If the contents make no sense; IncompatibleError if the sampler cannot serve them.
+    """
+    cell = CellMap.of(lattice)
+    request = SampleRequest(host=Host(_rows(cell.niggli.matrix), (), (), parse_guests(contents)), steps=steps)
+    check(request)
+    return Task(request, HostCell(cell, Structure(lattice, [], [])), ())
 
 
 def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:

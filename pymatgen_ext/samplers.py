@@ -182,6 +182,9 @@ class StructureSampler(MSONable):
         jump_length: int = 10,
         repeats: int = 1,
         conditions: Sequence[Condition] = (),
+        potential: "PotentialLike | None" = None,
+        distinct: bool = False,
+        symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
         workers: int = 1,
@@ -189,7 +192,7 @@ class StructureSampler(MSONable):
         redraws: int = 3,
         progress: bool | None = None,
     ) -> SampleSet:
-        """Places guests in a host whose atoms stay where they are.
+        """Places guests in a host whose atoms stay where they are. All other keywords are those of `sample`.
 
         Args:
             host: The known part of the crystal, ordered and periodic; its cell is kept.
@@ -201,13 +204,7 @@ class StructureSampler(MSONable):
             charge_balance: Keep only structures whose charge balances by oxidation states that pymatgen guesses.
             jump_length: Levels that a resampling jump goes back up.
             repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each further one costs a plan.
-            conditions: As in `sample`.
-            steps: As in `sample`.
-            batch_size: As in `sample`.
-            workers: As in `sample`.
-            seed: As in `sample`.
-            redraws: As in `sample`.
-            progress: As in `sample`.
+            symprec: As in `sample`; it moves atoms of the host, too, and the cell only with `relax_cell`.
 
         Returns:
             Structures with the host's sites first, in the host's order; site property `crysdiff_role` is "host" or "guest".
@@ -217,18 +214,20 @@ class StructureSampler(MSONable):
             InputError: If an argument makes no sense, or there is no room for the guests.
         """
         from pymatgen_ext.inpainting import prepare
+        from pymatgen_ext.selection import Refinement
 
         task = prepare(
             self.check, host, guests, mask=mask, relax_cell=relax_cell, charge_balance=charge_balance, jump_length=jump_length,
             repeats=repeats, conditions=conditions, steps=steps,
         )  # fmt: skip
+        refine = Refinement.of(potential, distinct, symprec, fixed_cell=not relax_cell)
         count = parsing.positive("num_samples", num_samples)
         seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
         samples = self.collect(
             task.request, range(count), cell=task.cell, seed=seed, redraws=redraws, batch_size=batch_size,
             workers=workers, progress=progress,
         )  # fmt: skip
-        return SampleSet(samples.structures, replace(samples.report, notes=task.notes))
+        return refine(SampleSet(samples.structures, replace(samples.report, notes=task.notes)))
 
     def collect(
         self,

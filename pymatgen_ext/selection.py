@@ -121,7 +121,7 @@ def rank(structures: Sequence[Structure], potential: Potential) -> tuple[list[St
     return ranked, reasons
 
 
-def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -> Structure:
+def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False, angle_tolerance: float = 5.0) -> Structure:
     """The structure as its space group wants it, in the same cell with the same atoms.
 
     Cell and atoms are those of spglib's idealised standard cell, brought back by its transformation. So the setting, the
@@ -131,6 +131,7 @@ def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -
         structure: Ordered structure.
         symprec: Tolerance, Å.
         fixed_cell: Whether the cell must stay as it is.
+        angle_tolerance: Degrees.
 
     Raises:
         InputError: If no symmetry can be found or the result does not have it; the structure is better left alone then.
@@ -138,7 +139,7 @@ def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            analyser = SpacegroupAnalyzer(structure, symprec=symprec)
+            analyser = SpacegroupAnalyzer(structure, symprec=symprec, angle_tolerance=angle_tolerance)
             dataset = analyser.get_symmetry_dataset()
             number, symbol = int(dataset.number), str(dataset.international)
     except Exception as error:  # spglib finds nothing, in several ways
@@ -157,12 +158,18 @@ def symmetrise(structure: Structure, symprec: float, fixed_cell: bool = False) -
     problem = gate(result)
     if problem is not None:
         raise InputError(f"symmetrising gives no sound structure: {problem}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reached = SpacegroupAnalyzer(result, symprec=_EXACT).get_space_group_number()
+    _, reached = space_group(result, _EXACT)
     if reached != number:
         raise InputError(f"the idealised structure has space group {reached}, not {number} ({symbol})")
     return result
+
+
+def space_group(structure: Structure, symprec: float = 0.1, angle_tolerance: float = 5.0) -> tuple[str, int]:
+    """Symbol and number of the space group, found by spglib within a tolerance in Å and degrees."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        analyser = SpacegroupAnalyzer(structure, symprec=symprec, angle_tolerance=angle_tolerance)
+        return analyser.get_space_group_symbol(), analyser.get_space_group_number()
 
 
 def stretch_to(matrix: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArray[np.float64]:

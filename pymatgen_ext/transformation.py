@@ -23,6 +23,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         mask: As in `StructureSampler.inpaint`.
         relax_cell: As in `StructureSampler.inpaint`.
         charge_balance: As in `StructureSampler.inpaint`.
+        potential: Name of a potential that ranks the structures; their energy per atom stands beside them.
+        distinct: As in `StructureSampler.sample`.
+        symprec: As in `StructureSampler.inpaint`.
         steps: As in `StructureSampler.sample`.
         seed: As in `StructureSampler.sample`; give one to make the transformation repeatable.
         weights: As in `StructureSampler`.
@@ -37,6 +40,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         mask: "Mask | None" = None,
         relax_cell: bool = False,
         charge_balance: bool = False,
+        potential: str | None = None,
+        distinct: bool = False,
+        symprec: float | None = None,
         steps: int | None = None,
         seed: int | None = None,
         weights: str | None = None,
@@ -48,6 +54,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         self.mask = mask
         self.relax_cell = relax_cell
         self.charge_balance = charge_balance
+        self.potential = potential
+        self.distinct = distinct
+        self.symprec = symprec
         self.steps = steps
         self.seed = seed
         self.weights = weights
@@ -60,23 +69,24 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
 
         Args:
             structure: The host.
-            return_ranked_list: False gives the first structure; True gives a list of `{"structure", "index"}`, in the order of
-                drawing; a number gives at most so many.
+            return_ranked_list: False gives the first structure; True gives a list of `{"structure", "index"}`, with a potential
+                also "energy_per_atom" (eV/atom), in the order of drawing or of energy; a number gives at most so many.
 
         Raises:
             InputError: If the host or the wishes make no sense.
             SamplingError: If no structure could be drawn.
         """
         ranked = return_ranked_list is not False
-        count = self.num_samples if ranked else 1
-        if ranked and return_ranked_list is not True:
-            count = min(count, int(return_ranked_list))
+        # With a potential the best of all is wanted, else the first ones are as good as any.
+        wanted = 1 if not ranked else self.num_samples if return_ranked_list is True else int(return_ranked_list)
+        count = self.num_samples if self.potential is not None else min(self.num_samples, wanted)
         samples = StructureSampler(self.sampler, self.weights, self.device).inpaint(
             structure, self.guests, num_samples=count, mask=self.mask, relax_cell=self.relax_cell,
-            charge_balance=self.charge_balance, steps=self.steps, seed=self.seed, progress=False,
+            charge_balance=self.charge_balance, potential=self.potential, distinct=self.distinct, symprec=self.symprec,
+            steps=self.steps, seed=self.seed, progress=False,
         )  # fmt: skip
         if ranked:
-            return [{"structure": s, "index": s.properties["crysdiff_index"]} for s in samples]
+            return [_entry(s) for s in samples[:wanted]]
         if not len(samples):
             raise SamplingError(f"No structure could be drawn: {samples.report}. Ask for several, or for fewer guests.")
         return samples[0]
@@ -92,3 +102,10 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"InpaintTransformation({dict(self.guests)!r}, sampler={self.sampler!r}, num_samples={self.num_samples})"
+
+
+def _entry(structure: Structure) -> dict[str, Any]:
+    """What pymatgen's transmuters take."""
+    entry = {"structure": structure, "index": structure.properties["crysdiff_index"]}
+    energy = structure.properties.get("crysdiff_energy_per_atom")
+    return entry if energy is None else {**entry, "energy_per_atom": energy}

@@ -17,6 +17,9 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import ensure_writable
 from pymatgen_ext.table import to_dataframe
 
+#: Site property of filled hosts: "host" or "guest".
+ROLE = "crysdiff_role"
+
 
 def cif_name(structure: Structure) -> str:
     """`0003-SrTiO3.cif`: the index, then the formula."""
@@ -27,8 +30,23 @@ def cif_name(structure: Structure) -> str:
 def write_cif(structure: Structure, folder: Path) -> Path:
     """One structure as a CIF file named by `cif_name`."""
     target = folder / cif_name(structure)
-    _atomically(target, lambda path: path.write_text(str(CifWriter(structure, significant_figures=8))))
+    _atomically(target, lambda path: path.write_text(_cif(structure)))
     return target
+
+
+def _cif(structure: Structure) -> str:
+    """The structure without symmetry, one row per site; of filled hosts each site tells its role.
+
+    pymatgen writes site properties that are numbers only.
+    """
+    writer = CifWriter(structure, significant_figures=8)
+    roles = structure.site_properties.get(ROLE)
+    if roles is not None:
+        (block,) = writer.cif_file.data.values()
+        block.data[f"_atom_site_{ROLE}"] = list(roles)
+        (loop,) = (names for names in block.loops if "_atom_site_label" in names)
+        loop.append(f"_atom_site_{ROLE}")
+    return str(writer)
 
 
 def write(structures: Sequence[Structure], report: Mapping[str, Any], path: Path) -> Path:

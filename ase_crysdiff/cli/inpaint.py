@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from pathlib import Path
 
-from ase_crysdiff.cli.sample import add_drawing_options
+from ase_crysdiff.cli.sample import add_common_options, check_common_options, conclude
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--charge-balance", action="store_true", help="keep only what balances by guessed oxidation states")
     parser.add_argument("--jump-length", type=int, default=10, help="levels of a resampling jump (default 10)")
     parser.add_argument("--repeats", type=int, default=1, help="passes through each stretch of the plan (default 1, no jumps)")
-    add_drawing_options(parser)
+    add_common_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,17 +37,10 @@ def run(options: argparse.Namespace) -> int:
 
     from pymatgen_ext.folder import SampleFolder
     from pymatgen_ext.inpainting import prepare
-    from pymatgen_ext.parsing import positive
     from pymatgen_ext.samplers import StructureSampler
-    from pymatgen_ext.table import format_table
 
     # Before the folder is touched: a refused command must not leave a run behind that the corrected one then contradicts.
-    least = {"num_samples": 1, "workers": 1, "redraws": 0, "seed": 0, "batch_size": 1, "steps": 1}
-    for name, smallest in least.items():
-        if getattr(options, name) is not None:
-            positive(name.replace("_", "-"), getattr(options, name), smallest)
-    if options.seed is not None and options.seed > MAX_SEED:
-        raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
+    refine = replace(check_common_options(options), fixed_cell=not options.relax_cell)
     if options.mask is not None and options.mask_sites is not None:
         raise InputError("--mask and --mask-sites exclude each other. Give one of them.")
     try:
@@ -78,12 +71,7 @@ def run(options: argparse.Namespace) -> int:
         task.request, missing, cell=task.cell, seed=folder.seed, redraws=options.redraws, batch_size=options.batch_size,
         workers=options.workers, on_draws=folder.add,
     )  # fmt: skip
-    report = replace(samples.report, notes=task.notes)
-    everything = folder.finish(options.num_samples, report)
-    print(format_table(everything))
-    print(report)
-    print(f"{len(everything)} CIF files and {folder.XYZ} are in {options.output}")
-    return 0 if len(everything) else 1
+    return conclude(folder, options.num_samples, replace(samples.report, notes=task.notes), refine)
 
 
 def parse_guests(words: list[str]) -> dict[str, int | tuple[int, int]]:

@@ -113,7 +113,7 @@ class Host:
         """What holds cell and host; to be applied last, so that nothing moves them any more. All crystals are equally large."""
         size, count = layout.sizes[0], layout.num_crystals
         positions = torch.zeros(size, 3)
-        positions[: len(self.species)] = torch.tensor(self.frac_coords)
+        positions[: len(self.species)] = torch.tensor(self.frac_coords).reshape(-1, 3)
         given = CrystalBatch(torch.tensor(self.lattice)[None], positions, torch.zeros(size).long(), torch.tensor([size]))
         given = given.to(layout.device, layout.dtype)
         lattice, coordinates = joint.components["lattice"], joint.components["frac_coords"]

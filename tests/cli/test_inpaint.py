@@ -57,6 +57,16 @@ def test_host_is_filled_and_the_run_goes_on(host, toy_miad, tmp_path, capsys):
     assert "guests differ" in capsys.readouterr().err
 
 
+def test_filled_hosts_are_ranked(host, toy_miad, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(words(host, toy_miad, out, "-g", "Na=1", "-n", 3, "--potential", "dao-p", "--distinct")) == 0
+    text = capsys.readouterr().out
+    assert "ranked by dao-p" in text
+    found = ase.io.read(out / "selected.extxyz", ":")
+    energies = [atoms.info["crysdiff_energy_per_atom"] for atoms in found]
+    assert energies == sorted(energies)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -65,6 +75,8 @@ def test_host_is_filled_and_the_run_goes_on(host, toy_miad, tmp_path, capsys):
         (["-g", "Na=1", "--mask", "O", "--mask-sites", "1"], "exclude each other"),
         (["-g", "Na=1", "-n", "0"], "num-samples"),
         (["-g", "Na=1", "--mask", "Fe"], "does not have"),
+        (["-g", "Na=1", "--symprec", "0"], "symprec"),
+        (["-g", "Na=1", "--potential", "nothing"], "nothing"),
     ],
 )
 def test_what_cannot_be_done_leaves_no_folder(more, message, host, toy_miad, tmp_path, capsys):

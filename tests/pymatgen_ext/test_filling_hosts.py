@@ -13,6 +13,7 @@ from ase_crysdiff import registry
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.recipes.chggen import HostFiller
 from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import InpaintTransformation, StructureSampler
 from pymatgen_ext.masks import masked_sites
 
@@ -163,6 +164,36 @@ def test_charge_balance_narrows_filters_and_reports(miad):
         fill(miad, host, {"Na": (5, 7)}, charge_balance=True)
 
 
+def test_sets_are_ranked_freed_of_duplicates_and_symmetrised(miad):
+    plain = fill(miad, count=4)
+    ranked = fill(miad, count=4, potential=PairPotential(), distinct=True)
+    energies = [s.properties["crysdiff_energy_per_atom"] for s in ranked]
+    assert energies == sorted(energies)
+    assert {s.properties["crysdiff_index"] for s in ranked} <= {s.properties["crysdiff_index"] for s in plain}
+    assert ranked.report.selection["potential"] == "pair-potential"
+    for s in ranked:
+        same_host(s, HOST)
+    moved = fill(miad, Structure(Lattice.cubic(4.2), ["Cl"], [[0, 0, 0]]), {"Na": 1}, count=2, symprec=0.1)
+    assert moved.report.selection["symprec"] == 0.1
+    for s in moved:
+        np.testing.assert_array_equal(s.lattice.matrix, 4.2 * np.eye(3))
+        assert s.site_properties["crysdiff_role"] == ["host", "guest"]
+    with pytest.raises(InputError, match="symprec"):
+        fill(miad, symprec=-1.0)
+
+
+def test_roles_survive_in_cif_files(miad, tmp_path):
+    from pymatgen.io.cif import CifFile
+
+    (sample,) = fill(miad, count=1)
+    fill(miad, count=1).write(tmp_path / "filled")
+    (file,) = (tmp_path / "filled").glob("*.cif")
+    (block,) = CifFile.from_file(file).data.values()
+    (name,) = [key for key in block.data if "crysdiff_role" in key]
+    assert block[name] == sample.site_properties["crysdiff_role"]
+    assert len(Structure.from_file(file)) == len(sample)
+
+
 def test_report_and_origin(miad):
     samples = fill(miad, repeats=3, jump_length=2)
     plan = samples.report.evaluations
@@ -262,6 +293,12 @@ def test_transformation_is_one_to_many_and_serialisable(toy_miad):
     assert len(change.apply_transformation(HOST, return_ranked_list=2)) == 2
     again = json.loads(json.dumps(change, cls=MontyEncoder), cls=MontyDecoder)
     assert again.apply_transformation(HOST) == ranked[0]["structure"] == change.apply_transformation(HOST)
+    change.potential = "dao-p"
+    best = change.apply_transformation(HOST, return_ranked_list=2)
+    energies = [entry["energy_per_atom"] for entry in best]
+    assert len(best) == 2
+    assert energies == sorted(energies)
+    change.potential = None
     start = TransformedStructure(HOST)
     others = start.append_transformation(change, return_alternatives=2)
     assert len(others) == 1
