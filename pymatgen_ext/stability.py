@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from pymatgen.core import Structure
 
@@ -11,11 +12,13 @@ from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
 from pymatgen_ext.relaxation import PotentialLike, as_potential
 
+HullLike: TypeAlias = Hull | str | Path | Mapping[str, float | int] | Sequence[Structure]
+
 
 def energy_above_hull(
     structures: Structure | Sequence[Structure | None],
     potential: PotentialLike,
-    hull: Hull | str | Path | Mapping[str, float | int] | Sequence[Structure],
+    hull: HullLike,
     *,
     element_references: Mapping[str, float | int] | None = None,
 ) -> Energies:
@@ -42,10 +45,15 @@ def energy_above_hull(
     """
     resolved = as_potential(potential)
     given = [structures] if isinstance(structures, Structure) else list(structures)
-    return energies_above_hull(given, resolved, _hull(hull, resolved), element_references)
+    return energies_above_hull(given, resolved, hull_from(hull, resolved), element_references)
 
 
-def _hull(hull: Hull | str | Path | Mapping[str, float | int] | Sequence[Structure], potential: Potential) -> Hull:
+def hull_from(hull: HullLike, potential: Potential) -> Hull:
+    """The hull that `energy_above_hull` accepts in several forms.
+
+    Raises:
+        InputError: If it is none of them or cannot be read.
+    """
     if isinstance(hull, Hull):
         return hull
     if isinstance(hull, str | Path):

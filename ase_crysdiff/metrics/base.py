@@ -42,24 +42,52 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
-def rate(verdicts: Sequence[bool | None], failures: Mapping[int, str], settings: Mapping[str, Any]) -> MetricResult:
+def rate(
+    verdicts: Sequence[bool | None], failures: Mapping[int, str], settings: Mapping[str, Any], total: int | None = None
+) -> MetricResult:
     """The share of true verdicts among all that were requested.
+
+    Args:
+        verdicts: One per requested structure.
+        failures: Reasons by position.
+        settings: What the verdicts depend on.
+        total: What the hits are divided by, where a published rule divides by less than was requested.
 
     Raises:
         InputError: If there are no structures.
     """
     if not verdicts:
         raise InputError("There are no structures to score.")
+    total = len(verdicts) if total is None else total
     hits = sum(v is True for v in verdicts)
-    return MetricResult(hits / len(verdicts), wilson(hits, len(verdicts)), tuple(verdicts), failures, settings)
+    if not total:
+        return MetricResult(math.nan, (math.nan, math.nan), tuple(verdicts), failures, settings)
+    return MetricResult(hits / total, wilson(hits, total), tuple(verdicts), failures, settings)
+
+
+def mean(values: Sequence[float | None], failures: Mapping[int, str], settings: Mapping[str, Any]) -> MetricResult:
+    """The mean over the structures that have a value; NaN if none has.
+
+    Raises:
+        InputError: If there are no structures.
+    """
+    if not values:
+        raise InputError("There are no structures to score.")
+    known = [v for v in values if v is not None]
+    if not known:
+        return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
+    interval = bootstrap(lambda a: float(a.mean()), known)
+    more = {**settings, "averaged": len(known), "median": float(np.median(known))}
+    return MetricResult(float(np.mean(known)), interval, tuple(values), failures, more)
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.float64]], float], values: Sequence[float], resamples: int = 200
+    statistic: Callable[[NDArray[np.float64]], float], values: Sequence[float], resamples: int = 1000
 ) -> tuple[float, float]:
     """95 % percentile interval of a statistic under resampling of the values, with a fixed seed."""
     generator = np.random.default_rng(0)
-    array = np.asarray(values)
+    # Sorted, so that the order of the structures does not change the draws.
+    array = np.sort(np.asarray(values, dtype=float))
     drawn = [statistic(generator.choice(array, len(array))) for _ in range(resamples)]
     low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)

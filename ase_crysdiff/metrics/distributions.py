@@ -1,9 +1,7 @@
 """Do generated crystals as a whole look like known ones?"""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +9,9 @@ from pymatgen.core import Structure
 from scipy.stats import wasserstein_distance
 
 from ase_crysdiff.metrics.base import MetricResult, bootstrap
-from ase_crysdiff.metrics.reference import Reference
-from ase_crysdiff.metrics.validity import gate
+from ase_crysdiff.metrics.reference import Reference, described
+from ase_crysdiff.metrics.space_groups import Symmetry
+from ase_crysdiff.metrics.validity import gate_all
 
 
 def density_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
@@ -31,37 +30,62 @@ def num_elements_distance(structures: Sequence[Structure | None], reference: Ref
 def num_atoms_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
     """Total variation distance of the numbers of atoms of sound structures to the reference: 0 equal, 1 disjoint."""
     values, failures = _values(structures, lambda s: float(len(s)))
-    sound = [v for v in values if v is not None]
-
-    def distance(sample: NDArray[np.float64]) -> float:
-        return total_variation(sample.tolist(), reference.num_atoms)
-
-    return _result(distance, sound, values, failures, reference)
+    return _varied(values, failures, reference.num_atoms, reference)
 
 
-def total_variation(a: Sequence[float], b: Sequence[float]) -> float:
+def num_primitive_atoms_distance(found: Sequence[Symmetry | str], reference: Reference) -> MetricResult:
+    """The same for primitive cells, which tells more of a sampler that draws cells of several sizes.
+
+    Args:
+        found: Of the structures, from `space_groups.symmetries`.
+        reference: Known crystals.
+    """
+    failures = {i: s for i, s in enumerate(found) if isinstance(s, str)}
+    values = [float(s.primitive) if isinstance(s, Symmetry) else None for s in found]
+    return _varied(values, failures, [float(s.primitive) for s in reference.symmetries], reference)
+
+
+def total_variation(a: Sequence[float] | NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]) -> float:
     """Half the summed difference of two histograms, each normalised to 1."""
-    p, q = Counter(a), Counter(b)
-    return 0.5 * sum(abs(p[x] / len(a) - q[x] / len(b)) for x in {*p, *q})
+    values, places = np.unique(np.concatenate([a, b]), return_inverse=True)
+    p = np.bincount(places[: len(a)], minlength=len(values)) / len(a)
+    q = np.bincount(places[len(a) :], minlength=len(values)) / len(b)
+    return float(0.5 * np.abs(p - q).sum())
+
+
+def _varied(values: list[float | None], failures: dict[int, str], known: Sequence[float], reference: Reference) -> MetricResult:
+    return _result(lambda sample: total_variation(sample, known), values, failures, known, reference)
 
 
 def _wasserstein(
-    structures: Sequence[Structure | None], measure: Any, known: Sequence[float], reference: Reference
+    structures: Sequence[Structure | None],
+    measure: Callable[[Structure], float],
+    known: Sequence[float],
+    reference: Reference,
 ) -> MetricResult:
     values, failures = _values(structures, measure)
-    sound = [v for v in values if v is not None]
-    return _result(lambda sample: float(wasserstein_distance(sample, known)), sound, values, failures, reference)
+    return _result(lambda sample: float(wasserstein_distance(sample, known)), values, failures, known, reference)
 
 
-def _values(structures: Sequence[Structure | None], measure: Any) -> tuple[list[float | None], dict[int, str]]:
-    failures = {i: r for i, r in ((i, gate(s)) for i, s in enumerate(structures)) if r is not None}
-    return [None if i in failures else measure(s) for i, s in enumerate(structures)], failures
+def _values(
+    structures: Sequence[Structure | None], measure: Callable[[Structure], float]
+) -> tuple[list[float | None], dict[int, str]]:
+    failures = gate_all(structures)
+    return [None if s is None or i in failures else measure(s) for i, s in enumerate(structures)], failures
 
 
 def _result(
-    distance: Any, sound: list[float], values: list[float | None], failures: dict[int, str], reference: Reference
+    distance: Callable[[NDArray[np.float64]], float],
+    values: list[float | None],
+    failures: dict[int, str],
+    known: Sequence[float],
+    reference: Reference,
 ) -> MetricResult:
-    settings = {"reference": reference.name, "crystals": len(reference), "sha256": reference.digest[:12]}
-    if not sound:
+    """The distance, and beside it the one that as many known crystals have from all of them: no model comes below it."""
+    sound = np.array([v for v in values if v is not None])
+    settings = described(reference)
+    if not len(sound) or not len(known):
         return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
-    return MetricResult(distance(np.array(sound)), bootstrap(distance, sound), tuple(values), failures, settings)
+    drawn = np.random.default_rng(0).choice(np.sort(known), (20, len(sound)))
+    settings["noise_floor"] = float(np.mean([distance(d) for d in drawn]))
+    return MetricResult(distance(sound), bootstrap(distance, sound.tolist()), tuple(values), failures, settings)

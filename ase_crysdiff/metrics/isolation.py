@@ -11,6 +11,10 @@ from typing import Any
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
 START_LIMIT = 300.0
+#: Seconds for one call of a matcher, a symmetry finder or a featuriser, which take milliseconds.
+TIMEOUT = 10.0
+#: Items that go to a process together, unless the caller groups them.
+_TOGETHER = 16
 
 Chunk = tuple[int, int, Sequence[Any]]
 
@@ -95,6 +99,23 @@ def run_isolated(
     finally:
         for worker in crew:
             worker.stop()
+
+
+def map_isolated(
+    function: Callable[[Any], Any], items: Sequence[Any], *, workers: int, timeout: float = TIMEOUT, chunked: bool = False
+) -> list[Any]:
+    """The result or `Failure` of every item, in the order of the items.
+
+    Args:
+        function: As in `run_isolated`.
+        items: What it is applied to.
+        workers: As in `run_isolated`.
+        timeout: As in `run_isolated`.
+        chunked: Whether the items come in groups that each stay in one process; the results come without the groups.
+    """
+    chunks = items if chunked else [items[k : k + _TOGETHER] for k in range(0, len(items), _TOGETHER)]
+    found = run_isolated(function, chunks, workers=workers, timeout=timeout)
+    return [result for _, _, result in sorted(found, key=lambda entry: entry[:2])]
 
 
 def _receive(worker: _Worker, todo: deque[Chunk]) -> Iterator[tuple[int, int, Any]]:

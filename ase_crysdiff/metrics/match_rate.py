@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
 from ase_crysdiff.metrics.composition import Counts, is_neutral, reduced_counts
-from ase_crysdiff.metrics.isolation import Failure, run_isolated
+from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.matching import CSP_SETTINGS, CSP_TOLERANCE, formula_key, reduced, rms_distance
 from ase_crysdiff.metrics.validity import gate
 
@@ -81,7 +81,7 @@ def compare(
     targets: Sequence[Structure],
     *,
     workers: int = 0,
-    timeout: float = 10.0,
+    timeout: float = TIMEOUT,
     known: Mapping[PairKey, Pair] | None = None,
     on_pair: Callable[[PairKey, Pair], None] | None = None,
     progress: bool | None = False,
@@ -208,7 +208,7 @@ def _mean(comparison: Comparison, values: Sequence[float], per_structure: tuple[
     settings = {**comparison.settings, "targets_averaged": len(values)}
     if not values:
         return MetricResult(math.nan, (math.nan, math.nan), per_structure, comparison.failures, settings)
-    interval = bootstrap(lambda a: float(a.mean()), values, 1000)
+    interval = bootstrap(lambda a: float(a.mean()), values)
     return MetricResult(float(np.mean(values)), interval, per_structure, comparison.failures, settings)
 
 
@@ -258,7 +258,7 @@ def curve(comparison: Comparison, counts: Sequence[int] = (1, 5, 10, 20)) -> dic
             expected += sum(odds[j] * r for j, r in enumerate(matched))
             chances.append(math.fsum(odds[: len(matched)]))
         value = float(np.mean(chances))
-        interval = bootstrap(lambda a: float(a.mean()), chances, 1000)
+        interval = bootstrap(lambda a: float(a.mean()), chances)
         settings = {**comparison.settings, "samples_used": n}
         mean = expected / math.fsum(chances) if value else math.nan
         result[n] = (MetricResult(value, interval, settings=settings), mean)

@@ -9,7 +9,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
-from ase_crysdiff.metrics.isolation import Failure, run_isolated
+from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.match_rate import Comparison, PairKey, compare_pair
 from ase_crysdiff.metrics.matching import CSP_TOLERANCE, formula_key
 from ase_crysdiff.metrics.validity import gate
@@ -24,7 +24,7 @@ def metre(
     targets: Sequence[Structure],
     *,
     workers: int = 0,
-    timeout: float = 10.0,
+    timeout: float = TIMEOUT,
 ) -> tuple[MetricResult, MetricResult]:
     """METRe and its cRMSE: share of targets that any sample of their composition matches, and mean least distance.
 
@@ -64,7 +64,7 @@ def metre(
             credited.add(by_target[names[chunk]][item])
     verdicts = tuple((i, k) in credited for i, row in enumerate(predictions) for k in range(len(row)))
     hits = sum(r < CSP_TOLERANCE for r in best)
-    interval = bootstrap(lambda a: float(a.mean()), best, 1000)
+    interval = bootstrap(lambda a: float(a.mean()), best)
     return (
         MetricResult(hits / len(targets), wilson(hits, len(targets)), verdicts, failures, settings),
         MetricResult(float(np.mean(best)), interval, verdicts, failures, settings),

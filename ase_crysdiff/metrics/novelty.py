@@ -5,23 +5,61 @@ from collections.abc import Sequence
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.matching import SETTINGS, formula_key, match, reduced
-from ase_crysdiff.metrics.reference import Reference
-from ase_crysdiff.metrics.validity import gate
+from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, map_isolated
+from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
+from ase_crysdiff.metrics.reference import Known, Reference, described
+from ase_crysdiff.metrics.validity import gate_all
 
 
-def novelty(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
+def novelty(
+    structures: Sequence[Structure | None],
+    reference: Known,
+    relation: Relation = "fit",
+    *,
+    workers: int = 0,
+    timeout: float = TIMEOUT,
+) -> MetricResult:
     """Share of the requested structures that are sound and match no known crystal of the same composition.
 
     Judged on the structures as they are given: noise alone can hide a known crystal in a larger cell from the matcher.
+
+    Args:
+        structures: One entry per requested structure; None for one that failed.
+        reference: Known crystals, or anything else that can tell whether it holds a structure.
+        relation: What the matcher accepts on; only `Reference` knows more than one.
+        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in this one, without a time limit.
+        timeout: Seconds for one structure.
     """
-    failures = {i: r for i, r in ((i, gate(s)) for i, s in enumerate(structures)) if r is not None}
-    verdicts = []
-    for i, structure in enumerate(structures):
-        if i in failures or structure is None:
-            verdicts.append(False)
-            continue
-        known = reference.candidates(formula_key(structure))
-        verdicts.append(not known or not any(match(reduced(structure), k) for k in known))
-    settings = {**SETTINGS, "reference": reference.name, "crystals": len(reference), "sha256": reference.digest[:12]}
-    return rate(verdicts, failures, settings)
+    failures = gate_all(structures)
+    sound = {i: s for i, s in enumerate(structures) if s is not None and i not in failures}
+    if isinstance(reference, Reference):
+        known = _compared(sound, reference, relation, workers, timeout)
+        choices = settings(relation)
+    else:
+        known = {i: reference.contains(s) for i, s in sound.items()}
+        choices = {}
+    for i, verdict in known.items():
+        if isinstance(verdict, Failure):
+            failures[i] = f"matcher: {verdict.reason}"
+    verdicts = [i in sound and known.get(i, False) is False for i in range(len(structures))]
+    return rate(verdicts, dict(sorted(failures.items())), {**choices, **described(reference)})
+
+
+def _compared(
+    sound: dict[int, Structure], reference: Reference, relation: Relation, workers: int, timeout: float
+) -> dict[int, bool | Failure]:
+    """Whether each structure whose composition is known at all matches a known crystal."""
+    tasks = {}
+    for i, structure in sound.items():
+        candidates = reference.candidates(formula_key(structure))
+        if candidates:
+            tasks[i] = (structure, candidates, relation)
+    verdicts = map_isolated(is_among, list(tasks.values()), workers=workers, timeout=timeout)
+    return dict(zip(tasks, verdicts, strict=True))
+
+
+def is_among(task: tuple[Structure, list[Structure], Relation]) -> bool:
+    """Whether a structure matches one of the reduced cells."""
+    structure, candidates, relation = task
+    cell = reduced(structure)
+    return any(match(cell, known, relation) for known in candidates)

@@ -6,7 +6,7 @@ import numpy as np
 from ase.data import covalent_radii
 from pymatgen.core import Structure
 
-from ase_crysdiff.constants import ACCEPT_FRACTION, GATE_DISTANCE, GATE_VOLUME
+from ase_crysdiff.constants import ACCEPT_FRACTION, FLAG_FRACTION, GATE_DISTANCE, GATE_VOLUME, VOLUME_PER_ATOM
 from ase_crysdiff.metrics.base import MetricResult, rate
 
 
@@ -36,6 +36,27 @@ def gate(structure: Structure | None) -> str | None:
     return None
 
 
+def gate_all(structures: Sequence[Structure | None]) -> dict[int, str]:
+    """Reason by position, for the structures that fail the gate."""
+    return {i: reason for i, s in enumerate(structures) if (reason := gate(s)) is not None}
+
+
+def unphysical(structure: Structure) -> str | None:
+    """Why a relaxed structure cannot be believed, whatever its energy; None if it can.
+
+    Potentials that were never taught otherwise give collapsed atoms energies near or below those of the crystal.
+
+    Args:
+        structure: One that passes the gate.
+    """
+    volume = structure.volume / len(structure)
+    if not VOLUME_PER_ATOM[0] <= volume <= VOLUME_PER_ATOM[1]:
+        return f"{volume:.3g} Å³ per atom, outside {VOLUME_PER_ATOM[0]:g}-{VOLUME_PER_ATOM[1]:g}"
+    if not _keeps_distances(structure, FLAG_FRACTION):
+        return f"two atoms closer than {FLAG_FRACTION} of the sum of their covalent radii"
+    return None
+
+
 def unusable_species(structure: Structure | None) -> str | None:
     """Why a structure has no definite composition of elements; None if it has."""
     if structure is None:
@@ -62,10 +83,9 @@ def structural_validity(structures: Sequence[Structure | None]) -> MetricResult:
     Stricter than the published rule in two points: an atom's own images count, and numbers that are not finite fail.
     Source: Xie et al. 2022 (CDVAE).
     """
-    reasons = [gate(s) for s in structures]
-    failures = {i: r for i, r in enumerate(reasons) if r is not None}
+    failures = gate_all(structures)
     settings = {"shortest_distance": GATE_DISTANCE, "volume": GATE_VOLUME}
-    return rate([r is None for r in reasons], failures, settings)
+    return rate([i not in failures for i in range(len(structures))], failures, settings)
 
 
 def distance_validity(structures: Sequence[Structure | None], fraction: float = ACCEPT_FRACTION) -> MetricResult:
@@ -73,7 +93,7 @@ def distance_validity(structures: Sequence[Structure | None], fraction: float = 
 
     Radii: Cordero et al. 2008, from `ase.data`. Structures that fail the gate count as misses.
     """
-    failures = {i: r for i, r in ((i, gate(s)) for i, s in enumerate(structures)) if r is not None}
+    failures = gate_all(structures)
     verdicts = [i not in failures and _keeps_distances(s, fraction) for i, s in enumerate(structures)]
     return rate(verdicts, failures, {"fraction": fraction, "radii": "Cordero 2008"})
 

@@ -544,13 +544,20 @@ def test_bootstrap_interval_is_reproducible_and_covers_the_mean():
 
 
 def test_evaluate_returns_every_metric():
-    alone = {"structural_validity", "distance_validity", "compositional_validity", "uniqueness"}
+    alone = {
+        "structural_validity", "distance_validity", "compositional_validity", "uniqueness", "symmetry_success", "space_groups",
+    }  # fmt: skip
+    compared = {"novelty", "density_distance", "num_elements_distance", "num_atoms_distance", "num_primitive_atoms_distance"}
     structures = [*rattled(5), None]
     results = evaluate(structures)
     assert set(results) == alone
     with_reference = evaluate(structures, reference=rattled(5, seed=1))
-    assert set(with_reference) == alone | {"novelty", "density_distance", "num_elements_distance", "num_atoms_distance"}
-    assert {k: with_reference[k].value for k in alone} == {k: results[k].value for k in alone}
+    assert set(with_reference) == alone | compared
+    assert {k: with_reference[k].value for k in alone - {"space_groups"}} == {
+        k: results[k].value for k in alone - {"space_groups"}
+    }
+    assert with_reference["space_groups"].per_structure == results["space_groups"].per_structure
+    assert np.isnan(results["space_groups"].value)
     assert all(len(r.per_structure) == 6 for r in with_reference.values())
     assert results["structural_validity"].value == pytest.approx(5 / 6)
     assert str(results["structural_validity"]).startswith("0.8333 [")

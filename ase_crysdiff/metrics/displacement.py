@@ -1,0 +1,98 @@
+"""How far do structures move when they are relaxed?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+from scipy.linalg import polar
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.base import MetricResult, mean
+from ase_crysdiff.metrics.validity import gate
+
+_IMAGES = np.array(np.meshgrid(*3 * [[-1, 0, 1]])).reshape(3, -1).T
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """What relaxation did to a structure.
+
+    Args:
+        rmsd: Root mean square displacement of the atoms, Å, without rigid motion and strain of the cell.
+        largest: Largest displacement, Å.
+        volume_ratio: Volume after over volume before.
+        strain: Frobenius norm of the strain of the cell.
+    """
+
+    rmsd: float
+    largest: float
+    volume_ratio: float
+    strain: float
+
+
+def displacement(before: Structure, after: Structure) -> Displacement:
+    """Displacement of atoms whose order is kept; no matcher is needed.
+
+    Differences of fractional coordinates, each in its nearest image, are measured in the mean of both cells after the rotation
+    between them is taken out.
+
+    Args:
+        before: A sound structure.
+        after: The same atoms in the same order.
+
+    Raises:
+        InputError: If the species differ.
+    """
+    if [s.specie.Z for s in before] != [s.specie.Z for s in after]:
+        raise InputError("Both structures must hold the same atoms in the same order.")
+    first, last = before.lattice.matrix, after.lattice.matrix
+    stretch = polar(np.linalg.inv(first) @ last, side="left")[1]
+    cell = first @ (np.eye(3) + stretch) / 2
+    moves = after.frac_coords - before.frac_coords
+    # Relative to one atom, so that a common shift does not carry some of them into another image.
+    moves = moves - moves[0]
+    moves = moves - np.round(moves)
+    images = (moves[:, None] + _IMAGES) @ cell
+    nearest = np.linalg.norm(images, axis=-1).argmin(1)
+    vectors = images[np.arange(len(moves)), nearest]
+    sizes = np.linalg.norm(vectors - vectors.mean(0), axis=-1)
+    return Displacement(
+        float(np.sqrt((sizes**2).mean())),
+        float(sizes.max()),
+        float(after.volume / before.volume),
+        float(np.linalg.norm(stretch - np.eye(3))),
+    )
+
+
+def rmsd_to_relaxed(
+    structures: Sequence[Structure | None], relaxed: Sequence[Structure | None], rejected: Mapping[int, str]
+) -> MetricResult:
+    """Mean over the structures of the root mean square displacement by relaxation, Å.
+
+    Source: matched without a matcher, since relaxation keeps the order of atoms; MatterGen and others match, and differ.
+
+    Args:
+        structures: As generated.
+        relaxed: The same, relaxed.
+        rejected: Reason by position, for structures whose relaxation is not to be believed.
+    """
+    failures = dict(rejected)
+    found: list[Displacement | None] = []
+    for i, (before, after) in enumerate(zip(structures, relaxed, strict=True)):
+        reason = failures.get(i) or gate(before) or gate(after)
+        if before is None or after is None or reason is not None:
+            failures[i] = reason or "no structure"
+            found.append(None)
+        else:
+            found.append(displacement(before, after))
+    known = [d for d in found if d is not None]
+    settings: dict[str, Any] = {"unit": "Å", "order": "kept"}
+    if known:
+        settings |= {
+            "median_largest": float(np.median([d.largest for d in known])),
+            "median_volume_ratio": float(np.median([d.volume_ratio for d in known])),
+            "median_strain": float(np.median([d.strain for d in known])),
+        }
+    return mean([None if d is None else d.rmsd for d in found], dict(sorted(failures.items())), settings)

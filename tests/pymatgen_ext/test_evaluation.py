@@ -1,0 +1,155 @@
+"""`evaluate` with a potential: relaxed structures, stability and S.U.N., and what it refuses."""
+
+import math
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
+from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.testing.pair_potential import PairPotential
+from pymatgen_ext.evaluation import evaluate, relaxed_by, relaxed_from
+from pymatgen_ext.relaxation import RelaxResult, relax
+
+POTENTIAL = PairPotential()
+
+
+def rocksalt(a=5.3, symbols=("Na", "Cl")):
+    cell = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), list(symbols), [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return cell.get_primitive_structure()
+
+
+def disturbed(structure, seed=0):
+    noise = 0.02 * np.random.default_rng(seed).standard_normal((len(structure), 3))
+    return Structure(structure.lattice, structure.species, structure.cart_coords + noise, coords_are_cartesian=True)
+
+
+CLOSE = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]])
+FAR_OUT = Structure(rocksalt().lattice, ["Na", "Cl"], rocksalt().frac_coords + 1e6)
+
+
+@pytest.fixture(scope="module")
+def hull():
+    """High above everything, so that all that relaxes is stable."""
+    return Hull({"Na": 0.0, "Cl": 0.0, "K": 0.0}, scale="total")
+
+
+@pytest.fixture(scope="module")
+def results(hull):
+    structures = [rocksalt(), disturbed(rocksalt() * (2, 1, 1)), rocksalt(6.0, ("K", "Cl")), CLOSE, None, FAR_OUT]
+    return evaluate(structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL)
+
+
+def test_every_name_is_there(results):
+    assert {
+        "uniqueness", "uniqueness_relaxed", "novelty", "novelty_relaxed", "structural_validity_relaxed", "stability",
+        "metastability", "sun", "msun", "energy_above_hull", "rmsd_to_relaxed", "symmetry_success_relaxed", "space_groups",
+    } <= results.keys()  # fmt: skip
+    for name, result in results.items():
+        assert len(result.per_structure) == 6, name
+
+
+def test_failures_are_misses_with_their_reasons(results):
+    for name in ("stability", "energy_above_hull", "rmsd_to_relaxed", "sun"):
+        assert "two atoms closer" in results[name].failures[3]
+        assert "no structure" in results[name].failures[4]
+    assert results["structural_validity"].failures.keys() == {3, 4}
+
+
+def test_stable_unique_and_new(results):
+    assert results["stability"].per_structure == (True, True, True, False, False, True)
+    assert results["novelty_relaxed"].per_structure == (True, True, False, False, False, True)
+    assert results["uniqueness_relaxed"].value == pytest.approx(2 / 6)
+    assert results["sun"].value == pytest.approx(1 / 6)
+    assert results["msun"].value == pytest.approx(1 / 6)
+    assert results["sun"].settings["profile"] == "package"
+    assert results["sun"].settings["potential"] == POTENTIAL.name
+    assert results["sun"].value <= min(results[n].value for n in ("stability", "uniqueness_relaxed", "novelty_relaxed"))
+
+
+def test_supercell_has_the_energy_of_its_cell(results):
+    heights = results["energy_above_hull"].per_structure
+    assert heights[0] == pytest.approx(heights[1], abs=1e-3)
+    assert heights[0] == pytest.approx(heights[5], abs=1e-6)
+    assert heights[3] is None
+
+
+def test_relaxation_moves_little_what_is_nearly_relaxed(results):
+    moved = results["rmsd_to_relaxed"].per_structure
+    assert moved[0] == pytest.approx(0, abs=1e-6)
+    assert 0 < moved[1] < 0.2
+
+
+@pytest.mark.parametrize("profile", ["miad", "flowmm", "mattergen", "lemat"])
+def test_other_profiles_run_on_the_same_set(profile, hull):
+    structures = [rocksalt(), rocksalt(6.0, ("K", "Cl")), CLOSE]
+    results = evaluate(structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL, profile=profile)
+    assert results["sun"].per_structure == (True, False, False)
+    assert results["sun"].value == pytest.approx(1 / 2 if profile == "lemat" else 1 / 3)
+
+
+def test_sound_start_with_an_unsound_end_is_rejected():
+    def ended(structure, energy=-1.0, converged=True):
+        return RelaxResult(structure, converged, 5, energy, 0.01, 0.0, True, None if converged else "out of steps")
+
+    collapsed = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.2, 0, 0]])
+    given = [rocksalt()] * 5
+    found = relaxed_from(
+        given,
+        {
+            0: ended(rocksalt()),
+            1: ended(collapsed),
+            2: ended(CLOSE),
+            3: ended(rocksalt(), converged=False),
+            4: ended(None, math.nan),
+        },
+        {},
+    )
+    assert list(found.failures) == [4]
+    assert list(found.rejected) == [1, 2, 3, 4]
+    assert "covalent" in found.rejected[1]
+    assert "not converged" in found.rejected[3]
+    assert found.structures[4] is None
+
+
+def test_input_is_not_changed():
+    structures = [disturbed(rocksalt()), FAR_OUT.copy()]
+    before = [s.copy() for s in structures]
+    after = relaxed_by(structures, POTENTIAL)
+    assert structures == before
+    assert after.structures[0].lattice != before[0].lattice
+
+
+def test_energies_are_those_of_a_relaxation_by_hand(hull):
+    (alone,) = relax([rocksalt()], POTENTIAL)
+    results = evaluate([rocksalt()], hull=hull, potential=POTENTIAL)
+    assert results["energy_above_hull"].value == pytest.approx(alone.energy / 2, abs=1e-6)
+    assert "sun" not in results
+
+
+class Nothing:
+    name, digest = "nothing", "0" * 64
+
+    def __len__(self):
+        return 0
+
+    def contains(self, structure):
+        return False
+
+
+def test_fingerprints_serve_where_no_crystal_is_needed(hull):
+    results = evaluate([rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL)
+    assert results["sun"].value == 1
+    assert "density_distance" not in results
+    with pytest.raises(IncompatibleError, match="fingerprints"):
+        evaluate([rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL, profile="flowmm")
+
+
+def test_what_makes_no_sense_is_refused_before_anything_is_computed(hull):
+    with pytest.raises(InputError, match="potential"):
+        evaluate([rocksalt()], hull=hull)
+    with pytest.raises(UnknownNameError, match="package, miad"):
+        evaluate([rocksalt()], profile="best")
+    with pytest.raises(InputError, match="no structures"):
+        evaluate([], potential=POTENTIAL)
