@@ -2,10 +2,13 @@
 
 import csv
 import gzip
+import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError
 
 _ID_COLUMNS = ("material_id", "id", "")
+#: The file of all crystals that `crysdiff sample` and `crysdiff relax` write beside one CIF file for each.
+ALL_CRYSTALS = "crystals.extxyz"
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,23 @@ class Record:
 
 
 def read_records(path: str | Path) -> Iterator[Record]:
-    """The entries of a file or folder, one by one; a broken entry fails only when it is loaded.
+    """The entries of a file or folder, one by one; a broken entry fails only when it is loaded, and a broken file is one entry.
 
-    Recognised: `.csv` and `.csv.gz` with a `cif` column, `.cif` (every data block), POSCAR files, `.json` of a structure,
-    `.extxyz` / `.xyz`, ASE `.db`, and folders of those.
+    Recognised: `.csv` and `.csv.gz` with a `cif` column, `.cif` (every data block), POSCAR files, `.json` of structures,
+    `.extxyz` / `.xyz`, ASE `.db`, and folders of those. Records can be sent to other processes.
+
+    In a folder, tables without a `cif` column and JSON files without structures are no sources, and `crystals.extxyz` beside CIF
+    files is left out: in the folders of `crysdiff sample` and `crysdiff relax` it holds the same crystals once more, and the CIF
+    files are complete even if the run was interrupted.
 
     Raises:
-        InputError: If the path does not exist or its kind is not known.
+        InputError: If the path does not exist or its kind is not known, or a table given by name has no column `cif`.
     """
     source = Path(path)
     if not source.exists():
         raise InputError(f"{source} does not exist.")
     if source.is_dir():
-        files = sorted(p for p in source.iterdir() if p.is_file() and _reader(p) is not None)
+        files = _sources(source)
         if not files:
             raise InputError(f"{source} holds no CIF, POSCAR, extended XYZ, table or database.")
         for file in files:
@@ -53,7 +62,47 @@ def read_records(path: str | Path) -> Iterator[Record]:
         raise InputError(
             f"{source.name} is of no known kind. Known: .csv, .csv.gz, .cif, .vasp, POSCAR*, CONTCAR*, .json, .extxyz, .xyz, .db"
         )
-    yield from reader(source)
+    yield from _guarded(source, reader)
+
+
+def _sources(folder: Path) -> list[Path]:
+    """The files of a folder that hold crystals, each crystal once."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and _reader(p) is not None)
+    has_cif = any(p.suffix.lower() == ".cif" for p in files)
+    readers = {p: _reader(p) for p in files if not (has_cif and p.name == ALL_CRYSTALS)}
+    return [p for p, reader in readers.items() if not (reader is _table and not _has_cif_column(p)) and not _is_other_json(p)]
+
+
+def _has_cif_column(path: Path) -> bool:
+    try:
+        with _open_table(path) as file:
+            return "cif" in (csv.DictReader(file).fieldnames or ())
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error):
+        return True  # damaged: it is reported when it is read
+
+
+def _is_other_json(path: Path) -> bool:
+    return path.suffix == ".json" and b'"sites"' not in path.read_bytes()
+
+
+def _guarded(source: Path, reader: Callable[[Path], Iterator[Record]]) -> Iterator[Record]:
+    """The records of a file; one that fails in its place if the file breaks off or holds none."""
+    count = 0
+    try:
+        for record in reader(source):
+            count += 1
+            yield record
+    except InputError:
+        raise
+    except Exception as error:  # whatever a parser raises concerns this file only
+        yield Record(source.stem, partial(_refuse, f"{source.name} breaks off after {count} entries: {error!r}"))
+    else:
+        if not count:
+            yield Record(source.stem, partial(_refuse, f"{source.name} holds no crystals."))
+
+
+def _refuse(reason: str) -> Structure:
+    raise InputError(reason)
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[Record]] | None:
@@ -62,16 +111,22 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Record]] | None:
         return _table
     if name.endswith(".cif"):
         return _cif
-    if name.endswith((".vasp", ".json")) or name.startswith(("poscar", "contcar")):
+    if name.endswith(".json"):
+        return _json
+    if name.endswith(".vasp") or name.startswith(("poscar", "contcar")):
         return _single
     if name.endswith((".extxyz", ".xyz")):
         return _xyz
     return _database if name.endswith(".db") else None
 
 
+def _open_table(path: Path) -> TextIOWrapper:
+    csv.field_size_limit(10**8)
+    return gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
+
+
 def _table(path: Path) -> Iterator[Record]:
-    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
-        csv.field_size_limit(10**8)
+    with _open_table(path) as file:
         table = csv.DictReader(file)
         if "cif" not in (table.fieldnames or ()):
             raise InputError(f"{path.name} has no column 'cif'; it has {table.fieldnames}.")
@@ -84,27 +139,34 @@ def _table(path: Path) -> Iterator[Record]:
                         values[column] = float(text)
                     except ValueError:
                         continue
-            yield Record(row[key] if key is not None else str(number), _from_cif(row["cif"] or ""), values)
+            yield Record(row[key] if key is not None else str(number), partial(_from_cif, row["cif"] or ""), values)
 
 
-def _from_cif(text: str, block: int = 0) -> Callable[[], Structure]:
-    def load() -> Structure:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return CifParser.from_str(text, occupancy_tolerance=1.0).parse_structures(primitive=False)[block]
-
-    return load
+def _from_cif(text: str) -> Structure:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return CifParser.from_str(text, occupancy_tolerance=1.0).parse_structures(primitive=False)[0]
 
 
 def _cif(path: Path) -> Iterator[Record]:
-    text = path.read_text(errors="replace")
-    blocks = max(1, sum(line.startswith("data_") for line in text.splitlines()))
-    for block in range(blocks):
-        yield Record(path.stem if blocks == 1 else f"{path.stem}-{block}", _from_cif(text, block))
+    blocks = re.split(r"(?m)^(?=data_)", path.read_text(errors="replace"))
+    blocks = [b for b in blocks if b.startswith("data_")] or [blocks[0]]
+    for number, block in enumerate(blocks):
+        yield Record(path.stem if len(blocks) == 1 else f"{path.stem}-{number}", partial(_from_cif, block))
 
 
 def _single(path: Path) -> Iterator[Record]:
-    yield Record(path.stem, lambda: Structure.from_file(path))
+    yield Record(path.stem, partial(Structure.from_file, path))
+
+
+def _json(path: Path) -> Iterator[Record]:
+    """A structure, a list of them, or what `SampleSet.write` makes."""
+    content = json.loads(path.read_text())
+    if isinstance(content, dict) and "structures" not in content:
+        yield Record(path.stem, partial(Structure.from_dict, content))
+        return
+    for number, entry in enumerate(content["structures"] if isinstance(content, dict) else content):
+        yield Record(f"{path.stem}-{number}", partial(Structure.from_dict, entry))
 
 
 def _xyz(path: Path) -> Iterator[Record]:

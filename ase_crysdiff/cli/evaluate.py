@@ -1,0 +1,66 @@
+"""`crysdiff evaluate`: relaxes and scores files into tables and a report; given again after an interruption, it goes on."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument(
+        "files", nargs="+", type=Path, help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("evaluation"), help="folder for the results (default evaluation)"
+    )
+    parser.add_argument(
+        "--reference", type=Path, help="known crystals, packed or as files; default: shipped fingerprints, partial"
+    )
+    parser.add_argument("--hull", type=Path, help="CSV of reduced_formula, hull_energy_per_atom; default: shipped table, partial")
+    parser.add_argument(
+        "--potential", default="chgnet", help="chgnet (default), dao-p (four times faster), or none: nothing is relaxed"
+    )
+    parser.add_argument("--profile", default="package", help="rule of S.U.N.: package (default), miad, flowmm, mattergen, lemat")
+    parser.add_argument("--fmax", type=float, default=0.05, help="largest force that may remain, eV/Å (default 0.05)")
+    parser.add_argument("--steps", type=int, default=500, help="steps at most for each crystal (default 500)")
+    parser.add_argument("--optimizer", default="lbfgs", help="lbfgs (default), fire or lbfgs-ase")
+    parser.add_argument("--workers", type=int, default=1, help="processes that read, relax and compare (default 1)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluates, then prints the funnel, the scores and where the files are; 1 if no crystal could be scored."""
+    from pymatgen_ext.report.page import LABELS
+    from pymatgen_ext.scoring.pipeline import evaluate_files
+    from pymatgen_ext.scoring.relaxing import Options
+
+    results = evaluate_files(
+        options.files,
+        options.output,
+        reference=options.reference,
+        hull=options.hull,
+        potential=None if options.potential == "none" else options.potential,
+        options=Options(options.fmax, options.steps, True, options.optimizer),
+        profile=options.profile,
+        workers=options.workers,
+    )
+    for note in results["notes"]:
+        print(note)
+    for stage in results["funnel"]:
+        print(f"  {stage['count']:6d}  {stage['stage']}: {stage['meaning']}")
+    for name, result in results["metrics"].items():
+        print(f"  {_shown(result, LABELS.get(name, ('', ''))[1]):>34}  {name}")
+    for entry in results["lost"][:20]:
+        print(f"lost: {entry['name']} ({entry['stage']}): {entry['reason']}", file=sys.stderr)
+    if len(results["lost"]) > 20:
+        print(f"lost: {len(results['lost']) - 20} more, see table.csv", file=sys.stderr)
+    print(f"report.html, results.json and table.csv are in {options.output}")
+    return 0 if results["funnel"][2]["count"] else 1
+
+
+def _shown(result: dict[str, Any], unit: str) -> str:
+    if result["value"] is None:
+        return "-"
+    low, high = (f"{x:.4g}" if x is not None else "-" for x in result["interval"])
+    return f"{result['value']:.4g} [{low}, {high}] {'' if unit == '%' else unit}".rstrip()

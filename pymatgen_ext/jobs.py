@@ -1,0 +1,62 @@
+"""Evaluation as a step of a jobflow workflow. Needs the extra `workflows`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymatgen.core import Structure
+
+from ase_crysdiff.errors import MissingExtraError
+from pymatgen_ext.scoring.pipeline import evaluate_structures
+from pymatgen_ext.scoring.relaxing import Options
+
+try:
+    from jobflow import Maker, job
+except ImportError as error:
+    raise MissingExtraError("Jobs need jobflow: pip install 'ase-crysdiff[workflows]'") from error
+
+
+@dataclass
+class EvaluateMaker(Maker):  # type: ignore[misc]
+    """Relaxes and scores structures in the folder of the job, where the report and the tables stay.
+
+    Args:
+        name: Of the job; runners choose workers by it.
+        potential: Name of a potential; None relaxes nothing.
+        reference: File of known crystals; None takes the shipped fingerprints.
+        hull: CSV file of a hull; None takes the shipped table.
+        fmax: Largest force that may remain, eV/Å.
+        steps: At most so many for each structure.
+        profile: Rule of S.U.N.
+        workers: Processes.
+    """
+
+    name: str = "evaluate structures"
+    potential: str | None = "chgnet"
+    reference: str | None = None
+    hull: str | None = None
+    fmax: float = 0.05
+    steps: int = 500
+    profile: str = "package"
+    workers: int = 1
+
+    @job  # type: ignore[untyped-decorator]
+    def make(self, structures: list[Structure | None]) -> dict[str, Any]:
+        """The job. Its output is what `results.json` holds, and `folder`.
+
+        Args:
+            structures: Structures or a reference to them; None stands for one that could not be made.
+        """
+        folder = Path.cwd() / "evaluation"
+        results = evaluate_structures(
+            structures,
+            folder,
+            reference=self.reference,
+            hull=self.hull,
+            potential=self.potential,
+            options=Options(fmax=self.fmax, steps=self.steps),
+            profile=self.profile,
+            workers=self.workers,
+            progress=False,
+        )
+        return {**results, "folder": str(folder)}

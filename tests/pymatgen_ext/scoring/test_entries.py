@@ -1,0 +1,85 @@
+"""The catalogue of bad input: each is listed with a reason, none costs another."""
+
+import math
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.testing.crystals import prototypes
+from pymatgen_ext.scoring.entries import Entry, digest_of, read_entries, take_entries
+
+
+def cubic(a: float, species: list, positions: list) -> Structure:
+    return Structure(Lattice.cubic(a), species, positions)
+
+
+HALF = [[0, 0, 0], [0.5, 0.5, 0.5]]
+BAD = {
+    "overlapping": (cubic(4, ["Na", "Cl"], [[0, 0, 0], [0.01, 0, 0]]), "closer than 0.5"),
+    "on top": (cubic(4, ["Na", "Na"], [[0, 0, 0], [0, 0, 0]]), "closer than 0.5"),
+    "not finite": (cubic(4, ["Na", "Cl"], [[0, 0, 0], [math.nan, 0, 0]]), "not finite"),
+    "infinite cell": (Structure(Lattice([[math.inf, 0, 0], [0, 4, 0], [0, 0, 4]]), ["Na"], [[0, 0, 0]]), "not finite"),
+    "disordered": (cubic(4, [{"Na": 0.5, "K": 0.5}, "Cl"], HALF), "disordered"),
+    "no element": (cubic(4, ["X", "Cl"], HALF), "no element"),
+    "tiny cell": (cubic(0.3, ["Na"], [[0, 0, 0]]), "volume below"),
+    "flat cell": (Structure(Lattice.orthorhombic(40, 40, 0.01), ["Na"], [[0, 0, 0]]), "thinner"),
+    "huge cell": (cubic(1000, ["Na", "Cl"], HALF), "Å³ per atom"),
+    "dense": (cubic(1.5, ["Na", "Cl"], HALF), "Å³ per atom"),
+    "empty": (Structure(Lattice.cubic(4), [], []), "no atoms"),
+    "transfermium": (cubic(6, ["Md", "Cl"], HALF), "no element from H"),
+    "crowd": (prototypes()["Cu"] * (8, 8, 8), "more than 500"),
+    "nothing": (None, "no structure"),
+}
+
+
+def test_each_bad_structure_is_listed_with_its_reason():
+    good = prototypes()["NaCl"]
+    entries = take_entries([good, *(s for s, _ in BAD.values()), good])
+    assert [e.index for e in entries] == list(range(len(BAD) + 2))
+    assert entries[0].reason is entries[-1].reason is None
+    for entry, (name, (_, expected)) in zip(entries[1:-1], BAD.items(), strict=True):
+        assert entry.structure is None, name
+        assert expected in entry.reason, name
+
+
+def test_oxidation_states_and_far_coordinates_are_put_right():
+    decorated = cubic(4.1, ["Cs+", "Cl-"], [[0, 0, 0], [3.5, 0.5, -0.5]])
+    (entry,) = take_entries([decorated])
+    assert [site.specie.symbol for site in entry.structure] == ["Cs", "Cl"]
+    assert entry.structure[0].specie.__class__.__name__ == "Element"
+    assert entry.structure.frac_coords[1] == pytest.approx([0.5, 0.5, 0.5])
+    assert Entry.from_dict(entry.as_dict()) == entry
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_files(workers, tmp_path):
+    for name, structure in prototypes().items():
+        structure.to(filename=str(tmp_path / f"{name}.cif"))
+    good = (tmp_path / "NaCl.cif").read_text()
+    (tmp_path / "a-empty.cif").write_text("")
+    (tmp_path / "b-torn.cif").write_text(good[: good.index("_atom_site")])
+    (tmp_path / "c-nan.cif").write_text(good.replace("0.5", "nan"))
+    (tmp_path / "d-latin.cif").write_bytes(b"# caf\xe9\n" + good.encode())
+    entries = {e.name: e for e in read_entries([tmp_path], workers=workers)}
+    assert len(entries) == len(prototypes()) + 4
+    assert {n for n, e in entries.items() if e.reason is not None} == {"a-empty", "b-torn", "c-nan"}
+    assert all(entries[n].reason.startswith("unreadable") for n in ("a-empty", "b-torn"))
+    assert entries["d-latin"].structure.composition.reduced_formula == "NaCl"
+
+
+def test_no_crystals_at_all(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        read_entries([tmp_path / "absent.cif"])
+    (tmp_path / "x.txt").write_text("")
+    with pytest.raises(InputError, match="no known kind"):
+        read_entries([tmp_path / "x.txt"])
+
+
+def test_digest_sees_names_and_bytes(tmp_path):
+    (tmp_path / "a.cif").write_text("1")
+    first = digest_of([tmp_path])
+    (tmp_path / "a.cif").write_text("2")
+    second = digest_of([tmp_path])
+    (tmp_path / "a.cif").rename(tmp_path / "b.cif")
+    assert len({first, second, digest_of([tmp_path])}) == 3
