@@ -79,13 +79,21 @@ def composition(value: Formula) -> tuple[tuple[int, int], ...]:
     """Atomic numbers and counts of one formula unit, exactly as written.
 
     Raises:
-        InputError: If it cannot be read, or if an amount is not a whole number.
+        InputError: If it cannot be read, carries a charge, or if an amount is not a whole number.
     """
     try:
         parsed = value if isinstance(value, Composition) else Composition(value)
         amounts = parsed.element_composition.get_el_amt_dict()
     except Exception as error:
-        raise InputError(f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3'.") from error
+        raise InputError(
+            f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3', without charges."
+        ) from error
+    charge = sum((getattr(species, "oxi_state", None) or 0) * amount for species, amount in parsed.items())
+    if abs(charge) > 1e-8:
+        raise InputError(
+            f"{value!r} carries a charge of {charge:+g}; a crystal has none. Leave the oxidation states out, or add what "
+            "balances them."
+        )
     counts = []
     for symbol, amount in amounts.items():
         if abs(amount - round(amount)) > 1e-8 or round(amount) < 1:

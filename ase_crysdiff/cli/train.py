@@ -1,6 +1,6 @@
 """`crysdiff train`: one or several models, one after the other, within a budget of time.
 
-Samplers learn from packed crystals, potentials from packed labels; `crysdiff pack` makes both.
+Samplers learn from packed crystals, potentials and dao-p-noisy from packed labels; `crysdiff pack` makes both.
 
 Needs torch, numpy, safetensors and lightning only, so that it also runs from a source tree on a bare machine:
 `python -m ase_crysdiff.cli train miad --data packed.safetensors`.
@@ -18,12 +18,14 @@ import torch
 from lightning.fabric import Fabric
 
 from ase_crysdiff.crystal.packed import PackedCrystals
-from ase_crysdiff.errors import InputError
-from ase_crysdiff.recipes import recipe
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.recipes import dao_p_noisy, recipe
+from ase_crysdiff.recipes.weights import CARD, fill, find, read, read_card
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.energy import EnergyTrainer
 from ase_crysdiff.training.labels import Labels
 from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.noisy_energy import NoisyEnergyTrainer
 from ase_crysdiff.training.settings import PRECISIONS, TrainSettings
 from ase_crysdiff.training.trainer import Trainer
 
@@ -34,6 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="packed training crystals, for models that name none")
     parser.add_argument("--validation", type=Path, help="packed crystals for the validation loss")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs"), help="folder of the runs (default runs)")
+    parser.add_argument("--from", dest="origin", type=Path, metavar="RUN_OR_WEIGHTS",
+                        help="start from the averaged weights of a run, or from exported ones, with their config")  # fmt: skip
+    parser.add_argument("--sampler", metavar="NAME_OR_WEIGHTS",
+                        help="sampler that dao-p-noisy is to guide: it learns on the noise of its card")  # fmt: skip
     parser.add_argument("--minutes", type=float, help="time budget for all models together")
     parser.add_argument("--config", type=json.loads, default={}, metavar="JSON",
                         help='changes of the config, such as \'{"encoder": {"hidden": 256}}\'')  # fmt: skip
@@ -63,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
         path = Path(source) if source else options.data
         if path is None:
             raise InputError(f"No data for {name}. Give --data packed.safetensors or {name}=packed.safetensors.")
-        trainer = make_trainer(name, path, options.output / name, settings, fabric, options.config, options.validation)
+        trainer = make_trainer(name, path, options.output / name, settings, fabric, options.config, options.validation,
+                               options.origin, options.sampler)  # fmt: skip
         if fabric.is_global_zero:
             size = sum(p.numel() for p in trainer.task.network.parameters())
             print(f"{name}: {size:,} parameters, {len(trainer.data):,} crystals ({trainer.data.left_out} left out)")
@@ -81,8 +88,13 @@ def make_trainer(
     fabric: Fabric,
     changes: Mapping[str, Any],
     validation: Path | None = None,
+    origin: Path | None = None,
+    sampler: str | None = None,
 ) -> Loop:
     """The trainer of a model: continued with the folder's config if there is a run, else with the recipe's and the changes.
+
+    With an origin a new run has its config and begins with its weights, while steps, optimiser and averages start anew: the
+    second stage of a training on other data. A run that is continued has left its origin behind.
 
     Args:
         name: Of the model.
@@ -92,20 +104,70 @@ def make_trainer(
         fabric: A launched Fabric.
         changes: Of the recipe's default config.
         validation: Packed like the data.
+        origin: Folder of another run or of exported weights.
+        sampler: Name or folder of the weights whose noise a model for guidance learns on.
+
+    Raises:
+        CheckpointError: If the origin holds no weights, or they do not fit the model.
+        InputError: If the origin is of another kind of model, or changes of its config are asked for.
     """
     module = recipe(name)
-    is_potential = getattr(module, "KIND", "sampler") == "potential"
-    packed: Any = Labels if is_potential else PackedCrystals
+    kind = getattr(module, "KIND", "sampler")
+    is_potential = kind == "potential"
+    packed: Any = PackedCrystals if kind == "sampler" else Labels
+    if sampler is not None and kind != dao_p_noisy.KIND:
+        raise InputError(f"--sampler names what dao-p-noisy is to guide; {name} guides nothing.")
     training = packed.load(data)
     held_out = None if validation is None else packed.load(validation)
     found = checkpoint.load_newest(folder) if folder.exists() else None
-    config = found[2] if found is not None else merge(module.configure(training), changes)
+    start: dict[str, torch.Tensor] | None = None
+    if found is not None:
+        config = found[2]
+    elif origin is not None:
+        config, start = _origin(origin, name, changes)
+    else:
+        noise = {} if sampler is None else _noise_of(sampler)
+        config = merge(merge(module.configure(training), noise), changes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # layers draw their initial weights from the global stream
         model = module.build(config)
+    if start is not None:
+        fill(model if is_potential else model.denoiser, start, origin or folder)
     if is_potential:
         return EnergyTrainer(model, config, training, folder, settings, fabric, held_out)
+    if kind == dao_p_noisy.KIND:
+        return NoisyEnergyTrainer(model, training, folder, settings, fabric, held_out)
     return Trainer(model, training, folder, settings, fabric, _fitting(held_out, model.state_space.max_atoms))
+
+
+def _origin(path: Path, name: str, changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Config and averaged weights of a run or of exported weights."""
+    if changes:
+        raise InputError(
+            f"--from keeps the config of {path}; --config {sorted(changes)} cannot change it. Leave one of them out."
+        )
+    if (path / CARD).is_file():
+        card, tensors = read(path)
+        config, label = dict(card.config), card.name
+    else:
+        found = checkpoint.load_newest(path) if path.is_dir() else None
+        if found is None:
+            raise CheckpointError(
+                f"{path} holds neither a training run nor weights. Give a folder that crysdiff train or export made."
+            )
+        _, states, config = found
+        tensors = {n.removeprefix("average:"): t for n, t in states.items() if n.startswith("average:")}
+        label = path.name
+    made_by = config.get("recipe", "dao-p" if config.get("kind") == "potential" else label)
+    if recipe(made_by) is not recipe(name):
+        raise InputError(f"{path} holds a model of the recipe {made_by!r}, which {name!r} cannot start from.")
+    return config, tensors
+
+
+def _noise_of(sampler: str) -> dict[str, Any]:
+    """What a sampler's card says of its noise."""
+    folder = find(sampler, sampler if Path(sampler).is_dir() else None)
+    return dao_p_noisy.noise_of(read_card(folder).config)
 
 
 def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

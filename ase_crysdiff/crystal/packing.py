@@ -63,9 +63,9 @@ def pack(
         for record in tqdm(read_records(source), desc=Path(source).name, unit=" crystals", disable=disable):
             read += 1
             try:
-                structure = _prepare(record.load(), max_atoms, primitive)
+                structure = prepare(record.load(), max_atoms, primitive)
             except Exception as error:
-                skipped.append((record.name, _reason(error)))
+                skipped.append((record.name, reason_of(error)))
                 continue
             structures.append(structure)
             values.append(record.values)
@@ -79,7 +79,12 @@ def pack(
     return packed, PackReport(read, len(structures), tuple(skipped))
 
 
-def _prepare(structure: Structure, max_atoms: int, primitive: bool) -> Structure:
+def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> Structure:
+    """The structure in its Niggli cell.
+
+    Raises:
+        InputError: If it is no crystal to learn from: disordered, flat, too large, or with atoms on each other.
+    """
     check_structure(structure)
     if structure.volume < 1e-3 * len(structure):
         raise InputError("the cell is flat")
@@ -96,7 +101,8 @@ def _prepare(structure: Structure, max_atoms: int, primitive: bool) -> Structure
     return structure
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What a report says of an entry that could not be read or prepared."""
     text = str(error).strip().split("\n")[0]
     if isinstance(error, InputError):
         return "disordered" if "disordered" in text else text.rstrip(".")

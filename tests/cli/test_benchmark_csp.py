@@ -15,9 +15,9 @@ import torch
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.cli.benchmark.predictions import request_for
-from ase_crysdiff.cli.benchmark.state import Journal, RunFolder
 from ase_crysdiff.cli.benchmark.targets import read_targets
 from ase_crysdiff.cli.main import main
+from ase_crysdiff.cli.state import Journal, RunFolder
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.packed import PackedCrystals

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ase_crysdiff.cli.benchmark import csp, denovo, potential
+from ase_crysdiff.cli.benchmark import csp, denovo, guidance, inpaint, noisy_energy, panel, polymorphs, potential
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     csp.configure(
         kinds.add_parser("csp", help="match rate and RMSE of structures predicted for compositions", description=csp.__doc__)
     )
+    polymorphs.configure(
+        kinds.add_parser("polymorphs", help="known forms of a composition that are found", description=polymorphs.__doc__)
+    )
+    panel.configure(kinds.add_parser("panel", help="textbook crystals that are found", description=panel.__doc__))
+    guidance.configure(
+        kinds.add_parser("guidance", help="energies with and without energy guidance", description=guidance.__doc__)
+    )
+    inpaint.configure(
+        kinds.add_parser("inpaint", help="crystals rebuilt after one element is taken out", description=inpaint.__doc__)
+    )
     potential.configure(
         kinds.add_parser("potential", help="energies, forces and relaxations of a potential", description=potential.__doc__)
+    )
+    noisy_energy.configure(
+        kinds.add_parser("noisy-energy", help="energies of noisy states against labels", description=noisy_energy.__doc__)
     )

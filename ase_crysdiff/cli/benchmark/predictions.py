@@ -1,6 +1,5 @@
 """Samples for every target, each drawn once, from a journal and from the sampler."""
 
-import argparse
 import itertools
 import time
 from collections.abc import Sequence
@@ -9,17 +8,17 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.cli.benchmark.state import RunFolder
 from ase_crysdiff.cli.benchmark.targets import Targets
+from ase_crysdiff.cli.state import Journal
+from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
 from pymatgen_ext.drawing import SamplerSpec, draw
 
-#: Name of the journal.
-DRAWS = "draws"
 
-
-def request_for(sampler: Sampler, targets: Targets, steps: int | None) -> tuple[SampleRequest, list[int], dict[str, list[str]]]:
+def request_for(
+    sampler: Sampler, targets: Targets, steps: int | None, conditions: tuple[Condition, ...] = ()
+) -> tuple[SampleRequest, list[int], dict[str, list[str]]]:
     """The request for all targets that the sampler serves, their positions, and the names of the others by reason.
 
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes no composition is refused.
@@ -31,34 +30,32 @@ def request_for(sampler: Sampler, targets: Targets, steps: int | None) -> tuple[
     for i, composition in enumerate(compositions):
         try:
             if check is not None:
-                check(SampleRequest(compositions=(composition,), steps=steps))
+                check(SampleRequest(compositions=(composition,), conditions=conditions, steps=steps))
         except IncompatibleError:
             raise
         except InputError as error:
             refused.setdefault(str(error), []).append(targets.names[i])
         else:
             served.append(i)
-    return SampleRequest(compositions=tuple(compositions[i] for i in served), steps=steps), served, refused
+    contents = tuple(compositions[i] for i in served)
+    return SampleRequest(compositions=contents, conditions=conditions, steps=steps), served, refused
 
 
 def draw_missing(
-    folder: RunFolder, spec: SamplerSpec, sampler: Sampler, request: SampleRequest, served: Sequence[int],
-    options: argparse.Namespace, batch_size: int,
+    journal: Journal, spec: SamplerSpec, sampler: Sampler, request: SampleRequest, *, seed: int, count: int, batch_size: int,
+    workers: int,
 ) -> dict[int, dict[str, Any]]:  # fmt: skip
     """The journal's entry of every sample, by index: sample s of the i-th served target has index s times targets plus i."""
-    journal = folder.journal(DRAWS, "index", "reason", "lattice", "frac_coords", "species", "seconds")
     done = {entry["index"]: entry for entry in journal.read()}
-    wanted = range(options.samples * len(served))
+    wanted = range(count)
     sizes = [sum(count for _, count in c) for c in request.compositions or ()]
     # Cells of equal size in one batch need no more than one group of products.
     missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
     if missing and len(missing) < len(wanted):
-        print(f"{len(wanted) - len(missing)} of {len(wanted)} samples are already in {folder.path}")
-    workers = options.workers if spec.device == "cpu" else 1  # processes would only share the one GPU
+        print(f"{len(wanted) - len(missing)} of {len(wanted)} samples are already in {journal.path.parent}")
+    workers = workers if spec.device == "cpu" else 1  # processes would only share the one GPU
     started = time.perf_counter()
-    for batch in draw(
-        spec, sampler, request, options.seed, missing, redraws=0, batch_size=batch_size, workers=workers, progress=None
-    ):
+    for batch in draw(spec, sampler, request, seed, missing, redraws=0, batch_size=batch_size, workers=workers, progress=None):
         ended = time.perf_counter()
         entries: list[dict[str, Any]] = [
             {

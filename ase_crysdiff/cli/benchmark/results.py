@@ -34,8 +34,8 @@ def results(
     percents = (5, 25, 50, 75, 95)
     hits = comparison.hits
     return {
-        "results": {name: _plain(result) for name, result in metrics.items()},
-        "curve": {n: {"match_rate": _plain(rate), "rmse": _number(mean)} for n, (rate, mean) in curve(comparison).items()},
+        "results": {name: plain(result) for name, result in metrics.items()},
+        "curve": {n: {"match_rate": plain(rate), "rmse": _number(mean)} for n, (rate, mean) in curve(comparison).items()},
         "rmse_quantiles": dict(zip(percents, np.percentile(hits, percents).round(6).tolist(), strict=True)) if hits else {},
         "failures": dict(Counter(comparison.failures.values())),
         "least_distances": [
@@ -60,7 +60,8 @@ def summary(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plain(result: MetricResult) -> dict[str, Any]:
+def plain(result: MetricResult) -> dict[str, Any]:
+    """A result as JSON holds it."""
     return {
         "value": _number(result.value),
         "interval": [_number(x) for x in result.interval],

@@ -1,9 +1,10 @@
-"""What a long benchmark has done so far, on disk, so that it goes on after a kill at any moment."""
+"""What a long command has done so far, on disk, so that it goes on after a kill at any moment."""
 
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import ensure_writable, write_text
 
 log = logging.getLogger(__name__)
+
+#: Entries are written in groups: forcing a line to disk may take as long as the work it reports.
+_GROUP = 32
 
 
 class Journal:
@@ -52,6 +56,22 @@ class Journal:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+
+    @contextmanager
+    def grouped(self) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """A function that takes one entry; they are added in groups, the last of them when the block ends, however it ends."""
+        waiting: list[Mapping[str, Any]] = []
+
+        def note(entry: Mapping[str, Any]) -> None:
+            waiting.append(entry)
+            if len(waiting) >= _GROUP:
+                self.add(waiting)
+                waiting.clear()
+
+        try:
+            yield note
+        finally:
+            self.add(waiting)
 
 
 class RunFolder:

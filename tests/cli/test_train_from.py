@@ -1,0 +1,76 @@
+"""`crysdiff train --from`: the second stage begins with the weights of the first."""
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from ase_crysdiff.cli.main import main
+from ase_crysdiff.cli.train import make_trainer
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.recipes.export import export
+from ase_crysdiff.training import checkpoint
+from ase_crysdiff.training.settings import TrainSettings
+
+TINY = '{"encoder": {"hidden": 32, "layers": 1, "frequencies": 4}}'
+
+
+@pytest.fixture
+def files(crystals, tmp_path):
+    """The data of two stages, and the finished run of the first."""
+    stages = tmp_path / "stage1.safetensors", tmp_path / "stage2.safetensors"
+    crystals.save(stages[0])
+    crystals.select(crystals.batch.num_atoms <= 2).save(stages[1])
+    command = ["train", "dao-g", "--data", str(stages[0]), "-o", str(tmp_path / "one"), "--steps", "6", "--config", TINY]
+    assert main([*command, "--batch-size", "8", "--accelerator", "cpu"]) == 0
+    return stages
+
+
+def trainer(data, folder, origin, changes=None, name="dao-g"):
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    settings = TrainSettings(steps=4, batch_size=8, learning_rate=1e-4, warmup=0, seed=5)
+    return make_trainer(name, data, folder, settings, fabric, changes or {}, origin=origin)
+
+
+def averages(run):
+    _, tensors, config = checkpoint.load_newest(run)
+    return {n.removeprefix("average:"): t for n, t in tensors.items() if n.startswith("average:")}, config
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_second_stage_begins_with_the_averaged_weights_and_the_config_of_the_first(exported, files, tmp_path):
+    run = tmp_path / "one" / "dao-g"
+    origin = tmp_path / "weights" if exported else run
+    if exported:
+        export(run, origin, "dao-g")
+    weights, config = averages(run)
+    second = trainer(files[1], tmp_path / "two", origin)
+    assert dict(second.task.network.named_parameters()).keys() == weights.keys()
+    for name, parameter in second.task.network.named_parameters():
+        torch.testing.assert_close(parameter.detach(), weights[name], rtol=0, atol=0)
+        torch.testing.assert_close(second.average.weights[name], weights[name], rtol=0, atol=0)
+    assert second.progress.step == 0
+    assert not second.optimizer.state
+    assert second.task.config["elements"] == config["elements"]  # of the first stage: the second one's are fewer
+    second.run(progress=False)
+    assert second.progress.step == 4
+    assert trainer(files[1], tmp_path / "two", origin).progress.step == 4  # goes on, and does not begin anew
+
+
+def test_command_line(files, tmp_path):
+    command = ["train", "dao-g", "--data", str(files[1]), "-o", str(tmp_path / "two"), "--from", str(tmp_path / "one" / "dao-g")]
+    assert main([*command, "--steps", "3", "--batch-size", "8", "--learning-rate", "1e-4", "--accelerator", "cpu"]) == 0
+    after, _ = averages(tmp_path / "two" / "dao-g")
+    before, _ = averages(tmp_path / "one" / "dao-g")
+    moved = max(float((after[n] - before[n]).abs().max()) for n in after)
+    assert 0 < moved < 1e-3  # three steps of at most 1e-4
+
+
+def test_what_nobody_can_start_from_is_refused(files, tmp_path):
+    run = tmp_path / "one" / "dao-g"
+    with pytest.raises(CheckpointError, match="neither a training run nor weights"):
+        trainer(files[1], tmp_path / "two", tmp_path / "absent")
+    with pytest.raises(InputError, match="recipe 'dao-g', which 'miad' cannot start from"):
+        trainer(files[1], tmp_path / "two", run, name="miad")
+    with pytest.raises(InputError, match="--from keeps the config"):
+        trainer(files[1], tmp_path / "two", run, changes={"encoder": {"hidden": 64}})
