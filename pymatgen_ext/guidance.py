@@ -1,4 +1,4 @@
-"""`EnergyGuidance`: steers any sampler toward low energy, by any potential."""
+"""`EnergyGuidance`: steers any sampler toward low energy, by any potential or by an energy of noisy states."""
 
 from collections.abc import Mapping
 from functools import lru_cache, partial
@@ -10,10 +10,12 @@ from monty.json import MSONable
 from ase_crysdiff import registry
 from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.conditions.energy_guidance import CleanEnergyGuidance, Usage, check_settings
+from ase_crysdiff.conditions.noisy_guidance import NoisyEnergyGuidance
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.processes.joint import JointProcess
+from ase_crysdiff.recipes.guides import is_noisy_energy, noisy_guidance
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from pymatgen_ext.relaxation import PotentialLike, as_potential
 
@@ -23,14 +25,16 @@ class EnergyGuidance(MSONable, Condition):
 
     Pass it as `conditions=[EnergyGuidance(...)]`. Each clean estimate of the sampler moves to where the energy and the distance
     to the estimate, in units of what the noise still leaves open, are lowest together; that takes up to four evaluations of
-    the potential for one of the network. What they cost, and for how many steps a crystal had no energy and went its way
-    unguided, is in the `guidance` of the report.
+    the potential for one of the network. With a model that knows the energy of noisy states ("dao-p-noisy") the score of the
+    state itself is tilted, at one evaluation and its gradient; that needs a sampler for given compositions. What they cost, and
+    for how many steps a crystal had no energy and went its way unguided, is in the `guidance` of the report.
 
     Args:
-        potential: Name of a potential ("dao-p", "chgnet"), a potential, or any ASE calculator.
+        potential: Name of a potential ("dao-p", "chgnet") or of an energy of noisy states ("dao-p-noisy"), a potential, or any
+            ASE calculator.
         guidance_scale: 1/(eV/atom). 0 is exactly unguided; 1 is weak, as it stands for a temperature of 1 eV/atom.
         window: Times (0 = data, 1 = noise) at which it may act. Where the noise on the coordinates is above 0.15 of a cell edge,
-            their clean estimate means nothing and it never acts.
+            their clean estimate means nothing and a potential never acts.
         max_shift: Largest move of an atom for one estimate, as a fraction of the cell, and largest strain of the cell.
 
     Raises:
@@ -51,11 +55,11 @@ class EnergyGuidance(MSONable, Condition):
         except (TypeError, ValueError) as error:
             raise InputError(f"guidance_scale and max_shift must be numbers and window two numbers: {error}.") from error
         check_settings(self.guidance_scale, self.window, self.max_shift)
-        if isinstance(potential, str):
+        if isinstance(potential, str) and not is_noisy_energy(potential):
             registry.load(registry.POTENTIALS, potential)  # raises on an unknown name; weights are read at first use
         self.potential: str | Potential = potential if isinstance(potential, str) else as_potential(potential)
         self.usage = Usage()
-        self._core: CleanEnergyGuidance | None = None
+        self._core: CleanEnergyGuidance | NoisyEnergyGuidance | None = None
 
     def given_species(self, species: torch.Tensor) -> Condition:
         return self._loaded().given_species(species)
@@ -90,17 +94,15 @@ class EnergyGuidance(MSONable, Condition):
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_core": None}  # worker processes load the potential themselves
 
-    def _loaded(self) -> CleanEnergyGuidance:
+    def _loaded(self) -> CleanEnergyGuidance | NoisyEnergyGuidance:
         if self._core is None:
-            potential = _named(self.potential) if isinstance(self.potential, str) else self.potential
-            self._core = CleanEnergyGuidance(
-                partial(evaluate_each, potential),
-                potential.elements,
-                self.guidance_scale,
-                self.window,  # type: ignore[arg-type]
-                self.max_shift,
-                usage=self.usage,
-            )
+            names = ("guidance_scale", "window", "max_shift", "usage")
+            settings: dict[str, Any] = {name: getattr(self, name) for name in names}
+            if isinstance(self.potential, str) and is_noisy_energy(self.potential):
+                self._core = noisy_guidance(self.potential, **settings)
+            else:
+                potential = _named(self.potential) if isinstance(self.potential, str) else self.potential
+                self._core = CleanEnergyGuidance(partial(evaluate_each, potential), potential.elements, **settings)
         return self._core
 
 

@@ -7,20 +7,23 @@ from pathlib import Path
 import pytest
 
 from ase_crysdiff import registry
-from ase_crysdiff.recipes import weights
+from ase_crysdiff.recipes import dao_p_noisy, weights
 from ase_crysdiff.recipes.potentials import load_potential
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
 FOLDERS = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
-POTENTIALS = [name for name in FOLDERS if weights.read_card(SHIPPED / name).config.get("kind") == "potential"]
-NAMES = [name for name in FOLDERS if name not in POTENTIALS]
+KINDS = {name: weights.read_card(SHIPPED / name).config.get("kind", "sampler") for name in FOLDERS}
+POTENTIALS = [name for name, kind in KINDS.items() if kind == "potential"]
+GUIDES = [name for name, kind in KINDS.items() if kind == dao_p_noisy.KIND]
+NAMES = [name for name, kind in KINDS.items() if kind == "sampler"]
 
 
 def test_every_weight_is_registered():
     assert {"miad", "dao-g-perov5"} <= set(NAMES)
     assert set(NAMES) <= set(available_samplers())
     assert set(POTENTIALS) <= set(registry.names(registry.POTENTIALS))
+    assert len(FOLDERS) == len(NAMES) + len(POTENTIALS) + len(GUIDES)
 
 
 def test_weights_fit_the_limit():
@@ -51,6 +54,19 @@ def test_card_of_a_potential_is_complete(name):
     assert "CC BY" in card.licence or "MIT" in card.licence
     assert potential.elements == set(card.elements)
     assert len(card.elements) > 80
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_card_of_an_energy_of_noisy_states_is_complete(name):
+    """It says what it was trained on, and has the noise of a sampler that ships."""
+    model, card = weights.load(weights.find(name))
+    assert card.name == name
+    assert {"data", "hardware", "steps", "hours", "parameters", "command"} <= set(card.training)
+    assert card.training["parameters"] == model.denoiser.num_parameters
+    assert card.measured["command"]
+    assert card.measured["results"]
+    noises = [dao_p_noisy.noise_of(weights.read_card(SHIPPED / n).config) for n in NAMES if n != "miad"]
+    assert any(all(card.config[k] == noise[k] for k in ("family", "lattice")) for noise in noises)
 
 
 @pytest.mark.slow

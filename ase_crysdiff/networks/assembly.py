@@ -10,7 +10,10 @@ from ase_crysdiff.representations.base import LatticeRepresentation
 
 
 def denoiser_for(
-    joint: JointProcess, make_encoder: Callable[[int], Encoder], make_stem: Callable[..., Stem] = CrystalStem
+    joint: JointProcess,
+    make_encoder: Callable[[int], Encoder],
+    make_stem: Callable[..., Stem] = CrystalStem,
+    kind: Callable[..., Denoiser] = Denoiser,
 ) -> Denoiser:
     """A denoiser for the components of a joint process.
 
@@ -18,6 +21,7 @@ def denoiser_for(
         joint: The components; one of them must be the lattice.
         make_encoder: Builds the encoder for a number of invariants per crystal.
         make_stem: Builds the stem for a width and a lattice representation, with or without species to generate.
+        kind: What is made of the parts.
     """
     lattice = joint.components["lattice"].representation
     assert isinstance(lattice, LatticeRepresentation)
@@ -25,4 +29,4 @@ def denoiser_for(
     stem = make_stem(encoder.hidden, lattice, generates_species="species" in joint.components)
     heads = {name: head_for(c.representation, encoder.hidden) for name, c in joint.components.items()}
     centred = [name for name, c in joint.components.items() if c.centred]
-    return Denoiser(stem, encoder, heads, centred)  # type: ignore[arg-type]
+    return kind(stem, encoder, heads, centred)

@@ -94,7 +94,10 @@ class Denoiser(nn.Module):
 
     def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> Prediction:
         """Predictions per component; one time per crystal."""
-        features = self.encoder(self.stem(state, t, context, layout))
+        return self.predictions(self.encoder(self.stem(state, t, context, layout)), state, layout)
+
+    def predictions(self, features: Features, state: NoisyState, layout: Layout) -> Prediction:
+        """What the heads make of features."""
         prediction = {name: head(features, state[name]) for name, head in self.heads.items()}
         return {name: layout.centred(p) if name in self.centred else p for name, p in prediction.items()}
 

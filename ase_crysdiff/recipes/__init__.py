@@ -5,7 +5,7 @@ from types import ModuleType
 
 from ase_crysdiff.errors import UnknownNameError
 
-_MODULES = {"miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow", "dao-p": "dao_p"}
+_MODULES = {"miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow", "dao-p": "dao_p", "dao-p-noisy": "dao_p_noisy"}
 
 
 def recipe(name: str) -> ModuleType:

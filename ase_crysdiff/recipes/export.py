@@ -53,7 +53,9 @@ def export(
     if config.get("kind") == "potential":
         from ase_crysdiff.recipes.potentials import certified
 
-        config, sampling = certified(name, config, averaged), {}
+        config = certified(name, config, averaged)
+    if "kind" in config:  # nothing is drawn from potentials and their like
+        sampling = {}
     content = {
         "name": name,
         "config": config,

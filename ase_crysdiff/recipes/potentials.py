@@ -14,6 +14,7 @@ from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.potentials.reference_energies import check_reference_energies, reference_energies
 from ase_crysdiff.recipes import dao_p as recipe
 from ase_crysdiff.recipes import weights as weight_files
+from ase_crysdiff.recipes.guides import is_noisy_energy
 from ase_crysdiff.sampling.model import Card
 from ase_crysdiff.shapes import Tensor
 
@@ -32,8 +33,13 @@ def load_potential(
     Raises:
         UnknownNameError: If there is no such potential.
         CheckpointError: If the weights are missing, damaged, or do not reproduce the energies on their card.
-        IncompatibleError: If the potential cannot compute in this dtype.
+        IncompatibleError: If the potential cannot compute in this dtype, or the name stands for an energy of noisy states.
     """
+    if is_noisy_energy(name):
+        raise IncompatibleError(
+            f"{name!r} knows the energy of a sampler's noisy states and guides samplers: EnergyGuidance({name!r}). It is no "
+            "potential: its energy depends on the choice of the cell and gives no forces to trust. Use 'dao-p'."
+        )
     make = registry.load(registry.POTENTIALS, name)
     potential: Potential = make(weights=weights, device=device, dtype=dtype)
     return potential

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.recipes import weights as weight_files
 from ase_crysdiff.recipes.chggen import MODELS, HostFiller
 from ase_crysdiff.sampling.model_sampler import ModelSampler
@@ -19,13 +20,18 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
         device: Where to compute, as torch spells it.
 
     Raises:
-        CheckpointError: If the weights are missing or damaged.
+        CheckpointError: If the weights are missing, damaged or none of a sampler.
     """
-    model, card = weight_files.load(weight_files.find(name, weights))
+    folder = weight_files.find(name, weights)
+    kind = weight_files.read_card(folder).config.get("kind", "sampler")
+    if kind != "sampler":
+        raise CheckpointError(f"{folder} holds a {kind}, from which nothing can be drawn. Give the weights of a sampler.")
+    model, card = weight_files.load(folder)
     return ModelSampler(model, card, torch.device(device))
 
 
 miad = partial(load_sampler, "miad")
+dao_g_flow = partial(load_sampler, "dao-g-flow")
 dao_g_perov5 = partial(load_sampler, "dao-g-perov5")
 
 

@@ -40,7 +40,7 @@ class DenoisingObjective:
 
         batch = space.refresh(batch, draws("mirage", "atom"))
         clean = joint.encode(batch)
-        t = self._times(layout.num_crystals, generator).to(layout.dtype)
+        t = stratified_times(layout.num_crystals, generator).to(layout.dtype)
         state, target = joint.corrupt(clean, t, layout, draws)
         given = {} if "species" in joint.components else {"species": batch.species}
         prediction = denoiser(state, t, given, layout)
@@ -54,11 +54,11 @@ class DenoisingObjective:
         weights = self.model.state_space.loss_weights(batch, component)
         return rows.mean() if weights is None else (rows * weights).mean()
 
-    @staticmethod
-    def _times(count: int, generator: torch.Generator) -> Tensor:
-        """Stratified times on the grid k = 1 … 1000: the same law as independent draws, less variance per batch."""
-        offset = torch.rand(1, generator=generator, device=generator.device)
-        strata = (torch.arange(count, device=generator.device) + offset) / count
-        k = torch.floor(strata * TRAINED_STEPS).long().clamp_max(TRAINED_STEPS - 1) + 1
-        order = torch.randperm(count, generator=generator, device=generator.device)
-        return k[order].double() / TRAINED_STEPS
+
+def stratified_times(count: int, generator: torch.Generator) -> Tensor:
+    """Stratified times on the grid k = 1 … 1000: the same law as independent draws, less variance per batch."""
+    offset = torch.rand(1, generator=generator, device=generator.device)
+    strata = (torch.arange(count, device=generator.device) + offset) / count
+    k = torch.floor(strata * TRAINED_STEPS).long().clamp_max(TRAINED_STEPS - 1) + 1
+    order = torch.randperm(count, generator=generator, device=generator.device)
+    return k[order].double() / TRAINED_STEPS

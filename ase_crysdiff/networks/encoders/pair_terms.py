@@ -95,7 +95,7 @@ class FourierPairs:
         from_sines, from_cosines = product(self.sines, odd), product(self.cosines, even)
         itself = even.sum(1).expand(block.count, block.size, -1)  # all cosines of a zero difference are 1
         _, order, inverse = _pairs(block.size, odd.device)
-        return _Spread.apply(from_sines, from_cosines, itself, order, inverse)  # type: ignore[no-any-return]
+        return _Spread.apply(from_sines, from_cosines, itself, order, inverse)
 
 
 @dataclass(frozen=True)
