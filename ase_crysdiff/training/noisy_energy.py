@@ -32,7 +32,7 @@ class NoisyEnergyObjective:
     Args:
         model: Processes, loss weights and the entry `energy` of the config. The network is passed to `loss`.
 
-    Source: DAO (GLAD-RUC 2025), DAO-P: losses and their equal weights; time 0 is never drawn there, though it is used.
+    Source: DAO (GLAD-RUC 2025), DAO-P: losses, there with equal weights; time 0 is never drawn there, though it is used.
     """
 
     def __init__(self, model: GenerativeModel) -> None:

@@ -153,7 +153,7 @@ def test_the_loss_of_a_constant_is_lowest_at_the_intermediate_energy(labels, gen
     for _ in range(150):
         total, _ = NoisyEnergyObjective(model).loss(Oracle(model.joint, constant), batch, generator)
         (slope,) = torch.autograd.grad(total, constant)
-        constant = (constant - 0.4 * std**2 * slope).detach().requires_grad_()
+        constant = (constant - 0.04 * std**2 * slope).detach().requires_grad_()
     expected = -std * torch.log(torch.exp(-energies / std).mean())
     assert float(constant.detach()) == pytest.approx(float(expected), abs=1e-3)
 
