@@ -101,7 +101,7 @@ class NoisyEnergyGuidance(Condition):
         if set(joint.components) != set(_GUIDED) or self.species is None:
             raise IncompatibleError(
                 "This energy is one of noisy positions and cells of given species, but the sampler generates species as well. "
-                "Take a sampler for given compositions (dao-g-perov5), or guide by a potential (dao-p)."
+                "Take a sampler for given compositions (dao-g-flow), or guide by a potential (dao-p)."
             )
         different = [n for n in _GUIDED if _noise(joint.components[n]) != _noise(self.joint.components[n])]
         if different:

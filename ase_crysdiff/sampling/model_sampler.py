@@ -111,7 +111,7 @@ class ModelSampler:
         if self.finds_species and compositions:
             raise IncompatibleError(
                 f"{name!r} finds the composition itself and takes no composition. Use chemical_system= or elements=, or a "
-                "sampler for given compositions (dao-g-perov5)."
+                "sampler for given compositions (dao-g-flow)."
             )
         if not self.finds_species:
             if not compositions and request.start is None:
