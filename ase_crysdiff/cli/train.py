@@ -32,7 +32,7 @@ from ase_crysdiff.training.trainer import Trainer
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options; every knob of `TrainSettings` is one of them."""
-    parser.add_argument("models", nargs="+", metavar="MODEL[=DATA]", help="miad, dao-g-flow, dao-g-flow-perov5=perov.safetensors, ...")
+    parser.add_argument("models", nargs="+", metavar="MODEL[=DATA]", help="miad, dao-g-flow, dao-g-flow-perov5=FILE, ...")
     parser.add_argument("--data", type=Path, help="packed training crystals, for models that name none")
     parser.add_argument("--validation", type=Path, help="packed crystals for the validation loss")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs"), help="folder of the runs (default runs)")
