@@ -115,7 +115,7 @@ def test_nonsense_is_refused_before_the_folder_is_made(files, tmp_path):
 SCRIPT = """
 import sys
 import pymatgen_ext.scoring.relaxing as relaxing
-from test_pipeline import Toy
+from test_scoring_pipeline import Toy
 from pymatgen_ext.scoring.pipeline import evaluate_files
 relaxing._GROUP_CRYSTALS = 2
 files, out, reference, hull = sys.argv[1:]
