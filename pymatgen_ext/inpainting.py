@@ -21,6 +21,7 @@ from ase_crysdiff.networks.elements import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.workflows.volume import atom_count_odds
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell
 from pymatgen_ext.masks import Mask, masked_sites
@@ -88,7 +89,8 @@ def prepare(
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
     plan = {"jump_length": parsing.positive("jump_length", jump_length), "repeats": parsing.positive("repeats", repeats)}
-    known = Host(_rows(cell.niggli.matrix), _rows(inside), tuple(site.specie.Z for site in host), offered, relax_cell, **plan)
+    species = tuple(site.specie.Z for site in host)
+    known = Host(_rows(cell.niggli.matrix), _rows(inside), species, offered, relax_cell, **plan)
     request = SampleRequest(host=known, conditions=tuple(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)
@@ -96,7 +98,9 @@ def prepare(
     notes: tuple[str, ...] = ()
     if charge_balance:
         offered, notes = _balanced(host, offered)
-        request = replace(request, host=replace(known, guests=offered), filters=(ChargeBalance(),))
+        request = replace(request, filters=(ChargeBalance(),))
+    odds = None if relax_cell or known.counts_are_known else _count_odds(host, offered)
+    request = replace(request, host=replace(known, guests=offered, count_odds=odds))
     return Task(request, HostCell(cell, host, relax_cell), notes)
 
 
@@ -118,6 +122,13 @@ def prepare_empty(
     request = SampleRequest(host=Host(_rows(cell.niggli.matrix), (), (), parse_guests(contents)), steps=steps)
     check(request)
     return Task(request, HostCell(cell, Structure(lattice, [], [])), ())
+
+
+def _count_odds(host: Structure, guests: Sequence[Guests]) -> tuple[float, ...] | None:
+    """What the volume of the cell tells about the number of atoms."""
+    amounts = {symbol: round(amount) for symbol, amount in host.composition.get_el_amt_dict().items()}
+    offered = [(Element.from_Z(g.species).symbol, g.least, g.most) for g in guests]
+    return atom_count_odds(amounts, offered, host.volume)
 
 
 def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.pairs import close_pairs
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, Outcome, check_options, relaxations
 
@@ -197,7 +198,7 @@ def objection(first: Structure, final: Structure, first_energy: float, energy: f
     if not abs(change) < MAX_VOLUME_CHANGE:
         return f"the volume has changed by {100 * change:+.0f} %"
     radii = covalent_radii[[site.specie.Z for site in final]]
-    one, other, _, distances = final.get_neighbor_list(2 * ACCEPT_FRACTION * radii.max(), exclude_self=True)
+    one, other, distances = close_pairs(final, 2 * ACCEPT_FRACTION * float(radii.max()))
     shares = distances / (radii[one] + radii[other])
     if len(shares) and shares.min() <= ACCEPT_FRACTION:
         k = int(shares.argmin())

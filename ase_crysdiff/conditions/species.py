@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction
-from ase_crysdiff.shapes import Bool, Tensor
+from ase_crysdiff.shapes import Bool, Int, Tensor
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,33 @@ class AllowedSpecies(Condition):
             return {**prediction, "species": logits}
 
         return masked
+
+
+@dataclass(frozen=True)
+class KnownElements(Condition):
+    """Rows whose element is known, should they be atoms: it inherits the probability of all elements.
+
+    Whether a row is an atom at all remains the network's decision. Forbidding the other elements instead would all but
+    forbid the atom: of the probability that the row is an atom, a network that does not know yet which element it will be
+    gives any single one a hundredth.
+
+    Args:
+        elements: Class that each row has if it is an atom; `VACANCY` leaves the row alone, shape (rows,).
+    """
+
+    elements: Int[Tensor, " rows"]
+
+    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
+        def pooled(state: NoisyState, t: float) -> Prediction:
+            prediction = denoise(state, t)
+            logits = prediction["species"]
+            atom = logits.index_fill(-1, torch.tensor([VACANCY], device=logits.device), -torch.inf)
+            own = torch.full_like(logits, -torch.inf)
+            own.scatter_(-1, self.elements[:, None], torch.logsumexp(atom, -1, keepdim=True))
+            own[:, VACANCY] = logits[:, VACANCY]
+            return {**prediction, "species": torch.where((self.elements == VACANCY)[:, None], logits, own)}
+
+        return pooled
 
 
 @dataclass(frozen=True)

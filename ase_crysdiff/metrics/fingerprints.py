@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.matching import formula_key
+from ase_crysdiff.metrics.pairs import close_pairs
 from ase_crysdiff.storage import write_tensors
 
 FORMAT = "crysdiff-fingerprints-1"
@@ -141,7 +142,7 @@ def distance_counts(structure: Structure) -> NDArray[np.float64]:
     the order of atoms change nothing.
     """
     scale = (structure.volume / len(structure)) ** (1 / 3)
-    one, other, _, distances = structure.get_neighbor_list(_RADIUS * scale, exclude_self=True)
+    one, other, distances = close_pairs(structure, _RADIUS * scale)
     numbers = np.array([site.specie.Z for site in structure])
     kinds = np.array([site.specie.mendeleev_no for site in structure]) / _MENDELEEV
     kinds -= kinds.mean()

@@ -8,6 +8,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.constants import ACCEPT_FRACTION, FLAG_FRACTION, GATE_DISTANCE, GATE_VOLUME, VOLUME_PER_ATOM
 from ase_crysdiff.metrics.base import MetricResult, rate
+from ase_crysdiff.metrics.pairs import close_pairs
 
 
 def gate(structure: Structure | None) -> str | None:
@@ -73,7 +74,7 @@ def unusable_species(structure: Structure | None) -> str | None:
 
 def _closest(structure: Structure, limit: float) -> bool:
     """Whether two atoms, or an atom and its image, lie closer than `limit`."""
-    _, _, _, distances = structure.get_neighbor_list(limit, exclude_self=True)
+    _, _, distances = close_pairs(structure, limit)
     return bool((distances < limit - 1e-9).any())
 
 
@@ -101,5 +102,5 @@ def distance_validity(structures: Sequence[Structure | None], fraction: float = 
 def _keeps_distances(structure: Structure | None, fraction: float) -> bool:
     assert structure is not None
     radii = covalent_radii[[site.specie.Z for site in structure]]
-    centres, points, _, distances = structure.get_neighbor_list(2 * fraction * radii.max(), exclude_self=True)
+    centres, points, distances = close_pairs(structure, 2 * fraction * float(radii.max()))
     return bool((distances > fraction * (radii[centres] + radii[points])).all())

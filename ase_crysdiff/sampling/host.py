@@ -52,6 +52,7 @@ class Host:
         relax_cell: Whether the cell is let go towards the end (at `CELL_RELEASE`); host atoms keep their fractional coordinates.
         jump_length: Of `RepaintPlan`.
         repeats: Of `RepaintPlan`.
+        count_odds: How likely each number of atoms is in this cell, for 0, 1, ...; None leaves it to the model's card.
     """
 
     lattice: Matrix
@@ -61,6 +62,7 @@ class Host:
     relax_cell: bool = False
     jump_length: int = 10
     repeats: int = 1
+    count_odds: tuple[float, ...] | None = None
 
     @property
     def counts_are_known(self) -> bool:
@@ -108,6 +110,12 @@ class Host:
             row += g.most
         allowed[row:, VACANCY] = True
         return allowed
+
+    def elements(self, slots: int) -> Int[Tensor, " slots"]:
+        """The element that each guest's slot has if it is an atom; `VACANCY` for all other slots."""
+        guests = [g.species for g in self.guests for _ in range(g.most)]
+        before = len(self.species)
+        return torch.tensor([*[VACANCY] * before, *guests, *[VACANCY] * (slots - before - len(guests))], dtype=torch.long)
 
     def conditions(self, joint: JointProcess, layout: Layout) -> list[Condition]:
         """What holds cell and host; to be applied last, so that nothing moves them any more. All crystals are equally large."""

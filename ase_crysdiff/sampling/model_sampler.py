@@ -8,7 +8,7 @@ from ase_crysdiff.conditions.atom_count import AtomCountOdds
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.known import KnownComponent
-from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
+from ase_crysdiff.conditions.species import AllowedSpecies, KnownElements, RequiredSpecies
 from ase_crysdiff.conditions.start import StartFrom
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.constants import NUM_SPECIES, TRAINED_STEPS, VACANCY
@@ -207,11 +207,14 @@ class ModelSampler:
         if self.finds_species:
             sampling = self.card.sampling
             spared = tuple(sampling.get("species_spared", ()))
-            conditions.append(Temperature("species", sampling.get("species_temperature", 1.0), spared))
+            if request.host is not None:  # first, for a temperature would take from the many elements and give to the one vacancy
+                elements = request.host.elements(layout.sizes[0]).repeat(layout.num_crystals).to(self.device)
+                conditions.append(KnownElements(elements))
+            conditions.append(Temperature("species", sampling.get("species_temperature", 1.0) if request.host is None else 1.0, spared))
             conditions.append(AllowedSpecies(self._allowed(request, layout)))
-            free = request.num_atoms is None if request.host is None else not request.host.counts_are_known
-            if free and "atom_count_odds" in sampling:
-                conditions.append(AtomCountOdds(sampling["atom_count_odds"]))
+            odds = self._count_odds(request)
+            if odds is not None:
+                conditions.append(AtomCountOdds(odds))
             if request.chemical_system is not None:
                 conditions.append(RequiredSpecies(tuple(sorted(request.chemical_system))))
         if request.lattice is not None:
@@ -225,6 +228,13 @@ class ModelSampler:
         if apart is not None:
             conditions.append(ClosestApproach(**apart, species=species))
         return conditions
+
+    def _count_odds(self, request: SampleRequest) -> Sequence[float] | None:
+        """How likely each number of atoms is, where the request leaves it free."""
+        card: Sequence[float] | None = self.card.sampling.get("atom_count_odds")
+        if request.host is None:
+            return None if request.num_atoms is not None else card
+        return None if request.host.counts_are_known else request.host.count_odds or card
 
     def _allowed(self, request: SampleRequest, layout: Layout) -> Tensor:
         """Classes that every slot may take. With a number of atoms given, the first slots are atoms and the rest are not."""

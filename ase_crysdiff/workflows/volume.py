@@ -1,12 +1,17 @@
 """How much room a composition needs: a regression on published crystals."""
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from ase_crysdiff.errors import InputError
+
+#: Scale of the Laplace law of ln(volume): half of the errors are below 4.8 %.
+SCATTER = 0.048 / math.log(2)
 
 
 def volume_per_atom(amounts: Mapping[str, float | int]) -> float:
@@ -32,6 +37,34 @@ def volume_per_atom(amounts: Mapping[str, float | int]) -> float:
     shares = {symbol: amount / total for symbol, amount in amounts.items()}
     spread = electronegativity_spread([(x, table[s][0]) for s, x in shares.items()])
     return math.exp(sum(x * (table[s][1] + table[s][2] * spread) for s, x in shares.items()))
+
+
+def atom_count_odds(host: Mapping[str, int], guests: Sequence[tuple[str, int, int]], volume: float) -> tuple[float, ...] | None:
+    """How likely a cell of a given volume holds each number of atoms, for 0, 1, ... atoms.
+
+    The logarithm of the volume is taken to scatter about the regression by a Laplace law of the regression's median error.
+
+    Args:
+        host: Atoms that are there, by symbol.
+        guests: Symbol, least and largest number of each element that may come.
+        volume: Of the cell, Å³.
+
+    Returns:
+        Odds, of which the largest is 1; None where the regression does not know an element.
+    """
+    if not {*host, *(symbol for symbol, _, _ in guests)} <= set(coefficients()):
+        return None
+    best: dict[int, float] = {}
+    for counts in itertools.product(*(range(least, most + 1) for _, least, most in guests)):
+        amounts = Counter(host)
+        for (symbol, _, _), count in zip(guests, counts, strict=True):
+            amounts[symbol] += count
+        total = amounts.total()
+        if total:
+            error = abs(math.log(volume / (total * volume_per_atom({s: n for s, n in amounts.items() if n}))))
+            best[total] = min(error, best.get(total, math.inf))
+    least_error = min(best.values())
+    return tuple(math.exp((least_error - best[n]) / SCATTER) if n in best else 0.0 for n in range(max(best) + 1))
 
 
 def electronegativity_spread(pairs: list[tuple[float, float]]) -> float:

@@ -11,7 +11,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.workflows.bravais import TYPES, random_lattice
 from ase_crysdiff.workflows.coordination import coordination_numbers, entropies, most_varied
-from ase_crysdiff.workflows.volume import coefficients, volume_per_atom
+from ase_crysdiff.workflows.volume import atom_count_odds, coefficients, volume_per_atom
 
 HOLOHEDRIES = {
     "cP": "Pm-3m", "cI": "Im-3m", "cF": "Fm-3m", "tP": "P4/mmm", "tI": "I4/mmm", "oP": "Pmmm", "oC": "Cmmm", "oI": "Immm",
@@ -49,6 +49,19 @@ def test_lattices_need_a_type_and_a_volume():
 def test_volumes_are_those_of_known_crystals(amounts, volume, tolerance):
     assert volume_per_atom(amounts) == pytest.approx(volume, rel=tolerance)
     assert volume_per_atom({k: 3 * v for k, v in amounts.items()}) == pytest.approx(volume_per_atom(amounts))
+
+
+def test_a_cell_tells_how_many_guests_it_has_room_for():
+    """Rock salt without its sodium: the volume is that of four, and of nothing else within the regression's error."""
+    odds = atom_count_odds({"Cl": 4}, [("Na", 0, 8)], 5.64**3)
+    assert len(odds) == 13
+    assert odds[:4] == (0.0,) * 4  # the host alone has four
+    assert odds.index(1.0) in (7, 8)
+    assert odds[8] > 0.5
+    assert max(odds[5], odds[10], odds[12]) < 0.1
+    both = atom_count_odds({"Cl": 4}, [("Na", 0, 2), ("K", 1, 1)], 5.64**3)
+    assert [n for n, x in enumerate(both) if x] == [5, 6, 7]
+    assert atom_count_odds({"Cl": 4}, [("Xx", 0, 8)], 100.0) is None
 
 
 def test_volumes_of_unknown_elements_must_be_given():
