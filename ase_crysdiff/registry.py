@@ -14,6 +14,7 @@ from ase_crysdiff.errors import PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
+PREDICTORS = "ase_crysdiff.predictors"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
+    from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.relaxation import relax
     from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
@@ -21,7 +22,9 @@ __all__ = [
     "HostGuidedGeneration",
     "InpaintTransformation",
     "SampleSet",
+    "StructurePredictor",
     "StructureSampler",
+    "available_predictors",
     "available_samplers",
     "energy_above_hull",
     "evaluate",
@@ -34,6 +37,8 @@ _HOMES = {
     "HostGuidedGeneration": "host_guided",
     "InpaintTransformation": "transformation",
     "from_disordered": "disorder",
+    "StructurePredictor": "predictors",
+    "available_predictors": "predictors",
     "StructureSampler": "samplers",
     "available_samplers": "samplers",
     "SampleSet": "sample_set",

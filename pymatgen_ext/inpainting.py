@@ -88,9 +88,9 @@ def prepare(
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
-    plan = {"jump_length": parsing.positive("jump_length", jump_length), "repeats": parsing.positive("repeats", repeats)}
+    jumps = parsing.positive("jump_length", jump_length), parsing.positive("repeats", repeats)
     species = tuple(site.specie.Z for site in host)
-    known = Host(_rows(cell.niggli.matrix), _rows(inside), species, offered, relax_cell, **plan)
+    known = Host(_rows(cell.niggli.matrix), _rows(inside), species, offered, relax_cell, *jumps)
     request = SampleRequest(host=known, conditions=tuple(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)

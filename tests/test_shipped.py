@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ase_crysdiff import registry
-from ase_crysdiff.recipes import dao_p_noisy, weights
+from ase_crysdiff.recipes import dao_p_noisy, predictors, weights
 from ase_crysdiff.recipes.potentials import load_potential
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
@@ -16,6 +16,8 @@ FOLDERS = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
 KINDS = {name: weights.read_card(SHIPPED / name).config.get("kind", "sampler") for name in FOLDERS}
 POTENTIALS = [name for name, kind in KINDS.items() if kind == "potential"]
 GUIDES = [name for name, kind in KINDS.items() if kind == dao_p_noisy.KIND]
+PREDICTORS = [name for name, kind in KINDS.items() if kind == predictors.KIND]
+ENCODERS = [name for name, kind in KINDS.items() if kind == "backbone"]
 NAMES = [name for name, kind in KINDS.items() if kind == "sampler"]
 
 
@@ -23,7 +25,8 @@ def test_every_weight_is_registered():
     assert {"miad", "dao-g-perov5"} <= set(NAMES)
     assert set(NAMES) <= set(available_samplers())
     assert set(POTENTIALS) <= set(registry.names(registry.POTENTIALS))
-    assert len(FOLDERS) == len(NAMES) + len(POTENTIALS) + len(GUIDES)
+    assert set(PREDICTORS) == set(registry.names(registry.PREDICTORS))
+    assert len(FOLDERS) == len(NAMES) + len(POTENTIALS) + len(GUIDES) + len(PREDICTORS) + len(ENCODERS)
 
 
 def test_weights_fit_the_limit():
@@ -67,6 +70,18 @@ def test_card_of_an_energy_of_noisy_states_is_complete(name):
     assert card.measured["results"]
     noises = [dao_p_noisy.noise_of(weights.read_card(SHIPPED / n).config) for n in NAMES if n != "miad"]
     assert any(all(card.config[k] == noise[k] for k in ("family", "lattice")) for noise in noises)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_card_of_a_predictor_is_complete(name):
+    """Its error was measured with the weights that ship, also where these are a potential's."""
+    predictor = predictors.load_predictor(name)
+    assert predictor.card.name == name
+    assert "data" in predictor.card.training
+    assert predictor.card.measured["command"]
+    assert predictor.card.measured["results"]
+    assert "CC BY" in predictor.card.licence or "MIT" in predictor.card.licence
+    assert len(predictor.elements) > 60
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.recipes import recipe, weights
 from ase_crysdiff.sampling.model import Config
 
@@ -30,3 +31,22 @@ def write_weights(name: str, config: Config, folder: Path, sampling: dict) -> Pa
     }
     weights.save(folder, dict(model.denoiser.named_parameters()), card)
     return folder
+
+
+def write_encoder(folder: Path, elements: list[int], name: str = "toy-encoder") -> Path:
+    """A small backbone with initial weights, as `crysdiff export` writes a pretrained one."""
+    spec = {"name": "crystal-graph", "hidden": 32, "layers": 2}
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(2)
+        backbone = make_backbone(spec)
+    card = {
+        "name": name,
+        "config": {"recipe": "crysldnet", "kind": "backbone", "backbone": spec, "elements": elements},
+        "sampling": {},
+        "training": {},
+        "measured": {},
+        "elements": elements,
+        "licence": "MIT",
+    }
+    weights.save(folder / name, {f"backbone.{n}": p for n, p in backbone.named_parameters()}, card)
+    return folder / name

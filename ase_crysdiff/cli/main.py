@@ -9,16 +9,18 @@ from ase_crysdiff import __version__
 from ase_crysdiff.errors import CrysDiffError
 
 COMMANDS = {
-    "list": "samplers that are installed",
+    "list": "samplers and predictors that are installed",
     "sample": "draw crystals into a folder",
     "inpaint": "place atoms in a host",
     "vary": "draw neighbours of a crystal",
     "relax": "bring crystals to the next minimum of energy",
+    "predict": "properties of crystals",
     "evaluate": "relax and score crystals, with a report",
     "pack": "turn crystal files into one file for training",
     "label": "energies and forces of crystals, to train potentials on",
     "curate": "choose crystals to train on, in two stages",
     "train": "train models",
+    "finetune": "make a predictor from a pretrained encoder and a table",
     "export": "turn a training run into weights with a card",
     "benchmark": "measure a sampler",
     "doctor": "check the installation",

@@ -1,6 +1,6 @@
 """`crysdiff train`: one or several models, one after the other, within a budget of time.
 
-Samplers learn from packed crystals, potentials and dao-p-noisy from packed labels; `crysdiff pack` makes both.
+Samplers and backbones learn from packed crystals, potentials and dao-p-noisy from packed labels; `crysdiff pack` makes both.
 
 Needs torch, numpy, safetensors and lightning only, so that it also runs from a source tree on a bare machine:
 `python -m ase_crysdiff.cli train miad --data packed.safetensors`.
@@ -20,12 +20,15 @@ from lightning.fabric import Fabric
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.recipes import dao_p_noisy, recipe
+from ase_crysdiff.recipes.backbones import KIND as BACKBONE
+from ase_crysdiff.recipes.backbones import fill_parts
 from ase_crysdiff.recipes.weights import CARD, fill, find, read, read_card
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.energy import EnergyTrainer
 from ase_crysdiff.training.labels import Labels
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.noisy_energy import NoisyEnergyTrainer
+from ase_crysdiff.training.pretraining import PretrainingTrainer
 from ase_crysdiff.training.settings import PRECISIONS, TrainSettings
 from ase_crysdiff.training.trainer import Trainer
 
@@ -94,7 +97,8 @@ def make_trainer(
     """The trainer of a model: continued with the folder's config if there is a run, else with the recipe's and the changes.
 
     With an origin a new run has its config and begins with its weights, while steps, optimiser and averages start anew: the
-    second stage of a training on other data. A run that is continued has left its origin behind.
+    second stage of a training on other data. A run that is continued has left its origin behind. What surrounds a backbone in
+    pretraining may change from stage to stage, and only the parts that the origin has begin with its weights.
 
     Args:
         name: Of the model.
@@ -114,7 +118,7 @@ def make_trainer(
     module = recipe(name)
     kind = getattr(module, "KIND", "sampler")
     is_potential = kind == "potential"
-    packed: Any = PackedCrystals if kind == "sampler" else Labels
+    packed: Any = PackedCrystals if kind in ("sampler", BACKBONE) else Labels
     if sampler is not None and kind != dao_p_noisy.KIND:
         raise InputError(f"--sampler names what dao-p-noisy is to guide; {name} guides nothing.")
     training = packed.load(data)
@@ -124,28 +128,34 @@ def make_trainer(
     if found is not None:
         config = found[2]
     elif origin is not None:
-        config, start = _origin(origin, name, changes)
+        config, start = _origin(origin, name, changes, changeable=kind == BACKBONE)
     else:
         noise = {} if sampler is None else _noise_of(sampler)
         config = merge(merge(module.configure(training), noise), changes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(settings.seed)  # layers draw their initial weights from the global stream
         model = module.build(config)
-    if start is not None:
+    if start is not None and kind == BACKBONE:
+        fill_parts(model, start, origin or folder)
+    elif start is not None:
         fill(model if is_potential else model.denoiser, start, origin or folder)
     if is_potential:
         return EnergyTrainer(model, config, training, folder, settings, fabric, held_out)
+    if kind == BACKBONE:
+        aim, neighborhood = module.objective(model, config), model.backbone.neighborhood
+        return PretrainingTrainer(model, neighborhood, aim, config, training, folder, settings, fabric, held_out)
     if kind == dao_p_noisy.KIND:
         return NoisyEnergyTrainer(model, training, folder, settings, fabric, held_out)
     return Trainer(model, training, folder, settings, fabric, _fitting(held_out, model.state_space.max_atoms))
 
 
-def _origin(path: Path, name: str, changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Config and averaged weights of a run or of exported weights."""
-    if changes:
-        raise InputError(
-            f"--from keeps the config of {path}; --config {sorted(changes)} cannot change it. Leave one of them out."
-        )
+def _origin(
+    path: Path, name: str, changes: Mapping[str, Any], changeable: bool
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Config and averaged weights of a run or of exported weights; a changeable config is so but for the backbone."""
+    fixed = sorted(changes) if not changeable else [key for key in changes if key == BACKBONE]
+    if fixed:
+        raise InputError(f"--from keeps the config of {path}; --config {fixed} cannot change it. Leave one of them out.")
     if (path / CARD).is_file():
         card, tensors = read(path)
         config, label = dict(card.config), card.name
@@ -161,7 +171,7 @@ def _origin(path: Path, name: str, changes: Mapping[str, Any]) -> tuple[dict[str
     made_by = config.get("recipe", "dao-p" if config.get("kind") == "potential" else label)
     if recipe(made_by) is not recipe(name):
         raise InputError(f"{path} holds a model of the recipe {made_by!r}, which {name!r} cannot start from.")
-    return config, tensors
+    return merge(config, changes), tensors
 
 
 def _noise_of(sampler: str) -> dict[str, Any]:

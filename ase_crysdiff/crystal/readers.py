@@ -75,7 +75,7 @@ def _sources(folder: Path) -> list[Path]:
 
 def _has_cif_column(path: Path) -> bool:
     try:
-        with _open_table(path) as file:
+        with open_table(path) as file:
             return "cif" in (csv.DictReader(file).fieldnames or ())
     except (OSError, EOFError, UnicodeDecodeError, csv.Error):
         return True  # damaged: it is reported when it is read
@@ -120,13 +120,14 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Record]] | None:
     return _database if name.endswith(".db") else None
 
 
-def _open_table(path: Path) -> TextIOWrapper:
+def open_table(path: Path) -> TextIOWrapper:
+    """A table as text, packed or not."""
     csv.field_size_limit(10**8)
     return gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
 
 
 def _table(path: Path) -> Iterator[Record]:
-    with _open_table(path) as file:
+    with open_table(path) as file:
         table = csv.DictReader(file)
         if "cif" not in (table.fieldnames or ()):
             raise InputError(f"{path.name} has no column 'cif'; it has {table.fieldnames}.")
@@ -139,10 +140,11 @@ def _table(path: Path) -> Iterator[Record]:
                         values[column] = float(text)
                     except ValueError:
                         continue
-            yield Record(row[key] if key is not None else str(number), partial(_from_cif, row["cif"] or ""), values)
+            yield Record(row[key] if key is not None else str(number), partial(structure_from_cif, row["cif"] or ""), values)
 
 
-def _from_cif(text: str) -> Structure:
+def structure_from_cif(text: str) -> Structure:
+    """The first crystal of a CIF text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return CifParser.from_str(text, occupancy_tolerance=1.0).parse_structures(primitive=False)[0]
@@ -152,7 +154,7 @@ def _cif(path: Path) -> Iterator[Record]:
     blocks = re.split(r"(?m)^(?=data_)", path.read_text(errors="replace"))
     blocks = [b for b in blocks if b.startswith("data_")] or [blocks[0]]
     for number, block in enumerate(blocks):
-        yield Record(path.stem if len(blocks) == 1 else f"{path.stem}-{number}", partial(_from_cif, block))
+        yield Record(path.stem if len(blocks) == 1 else f"{path.stem}-{number}", partial(structure_from_cif, block))
 
 
 def _single(path: Path) -> Iterator[Record]:

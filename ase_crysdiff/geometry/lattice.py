@@ -5,7 +5,7 @@ import torch
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Shifts to the 27 cells around the origin.
-_NEIGHBOUR_CELLS = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
+NEIGHBOUR_CELLS = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
 
 
 def from_parameters(lengths: Float[Tensor, "crystals 3"], angles: Float[Tensor, "crystals 3"]) -> Float[Tensor, "crystals 3 3"]:
@@ -93,7 +93,7 @@ def shortest_distance(frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tens
     """
     difference = frac_coords[None] - frac_coords[:, None]
     difference = difference - torch.round(difference)
-    cells = _NEIGHBOUR_CELLS.to(frac_coords)
+    cells = NEIGHBOUR_CELLS.to(frac_coords)
     distances = torch.linalg.vector_norm((difference[:, :, None] + cells) @ lattice, dim=-1)
     own = torch.eye(len(frac_coords), dtype=torch.bool, device=frac_coords.device)[:, :, None]
     is_self = own & (cells == 0).all(-1)

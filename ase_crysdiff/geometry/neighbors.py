@@ -13,7 +13,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Candidates looked at in one piece; bounds the memory of a search.
-_CHUNK = 2**21
+_CHUNK = 2**18
 #: Images of one cell beyond which it is refused: so thin a cell is a mistake, and would fill the memory.
 _MAX_IMAGES = 50_000
 
@@ -52,7 +52,7 @@ def neighbor_list(
     cells: Float[Tensor, "sets 3 3"],
     periodic: Bool[Tensor, "sets 3"],
     num_atoms: Int[Tensor, " sets"],
-    cutoff: float,
+    cutoff: float | Float[Tensor, " sets"],
 ) -> Neighbors:
     """All pairs closer than a cutoff, an atom and its own images included.
 
@@ -61,7 +61,7 @@ def neighbor_list(
         cells: Lattice vectors as rows, Å. Rows along axes that do not repeat are ignored.
         periodic: Which axes repeat.
         num_atoms: Atoms of each set.
-        cutoff: Å.
+        cutoff: Å, one for all sets or one for each.
 
     Raises:
         InputError: If the repeating vectors of a cell do not span a volume, area or length, or lie so densely that the
@@ -71,15 +71,16 @@ def neighbor_list(
         positions, complete = positions.detach().double(), complete_cells(cells.detach().double(), periodic)
         inverse = torch.linalg.inv(complete)
         spacings = 1 / torch.linalg.vector_norm(inverse, dim=-2)
-        reach = torch.where(periodic, torch.floor(cutoff / spacings + 0.5), 0.0)
+        cutoffs = torch.as_tensor(cutoff, dtype=torch.float64, device=cells.device).expand(len(cells))
+        reach = torch.where(periodic, torch.floor(cutoffs[:, None] / spacings + 0.5), 0.0)
         images = (2 * reach + 1).prod(-1)
         if not bool((images <= _MAX_IMAGES).all()):
             bad = int(torch.argmax(torch.where(images <= _MAX_IMAGES, 0, 1)))
             raise InputError(
-                f"The cell of configuration {bad} repeats every {spacings[bad].min():.2g} Å, so that {cutoff} Å reach more than "
-                f"{_MAX_IMAGES:,} of its images. Check the cell, or which axes are periodic."
+                f"The cell of configuration {bad} repeats every {spacings[bad].min():.2g} Å, so that {cutoffs[bad]:.4g} Å reach "
+                f"more than {_MAX_IMAGES:,} of its images. Check the cell, or which axes are periodic."
             )
-        return _search(positions, complete, inverse, periodic, num_atoms, reach.long(), cutoff)
+        return _search(positions, complete, inverse, periodic, num_atoms, reach.long(), cutoffs.square())
 
 
 def complete_cells(cells: Float[Tensor, "sets 3 3"], periodic: Bool[Tensor, "sets 3"]) -> Float[Tensor, "sets 3 3"]:
@@ -123,7 +124,7 @@ def _complete(cell: Float[Tensor, "3 3"], periodic: Bool[Tensor, " 3"]) -> Float
 
 
 def _search(
-    positions: Tensor, cells: Tensor, inverse: Tensor, periodic: Tensor, num_atoms: Tensor, reach: Tensor, cutoff: float
+    positions: Tensor, cells: Tensor, inverse: Tensor, periodic: Tensor, num_atoms: Tensor, reach: Tensor, limits: Tensor
 ) -> Neighbors:
     device = positions.device
     first, second, owner = _all_pairs(num_atoms)
@@ -146,7 +147,7 @@ def _search(
         image = torch.arange(len(pair), device=device) - (many.cumsum(0) - many - table_start[s]).repeat_interleave(many)
         square = (difference[pair] + table_cart[image]).square().sum(-1)
         itself = (i == j)[pair] & (table[image] == 0).all(-1)  # the home image of an atom is the atom
-        near = torch.nonzero((square < cutoff**2) & ~itself).flatten()
+        near = torch.nonzero((square < limits[s][pair]) & ~itself).flatten()
         pair, image = pair[near], image[near]
         found.append((i[pair], j[pair], home[pair].long() + table[image]))
         start = stop

@@ -59,14 +59,14 @@ def place(number: int) -> tuple[int, int]:
     return period, along + 18 - size
 
 
-def descriptors() -> Float[Tensor, "elements features"]:
+def descriptors(rows: int = NUM_SPECIES) -> Float[Tensor, "elements features"]:
     """One row per atomic number, the first of zeros: period and group as unit vectors, radius, electronegativity, number.
 
     Elements of a column or row share entries, which a network can use from its first step on; no two rows are equal.
     """
-    table = torch.zeros(NUM_SPECIES, 7 + 33 + 3)
+    table = torch.zeros(rows, 7 + 33 + 3)
     radii, pull = covalent_radii(torch.float32), electronegativities(torch.float32)
-    for number in range(1, NUM_SPECIES):
+    for number in range(1, rows):
         period, group = place(number)
         table[number, period - 1] = 1
         table[number, 7 + group - 1] = 1

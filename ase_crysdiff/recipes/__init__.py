@@ -5,7 +5,10 @@ from types import ModuleType
 
 from ase_crysdiff.errors import UnknownNameError
 
-_MODULES = {"miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow", "dao-p": "dao_p", "dao-p-noisy": "dao_p_noisy"}
+_MODULES = {
+    "miad": "miad", "dao-g": "dao_g", "dao-g-flow": "dao_g_flow", "dao-p": "dao_p", "dao-p-noisy": "dao_p_noisy",
+    "crysldnet": "crysldnet", "denoising": "denoising",
+}  # fmt: skip
 
 
 def recipe(name: str) -> ModuleType:

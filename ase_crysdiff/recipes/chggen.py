@@ -17,7 +17,7 @@ from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.request import SampleRequest
 
 #: Models in the order of preference.
-MODELS = ("dao-g", "dao-g-flow", "miad")
+MODELS = ("dao-g-flow", "dao-g", "miad")
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""From a training run to weights that a sampler or a potential can be made of."""
+"""From a training run to weights that a sampler, a potential or a predictor can be made of."""
 
 import json
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from typing import Any
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.recipes import weights
+from ase_crysdiff.recipes.backbones import KIND as BACKBONE
+from ase_crysdiff.recipes.backbones import lasting
 from ase_crysdiff.sampling.model import Card
 from ase_crysdiff.training import checkpoint
 
@@ -29,7 +31,7 @@ def export(
     Args:
         run: Folder of the training run.
         target: Folder to write.
-        name: Registered name of the sampler.
+        name: Name of the weights.
         sampling: Default steps and corrector sizes.
         training: What to say about data and hardware, beside what the checkpoint knows.
         licence: Of the weights.
@@ -43,6 +45,8 @@ def export(
     progress, tensors, config = found
     prefix = "average:"
     averaged = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    if config.get("kind") == BACKBONE:
+        averaged = lasting(averaged)
     about = dict(training or {})
     about |= {
         "steps": progress.step,

@@ -31,6 +31,7 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
 
 
 miad = partial(load_sampler, "miad")
+dao_g = partial(load_sampler, "dao-g")
 dao_g_flow = partial(load_sampler, "dao-g-flow")
 dao_g_perov5 = partial(load_sampler, "dao-g-perov5")
 

@@ -206,11 +206,12 @@ class ModelSampler:
         conditions: list[Condition] = []
         if self.finds_species:
             sampling = self.card.sampling
-            spared = tuple(sampling.get("species_spared", ()))
-            if request.host is not None:  # first, for a temperature would take from the many elements and give to the one vacancy
-                elements = request.host.elements(layout.sizes[0]).repeat(layout.num_crystals).to(self.device)
-                conditions.append(KnownElements(elements))
-            conditions.append(Temperature("species", sampling.get("species_temperature", 1.0) if request.host is None else 1.0, spared))
+            if request.host is None:
+                spared = tuple(sampling.get("species_spared", ()))
+                conditions.append(Temperature("species", sampling.get("species_temperature", 1.0), spared))
+            else:  # elements are known, and a temperature would sharpen the numbers of atoms alone
+                elements = request.host.elements(layout.sizes[0]).repeat(layout.num_crystals)
+                conditions.append(KnownElements(elements.to(self.device)))
             conditions.append(AllowedSpecies(self._allowed(request, layout)))
             odds = self._count_odds(request)
             if odds is not None:

@@ -1,5 +1,7 @@
 """Small crystals built from prototypes, for tests here and in plugins."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from pymatgen.core import Lattice, Structure
@@ -10,6 +12,12 @@ from ase_crysdiff.crystal.convert import from_structures
 
 def prototypes() -> dict[str, Structure]:
     """One atom, two species, a perovskite, a layered cell, a skewed triclinic chain of five elements."""
+    return {name: structure.copy() for name, structure in _prototypes().items()}
+
+
+@cache
+def _prototypes() -> dict[str, Structure]:
+    """Built once, because finding primitive cells takes a second."""
     return {
         "Cu": Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]]).get_primitive_structure(),
         "NaCl": Structure.from_spacegroup(

@@ -181,9 +181,10 @@ class Loop:
         if found is None:
             return
         self.progress, tensors, config = found
-        if config["encoder"] != json.loads(json.dumps(self.task.config["encoder"])):
+        part = "backbone" if "backbone" in self.task.config else "encoder"
+        if config.get(part) != json.loads(json.dumps(self.task.config[part])):
             raise InputError(
-                f"{self.folder} holds a run with the encoder {config['encoder']}, not {self.task.config['encoder']}. "
+                f"{self.folder} holds a run with the {part} {config.get(part)}, not {self.task.config[part]}. "
                 "Give another folder, or the config of the old run."
             )
         for name, parameter in self.task.network.named_parameters():

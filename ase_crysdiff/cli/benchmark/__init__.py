@@ -2,7 +2,7 @@
 
 import argparse
 
-from ase_crysdiff.cli.benchmark import csp, denovo, guidance, inpaint, noisy_energy, panel, polymorphs, potential
+from ase_crysdiff.cli.benchmark import csp, denovo, guidance, inpaint, noisy_energy, panel, polymorphs, potential, reconstruction
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     noisy_energy.configure(
         kinds.add_parser("noisy-energy", help="energies of noisy states against labels", description=noisy_energy.__doc__)
+    )
+    reconstruction.configure(
+        kinds.add_parser(
+            "reconstruction", help="elements, distances and cells told from latents", description=reconstruction.__doc__
+        )
     )

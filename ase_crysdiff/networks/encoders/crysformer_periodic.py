@@ -123,6 +123,7 @@ class PeriodicCrysformer(nn.Module):
         cutoff: How far an atom sees in one round, Å.
         waves: Radial functions for harmonics of degree 0, 1 and 2.
         expansion: Width of the feed-forward blocks over `hidden`.
+        num_species: Rows of the embedding: atomic numbers below it, and 0.
     """
 
     def __init__(
@@ -134,15 +135,16 @@ class PeriodicCrysformer(nn.Module):
         cutoff: float = 5.0,
         waves: Sequence[int] = (12, 8, 4),
         expansion: int = 2,
+        num_species: int = NUM_SPECIES,
     ) -> None:
         super().__init__()
-        table = descriptors()
+        table = descriptors(num_species)
         self.descriptors: Tensor
         self.radii: Tensor
         self.register_buffer("descriptors", table, persistent=False)
-        self.register_buffer("radii", covalent_radii(torch.float32)[:NUM_SPECIES], persistent=False)
+        self.register_buffer("radii", covalent_radii(torch.float32)[:num_species], persistent=False)
         self.hidden, self.cutoff, self.waves = hidden, cutoff, tuple(waves)
-        self.species = nn.Embedding(NUM_SPECIES, hidden)
+        self.species = nn.Embedding(num_species, hidden)
         self.describe = nn.Linear(table.shape[1], hidden)
         # What elements have in common comes first; what sets one apart is learnt.
         nn.init.normal_(self.species.weight, std=0.1)

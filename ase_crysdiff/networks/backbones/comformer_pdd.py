@@ -1,0 +1,85 @@
+"""The encoder that CrysLDNet pretrains: gated convolutions over nearest neighbours, and profiles of distances between them.
+
+Its authors call it PDDFormer, but its convolutions are ComFormer's; `pddformer` has the original ones. It reads distances and
+elements only, so that mirror images are the same to it. Norms act on each vector instead of the batch, with as many parameters.
+
+Source: Mukherjee et al. 2026 (CrysLDNet), code; Yan et al. 2024 (ComFormer) for the convolution.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
+from ase_crysdiff.networks.backbones.elements import make_elements
+from ase_crysdiff.networks.backbones.layers import EdgeMLP, features, gathered, gaussians
+from ase_crysdiff.networks.backbones.profiles import ProfileEmbedding, ProfileMixer
+from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.shapes import Float, Tensor
+
+#: Gaussians of -0.75 / d: many for bonds, few for what is far away.
+_SCALE, _RANGE = -0.75, (-4.0, 0.0)
+#: Arguments of the published network, 4,332,800 parameters.
+PUBLISHED: dict[str, Any] = {"hidden": 256, "layers": 4, "neighbors": 25, "profile": 92, "elements": "one-hot"}
+
+
+class ComformerConvolution(nn.Module):
+    """κ_ij = MLP[k_i, k_j, e_ij], m_ij = MLP[v_i, v_j, e_ij]; h_i ← softplus(h_i + LN(W Σ_j m_ij ⊙ σ(LN(q_i ⊙ κ_ij)))).
+
+    A factor 1/√d before the inner norm is left out: the norm takes it back. Source: CrysLDNet (code).
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.project = Linear(hidden, 3 * hidden)  # query, key, value
+        self.edge = Linear(hidden, hidden)
+        self.keys, self.values = EdgeMLP(hidden), EdgeMLP(hidden)
+        self.gate_norm = nn.LayerNorm(hidden)
+        self.out = Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(
+        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges hidden"], graph: CrystalGraph
+    ) -> Float[Tensor, "atoms hidden"]:
+        query, key, value = self.project(nodes).chunk(3, -1)
+        edges, ends = self.edge(edges), (graph.first, graph.second)
+        weights = query.index_select(0, graph.first) * self.keys(key, edges, *ends)
+        messages = self.values(value, edges, *ends) * torch.sigmoid(self.gate_norm(weights))
+        return functional.softplus(nodes + self.norm(self.out(gathered(messages, graph))))
+
+
+class ComformerPDD(Backbone):
+    """The encoder of CrysLDNet: a convolution, then a mixer and a convolution in turns.
+
+    Args:
+        hidden: Width.
+        layers: Convolutions.
+        neighbors: Nearest neighbours per atom.
+        profile: Distances per atom.
+        elements: How elements are read: `described`, `one-hot`, which is the published way, or `table`.
+    """
+
+    def __init__(
+        self, hidden: int = 96, layers: int = 4, neighbors: int = 12, profile: int = 24, elements: str = "described"
+    ) -> None:
+        super().__init__()
+        self.hidden, self.neighborhood = hidden, Neighborhood(neighbors, profile=profile)
+        self.elements = make_elements(elements, hidden)
+        self.edges = nn.Sequential(Linear(hidden, hidden), nn.Softplus())
+        self.profile = ProfileEmbedding(profile, hidden)
+        self.first = ComformerConvolution(hidden)
+        self.mixers = nn.ModuleList(ProfileMixer(hidden) for _ in range(layers - 1))
+        self.layers = nn.ModuleList(ComformerConvolution(hidden) for _ in range(layers - 1))
+
+    def forward(self, graph: CrystalGraph) -> Features:
+        nodes = self.elements(graph.crystals.species)
+        edges = self.edges(gaussians(_SCALE / graph.distances, *_RANGE, self.hidden))
+        profile = self.profile(graph)
+        nodes = self.first(nodes, edges, graph)
+        for mixer, layer in zip(self.mixers, self.layers, strict=True):
+            nodes, profile = mixer(nodes, profile)
+            nodes = layer(nodes, edges, graph)
+        return features(nodes, graph.crystals.layout)

@@ -1,0 +1,72 @@
+"""Pointwise distance distributions: what an atom's surroundings look like from far away, in one vector.
+
+Row i of the distribution holds the ascending distances from atom i to its k nearest neighbours, and a weight. Rows stay in the
+order of the atoms and equal rows are not merged, so that they can be added to node vectors.
+
+Source: Widdowson and Kurlin 2022 for the distribution; Balasingham et al. 2024 (PDDFormer) and CrysLDNet (code) for its use.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ase_crysdiff.networks.backbones.base import CrystalGraph
+from ase_crysdiff.networks.backbones.layers import crystal_means
+from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.shapes import Float, Tensor
+
+#: Logarithms of distances are brought to order one: those of 2 to 9 Å lie between -1.4 and 1.4.
+_CENTRE, _SPREAD = 1.45, 0.53
+
+
+def weights(graph: CrystalGraph) -> Float[Tensor, " atoms"]:
+    """Z_i over the mean of Z over the crystal's atoms; hidden elements have none.
+
+    Published is the sum in place of the mean, which makes the weight depend on how many primitive cells the cell holds.
+    """
+    number = graph.crystals.species.to(graph.profile.dtype)
+    mean = crystal_means(number, graph.crystals.layout)
+    return number / mean.clamp_min(1e-6)[graph.crystals.layout.batch_index]
+
+
+class ProfileEmbedding(nn.Module):
+    """A linear map of the weight and the distances of every atom.
+
+    Distances grow without bound in open crystals, so their logarithms are read.
+
+    Args:
+        columns: Distances per atom.
+        hidden: Width.
+    """
+
+    def __init__(self, columns: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = Linear(columns + 1, hidden)
+
+    def forward(self, graph: CrystalGraph) -> Float[Tensor, "atoms hidden"]:
+        distances = (torch.log(graph.profile.clamp_min(0.1)) - _CENTRE) / _SPREAD
+        return self.linear(torch.cat([weights(graph).unsqueeze(-1), distances], -1))
+
+
+class ProfileMixer(nn.Module):
+    """p ← p + h; [u, g] = W₁ LN(p); h ← h + W₃ (W₂ u ⊙ GELU(g)). The profile p is carried to the next mixer.
+
+    Published are a batch norm and dropout of 0.1 at the gate; the latter is left out. Source: CrysLDNet (code).
+
+    Args:
+        hidden: Width.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.widen = Linear(hidden, 2 * hidden)
+        self.inner = Linear(hidden, hidden)
+        self.out = Linear(hidden, hidden)
+
+    def forward(
+        self, nodes: Float[Tensor, "atoms hidden"], profile: Float[Tensor, "atoms hidden"]
+    ) -> tuple[Float[Tensor, "atoms hidden"], Float[Tensor, "atoms hidden"]]:
+        profile = profile + nodes
+        value, gate = self.widen(self.norm(profile)).chunk(2, -1)
+        return nodes + self.out(self.inner(value) * functional.gelu(gate)), profile

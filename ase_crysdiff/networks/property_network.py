@@ -1,0 +1,28 @@
+"""A backbone and, on the mean over a crystal's atoms, several small heads that estimate the same property."""
+
+import torch
+from torch import nn
+
+from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph
+from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.shapes import Float, Tensor
+
+
+class PropertyNetwork(nn.Module):
+    """Estimates of one property, which agree where the data left no doubt.
+
+    Args:
+        backbone: Crystals to features.
+        members: Number of heads.
+    """
+
+    def __init__(self, backbone: Backbone, members: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        width = backbone.hidden
+        self.heads = nn.ModuleList(nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, 1)) for _ in range(members))
+
+    def forward(self, graph: CrystalGraph) -> Float[Tensor, "crystals members"]:
+        """One estimate of each head, on the scale of the training."""
+        features = self.backbone(graph).crystals
+        return torch.cat([head(features) for head in self.heads], dim=-1)

@@ -1,0 +1,185 @@
+"""Pretraining of backbones without labels: autoencoding and latent flow matching, or denoising of positions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import nn
+from torch.nn import functional
+
+from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.geometry.torus import wrap
+from ase_crysdiff.networks.backbones.base import MASKED, CrystalGraph, Neighborhood
+from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.latent.crysldnet import CrysLDNet, Denoised, LatentOutput
+from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
+from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.shapes import Bool, Float, Tensor
+from ase_crysdiff.training.graph_crystals import GraphBatch, GraphCrystals
+from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.masking import draw_masks
+from ase_crysdiff.training.objective import stratified_times
+from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Objective, Task
+
+#: The flow is taught between these times, where both noise and latent are to be seen.
+_TIMES = (0.01, 0.99)
+#: Standard deviation over the atoms of a batch below which a number of the latents counts as collapsing.
+_LEAST_SPREAD = 0.5
+
+
+class CrysLDNetObjective:
+    """Autoencoding with hidden elements, and flow matching of the latents, whichever parts the network has.
+
+    Where there are decoders, elements of some atoms are hidden, drawn anew at every step, and only those are to be told. The flow
+    learns on the latents of the same pass. Latents that are all alike would be easiest to denoise; `spread` makes that dear.
+
+    Args:
+        network: Which parts there are, and their targets. Its weights are passed to `loss`.
+        weights: Of `elements`, `geometry`, `divergence`, `flow` and `spread`.
+        masked: Share of the atoms whose elements are hidden.
+
+    Source: CrysLDNet (2026), stages 1 and 2; errors of geometry are absolute and the divergence weighs 1e-5, as in its code. The
+    spread's hinge is that of Bardes et al. 2022 (VICReg).
+    """
+
+    def __init__(self, network: CrysLDNet, weights: Mapping[str, float], masked: float) -> None:
+        self.network, self.weights, self.masked = network, dict(weights), masked
+
+    def loss(
+        self, network: Callable[..., LatentOutput], batch: GraphBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, its parts, the share of hidden elements that are told right, and the spread of the latents.
+
+        Args:
+            network: The network, possibly wrapped.
+            batch: Crystals with their edges.
+            generator: Source of masks, times and noise.
+        """
+        graph, decoders = batch.graph, self.network.decoders
+        crystals = graph.crystals
+        if decoders is not None:
+            hidden = draw_masks(crystals.num_atoms, self.masked, generator)
+            graph = graph.with_species(crystals.species.masked_fill(hidden, MASKED))
+        low, high = _TIMES
+        t = (low + (high - low) * stratified_times(len(batch), generator)).to(crystals.lattice.dtype)
+        output = network(graph, t, GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype))
+        parts: dict[str, Tensor] = {}
+        total = crystals.lattice.new_zeros(())
+        if decoders is not None and output.decoded is not None:
+            losses, errors = reconstruction(decoders, output.decoded, batch.graph, hidden)
+            losses["divergence"] = output.posterior.divergence().mean()
+            total = total + sum(self.weights[name] * loss for name, loss in losses.items())
+            parts |= losses | errors
+        if output.denoised is not None:
+            parts["flow"] = self._flow(output.denoised, t, batch)
+            total = total + self.weights["flow"] * parts["flow"]
+        spread = torch.sqrt(output.posterior.mean.var(0, unbiased=False) + 1e-6)
+        total = total + self.weights["spread"] * functional.relu(_LEAST_SPREAD - spread).mean()
+        parts |= {"latent_std": spread.mean(), "latent_std_min": spread.amin()}
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    def _flow(self, denoised: Denoised, t: Tensor, batch: GraphBatch) -> Tensor:
+        """Mean over the atoms of each crystal, then over crystals."""
+        layout = batch.graph.crystals.layout
+        rows = self.network.flow.loss(denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom"))
+        return (rows / layout.spread(layout.num_atoms, "atom")).sum() / len(batch)
+
+
+def reconstruction(
+    decoders: Decoders, decoded: Decoded, graph: CrystalGraph, hidden: Bool[Tensor, " atoms"]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Losses `elements` and `geometry`; the share of right elements, and the mean absolute error of each geometric number.
+
+    Args:
+        decoders: What made the estimates.
+        decoded: The estimates.
+        graph: The crystals as they are.
+        hidden: Atoms whose elements are to be told.
+    """
+    logits, truth = decoded.elements[hidden], graph.crystals.species[hidden]
+    wanted = decoders.geometry.targets(graph.crystals)
+    errors = {name: (decoded.geometry[name] - target).abs().mean() for name, target in wanted.items()}
+    losses = {"elements": functional.cross_entropy(logits, truth), "geometry": torch.stack(list(errors.values())).sum()}
+    return losses, {"accuracy": (logits.argmax(-1) == truth).to(logits.dtype).mean(), **errors}
+
+
+class DenoisingObjective:
+    """Atoms are displaced at random and the network tells by how much, in units of the deviation drawn for each crystal.
+
+    Edges and distance profiles are found anew for the displaced crystals; those of the crystals as they were would give
+    the answer away. A common displacement of all atoms cannot be seen and is taken out.
+
+    Args:
+        neighborhood: Of the backbone.
+        deviations: Standard deviations to draw from, Å per component.
+
+    Source: Orb (Neumann et al. 2024), pretraining; its noise levels are not public, these are ours.
+    """
+
+    def __init__(self, neighborhood: Neighborhood, deviations: Sequence[float]) -> None:
+        self.neighborhood, self.deviations = neighborhood, tuple(deviations)
+
+    def loss(
+        self, network: Callable[..., Tensor], batch: GraphBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean squared error, which is 1 for a network that says nothing.
+
+        Args:
+            network: A `DisplacementNetwork`, possibly wrapped.
+            batch: Crystals as they are.
+            generator: Source of deviations and displacements.
+        """
+        crystals = batch.graph.crystals
+        layout = crystals.layout
+        levels = torch.tensor(self.deviations, device=crystals.lattice.device, dtype=crystals.lattice.dtype)
+        level = torch.randint(len(levels), (len(batch),), generator=generator, device=generator.device)
+        noise = layout.centred(GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype).normal(3))
+        graph = displaced(batch.graph, noise * layout.spread(levels[level], "atom").unsqueeze(-1), self.neighborhood)
+        squares = (network(graph, levels[level]) - noise).square().mean(-1)
+        # Centring takes one atom's share of the variance of each crystal.
+        total = squares.sum() / (layout.num_atoms - 1).sum().clamp_min(1)
+        return total, {"denoising": total.detach()}
+
+
+def displaced(graph: CrystalGraph, steps: Float[Tensor, "atoms 3"], neighborhood: Neighborhood) -> CrystalGraph:
+    """The graph of crystals whose atoms have moved by these steps, Å."""
+    crystals = graph.crystals
+    inverse = torch.linalg.inv(crystals.lattice)[crystals.layout.batch_index]
+    frac_coords = wrap(crystals.frac_coords + torch.einsum("ai,aij->aj", steps, inverse))
+    moved = type(crystals)(crystals.lattice, frac_coords, crystals.species, crystals.num_atoms)
+    return build_graph(moved, neighborhood)
+
+
+class PretrainingTrainer(Loop):
+    """Trains a backbone and what is around it.
+
+    Args:
+        network: What to train; its weights are changed in place.
+        neighborhood: Of the backbone.
+        objective: What is minimised.
+        config: The names and numbers the network was built from.
+        data: Training crystals.
+        folder: Where checkpoints and the log go.
+        settings: The knobs.
+        fabric: A launched Fabric; brings device and processes.
+        validation: Crystals for the validation loss.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        neighborhood: Neighborhood,
+        objective: Objective,
+        config: Mapping[str, Any],
+        data: PackedCrystals,
+        folder: Path,
+        settings: TrainSettings,
+        fabric: Fabric,
+        validation: PackedCrystals | None = None,
+    ) -> None:
+        training = GraphCrystals(data, neighborhood, settings.batch_size, fabric.device)
+        held_out = None if validation is None else GraphCrystals(validation, neighborhood, 256, fabric.device)
+        super().__init__(Task(network, config, training, objective, held_out), folder, settings, fabric)
