@@ -66,7 +66,7 @@ def energies_per_atom(structures: Sequence[Structure | None], potential: Potenti
         except InputError as error:
             failures[i] = str(error)
     for chosen in _calls({i: len(a) for i, a in atoms.items()}):
-        answer = evaluate_each(potential, from_atoms([atoms[i] for i in chosen]))
+        answer = evaluate_each(potential, from_atoms([atoms[i] for i in chosen]), derivatives=False)
         counts = np.array([len(atoms[i]) for i in chosen])
         found[chosen] = answer.energy.double().cpu().numpy() / counts
         failures |= {chosen[k]: reason for k, reason in answer.failures.items()}

@@ -63,8 +63,19 @@ class NeuralPotential(Potential):
             InputError: If a set is empty, holds an element that is not known, numbers that are not finite, a cell that
                 does not span its periodic axes, or two atoms in the same place.
         """
+        return self._evaluate_all(configurations, derivatives=True)
+
+    def evaluate_energies(self, configurations: Configurations) -> Evaluation:
+        """Energies; forces and stresses are NaN.
+
+        Raises:
+            InputError: As `evaluate`.
+        """
+        return self._evaluate_all(configurations, derivatives=False)
+
+    def _evaluate_all(self, configurations: Configurations, derivatives: bool) -> Evaluation:
         check(configurations, self.elements, self.name)
-        parts = [self._evaluate(configurations.select(sets)) for sets in self._passes(configurations)]
+        parts = [self._evaluate(configurations.select(sets), derivatives) for sets in self._passes(configurations)]
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -90,7 +101,7 @@ class NeuralPotential(Potential):
             filled += count
         return passes
 
-    def _evaluate(self, given: Configurations) -> Evaluation:
+    def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
         # Vectors are formed in double precision: atoms may lie far from the origin.
         sets = given.to(self.device, torch.float64)
         index, cutoff = sets.index, self.network.encoder.cutoff
@@ -99,16 +110,19 @@ class NeuralPotential(Potential):
         _refuse_coincident(neighbors, vectors, index)
         graph = periodic_graph(sets.species, index, len(sets), neighbors, vectors.to(self.dtype), cutoff)
         with torch.no_grad():
-            terms, wall = self.network(graph), repulsion(graph)
+            wall = repulsion(graph)
+            terms = self.network(graph) if derivatives else None
+            interaction = self.network.energies(graph) if terms is None else terms.energies
         energies = torch.empty_like(sets.positions[:, 0])
-        energies[graph.order] = self.references[graph.species] + wall.energies.double() + terms.energies.double()
-        forces = torch.empty_like(terms.forces)
-        forces[graph.order] = terms.forces + wall.forces
-        volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
-        stress = (terms.virials + wall.virials).double() / volumes
-        stress = torch.where(sets.periodic.all(-1)[:, None, None], stress, torch.nan)
-        energy = torch.zeros_like(volumes[:, 0, 0]).index_add(0, index, energies)
-        return Evaluation(energies, energy, forces, stress.to(self.dtype))
+        energies[graph.order] = self.references[graph.species] + wall.energies.double() + interaction.double()
+        energy = torch.zeros_like(sets.cells[:, 0, 0]).index_add(0, index, energies)
+        forces, stress = torch.full_like(wall.forces, torch.nan), torch.full_like(wall.virials, torch.nan)
+        if terms is not None:
+            forces[graph.order] = terms.forces + wall.forces
+            volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
+            found = ((terms.virials + wall.virials).double() / volumes).to(self.dtype)
+            stress = torch.where(sets.periodic.all(-1)[:, None, None], found, torch.nan)
+        return Evaluation(energies, energy, forces, stress)
 
 
 def _refuse_coincident(neighbors: Neighbors, vectors: Float[Tensor, "pairs 3"], index: Tensor) -> None:

@@ -139,7 +139,8 @@ class PotentialPredictor(Predictor):
         failures: dict[int, str] = {}
         for rows in _portions(crystals):
             part = crystals.select(rows)
-            answer = evaluate_each(self.potential, Configurations.from_crystals(part.to(dtype=torch.float64)))
+            sets = Configurations.from_crystals(part.to(dtype=torch.float64))
+            answer = evaluate_each(self.potential, sets, derivatives=False)
             per_atom = (answer.energy.double().cpu() / part.num_atoms).tolist()
             failures |= {int(rows[k]): reason for k, reason in answer.failures.items()}
             for row, energy, species in zip(rows.tolist(), per_atom, part.species.split(part.num_atoms.tolist()), strict=True):

@@ -9,12 +9,18 @@ from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import problems
 
 
-def evaluate_each(potential: Potential, sets: Configurations) -> Evaluation:
+def evaluate_each(potential: Potential, sets: Configurations, derivatives: bool = True) -> Evaluation:
     """The potential's answer in the format of the sets; one that it refuses or that is not finite is among the failures.
 
     If the potential refuses a batch, the sets that `checks` finds at fault are left out. If that does not help, halves are
     tried, until what it refuses stands alone.
+
+    Args:
+        potential: What is asked.
+        sets: Of what.
+        derivatives: Whether forces and stresses are wanted; they may be NaN otherwise.
     """
+    ask = potential.evaluate if derivatives else potential.evaluate_energies
     like, count = sets.positions, len(sets)
     energies, forces = torch.full_like(like[:, 0], torch.nan), torch.full_like(like, torch.nan)
     energy, stress = torch.full_like(sets.cells[:, 0, 0], torch.nan), torch.full_like(sets.cells, torch.nan)
@@ -23,7 +29,7 @@ def evaluate_each(potential: Potential, sets: Configurations) -> Evaluation:
     def fill(chosen: list[int]) -> None:
         part = sets if len(chosen) == count else sets.select(chosen)
         try:
-            found = potential.evaluate(part.to(potential.device, potential.dtype))
+            found = ask(part.to(potential.device, potential.dtype))
         # What a potential says of bad input. Errors of other kinds are bugs, and must be seen.
         except (CrysDiffError, ValueError, ArithmeticError, RuntimeError) as error:
             at_fault = problems(part, potential.elements, potential.name)

@@ -179,6 +179,16 @@ def test_a_batch_is_its_members(potential, monkeypatch):
         assert bool(torch.isnan(alone.stress).all()) == (not all(atoms.pbc))
 
 
+def test_energies_alone_are_the_same_energies(potential):
+    sets = configurations(triclinic(), rattled(bulk("Cu", cubic=True)), bulk("NaCl", "rocksalt", a=5.6))
+    whole, alone = potential.evaluate(sets), potential.evaluate_energies(sets)
+    torch.testing.assert_close(alone.energies, whole.energies)
+    torch.testing.assert_close(alone.energy, whole.energy)
+    assert torch.isnan(alone.forces).all()
+    assert torch.isnan(alone.stress).all()
+    assert torch.isfinite(whole.forces).all()
+
+
 def test_stress_needs_three_periodic_axes_and_slabs_are_not_bulk(potential):
     slab = SYSTEMS["slab"]
     as_bulk = slab.copy()
