@@ -76,6 +76,12 @@ class Streams:
         attempts = None if self.attempts is None else tuple(self.attempts[p] for p in positions)
         return Streams(self.seed, tuple(self.indices[p] for p in positions), attempts)
 
+    def pick(self, purpose: str, choices: Sequence[int], odds: Sequence[float]) -> list[int]:
+        """One of the choices for each stream, as often as its odds over their sum say."""
+        draw = self.draws(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(1)
+        picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
+        return [choices[i] for i in picked.tolist()]
+
     def draws(
         self, purpose: str, step: int, rows_per_crystal: Sequence[int], device: torch.device, dtype: torch.dtype
     ) -> "StreamDraws":

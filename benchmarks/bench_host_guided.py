@@ -29,13 +29,14 @@ def main() -> None:
     parser.add_argument("--potential", default="chgnet")
     parser.add_argument("--volume", type=float, help="Å³/atom; by default the regression")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--as-drawn", action="store_true", help="do not symmetrise fillings before they are relaxed")
     parser.add_argument("--hull", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of all intermediates")
     options = parser.parse_args()
     search = HostGuidedGeneration(
         options.composition, options.candidates, options.sampler, options.potential, options.volume, options.guests,
-        hull=options.hull, steps=options.steps,
+        hull=options.hull, steps=options.steps, **({"filling_ladder": ()} if options.as_drawn else {}),
     )  # fmt: skip
     result = search.run(options.output, options.seed)
     shares = result.symmetric_shares()

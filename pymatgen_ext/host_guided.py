@@ -81,8 +81,8 @@ class HostGuidedGeneration:
     """Searches for compounds of a composition: finds frameworks first, symmetrises them, then fills them.
 
     Random lattices at a volume -> all atoms placed -> relaxed -> guests taken out -> framework symmetrised -> guests placed anew
-    -> relaxed -> symmetrised within a small tolerance -> decomposition energy -> ranked. The steps are those of
-    `pymatgen_ext.host_guided_steps`.
+    -> symmetrised where they nearly are -> relaxed -> symmetrised within a small tolerance -> decomposition energy -> ranked.
+    The steps are those of `pymatgen_ext.host_guided_steps`.
 
     Source: CHGGen (Materials Horizons 2025). Its network is replaced by samplers that ship; the lattice types include the centred
     ones; frameworks keep their number of atoms instead of being reduced to a primitive cell.
@@ -97,6 +97,7 @@ class HostGuidedGeneration:
         fillings: Fillings of each framework.
         hull: Competing phases, a `Hull` or a path as in `energy_above_hull`; None ranks by energy per atom.
         ladder: Tolerances (Å, degrees) for frameworks.
+        filling_ladder: Tolerances (Å, degrees) for filled frameworks; an empty one leaves them as they were drawn.
         symprec: Tolerance of the last symmetrisation, Å.
         fmax: Of the relaxations, eV/Å.
         steps: Of the sampler; None takes its default.
@@ -116,6 +117,7 @@ class HostGuidedGeneration:
     fillings: int = 3
     hull: Hull | str | Path | None = None
     ladder: tuple[tuple[float, float], ...] = stages.LADDER
+    filling_ladder: tuple[tuple[float, float], ...] = stages.LADDER[:5]
     symprec: float = 0.1
     fmax: float = 0.1
     steps: int | None = None
@@ -158,6 +160,7 @@ class HostGuidedGeneration:
                 stages.RemoveGuests(self.guest_symbols),
                 stages.SymmetriseFramework(self.ladder),
                 stages.FillFramework(sampler, self.fillings, seed, self.steps),
+                stages.SymmetriseFilling(self.filling_ladder),
                 stages.Relax(potential, self.fmax),
                 stages.Refine(self.symprec),
                 stages.Decompose(potential, hull),

@@ -7,6 +7,7 @@ from typing import Any
 
 #: As in `sampling.solvers`, which would bring torch along.
 NAMES = ("ancestral", "euler", "heun")
+DTYPES = ("float32", "bfloat16")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,12 +26,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--closest-approach", type=float, help="push atoms apart that are closer than this share of the sum of covalent radii"
     )
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the matrices in the file; bfloat16 halves it")
+    parser.add_argument("--whole", action="store_true", help="keep the denoiser of a crysldnet, to draw crystals from it")
     parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="what the card says of the training")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the folder and prints where."""
+    import torch
+
     from ase_crysdiff.recipes.export import export
 
     sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
@@ -42,6 +47,10 @@ def run(options: argparse.Namespace) -> int:
         sampling["hurry"] = {"frac_coords": options.hurry}
     if options.closest_approach:
         sampling["closest_approach"] = {"fraction": options.closest_approach}
-    card = export(options.run_folder, options.output, options.name, sampling=sampling, training=options.about)
+    matrices = getattr(torch, options.dtype)
+    card = export(
+        options.run_folder, options.output, options.name, sampling=sampling, training=options.about, matrices=matrices,
+        whole=options.whole,
+    )  # fmt: skip
     print(f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters")
     return 0

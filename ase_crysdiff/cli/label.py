@@ -6,16 +6,16 @@ Work is cut into pieces of crystals, each finished piece is a file beside the ou
 import argparse
 import hashlib
 import json
-import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.errors import CheckpointError, CrysDiffError, InputError
 
 if TYPE_CHECKING:
     from ase_crysdiff.potentials.base import Potential
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 _DEFAULT = "as-is,rattled,rattled,strained,volume,doubled,pressed"
 _PIECE = 16
-_potential: "Potential | None" = None
+#: Seconds of processor time for one piece; some calculators take hours.
+_PIECE_LIMIT = 24 * 3600.0
+
+#: Name of a potential and, in place of it, of a calculator.
+Oracle: TypeAlias = tuple[str, str | None]
+#: File to write, number of the first crystal, crystals, ways, seed, largest force.
+Task: TypeAlias = tuple[Path, int, list[Any], list[str], int, float]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if unknown or options.workers < 1:
         raise InputError(f"There are no ways {unknown}; known: {', '.join(WAYS)}." if unknown else "--workers is at least 1.")
     oracle = options.calculator or options.potential
-    make_potential(options.potential, options.calculator)  # before any work: does it exist?
+    _loaded((options.potential, options.calculator))  # before any work: does it exist?
     crystals, skipped = read(options.sources, options.max_atoms)
     folder = options.output.with_name(options.output.name + ".parts")
     ensure_writable(folder)
@@ -66,31 +72,45 @@ def run(options: argparse.Namespace) -> int:
     missing = [task for task in tasks if not task[0].exists()]
     if len(missing) < len(tasks):
         print(f"{len(tasks) - len(missing)} of {len(tasks)} pieces are already there")
-    arguments = (options.potential, options.calculator)
     bar = tqdm(total=len(missing), desc="label", unit=" pieces", disable=None)
     with bar:
-        for _ in _map(missing, options.workers, arguments):
+        for _ in _all(missing, options.workers, (options.potential, options.calculator)):
             bar.update()
     return join([task[0] for task in tasks], options.output, skipped)
 
 
-def _map(tasks: Sequence[Any], workers: int, arguments: tuple[str, str | None]) -> Iterable[None]:
-    if workers == 1 or not tasks:
-        _start(*arguments, threads=False)
-        yield from map(_work, tasks)
+def _all(tasks: Sequence[Task], workers: int, oracle: Oracle) -> Iterator[None]:
+    """Works on all pieces; with several processes the death of one costs nothing but time.
+
+    Raises:
+        CrysDiffError: If pieces have failed, when all others are done.
+    """
+    from ase_crysdiff.metrics.isolation import Failure, run_isolated
+
+    if workers == 1:
+        for task in tasks:
+            _work((oracle, task))
+            yield
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _start, arguments) as pool:
-        yield from pool.imap_unordered(_work, tasks)
+    failed = []
+    chunks = [[(oracle, task)] for task in tasks]
+    for number, _, result in run_isolated(_work_apart, chunks, workers=workers, timeout=_PIECE_LIMIT):
+        if isinstance(result, Failure):
+            failed.append(f"{tasks[number][0].name}: {result.reason}")
+        yield
+    if failed:
+        raise CrysDiffError(
+            f"{len(failed)} of {len(tasks)} pieces failed ({failed[0]}). The others are kept: give the same command again, "
+            "with --workers 1 to see where it fails."
+        )
 
 
-def _start(potential: str, calculator: str | None, threads: bool = True) -> None:
-    """Once per process; with several of them, each computes on one thread."""
-    global _potential
-    if threads:
-        import torch
+def _work_apart(job: tuple[Oracle, Task]) -> None:
+    """In one of several processes, each of which computes on one thread."""
+    import torch
 
-        torch.set_num_threads(1)
-    _potential = make_potential(potential, calculator)
+    torch.set_num_threads(1)
+    _work(job)
 
 
 def make_potential(name: str, calculator: str | None) -> "Potential":
@@ -114,15 +134,20 @@ def make_potential(name: str, calculator: str | None) -> "Potential":
     return CalculatorPotential(made, min_distance=GATE_DISTANCE)
 
 
-def _work(task: tuple[Path, int, list["Crystal"], list[str], int, float]) -> None:
+@lru_cache(maxsize=1)
+def _loaded(oracle: Oracle) -> "Potential":
+    return make_potential(*oracle)
+
+
+def _work(job: tuple[Oracle, Task]) -> None:
+    """Labels a piece and writes its file."""
     from ase_crysdiff.potentials.labelling import label, variants
 
-    path, first, crystals, ways, seed, max_force = task
-    assert _potential is not None
+    oracle, (path, first, crystals, ways, seed, max_force) = job
     made = []
     for number, crystal in enumerate(crystals):
         made += variants(crystal, ways, np.random.default_rng([seed, first + number]))
-    labels, refused = label(made, _potential, max_force)
+    labels, refused = label(made, _loaded(oracle), max_force)
     temporary = path.with_name(path.name + ".part.npz")
     content: dict[str, Any] = arrays(labels)
     content["refused"] = np.array([f"{name}\t{reason}" for name, reason in refused], dtype=np.str_)

@@ -28,10 +28,10 @@ def work(
         function: Of one item; importable by name, with a value that JSON can hold.
         tasks: Keys and items; those of one sequence stay in one process.
         workers: Processes.
-        timeout: Seconds for one item.
+        timeout: Seconds of processor time for one item.
 
     Returns:
-        Values, and reasons for those items that raised, took too long or ended their process.
+        Values, and reasons for those items that raised, took too long or ended two processes.
     """
     journal = results_journal(folder, name)
     wanted = {key for chunk in tasks for key, _ in chunk}

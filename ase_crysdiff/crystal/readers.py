@@ -21,6 +21,7 @@ from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError
 
 _ID_COLUMNS = ("material_id", "id", "")
+_NEGATIVE_LENGTH = re.compile(r"(?m)^\s*_cell_length_[abc]\s+-")
 #: The file of all crystals that `crysdiff sample` and `crysdiff relax` write beside one CIF file for each.
 ALL_CRYSTALS = "crystals.extxyz"
 
@@ -144,10 +145,24 @@ def _table(path: Path) -> Iterator[Record]:
 
 
 def structure_from_cif(text: str) -> Structure:
-    """The first crystal of a CIF text."""
+    """The first crystal of a CIF text.
+
+    Raises:
+        InputError: If there is none, with what the parser says of it.
+    """
+    if _NEGATIVE_LENGTH.search(text):  # the parser takes it for a mirror image
+        raise InputError("The CIF has a negative cell length.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return CifParser.from_str(text, occupancy_tolerance=1.0).parse_structures(primitive=False)[0]
+        try:
+            parser = CifParser.from_str(text, occupancy_tolerance=1.0)
+        except (ValueError, ZeroDivisionError) as error:
+            raise InputError(f"The CIF breaks off or is malformed: {error}.") from error
+        try:
+            return parser.parse_structures(primitive=False)[0]
+        except ValueError as error:
+            found = parser.warnings[-1].splitlines()[-1] if parser.warnings else "there are no data"
+            raise InputError(f"No crystal in the CIF: {found}.") from error
 
 
 def _cif(path: Path) -> Iterator[Record]:

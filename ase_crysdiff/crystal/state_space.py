@@ -16,9 +16,11 @@ class StateSpace(ABC):
 
     Attributes:
         max_atoms: Largest crystal that the model was trained on.
+        has_vacancies: Whether rows may turn out to be no atoms, so that the number of atoms is found while sampling.
     """
 
     max_atoms: int
+    has_vacancies = False
 
     @abstractmethod
     def encoded_size(self, num_atoms: int) -> int:
@@ -85,6 +87,8 @@ class MirageSpace(StateSpace):
         slots: Rows of every crystal.
         max_atoms: Largest crystal that the model was trained on; may equal `slots`.
     """
+
+    has_vacancies = True
 
     def __init__(self, slots: int, max_atoms: int) -> None:
         if max_atoms > slots:

@@ -1,6 +1,7 @@
 """Work in processes that may hang or die without taking the rest along."""
 
 import multiprocessing
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +11,36 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
-START_LIMIT = 300.0
-#: Seconds for one call of a matcher, a symmetry finder or a featuriser, which take milliseconds.
+START_LIMIT = 900.0
+#: Seconds of processor time for one call of a matcher, a symmetry finder or a featuriser, which take milliseconds.
 TIMEOUT = 10.0
+#: Seconds by the clock for a process that does not compute: these, and so many times its limit of processor time.
+WAIT_LIMIT = 600.0, 2.0
 #: Items that go to a process together, unless the caller groups them.
 _TOGETHER = 16
+#: Exit code of a process whose processor time is used up; nothing handles the signal, so it ends even compiled code.
+_OUT_OF_TIME = -getattr(signal, "SIGPROF", 0)
 
-Chunk = tuple[int, int, Sequence[Any]]
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Items that go to one process.
+
+    Args:
+        number: Among all chunks.
+        first: Position of the first item in the chunk as it was given.
+        items: What is left of it.
+        suspect: Whether a process has ended at the first item already.
+    """
+
+    number: int
+    first: int
+    items: Sequence[Any]
+    suspect: bool = False
+
+    def after(self, count: int, suspect: bool = False) -> "_Chunk":
+        """What is left when so many items are done."""
+        return _Chunk(self.number, self.first + count, self.items[count:], suspect)
 
 
 @dataclass(frozen=True)
@@ -32,31 +56,40 @@ class _Worker:
 
     function: Callable[[Any], Any]
     timeout: float
-    chunk: Chunk | None = None
+    chunk: _Chunk | None = None
     answered: int = 0
+    allowed: float = 0.0
     deadline: float = 0.0
     process: Any = None
     pipe: Connection = field(init=False)
 
-    def give(self, chunk: Chunk) -> None:
+    def give(self, chunk: _Chunk) -> None:
         if self.process is None:
             # Spawned, not forked: a fork after numerical libraries have started their threads may hang.
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
-            self.process = context.Process(target=_serve, args=(other, self.function), daemon=True)
+            self.process = context.Process(target=_serve, args=(other, self.function, self.timeout), daemon=True)
             self.process.start()
             other.close()
         self.chunk, self.answered = chunk, 0
-        self.deadline = time.monotonic() + START_LIMIT
+        self.allow(START_LIMIT)
         with suppress(OSError):  # a dead process shows at the next receive
-            self.pipe.send(chunk[2])
+            self.pipe.send(chunk.items)
 
-    def stop(self) -> None:
-        if self.process is not None:
-            self.pipe.close()
-            self.process.kill()
-            self.process.join()
-            self.process = None
+    def allow(self, seconds: float) -> None:
+        """By the clock, until the next message."""
+        self.allowed, self.deadline = seconds, time.monotonic() + seconds
+
+    def stop(self) -> int | None:
+        """Ends the process; its exit code, or minus the signal that has ended it."""
+        if self.process is None:
+            return None
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+        code: int | None = self.process.exitcode
+        self.process = None
+        return code
 
 
 def run_isolated(
@@ -64,14 +97,16 @@ def run_isolated(
 ) -> Iterator[tuple[int, int, Any]]:
     """Applies a function to every item, in chunks that each stay in one process.
 
-    An item that raises, takes longer than `timeout` or ends its process gives a `Failure`; a new process goes on with the
-    items after it. Objects that items of a chunk share stay shared in the process.
+    An item that raises, computes for longer than `timeout` or ends its process twice gives a `Failure`; a new process goes on
+    with the items after it. Once is not enough: the process may have been ended from outside. Processor time is counted, so that
+    a busy machine loses nothing; behind it stands a limit by the clock, for what waits and does not compute. Objects that items
+    of a chunk share stay shared in the process.
 
     Args:
         function: Of one item; must be importable by name.
         chunks: The items. Results come chunk by chunk as they are ready, in order inside a chunk.
         workers: Processes; 0 works in this one, where only exceptions are caught.
-        timeout: Seconds for one item.
+        timeout: Seconds of processor time for one item.
 
     Yields:
         Number of the chunk, number of the item inside it, and its result or `Failure`.
@@ -81,7 +116,7 @@ def run_isolated(
             for position, item in enumerate(items):
                 yield number, position, _attempt(function, item)
         return
-    todo: deque[Chunk] = deque((number, 0, items) for number, items in enumerate(chunks) if items)
+    todo = deque(_Chunk(number, 0, items) for number, items in enumerate(chunks) if items)
     crew = [_Worker(function, timeout) for _ in range(min(workers, len(todo)))]
     try:
         while todo or any(w.chunk is not None for w in crew):
@@ -95,7 +130,7 @@ def run_isolated(
                 if worker.pipe in ready:
                     yield from _receive(worker, todo)
                 elif time.monotonic() > worker.deadline:
-                    yield from _give_up(worker, todo, f"no answer within {timeout:g} s")
+                    yield _give_up(worker, todo, f"no answer within {worker.allowed:g} s by the clock")
     finally:
         for worker in crew:
             worker.stop()
@@ -118,35 +153,48 @@ def map_isolated(
     return [result for _, _, result in sorted(found, key=lambda entry: entry[:2])]
 
 
-def _receive(worker: _Worker, todo: deque[Chunk]) -> Iterator[tuple[int, int, Any]]:
+def _receive(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, Any]]:
     """The next message of a worker: that it has begun on a chunk, or the result of an item."""
-    assert worker.chunk is not None
-    number, first, items = worker.chunk
+    chunk = worker.chunk
+    assert chunk is not None
     try:
         message = worker.pipe.recv()
     except (EOFError, OSError):
-        yield from _give_up(worker, todo, "the process ended")
+        yield from _ended(worker, todo)
         return
-    worker.deadline = time.monotonic() + worker.timeout
+    worker.allow(WAIT_LIMIT[0] + WAIT_LIMIT[1] * worker.timeout)
     if message is None:
         return
-    position = first + worker.answered
+    position = chunk.first + worker.answered
     worker.answered += 1
-    if worker.answered == len(items):
+    if worker.answered == len(chunk.items):
         worker.chunk = None
-    yield number, position, message[0]
+    yield chunk.number, position, message[0]
 
 
-def _give_up(worker: _Worker, todo: deque[Chunk], reason: str) -> Iterator[tuple[int, int, Any]]:
+def _ended(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, Any]]:
+    """Tries the item at which a process ended once more, unless it has used up its time or its second try."""
+    assert worker.chunk is not None
+    rest = worker.chunk.after(worker.answered, suspect=True)
+    code = worker.stop()
+    if _OUT_OF_TIME and code == _OUT_OF_TIME:
+        yield _give_up(worker, todo, f"no answer within {worker.timeout:g} s of processor time")
+    elif worker.chunk.suspect and worker.answered == 0:
+        yield _give_up(worker, todo, "the process ended")
+    else:
+        todo.appendleft(rest)
+        worker.chunk = None
+
+
+def _give_up(worker: _Worker, todo: deque[_Chunk], reason: str) -> tuple[int, int, Any]:
     """Fails the item in work and puts the items after it back."""
     assert worker.chunk is not None
-    number, first, items = worker.chunk
-    rest = items[worker.answered + 1 :]
-    if rest:
-        todo.appendleft((number, first + worker.answered + 1, rest))
+    rest = worker.chunk.after(worker.answered + 1)
+    if rest.items:
+        todo.appendleft(rest)
     worker.stop()
     worker.chunk = None
-    yield number, first + worker.answered, Failure(reason)
+    return rest.number, rest.first - 1, Failure(reason)
 
 
 def _attempt(function: Callable[[Any], Any], item: Any) -> Any:
@@ -156,13 +204,22 @@ def _attempt(function: Callable[[Any], Any], item: Any) -> Any:
         return Failure(f"{type(error).__name__}: {str(error).strip()[:200]}")
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
+def _serve(pipe: Connection, function: Callable[[Any], Any], timeout: float) -> None:
     """The worker's life: chunks in, one result per item out, until the pipe closes."""
     try:
         while True:
             items = pipe.recv()
             pipe.send(None)
             for item in items:
-                pipe.send((_attempt(function, item),))
+                _limit(timeout)
+                result = _attempt(function, item)
+                _limit(0)
+                pipe.send((result,))
     except (EOFError, OSError, KeyboardInterrupt):
         return
+
+
+def _limit(seconds: float) -> None:
+    """Ends this process after so much processor time; 0 takes the limit away. Where there is no such timer, the clock limits."""
+    if _OUT_OF_TIME:
+        signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -99,10 +99,10 @@ def classes(
     for i, cell in cells.items():
         buckets[keys[i], len(cell)].append(i)
     forest = _Forest()
-    lost = 0
-    for members in buckets.values():
-        search = _one_by_one if workers == 0 else _in_blocks
-        lost += search(cells, members, relation, forest, workers, timeout)
+    if workers == 0:
+        lost = sum(_one_by_one(cells, members, relation, forest) for members in buckets.values())
+    else:
+        lost = _in_blocks(cells, list(buckets.values()), relation, forest, workers, timeout)
     labels = tuple(None if i in failures or i not in sound else forest.root(i) for i in range(len(structures)))
     return Classes(labels, dict(sorted(failures.items())), {**settings(relation), "failed_pairs": lost})
 
@@ -124,15 +124,13 @@ class _Forest:
         self._parent[b] = a
 
 
-def _one_by_one(
-    cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest, workers: int, timeout: float
-) -> int:
+def _one_by_one(cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest) -> int:
     """Joins what matches, pair by pair, leaving out what is joined already; the number of pairs that failed."""
     lost = 0
     for i, j in combinations(members, 2):
         if forest.root(i) == forest.root(j):
             continue
-        (same,) = map_isolated(matches, [(cells[i], cells[j], relation)], workers=workers, timeout=timeout)
+        (same,) = map_isolated(matches, [(cells[i], cells[j], relation)], workers=0)
         lost += isinstance(same, Failure)
         if same is True:
             forest.join(i, j)
@@ -140,10 +138,13 @@ def _one_by_one(
 
 
 def _in_blocks(
-    cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest, workers: int, timeout: float
+    cells: Mapping[int, Structure], buckets: list[list[int]], relation: Relation, forest: _Forest, workers: int, timeout: float
 ) -> int:
-    """The same in other processes, where nothing is known yet of what the others join."""
-    blocks = list(_blocks(members))
+    """The same in other processes, where nothing is known yet of what the others join.
+
+    All buckets go to the same processes: to start one takes longer than to compare a bucket of two.
+    """
+    blocks = [block for members in buckets for block in _blocks(members)]
     tasks = [[(cells[i], cells[j], relation) for i, j in block] for block in blocks]
     verdicts = map_isolated(matches, tasks, workers=workers, timeout=timeout, chunked=True)
     pairs = [pair for block in blocks for pair in block]

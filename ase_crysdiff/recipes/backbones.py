@@ -46,14 +46,37 @@ def load_autoencoder(name: str | Path) -> tuple[CrysLDNet, Card]:
     Raises:
         CheckpointError: If the weights are missing, damaged or hold no decoders.
     """
+    return _load(name, "vae", {"decoders.": _NO_DECODERS})
+
+
+def load_latent_model(name: str | Path) -> tuple[CrysLDNet, Card]:
+    """A pretrained backbone with its decoders and the denoiser of latents, to draw from.
+
+    Args:
+        name: As in `load_backbone`; exported with all its parts.
+
+    Raises:
+        CheckpointError: If the weights are missing or damaged, or lack decoders or a denoiser.
+    """
+    return _load(name, "both", {"decoders.": _NO_DECODERS, "denoiser.": _NO_DENOISER})
+
+
+_NO_DECODERS = "The pretraining of {} had no decoders. Give the weights of a crysldnet of the stage 'vae' or 'both'."
+_NO_DENOISER = (
+    "{} holds no denoiser of latents, which export leaves behind. Give a run of the stage 'both', exported by "
+    "crysdiff export --whole."
+)
+
+
+def _load(name: str | Path, stage: str, needed: Mapping[str, str]) -> tuple[CrysLDNet, Card]:
+    """The parts of a stage, and what to say where one is missing."""
     folder = folder_of(name)
     card, tensors = weight_files.read(folder)
-    if not part_of(tensors, "decoders."):
-        raise CheckpointError(
-            f"The pretraining of {folder} had no decoders. Give the weights of a crysldnet of the stage 'vae' or 'both'."
-        )
+    for prefix, message in needed.items():
+        if not part_of(tensors, prefix):
+            raise CheckpointError(message.format(folder))
     with torch.random.fork_rng(devices=[]):
-        network: CrysLDNet = recipe(card.config["recipe"]).build({**card.config, "stage": "vae"})
+        network: CrysLDNet = recipe(card.config["recipe"]).build({**card.config, "stage": stage})
     fill_parts(network, tensors, folder / weight_files.WEIGHTS)
     return network.eval().requires_grad_(False), card
 

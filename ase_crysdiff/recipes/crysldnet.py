@@ -15,7 +15,7 @@ from ase_crysdiff.networks.latent.dit import DiT
 from ase_crysdiff.networks.latent.posterior import PosteriorHead
 from ase_crysdiff.recipes.backbones import KIND
 from ase_crysdiff.recipes.base import part
-from ase_crysdiff.recipes.statistics import elements
+from ase_crysdiff.recipes.statistics import elements, size_histogram
 from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.training.pretraining import CrysLDNetObjective
 
@@ -63,6 +63,7 @@ def configure(data: PackedCrystals) -> dict[str, Any]:
         "masked": 0.3,
         "loss_weights": {"elements": 1.0, "geometry": 1.0, "divergence": 1e-5, "flow": 0.2, "spread": 1.0},
         "elements": elements(data),
+        "sizes": size_histogram(data),
     }
 
 

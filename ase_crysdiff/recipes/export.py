@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.recipes import weights
 from ase_crysdiff.recipes.backbones import KIND as BACKBONE
@@ -25,6 +27,8 @@ def export(
     sampling: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     licence: str = LICENCE,
+    matrices: torch.dtype = torch.float32,
+    whole: bool = False,
 ) -> Card:
     """Writes the averaged weights of a run's newest checkpoint with a card; measured numbers are added later.
 
@@ -35,6 +39,9 @@ def export(
         sampling: Default steps and corrector sizes.
         training: What to say about data and hardware, beside what the checkpoint knows.
         licence: Of the weights.
+        matrices: Number type of the file's matrices; computation is always in float32. bfloat16 halves the file; measure whether
+            it costs quality. Vectors (biases, scales of norms) stay as they are: they weigh nothing.
+        whole: Whether a pretrained backbone keeps what only its pretraining needs, and drawing from its latent prior.
 
     Raises:
         CheckpointError: If the run has no checkpoint.
@@ -45,8 +52,9 @@ def export(
     progress, tensors, config = found
     prefix = "average:"
     averaged = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    if config.get("kind") == BACKBONE:
+    if config.get("kind") == BACKBONE and not whole:
         averaged = lasting(averaged)
+    averaged = {n: t.to(matrices) if t.ndim > 1 else t for n, t in averaged.items()}
     about = dict(training or {})
     about |= {
         "steps": progress.step,

@@ -1,4 +1,4 @@
-"""The samplers that ship: what the entry points of `ase_crysdiff.samplers` name."""
+"""The samplers that ship, which the entry points of `ase_crysdiff.samplers` name, and one by-product that has none."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,9 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.recipes import weights as weight_files
+from ase_crysdiff.recipes.backbones import load_latent_model
 from ase_crysdiff.recipes.chggen import MODELS, HostFiller
+from ase_crysdiff.sampling.latent_sampler import LatentSampler
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 
 
@@ -40,3 +42,20 @@ def chggen(weights: str | Path | None = None, device: str = "cpu") -> HostFiller
     """The sampler that fills hosts: the shipped models, or the one in a folder of weights."""
     names = MODELS if weights is None else (weight_files.read_card(weight_files.find("chggen", weights)).name,)
     return HostFiller(names, partial(load_sampler, weights=weights, device=device))
+
+
+def crysldnet(weights: str | Path | None = None, device: str = "cpu") -> LatentSampler:
+    """Draws from the latent prior of a pretraining, a by-product without an entry point: its crystals are not worth one.
+
+    Weights that do not say how large their crystals were take the sizes of the shipped miad's.
+
+    Args:
+        weights: Folder that `crysdiff export crysldnet RUN --whole` wrote; None looks for the name `crysldnet`.
+        device: Where to compute, as torch spells it.
+
+    Raises:
+        CheckpointError: If the weights are missing or damaged, or lack decoders or a denoiser.
+    """
+    network, card = load_latent_model("crysldnet" if weights is None else weights)
+    sizes = card.config.get("sizes") or weight_files.read_card(weight_files.find("miad")).config["sizes"]
+    return LatentSampler(network, card, {int(n): count for n, count in sizes.items()}, torch.device(device))

@@ -12,10 +12,16 @@ def lattice_statistics(data: PackedCrystals) -> dict[str, list[float]]:
     return LatticePolar.fit(data.batch.lattice)
 
 
-def species_prior(data: PackedCrystals, slots: int) -> list[float]:
-    """Frequency of each species among all slots, vacancies included, with one count added to every class."""
+def species_prior(data: PackedCrystals, slots: int | None = None) -> list[float]:
+    """Frequency of each species, with one count added to every class.
+
+    Args:
+        data: Crystals.
+        slots: Rows of each; those that are no atoms are vacancies. None counts atoms only.
+    """
     counts = torch.bincount(data.batch.species, minlength=NUM_SPECIES).double()
-    counts[VACANCY] = len(data) * slots - counts.sum()
+    if slots is not None:
+        counts[VACANCY] = len(data) * slots - counts.sum()
     counts += 1
     return [round(x, 8) for x in (counts / counts.sum()).tolist()]
 

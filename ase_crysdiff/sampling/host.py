@@ -79,15 +79,15 @@ class Host:
         """Atomic numbers of all rows, for known counts."""
         return torch.tensor([*self.species, *(g.species for g in self.guests for _ in range(g.most))], dtype=torch.long)
 
-    def obstacle(self, max_atoms: int, elements: Sequence[int], finds_species: bool) -> str | None:
+    def obstacle(self, max_atoms: int, elements: Sequence[int], finds_counts: bool) -> str | None:
         """Why a model cannot fill this host; None if it can.
 
         Args:
             max_atoms: Largest cell of the model.
             elements: Atomic numbers that it knows.
-            finds_species: Whether it generates species, and so numbers of atoms.
+            finds_counts: Whether it finds numbers of atoms.
         """
-        if not finds_species and not self.counts_are_known:
+        if not finds_counts and not self.counts_are_known:
             return "it takes known numbers of guests only"
         if self.most_atoms > max_atoms:
             offered = self.most_atoms - len(self.species)

@@ -13,7 +13,6 @@ from ase_crysdiff.conditions.start import StartFrom
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.constants import NUM_SPECIES, TRAINED_STEPS, VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
-from ase_crysdiff.crystal.state_space import MirageSpace
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.randomness import StreamDraws, Streams
@@ -103,7 +102,7 @@ class ModelSampler:
         if request.start is not None:
             self._check_start(request.start)
         if request.host is not None:
-            obstacle = request.host.obstacle(space.max_atoms, self.card.elements, self.finds_species)
+            obstacle = request.host.obstacle(space.max_atoms, self.card.elements, space.has_vacancies)
             if obstacle is not None:
                 raise IncompatibleError(f"{name!r} cannot fill this host: {obstacle}.")
             return
@@ -173,14 +172,24 @@ class ModelSampler:
             cells = [_atoms(request.compositions[i % len(request.compositions)]) for i in streams.indices]
             return [len(s) for s in cells], cells
         if request.composition is None:
-            assert isinstance(self.model.state_space, MirageSpace)
-            return [self.model.state_space.slots] * len(streams), None
+            return [self.model.state_space.encoded_size(n) for n in self._num_atoms(request, streams)], None
         unit = _atoms(request.composition)
         choices, odds = self._formula_units(request, len(unit))
-        draw = streams.draws("formula units", 0, [1] * len(streams), torch.device("cpu"), torch.float32).uniform(1)
-        picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
-        species = [unit.repeat(choices[i]) for i in picked.tolist()]
+        species = [unit.repeat(n) for n in streams.pick("formula units", choices, odds)]
         return [len(s) for s in species], species
+
+    def _num_atoms(self, request: SampleRequest, streams: Streams) -> list[int]:
+        """Atoms that every crystal may have at most where they are found while sampling, else that it has."""
+        if request.host is not None:
+            return [request.host.most_atoms] * len(streams)
+        if request.start is not None:
+            return [len(request.start.crystal.species)] * len(streams)
+        if request.num_atoms is not None:
+            return [request.num_atoms] * len(streams)
+        if self.model.state_space.has_vacancies:
+            return [self.model.state_space.max_atoms] * len(streams)
+        sizes = {int(n): float(c) for n, c in self.model.config["sizes"].items() if int(n) <= self.model.state_space.max_atoms}
+        return streams.pick("numbers of atoms", list(sizes), list(sizes.values()))
 
     def _formula_units(self, request: SampleRequest, unit: int) -> tuple[list[int], list[float]]:
         """Possible formula units per cell and their odds."""
@@ -238,7 +247,7 @@ class ModelSampler:
         return None if request.host.counts_are_known else request.host.count_odds or card
 
     def _allowed(self, request: SampleRequest, layout: Layout) -> Tensor:
-        """Classes that every slot may take. With a number of atoms given, the first slots are atoms and the rest are not."""
+        """Classes that every row may take. With a number of atoms given, the first slots are atoms and the rest are not."""
         if request.host is not None:
             return request.host.allowed(layout.sizes[0]).repeat(layout.num_crystals, 1).to(self.device)
         elements = set(self.card.elements)
@@ -246,6 +255,10 @@ class ModelSampler:
             elements &= elements if limit is None else limit
         if not elements:
             raise InputError("No element satisfies both chemical_system and elements.")
+        if not self.model.state_space.has_vacancies:
+            allowed = torch.zeros(NUM_SPECIES, dtype=torch.bool)
+            allowed[sorted(elements)] = True
+            return allowed.repeat(sum(layout.sizes), 1).to(self.device)
         size = layout.sizes[0]
         allowed = torch.zeros(size, NUM_SPECIES, dtype=torch.bool)
         allowed[:, sorted(elements)] = True

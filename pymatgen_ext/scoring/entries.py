@@ -130,5 +130,6 @@ def _too_large(structure: Structure) -> str | None:
     """Asked before anything looks for neighbours, which in a huge cell takes all memory there is."""
     if len(structure) > MAX_ATOMS_PER_CELL:
         return f"{len(structure)} atoms in the cell, more than {MAX_ATOMS_PER_CELL}"
-    volume = abs(float(np.linalg.det(structure.lattice.matrix))) / len(structure)
+    with np.errstate(invalid="ignore"):  # what is not finite is refused later, with that reason
+        volume = abs(float(np.linalg.det(structure.lattice.matrix))) / len(structure)
     return f"{volume:.3g} Å³ per atom, above {VOLUME_PER_ATOM[1]:g}" if VOLUME_PER_ATOM[1] < volume < math.inf else None

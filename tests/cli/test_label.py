@@ -102,6 +102,45 @@ def test_workers_do_the_same(folder, tmp_path):
     assert all(np.array_equal(a[name], b[name]) for name in a.files)
 
 
+FRAGILE = """
+import os
+from pathlib import Path
+from ase.calculators.lj import LennardJones
+
+class Once(LennardJones):
+    def calculate(self, atoms, *args, **kwargs):
+        mark = Path({mark!r})
+        if not mark.exists():
+            mark.touch()
+            os._exit(9)
+        super().calculate(atoms, *args, **kwargs)
+
+class Always(LennardJones):
+    def calculate(self, atoms, *args, **kwargs):
+        if len(atoms) == 5:
+            os._exit(9)
+        super().calculate(atoms, *args, **kwargs)
+"""
+
+
+@pytest.mark.slow
+def test_death_of_a_process_costs_time_only(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fragile.py").write_text(FRAGILE.format(mark=str(tmp_path / "mark")))
+    monkeypatch.syspath_prepend(tmp_path)
+    source, whole, torn = tmp_path / "SrTiO3.cif", tmp_path / "whole.npz", tmp_path / "torn.npz"
+    prototypes()["SrTiO3"].to(filename=str(source))
+    assert main(["label", str(source), "-o", str(whole), *WORDS]) == 0
+    words = [*WORDS, "--workers", "2", "--calculator"]
+    assert main(["label", str(source), "-o", str(torn), *words, "fragile:Once"]) == 0
+    assert (tmp_path / "mark").exists()
+    a, b = np.load(whole), np.load(torn)
+    assert all(np.array_equal(a[name], b[name]) for name in a.files)
+    capsys.readouterr()
+    assert main(["label", str(source), "-o", str(tmp_path / "none.npz"), *words, "fragile:Always"]) == 1
+    assert "1 of 1 pieces failed (part-0000000.npz: the process ended)" in capsys.readouterr().err
+    assert not (tmp_path / "none.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

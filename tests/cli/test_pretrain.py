@@ -9,7 +9,7 @@ from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.networks.backbones.graphs import build_graph
 from ase_crysdiff.recipes import weights
-from ase_crysdiff.recipes.backbones import load_autoencoder, load_backbone
+from ase_crysdiff.recipes.backbones import load_autoencoder, load_backbone, load_latent_model
 from ase_crysdiff.testing.crystals import prototype_batch
 from ase_crysdiff.training import checkpoint
 
@@ -78,6 +78,16 @@ def test_denoiser_stays_behind_and_decoders_come_along(exported):
     assert {name.split(".")[0] for name in tensors} == {"backbone", "posterior", "decoders"}
     network, _ = load_autoencoder(exported)
     assert network.denoiser is None
+
+
+def test_whole_export_can_be_drawn_from(run, crystals, tmp_path):
+    assert main(["export", "crysldnet", str(run), "--whole", "-o", str(tmp_path / "whole")]) == 0
+    network, card = load_latent_model(tmp_path / "whole")
+    known = averages(run)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(parameter, known[name], rtol=0, atol=0)
+    assert sum(card.config["sizes"].values()) == len(crystals)
+    load_backbone(tmp_path / "whole")
 
 
 def test_second_stage_begins_with_the_first_and_adds_its_own_parts(data, tmp_path):

@@ -15,8 +15,16 @@ from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.workflows.base import Candidate, Pipeline
 from pymatgen_ext import HostGuidedGeneration
-from pymatgen_ext.host_guided_steps import FillFramework, Refine, RemoveGuests, SymmetriseFramework, lattice_candidates
+from pymatgen_ext.host_guided_steps import (
+    FillFramework,
+    Refine,
+    RemoveGuests,
+    SymmetriseFilling,
+    SymmetriseFramework,
+    lattice_candidates,
+)
 from pymatgen_ext.samplers import StructureSampler
+from pymatgen_ext.selection import space_group
 
 HULL = Hull({"Na": 0.0, "Cl": 0.0, "NaCl": -0.5}, scale="total")
 
@@ -62,8 +70,8 @@ def test_all_steps_from_lattices_to_a_ranking(tmp_path):
     result = search().run(tmp_path, seed=3, progress=False)
     assert len(result) == 8
     assert [name for name, _ in result.run.outcomes] == [
-        "01-sample", "02-relax", "03-remove-guests", "04-symmetrise", "05-fill", "06-relax", "07-refine", "08-decompose",
-        "09-rank",
+        "01-sample", "02-relax", "03-remove-guests", "04-symmetrise", "05-fill", "06-symmetrise-filling", "07-relax",
+        "08-refine", "09-decompose", "10-rank",
     ]  # fmt: skip
     energies = [c.record["decomposition_energy"] for c in result.candidates]
     assert energies == sorted(energies)
@@ -171,6 +179,20 @@ def test_frameworks_without_symmetry_are_lost_with_the_reason_of_every_tolerance
     )
     result = one(SymmetriseFramework(((0.01, 5.0), (0.02, 5.0))), crooked)
     assert "no symmetry beyond P-1 (0.01 Å: P1; 0.02 Å: P1)" in result.failures["0000"]
+
+
+def test_fillings_are_symmetrised_where_they_nearly_are_and_kept_where_they_are_not():
+    drawn = prototypes()["SrTiO3"]
+    drawn.translate_sites([0], [0.05, -0.03, 0.04])  # strontium, the guest, 0.28 Å beside its place
+    assert space_group(drawn, 0.01)[0] == "P1"
+    (found,) = one(SymmetriseFilling(), drawn).candidates
+    assert found.record["filling_symprec"] in (0.2, 0.5)
+    assert space_group(found.structure, 0.01)[0] == found.record["filling_space_group"]
+    assert space_group(found.structure, 0.01)[1] > 2
+    assert found.structure.matches(prototypes()["SrTiO3"])
+    (kept,) = one(SymmetriseFilling(()), drawn).candidates
+    assert kept.record["filling_space_group"] is None
+    assert kept.structure == drawn
 
 
 def test_filling_and_refining_alone():

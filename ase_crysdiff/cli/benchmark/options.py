@@ -14,6 +14,6 @@ def add_options(parser: argparse.ArgumentParser, samples: int, output: str) -> N
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.add_argument("--batch-size", type=int, help="crystals computed together; default 64 on a CPU, 512 on a GPU")
     parser.add_argument("--workers", type=int, default=1, help="processes for sampling on a CPU and for matching (default 1)")
-    parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one comparison (default 10)")
+    parser.add_argument("--timeout", type=float, default=10.0, help="processor seconds for one comparison (default 10)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="folder that keeps the draws, so that more can follow")
     parser.add_argument("-o", "--output", type=Path, default=Path(output), help=f"result (default {output})")

@@ -9,14 +9,20 @@ from torch import nn
 from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.geometry.lattice import to_parameters
+from ase_crysdiff.geometry.embedding import positions_from_distances
+from ase_crysdiff.geometry.lattice import from_parameters, to_parameters
 from ase_crysdiff.geometry.pairs import Pairs, all_pairs, pair_distances
+from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.networks.backbones.elements import NUM_ELEMENTS
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.randomness import Draws
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Numbers of a crystal's geometry by name.
 Geometry = Mapping[str, Tensor]
+
+#: Random positions from which those are sought that have given distances; four times as many find a tenth less of an error.
+STARTS = 16
 
 
 class Decoded(NamedTuple):
@@ -29,6 +35,18 @@ class Decoded(NamedTuple):
 
     elements: Float[Tensor, "atoms numbers"]
     geometry: Geometry
+
+
+class Cells(NamedTuple):
+    """Crystals without their elements.
+
+    Args:
+        lattice: Lattice vectors as rows, Å, shape (crystals, 3, 3).
+        frac_coords: Fractional coordinates, shape (atoms, 3).
+    """
+
+    lattice: Float[Tensor, "crystals 3 3"]
+    frac_coords: Float[Tensor, "atoms 3"]
 
 
 class Quantity(NamedTuple):
@@ -54,6 +72,16 @@ class GeometryDecoder(nn.Module, ABC):
     @abstractmethod
     def targets(self, crystals: CrystalBatch) -> dict[str, Tensor]:
         """The same numbers of given crystals."""
+
+    @abstractmethod
+    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+        """Crystals that have such numbers, as nearly as can be. Cells that no angles allow come out flat or not finite.
+
+        Args:
+            geometry: Estimates, by name.
+            num_atoms: Atoms of each crystal.
+            draws: Random numbers for every atom, for what the estimates leave open.
+        """
 
 
 class InvariantDecoder(GeometryDecoder):
@@ -96,6 +124,14 @@ class InvariantDecoder(GeometryDecoder):
         distances = pair_distances(pairs, crystals.frac_coords, crystals.lattice, crystals.num_atoms)
         return {"distances": distances, "lengths": lengths, "angles": torch.deg2rad(angles)}
 
+    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+        lattice = from_parameters(geometry["lengths"], torch.rad2deg(geometry["angles"]))
+        counts = num_atoms.tolist()
+        distances = geometry["distances"].split([n * (n + 1) // 2 for n in counts])
+        starts = draws.uniform(3 * STARTS).unflatten(-1, (STARTS, 3)).transpose(0, 1).split(counts, 1)
+        found = [positions_from_distances(*each) for each in zip(distances, lattice, starts, strict=True)]
+        return Cells(lattice, torch.cat(found))
+
     def _distances(self, latent: Tensor, pairs: Pairs) -> Float[Tensor, " pairs"]:
         """Unchanged when the atoms of a pair change places."""
         terms, factors = self.sum(latent), self.product(latent)
@@ -130,6 +166,9 @@ class PublishedDecoder(GeometryDecoder):
 
     def targets(self, crystals: CrystalBatch) -> dict[str, Tensor]:
         return {"coordinates": crystals.frac_coords, "lattice": crystals.lattice}
+
+    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+        return Cells(geometry["lattice"], wrap(geometry["coordinates"]))
 
 
 GEOMETRY_DECODERS = {"invariants": InvariantDecoder, "published": PublishedDecoder}

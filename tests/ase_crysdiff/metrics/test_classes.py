@@ -4,12 +4,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from misbehaviour import misbehave
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.metrics import uniqueness as uniqueness_module
-from ase_crysdiff.metrics.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.matching import match, reduced
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known, Reference
@@ -159,13 +157,6 @@ def test_other_processes_find_the_same():
     reference = Reference(rattled(5, seed=3))
     assert partition(classes(structures, workers=1).labels) == partition(classes(structures).labels)
     assert novelty(structures, reference, workers=1).per_structure == novelty(structures, reference).per_structure
-
-
-@pytest.mark.slow
-def test_death_of_a_process_costs_one_item():
-    found = map_isolated(misbehave, ["a", "die", "b", "raise", "hang", "c"], workers=1, timeout=1.0)
-    assert [found[i] for i in (0, 2, 5)] == ["a", "b", "c"]
-    assert all(isinstance(found[i], Failure) for i in (1, 3, 4))
 
 
 def fails(task):

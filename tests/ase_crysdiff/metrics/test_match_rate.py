@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from misbehaviour import misbehave
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics import metre as metre_module
-from ase_crysdiff.metrics.isolation import Failure, run_isolated
 from ase_crysdiff.metrics.match_rate import (
     Comparison,
     Pair,
@@ -313,19 +311,6 @@ def test_known_pairs_are_not_compared_again():
 
 
 # Processes
-
-
-def test_processes_that_hang_or_die_cost_one_item_each():
-    chunks = [[1, "die", 2], [3, 4, "hang", 5], [], ["raise", 6, "die"], [7]]
-    results = list(run_isolated(misbehave, chunks, workers=2, timeout=1.0))
-    values = {(c, i): r.reason if isinstance(r, Failure) else r for c, i, r in results}
-    assert len(values) == len(results)
-    assert values == {
-        (0, 0): 1, (0, 1): "the process ended", (0, 2): 2,
-        (1, 0): 3, (1, 1): 4, (1, 2): "no answer within 1 s", (1, 3): 5,
-        (3, 0): "ValueError: no number", (3, 1): 6, (3, 2): "the process ended",
-        (4, 0): 7,
-    }  # fmt: skip
 
 
 def test_workers_change_nothing():

@@ -16,6 +16,7 @@ from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.recipes import recipe
 from ase_crysdiff.recipes.export import export
+from ase_crysdiff.recipes.weights import load as load_weights
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.buckets import BucketedCrystals
 from ase_crysdiff.training.settings import TrainSettings
@@ -233,3 +234,20 @@ def test_export_writes_averaged_weights(crystals, tmp_path):
     assert all(torch.equal(tensors[n], run.average.weights[n]) for n in tensors)
     with pytest.raises(CheckpointError, match="Train first"):
         export(tmp_path, tmp_path / "w", "miad")
+
+
+def test_export_in_half_the_bytes(crystals, tmp_path):
+    run = trainer(crystals, tmp_path / "run", steps=2)
+    run.run(progress=False)
+    card = export(tmp_path / "run", tmp_path / "half", "miad", matrices=torch.bfloat16)
+    export(tmp_path / "run", tmp_path / "whole", "miad")
+    tensors = load_file(tmp_path / "half" / "weights.safetensors")
+    assert {t.dtype for t in tensors.values() if t.ndim > 1} == {torch.bfloat16}
+    assert {t.dtype for t in tensors.values() if t.ndim == 1} == {torch.float32}
+    assert card.training["parameters"] == sum(t.numel() for t in run.average.weights.values())
+    model, _ = load_weights(tmp_path / "half")
+    for name, parameter in model.denoiser.named_parameters():
+        exact = run.average.weights[name]
+        assert parameter.dtype == torch.float32
+        torch.testing.assert_close(parameter, exact, rtol=2**-8, atol=0)
+        assert parameter.ndim > 1 or torch.equal(parameter, exact)

@@ -1,6 +1,7 @@
 """The catalogue of bad input: each is listed with a reason, none costs another."""
 
 import math
+import re
 
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -52,20 +53,41 @@ def test_oxidation_states_and_far_coordinates_are_put_right():
     assert Entry.from_dict(entry.as_dict()) == entry
 
 
+def texts(good: str) -> dict[str, tuple[bytes, str]]:
+    """Broken CIF files, each with what is said of it."""
+    columns = good.splitlines()[-1].split()
+    nan = " ".join([*columns[:3], "nan", *columns[4:]])
+    return {
+        "empty": (b"", "there are no data"),
+        "page": (b"<html><body>404 Not Found</body></html>", "there are no data"),
+        "bytes": (bytes(range(256)) * 8, "there are no data"),
+        "torn head": (good[: good.index("_atom_site")].encode(), "malformed"),
+        "torn table": (good[: good.rindex("_atom_site")].encode(), "malformed"),
+        "nan coordinate": (good.replace(good.splitlines()[-1], nan).encode(), "NaN"),
+        "nan cell": (re.sub(r"(_cell_length_a\s+)\S+", r"\1nan", good).encode(), "not finite"),
+        "no length": (re.sub(r"(_cell_length_a\s+)\S+", r"\g<1>0.0", good).encode(), "Singular"),
+        "negative length": (re.sub(r"(_cell_length_b\s+)(\S+)", r"\g<1>-\2", good).encode(), "negative cell length"),
+        "flat angle": (re.sub(r"(_cell_angle_gamma\s+)\S+", r"\g<1>180", good).encode(), "Singular"),
+        "astronomic": (re.sub(r"(_cell_length_[abc]\s+)\S+", r"\g<1>1e30", good).encode(), "Å³ per atom, above"),
+        "no element": (good.replace(columns[0], "Qq").encode(), "no element"),
+    }
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_files(workers, tmp_path):
     for name, structure in prototypes().items():
         structure.to(filename=str(tmp_path / f"{name}.cif"))
     good = (tmp_path / "NaCl.cif").read_text()
-    (tmp_path / "a-empty.cif").write_text("")
-    (tmp_path / "b-torn.cif").write_text(good[: good.index("_atom_site")])
-    (tmp_path / "c-nan.cif").write_text(good.replace("0.5", "nan"))
-    (tmp_path / "d-latin.cif").write_bytes(b"# caf\xe9\n" + good.encode())
+    bad = texts(good)
+    for name, (content, _) in bad.items():
+        (tmp_path / f"{name}.cif").write_bytes(content)
+    (tmp_path / "latin.cif").write_bytes(b"# caf\xe9\n" + good.encode())
     entries = {e.name: e for e in read_entries([tmp_path], workers=workers)}
-    assert len(entries) == len(prototypes()) + 4
-    assert {n for n, e in entries.items() if e.reason is not None} == {"a-empty", "b-torn", "c-nan"}
-    assert all(entries[n].reason.startswith("unreadable") for n in ("a-empty", "b-torn"))
-    assert entries["d-latin"].structure.composition.reduced_formula == "NaCl"
+    assert entries.keys() == {*prototypes(), *bad, "latin"}
+    assert {n for n, e in entries.items() if e.reason is not None} == bad.keys()
+    for name, (_, expected) in bad.items():
+        assert re.search(expected, entries[name].reason), (name, entries[name].reason)
+    assert entries["latin"].structure.composition.reduced_formula == "NaCl"
 
 
 def test_no_crystals_at_all(tmp_path):
