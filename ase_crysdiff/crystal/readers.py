@@ -151,18 +151,18 @@ def structure_from_cif(text: str) -> Structure:
         InputError: If there is none, with what the parser says of it.
     """
     if _NEGATIVE_LENGTH.search(text):  # the parser takes it for a mirror image
-        raise InputError("The CIF has a negative cell length.")
+        raise InputError("unreadable CIF: a negative cell length")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             parser = CifParser.from_str(text, occupancy_tolerance=1.0)
         except (ValueError, ZeroDivisionError) as error:
-            raise InputError(f"The CIF breaks off or is malformed: {error}.") from error
+            raise InputError(f"unreadable CIF: {error}") from error
         try:
             return parser.parse_structures(primitive=False)[0]
         except ValueError as error:
             found = parser.warnings[-1].splitlines()[-1] if parser.warnings else "there are no data"
-            raise InputError(f"No crystal in the CIF: {found}.") from error
+            raise InputError(f"unreadable CIF, no crystal in it: {found}") from error
 
 
 def _cif(path: Path) -> Iterator[Record]:

@@ -58,10 +58,16 @@ def by_shares(groups: Sequence[int], validation: float, test: float, seed: int) 
     members = _shuffled(groups, seed)
     wanted = {"test": round(test * len(groups)), "validation": max(1, round(validation * len(groups)))}
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for rows in members:
+    empty = [p for p in ("test", "validation", "train") if wanted.get(p, 1)]
+    for number, rows in enumerate(members):
+        if len(members) - number <= len(empty):  # few groups, one of which may hold most rows: the largest trains
+            for part, group in zip(empty, sorted(members[number:], key=len), strict=False):
+                parts[part] += group
+            break
         part = next((p for p, count in wanted.items() if len(parts[p]) < count), "train")
         parts[part] += rows
-    empty = [p for p, rows in parts.items() if not rows and (p != "test" or wanted["test"])]
+        empty = [p for p in empty if not parts[p]]
+    empty = [p for p in empty if not parts[p]]
     if empty:
         raise InputError(
             f"{len(groups)} rows in {len(members)} groups leave nothing for {', '.join(empty)}. Give more rows or "

@@ -100,7 +100,7 @@ def read_and_gate(record: Record) -> Verdict:
         structure = record.load()
     except Exception as error:  # whatever a parser raises concerns this entry only
         first = (str(error).strip() or repr(error)).splitlines()[0]
-        return None, f"unreadable: {first[:200]}", "read"
+        return None, first[:200] if isinstance(error, InputError) else f"unreadable: {first[:200]}", "read"
     return _gated(structure)
 
 

@@ -107,7 +107,8 @@ def test_every_command_explains_itself(command, capsys):
 def test_list(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == registry.names(registry.SAMPLERS)
+    known = registry.names(registry.SAMPLERS) + registry.names(registry.PREDICTORS)
+    assert [line.split()[0] for line in lines] == known
     assert any(line.split()[:3] == ["miad", "ase-crysdiff", __version__] for line in lines)
 
 

@@ -20,6 +20,15 @@ def test_no_row_and_no_group_is_in_two_parts(groups, seed):
         assert sum(map(len, held)) == len(set(groups))
 
 
+def test_a_group_that_holds_most_rows_trains():
+    for seed in range(20):
+        split = by_shares([0] * 26 + [1, 2, 3, 4], 0.1, 0.1, seed)
+        assert min(len(split.train), len(split.validation), len(split.test)) > 0
+        if len(split.test) < 10 > len(split.validation):
+            assert 0 in split.train
+    assert len(by_shares([0] * 26 + [1], 0.1, 0.0, 0).train) == 26
+
+
 def test_folds_test_every_row_once():
     splits = folds(list(range(23)), 5, 0.2, 0)
     assert sorted(i for split in splits for i in split.test) == list(range(23))
