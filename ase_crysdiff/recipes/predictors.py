@@ -1,9 +1,8 @@
-"""Predictors of properties: what the entry points of `ase_crysdiff.predictors` name, and how weights become one."""
+"""Predictors of properties, and how weights become one."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +246,3 @@ def _by_portions(function: Any, backbone: Backbone, crystals: CrystalBatch, devi
     portions = _portions(crystals)
     found = [function(build_graph(crystals.select(rows).to(device), backbone.neighborhood)).cpu() for rows in portions]
     return torch.cat(found)[torch.argsort(torch.cat(portions))]
-
-
-formation_energy_predictor = partial(from_folder, "formation-energy")
