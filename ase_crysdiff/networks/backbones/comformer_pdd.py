@@ -12,11 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
+from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeMLP, features, gathered, gaussians
-from ase_crysdiff.networks.backbones.profiles import ProfileEmbedding, ProfileMixer
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.backbones.layers import EdgeMLP, gathered
+from ase_crysdiff.networks.backbones.profiles import ProfileBackbone
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -51,7 +50,7 @@ class ComformerConvolution(nn.Module):
         return functional.softplus(nodes + self.norm(self.out(gathered(messages, graph))))
 
 
-class ComformerPDD(Backbone):
+class ComformerPDD(ProfileBackbone):
     """The encoder of CrysLDNet: a convolution, then a mixer and a convolution in turns.
 
     Args:
@@ -65,21 +64,9 @@ class ComformerPDD(Backbone):
     def __init__(
         self, hidden: int = 96, layers: int = 4, neighbors: int = 12, profile: int = 24, elements: str = "described"
     ) -> None:
-        super().__init__()
-        self.hidden, self.neighborhood = hidden, Neighborhood(neighbors, profile=profile)
-        self.elements = make_elements(elements, hidden)
-        self.edges = nn.Sequential(Linear(hidden, hidden), nn.Softplus())
-        self.profile = ProfileEmbedding(profile, hidden)
-        self.first = ComformerConvolution(hidden)
-        self.mixers = nn.ModuleList(ProfileMixer(hidden) for _ in range(layers - 1))
-        self.layers = nn.ModuleList(ComformerConvolution(hidden) for _ in range(layers - 1))
-
-    def forward(self, graph: CrystalGraph) -> Features:
-        nodes = self.elements(graph.crystals.species)
-        edges = self.edges(gaussians(_SCALE / graph.distances, *_RANGE, self.hidden))
-        profile = self.profile(graph)
-        nodes = self.first(nodes, edges, graph)
-        for mixer, layer in zip(self.mixers, self.layers, strict=True):
-            nodes, profile = mixer(nodes, profile)
-            nodes = layer(nodes, edges, graph)
-        return features(nodes, graph.crystals.layout)
+        super().__init__(
+            hidden, layers, Neighborhood(neighbors, profile=profile),
+            make_elements(elements, hidden),
+            nn.Sequential(Linear(hidden, hidden), nn.Softplus()),
+            ComformerConvolution, _SCALE, _RANGE,
+        )  # fmt: skip

@@ -12,11 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
+from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeLinear, EdgeMLP, features, gathered, gaussians
-from ase_crysdiff.networks.backbones.profiles import ProfileEmbedding, ProfileMixer
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.backbones.layers import EdgeLinear, EdgeMLP, gathered
+from ase_crysdiff.networks.backbones.profiles import ProfileBackbone
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -57,7 +56,7 @@ class MutualConvolution(nn.Module):
         return functional.silu(nodes + self.out(self.norm(self.join(arrived))))
 
 
-class PDDFormer(Backbone):
+class PDDFormer(ProfileBackbone):
     """The encoder of PDDFormer: convolutions with a mixer before each but the first.
 
     Args:
@@ -71,21 +70,9 @@ class PDDFormer(Backbone):
     def __init__(
         self, hidden: int = 96, layers: int = 3, neighbors: int = 12, profile: int = 24, elements: str = "described"
     ) -> None:
-        super().__init__()
-        self.hidden, self.neighborhood = hidden, Neighborhood(neighbors, profile=profile)
-        self.elements = nn.Sequential(make_elements(elements, hidden), nn.SiLU(), Linear(hidden, hidden))
-        self.edges = nn.Sequential(Linear(hidden, hidden), nn.SiLU())
-        self.profile = ProfileEmbedding(profile, hidden)
-        self.first = MutualConvolution(hidden)
-        self.mixers = nn.ModuleList(ProfileMixer(hidden) for _ in range(layers - 1))
-        self.layers = nn.ModuleList(MutualConvolution(hidden) for _ in range(layers - 1))
-
-    def forward(self, graph: CrystalGraph) -> Features:
-        nodes = self.elements(graph.crystals.species)
-        edges = self.edges(gaussians(_SCALE / graph.distances, *_RANGE, self.hidden))
-        profile = self.profile(graph)
-        nodes = self.first(nodes, edges, graph)
-        for mixer, layer in zip(self.mixers, self.layers, strict=True):
-            nodes, profile = mixer(nodes, profile)
-            nodes = layer(nodes, edges, graph)
-        return features(nodes, graph.crystals.layout)
+        super().__init__(
+            hidden, layers, Neighborhood(neighbors, profile=profile),
+            nn.Sequential(make_elements(elements, hidden), nn.SiLU(), Linear(hidden, hidden)),
+            nn.Sequential(Linear(hidden, hidden), nn.SiLU()),
+            MutualConvolution, _SCALE, _RANGE,
+        )  # fmt: skip

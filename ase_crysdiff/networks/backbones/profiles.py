@@ -6,12 +6,15 @@ order of the atoms and equal rows are not merged, so that they can be added to n
 Source: Widdowson and Kurlin 2022 for the distribution; Balasingham et al. 2024 (PDDFormer) and CrysLDNet (code) for its use.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import CrystalGraph
-from ase_crysdiff.networks.backbones.layers import crystal_means
+from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
+from ase_crysdiff.networks.backbones.layers import crystal_means, features, gaussians
+from ase_crysdiff.networks.base import Features
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -70,3 +73,47 @@ class ProfileMixer(nn.Module):
         profile = profile + nodes
         value, gate = self.widen(self.norm(profile)).chunk(2, -1)
         return nodes + self.out(self.inner(value) * functional.gelu(gate)), profile
+
+
+class ProfileBackbone(Backbone):
+    """Convolutions between which atoms mix with their profiles of distances.
+
+    Args:
+        hidden: Width.
+        layers: Convolutions.
+        neighborhood: With profiles.
+        elements: From atomic numbers to the width.
+        edges: From Gaussians of inverse distances to the width.
+        convolution: Makes one of a width.
+        scale: Of the inverse distances, Å; negative.
+        span: First and last centre of the Gaussians.
+    """
+
+    def __init__(
+        self,
+        hidden: int,
+        layers: int,
+        neighborhood: Neighborhood,
+        elements: nn.Module,
+        edges: nn.Module,
+        convolution: Callable[[int], nn.Module],
+        scale: float,
+        span: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.hidden, self.neighborhood, self.scale, self.span = hidden, neighborhood, scale, span
+        self.elements, self.edges = elements, edges
+        self.profile = ProfileEmbedding(neighborhood.profile, hidden)
+        self.first = convolution(hidden)
+        self.mixers = nn.ModuleList(ProfileMixer(hidden) for _ in range(layers - 1))
+        self.layers = nn.ModuleList(convolution(hidden) for _ in range(layers - 1))
+
+    def forward(self, graph: CrystalGraph) -> Features:
+        nodes = self.elements(graph.crystals.species)
+        edges = self.edges(gaussians(self.scale / graph.distances, *self.span, self.hidden))
+        profile = self.profile(graph)
+        nodes = self.first(nodes, edges, graph)
+        for mixer, layer in zip(self.mixers, self.layers, strict=True):
+            nodes, profile = mixer(nodes, profile)
+            nodes = layer(nodes, edges, graph)
+        return features(nodes, graph.crystals.layout)
