@@ -1,10 +1,9 @@
 """Drawing crystals in batches and rounds: every index until it is accepted or out of attempts."""
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,10 +11,14 @@ from tqdm import tqdm
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.errors import SamplingError
+from ase_crysdiff.errors import CrysDiffError, SamplingError
+from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
+
+#: Seconds of processor time for a batch in a worker process: a day, since large networks are slow.
+_BATCH_LIMIT = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -118,36 +121,44 @@ def _in_processes(
     spec: SamplerSpec, sampler: Sampler, request: SampleRequest, seed: int, batches: list[list[tuple[int, int]]],
     workers: int, bar: Any,
 ) -> Iterator[list[Draw]]:  # fmt: skip
-    # Spawned, not forked: a fork after torch has started its threads may hang.
-    context = multiprocessing.get_context("spawn")
-    count = min(workers, len(batches))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(spec,)) as pool:
-        futures = [pool.submit(_draw_in_worker, request, seed, batch) for batch in batches]
-        try:
-            for future in as_completed(futures):
-                draws = future.result()
-                bar.n += len(draws)
-                yield draws
-        finally:
-            for future in futures:
-                future.cancel()
+    jobs = [[_Job(spec, request, seed, tuple(batch))] for batch in batches]
+    for number, _, draws in run_isolated(_draw_in_worker, jobs, workers=workers, timeout=_BATCH_LIMIT):
+        if isinstance(draws, Exception):
+            raise draws
+        if isinstance(draws, Failure):
+            raise SamplingError(
+                f"{len(batches[number])} crystals could not be drawn in a worker process: {draws.reason}. If it was killed for "
+                "memory, ask for a smaller batch_size or fewer workers."
+            )
+        bar.n += len(draws)
+        yield draws
 
 
-_worker_sampler: Sampler | None = None
+@dataclass(frozen=True)
+class _Job:
+    """A batch for a worker process: indices and attempts."""
+
+    spec: SamplerSpec
+    request: SampleRequest
+    seed: int
+    batch: tuple[tuple[int, int], ...]
 
 
-def _start_worker(spec: SamplerSpec) -> None:
-    global _worker_sampler
+@lru_cache(maxsize=1)
+def _loaded(spec: SamplerSpec) -> Sampler:
+    """The sampler of a worker process."""
     torch.set_num_threads(1)
-    _worker_sampler = spec.load()
+    return spec.load()
 
 
-def _draw_in_worker(request: SampleRequest, seed: int, batch: list[tuple[int, int]]) -> list[Draw]:
-    assert _worker_sampler is not None
-    return _draw_batch(_worker_sampler, request, seed, batch)
+def _draw_in_worker(job: _Job) -> list[Draw] | Exception:
+    try:
+        return _draw_batch(_loaded(job.spec), job.request, job.seed, job.batch)
+    except CrysDiffError as error:  # comes back as it is, so that the user sees the same error as without workers
+        return error
 
 
-def _draw_batch(sampler: Sampler, request: SampleRequest, seed: int, batch: list[tuple[int, int]]) -> list[Draw]:
+def _draw_batch(sampler: Sampler, request: SampleRequest, seed: int, batch: Sequence[tuple[int, int]]) -> list[Draw]:
     streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
     crystals = sampler.sample(request, streams)
     if not isinstance(crystals, CrystalBatch) or len(crystals) != len(batch):

@@ -1,6 +1,7 @@
 """`evaluate`: all metrics at once."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import MetricResult
-from ase_crysdiff.metrics.composition import compositional_validity
+from ase_crysdiff.metrics.composition import compositional_validity, has_smact
 from ase_crysdiff.metrics.coverage import coverage, features
 from ase_crysdiff.metrics.displacement import rmsd_to_relaxed
 from ase_crysdiff.metrics.distributions import (
@@ -37,6 +38,7 @@ from pymatgen_ext.stability import HullLike, hull_from
 ReferenceLike: TypeAlias = Known | PackedCrystals | Sequence[Structure] | str | Path
 Results: TypeAlias = dict[str, MetricResult]
 
+NO_SMACT = "SMACT is not installed, so no composition was screened for charge balance: pip install 'ase-crysdiff[metrics]'."
 #: How `evaluate` relaxes.
 FMAX, STEPS = 0.05, 500
 
@@ -72,15 +74,15 @@ def evaluate(
 
     Results by name:
 
-    - always `structural_validity`, `distance_validity`, `compositional_validity`, `uniqueness`, `symmetry_success`,
-      `space_groups`;
+    - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success`, `space_groups`; with SMACT installed
+      `compositional_validity`;
     - with a reference `novelty`, and if it holds crystals and not only fingerprints `density_distance`, `num_elements_distance`,
       `num_atoms_distance`, `num_primitive_atoms_distance`; if it holds features `cov_recall`, `cov_precision`;
     - with a potential `rmsd_to_relaxed` and, for the relaxed structures, `uniqueness_relaxed`, `novelty_relaxed`,
       `structural_validity_relaxed`, `distance_validity_relaxed`, `symmetry_success_relaxed`, `space_groups_relaxed`;
     - with a potential and a hull `energy_above_hull`, `stability`, `metastability`; with a reference besides `sun`, `msun`;
-    - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and `match_rate_diffcsp`, `rmse_diffcsp`
-      with DiffCSP's filter of compositions.
+    - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and with SMACT installed
+      `match_rate_diffcsp`, `rmse_diffcsp` with DiffCSP's filter of compositions.
 
     Args:
         structures: One entry per requested structure; None for one that failed, which counts as a miss.
@@ -97,9 +99,13 @@ def evaluate(
     Raises:
         InputError: If there are no structures, not the same number for every target, or a hull without a potential.
         UnknownNameError: If there is no profile or potential of that name.
-        MissingExtraError: If SMACT is not installed.
+
+    Warns:
+        UserWarning: If SMACT is not installed.
     """
     structures = _checked(structures)
+    if not has_smact():
+        warnings.warn(NO_SMACT, stacklevel=2)
     profile_named(profile)
     if hull is not None and potential is None:
         raise InputError("A hull is compared with energies: give a potential, too, such as potential='chgnet'.")
@@ -142,7 +148,8 @@ def score(
     """
     structures, crew = _checked(structures), 0 if workers == 1 else workers
     results, same = _as_given(structures, reference, crew, "")
-    results["compositional_validity"] = compositional_validity(structures)
+    if has_smact():
+        results["compositional_validity"] = compositional_validity(structures)
     if isinstance(reference, Reference):
         results |= _distributions(structures, reference, crew)
     if relaxed is not None:
@@ -292,18 +299,19 @@ def _against_targets(structures: Sequence[Structure | None], targets: Sequence[S
     k = len(structures) // len(targets)
     rows = [structures[i * k : (i + 1) * k] for i in range(len(targets))]
     plain = compare(rows, targets, workers=crew)
-    filtered = diffcsp(plain)
     per_reference, per_reference_crmse = metre(plain, rows, targets, workers=crew)
-    return {
+    results = {
         "match_rate": match_rate(plain),
         "rmse": rmse(plain),
         "crmse": crmse(plain),
         "volume_error": volume_error(plain),
-        "match_rate_diffcsp": match_rate(filtered),
-        "rmse_diffcsp": rmse(filtered),
         "metre": per_reference,
         "metre_crmse": per_reference_crmse,
     }
+    if has_smact():
+        filtered = diffcsp(plain)
+        results |= {"match_rate_diffcsp": match_rate(filtered), "rmse_diffcsp": rmse(filtered)}
+    return results
 
 
 def _checked(structures: Sequence[Structure | None]) -> list[Structure | None]:

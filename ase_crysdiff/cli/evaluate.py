@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates, then prints the funnel, the scores and where the files are; 1 if no crystal could be scored."""
-    from pymatgen_ext.report.page import LABELS
+    from pymatgen_ext.report.tables import LABELS
     from pymatgen_ext.scoring.pipeline import evaluate_files
     from pymatgen_ext.scoring.relaxing import Options
 

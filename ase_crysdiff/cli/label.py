@@ -85,7 +85,7 @@ def _all(tasks: Sequence[Task], workers: int, oracle: Oracle) -> Iterator[None]:
     Raises:
         CrysDiffError: If pieces have failed, when all others are done.
     """
-    from ase_crysdiff.metrics.isolation import Failure, run_isolated
+    from ase_crysdiff.isolation import Failure, run_isolated
 
     if workers == 1:
         for task in tasks:

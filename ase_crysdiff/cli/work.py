@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from tqdm import tqdm
 
 from ase_crysdiff.cli.state import Journal, RunFolder
-from ase_crysdiff.metrics.isolation import Failure, run_isolated
+from ase_crysdiff.isolation import Failure, run_isolated
 
 #: One item, by a key that names it in every run.
 Task: TypeAlias = tuple[str, Any]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from pymatgen.core import Structure
 
@@ -22,6 +23,11 @@ def compositional_validity(structures: Sequence[Structure | None]) -> MetricResu
     failures = {i: r for i, r in ((i, unusable_species(s)) for i, s in enumerate(structures)) if r is not None}
     verdicts = [i not in failures and is_neutral(reduced_counts(s)) for i, s in enumerate(structures)]
     return rate(verdicts, failures, {"smact": version("smact"), "rule": "CDVAE"})
+
+
+def has_smact() -> bool:
+    """Whether SMACT is installed; it comes with the extra `metrics`."""
+    return find_spec("smact") is not None
 
 
 def reduced_counts(structure: Structure | None) -> Counts:

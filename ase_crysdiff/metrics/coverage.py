@@ -16,8 +16,8 @@ from pymatgen.core import Composition, Structure
 from scipy.spatial.distance import cdist
 
 from ase_crysdiff.errors import InputError, MissingExtraError
+from ase_crysdiff.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, wilson
-from ase_crysdiff.metrics.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.validity import gate_all
 
 #: CrystalNN takes 14 ms for a site.

@@ -12,9 +12,9 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
 from ase_crysdiff.metrics.composition import Counts, is_neutral, reduced_counts
-from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.matching import CSP_SETTINGS, CSP_TOLERANCE, formula_key, reduced, rms_distance
 from ase_crysdiff.metrics.validity import gate
 

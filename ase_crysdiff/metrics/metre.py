@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 from pymatgen.core import Structure
 
+from ase_crysdiff.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
-from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.match_rate import Comparison, PairKey, compare_pair
 from ase_crysdiff.metrics.matching import CSP_TOLERANCE, formula_key
 from ase_crysdiff.metrics.validity import gate

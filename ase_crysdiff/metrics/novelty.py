@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
 from ase_crysdiff.metrics.reference import Known, Reference, described
 from ase_crysdiff.metrics.validity import gate_all

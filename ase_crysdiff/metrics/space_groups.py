@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, rate
-from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.validity import gate_all
 
 #: Tolerance in Å at which a space group is named, and those of the curve: noise of a few hundredths of an ångström decides.

@@ -9,8 +9,8 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
 from ase_crysdiff.metrics.validity import gate_all
 

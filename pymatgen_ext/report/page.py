@@ -1,8 +1,6 @@
 """The report of an evaluation: one file that needs nothing else."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -14,32 +12,7 @@ from pymatgen_ext.report.charts import compared_columns, compared_rows, compared
 from pymatgen_ext.report.crystals import drawing, element_key
 from pymatgen_ext.report.elements import periodic_table
 from pymatgen_ext.report.svg import number, with_subscripts
-
-#: Name to show, and how the value is written: a rate in percent, or a number with its unit.
-LABELS: Mapping[str, tuple[str, str]] = {
-    "structural_validity": ("Structurally valid", "%"),
-    "distance_validity": ("No atoms too close (0.7 × covalent radii)", "%"),
-    "compositional_validity": ("Charge-neutral composition (SMACT)", "%"),
-    "uniqueness": ("Unique", "%"),
-    "novelty": ("Novel", "%"),
-    "stability": ("Stable", "%"),
-    "metastability": ("Metastable or stable", "%"),
-    "sun": ("S.U.N.: stable, unique, novel", "%"),
-    "msun": ("M.S.U.N.: metastable, unique, novel", "%"),
-    "symmetry_success": ("Symmetric beyond P1 and P-1", "%"),
-    "energy_above_hull": ("Mean energy above hull", "eV/atom"),
-    "rmsd_to_relaxed": ("Mean displacement by relaxing", "Å"),
-    "density_distance": ("Distance of densities", "g/cm³"),
-    "num_elements_distance": ("Distance of numbers of elements", ""),
-    "num_atoms_distance": ("Distance of atom counts", ""),
-    "num_primitive_atoms_distance": ("Distance of atom counts of primitive cells", ""),
-    "space_groups": ("Distance of space groups", ""),
-    "cov_recall": ("COV recall", "%"),
-    "cov_precision": ("COV precision", "%"),
-}
-#: These are about relaxed structures whatever they are called; the others end in `_relaxed` if they are.
-_AFTER = frozenset({"energy_above_hull", "stability", "metastability", "sun", "msun", "rmsd_to_relaxed"})
-_LOST_SHOWN = 500
+from pymatgen_ext.report.tables import LABELS, breakdown, lost_crystals, scores, settings, value_of
 
 
 def html_report(results: Mapping[str, Any]) -> str:
@@ -53,11 +26,12 @@ def html_report(results: Mapping[str, Any]) -> str:
     sections = [
         _head(results, title),
         _funnel(results["funnel"], results["requested"]),
-        _scores(results["metrics"]),
+        scores(results["metrics"]),
+        breakdown(results.get("breakdown", {})),
         _charts(results),
         _best(results["best"]),
-        _lost(results["lost"]),
-        _settings(results),
+        lost_crystals(results["lost"]),
+        settings(results),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -75,7 +49,7 @@ def _head(results: Mapping[str, Any], title: str) -> str:
     metrics = results["metrics"]
     headline = [name for name in ("sun", "msun") if name in metrics] or ["structural_validity", "compositional_validity"]
     figures = "".join(
-        f"<div><b>{_value(metrics.get(f'{name}_relaxed', metrics[name]), '%')}</b><span>{escape(LABELS[name][0])}</span></div>"
+        f"<div><b>{value_of(metrics.get(f'{name}_relaxed', metrics[name]), '%')}</b><span>{escape(LABELS[name][0])}</span></div>"
         for name in [*headline, "uniqueness", "novelty"]
         if name in metrics
     )
@@ -99,28 +73,6 @@ def _funnel(stages: Sequence[Mapping[str, Any]], requested: int) -> str:
         "<section><h2>What is left at each stage</h2><table class='funnel'><thead class='hidden'><tr><th scope='col'>Stage</th>"
         "<th scope='col'>Share</th><th scope='col'>Crystals</th><th scope='col'>Percent</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></section>"
-    )
-
-
-def _scores(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    relaxed = {
-        name if name in _AFTER else name.removesuffix("_relaxed"): result
-        for name, result in metrics.items()
-        if name in _AFTER or name.endswith("_relaxed")
-    }
-    given = {name: r for name, r in metrics.items() if name not in _AFTER and not name.endswith("_relaxed")}
-    columns = {"as given": given} | ({"relaxed": relaxed} if relaxed else {})
-    known = [name for name in LABELS if name in given or name in relaxed]
-    rows = []
-    for name in [*known, *sorted({*given, *relaxed} - set(known))]:
-        label, unit = LABELS.get(name, (name.replace("_", " "), ""))
-        cells = "".join(f"<td>{_with_interval(column.get(name), unit)}</td>" for column in columns.values())
-        rows.append(f"<tr><th scope='row'>{escape(label)}</th>{cells}</tr>")
-    head = "".join(f"<th scope='col'>{title}</th>" for title in columns)
-    return (
-        "<section><h2>Scores</h2><div class='wide'><table class='scores'><caption>95 % intervals in brackets: Wilson's for "
-        f"shares, bootstrap for the others.</caption><thead><tr><th scope='col'>Metric</th>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 
 
@@ -172,53 +124,6 @@ def _best(best: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _lost(lost: Sequence[Mapping[str, Any]]) -> str:
-    if not lost:
-        return "<section><h2>Lost crystals</h2><p>None.</p></section>"
-    kinds = Counter((entry["stage"], re.sub(r"[\d.,e+-]*\d[\d.,e+-]*", "…", entry["reason"])[:90]) for entry in lost)
-    summary = "".join(
-        f"<tr><td>{escape(stage)}</td><td>{escape(kind)}</td><td class='num'>{count}</td></tr>"
-        for (stage, kind), count in kinds.most_common(12)
-    )
-    rows = "".join(
-        f"<tr><td class='num'>{e['index']}</td><th scope='row'>{escape(e['name'])}</th><td>{escape(e['stage'])}</td>"
-        f"<td>{escape(e['reason'])}</td></tr>"
-        for e in lost[:_LOST_SHOWN]
-    )
-    more = f"<p>{len(lost) - _LOST_SHOWN} more are in table.csv.</p>" if len(lost) > _LOST_SHOWN else ""
-    return (
-        f"<section><h2>Lost crystals</h2><div class='wide'><table><caption>{len(lost)} crystals, by reason</caption><thead><tr>"
-        "<th scope='col'>Stage</th><th scope='col'>Reason</th><th scope='col'>Crystals</th></tr></thead>"
-        f"<tbody>{summary}</tbody></table></div><details><summary>Every one of them</summary><div class='wide'><table>"
-        "<thead><tr><th scope='col'>Number</th><th scope='col'>Name</th><th scope='col'>Stage</th><th scope='col'>Reason</th>"
-        f"</tr></thead><tbody>{rows}</tbody></table></div>{more}</details></section>"
-    )
-
-
-def _settings(results: Mapping[str, Any]) -> str:
-    parts = {
-        "Settings": results["settings"],
-        "Hull": results["hull"],
-        "Reference": results["reference"],
-        "Versions": results["versions"],
-    }
-    tables = "".join(
-        f"<div><h3>{name}</h3><table class='small'><tbody>"
-        + "".join(f"<tr><th scope='row'>{escape(k.replace('_', ' '))}</th><td>{_plain(v)}</td></tr>" for k, v in values.items())
-        + "</tbody></table></div>"
-        for name, values in parts.items()
-        if values
-    )
-    rows = "".join(
-        f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th><td>{_plain(result['settings'])}</td></tr>"
-        for name, result in results["metrics"].items()
-    )
-    return (
-        f"<section><h2>Settings and versions</h2><div class='columns'>{tables}</div><details><summary>Settings of every metric"
-        f"</summary><div class='wide'><table class='small'><tbody>{rows}</tbody></table></div></details></section>"
-    )
-
-
 def _card(title: str, content: str, caption: str) -> str:
     return f"<div class='card'><h3>{escape(title)}</h3>{content}<p class='caption'>{caption}</p></div>"
 
@@ -229,28 +134,5 @@ def _legend(*entries: tuple[str, str]) -> str:
     )
 
 
-def _value(result: Mapping[str, Any], unit: str) -> str:
-    value = result["value"]
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f} %" if unit == "%" else f"{number(value)} {unit}".strip()
-
-
-def _with_interval(result: Mapping[str, Any] | None, unit: str) -> str:
-    if result is None:
-        return ""
-    low, high = result["interval"]
-    if result["value"] is None or low is None or high is None:
-        return _value(result, unit)
-    bounds = f"{100 * low:.1f}–{100 * high:.1f}" if unit == "%" else f"{number(low)} to {number(high)}"
-    return f"{_value(result, unit)} <small>[{bounds}]</small>"
-
-
 def _formula(formula: str) -> str:
     return re.sub(r"(\d+(?:\.\d+)?)", r"<sub>\1</sub>", escape(formula))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return escape("; ".join(f"{k.replace('_', ' ')} {v}" for k, v in value.items())[:400])
-    return escape(value if isinstance(value, str) else json.dumps(value))

@@ -14,7 +14,7 @@ from ase_crysdiff.constants import VOLUME_PER_ATOM
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.crystal.readers import Record, read_records
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.isolation import Failure, map_isolated
+from ase_crysdiff.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.validity import gate, unusable_species
 
 #: Cells with more atoms are not scored: one would take longer than the rest of a set.

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ase_crysdiff import __version__
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.crystal.packing import pack
-from ase_crysdiff.metrics.composition import is_neutral
+from ase_crysdiff.metrics.composition import has_smact
 from ase_crysdiff.metrics.fingerprints import open_fingerprints, open_hull
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
@@ -21,13 +21,14 @@ from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.sun import profile_named
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
 from ase_crysdiff.storage import ensure_writable, write_text
-from pymatgen_ext.evaluation import relaxed_from, score
+from pymatgen_ext.evaluation import NO_SMACT, relaxed_from, score
 from pymatgen_ext.folder import SampleFolder
 from pymatgen_ext.relaxation import PotentialLike, RelaxResult, as_potential
 from pymatgen_ext.report.page import html_report
 from pymatgen_ext.scoring.entries import Entry, digest_of, read_entries, take_entries
 from pymatgen_ext.scoring.relaxing import Options, as_plain, from_plain, groups, relax_groups
-from pymatgen_ext.scoring.summary import Scored, summarise, table
+from pymatgen_ext.scoring.scored import Scored
+from pymatgen_ext.scoring.summary import summarise, table
 from pymatgen_ext.writing import write
 
 _OPEN_HULL = (
@@ -74,7 +75,6 @@ def evaluate_files(
     Raises:
         InputError: If a source is missing, an option makes no sense or the folder holds another run.
         UnknownNameError: If there is no such potential or profile.
-        MissingExtraError: If SMACT is not installed.
     """
     settings = {"sources": [Path(s).name for s in sources], "inputs": digest_of(_existing(sources))}
     return _run(
@@ -119,7 +119,6 @@ def _run(
     # Everything that can be refused is refused before the first crystal is read.
     check_options(options.fmax, options.steps, options.optimizer, MAX_ATOMS)
     profile_named(profile)
-    is_neutral((("Cl", 1), ("Na", 1)))
     known = open_fingerprints() if reference is None else read_reference(Path(reference))
     resolved = None if potential is None else as_potential(potential)
     heights = None if resolved is None else open_hull() if hull is None else Hull.read(hull)
@@ -149,7 +148,12 @@ def _run(
         given, relaxed=relaxed, energies=energies, reference=known, profile=profile, workers=workers
     )  # fmt: skip
     scored = Scored(entries, relaxations, relaxed, energies, results, known)
-    notes = ([_OPEN_HULL] if hull is None and heights is not None else []) + ([_OPEN_REFERENCE] if reference is None else [])
+    noted = {
+        _OPEN_HULL: hull is None and heights is not None,
+        _OPEN_REFERENCE: reference is None,
+        NO_SMACT: not has_smact(),
+    }
+    notes = [note for note, applies in noted.items() if applies]
     described = {} if heights is None else {"name": heights.name, "entries": len(heights), "sha256": heights.digest}
     return _written(scored, summarise(scored, settings, described, notes), output)
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pymatgen.core import Structure
 
-from ase_crysdiff.metrics.isolation import Failure, run_isolated
+from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
 from pymatgen_ext.relaxation import PotentialLike, RelaxResult, as_potential, iter_relax

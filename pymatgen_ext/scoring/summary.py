@@ -1,82 +1,20 @@
 """Third stage: scores as plain values, for tables, JSON and the report."""
 
 import math
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pymatgen.core import Structure
-from pymatgen.symmetry.groups import sg_symbol_from_int_number
-
 from ase_crysdiff.metrics.base import MetricResult
-from ase_crysdiff.metrics.fingerprints import Fingerprints
-from ase_crysdiff.metrics.formation import Energies
-from ase_crysdiff.metrics.reference import Known, Reference
-from pymatgen_ext.evaluation import Relaxed
-from pymatgen_ext.relaxation import RelaxResult
-from pymatgen_ext.report.charts import OTHERS
-from pymatgen_ext.scoring.entries import Entry
+from pymatgen_ext.scoring.breakdown import Judged, breakdown
+from pymatgen_ext.scoring.distributions import distributions, elements
+from pymatgen_ext.scoring.scored import Scored
+from pymatgen_ext.scoring.symmetry_names import group_symbol
 
 FORMAT = "crysdiff-evaluation-1"
 #: Crystals that are drawn.
 MOST_DRAWN = 12
 _LIBRARIES = ("ase-crysdiff", "torch", "numpy", "scipy", "ase", "pymatgen", "spglib", "smact", "chgnet")
-_SYSTEMS = {
-    "triclinic": 1, "monoclinic": 3, "orthorhombic": 16, "tetragonal": 75, "trigonal": 143, "hexagonal": 168, "cubic": 195,
-}  # fmt: skip
-#: Bars of a chart of space groups.
-_GROUPS_SHOWN = 12
-
-
-@dataclass(frozen=True)
-class Scored:
-    """All that the stages have found.
-
-    Args:
-        entries: One for each requested crystal.
-        relaxations: By index; empty if nothing was relaxed.
-        relaxed: The verdict on them; None if nothing was relaxed.
-        energies: Of the relaxed structures; None without a potential.
-        results: Of `score`.
-        reference: Known crystals.
-    """
-
-    entries: Sequence[Entry]
-    relaxations: Mapping[int, RelaxResult]
-    relaxed: Relaxed | None
-    energies: Energies | None
-    results: Mapping[str, MetricResult]
-    reference: Known
-
-    @property
-    def final(self) -> Sequence[Structure | None]:
-        """The structures that the verdict is about: relaxed ones if there are any."""
-        return [e.structure for e in self.entries] if self.relaxed is None else self.relaxed.structures
-
-    def verdict(self, name: str) -> Sequence[Any]:
-        """Per-structure values of a metric, of the relaxed structures where it has both; None where there are none."""
-        result = self.results.get(f"{name}_relaxed", self.results.get(name))
-        return [None] * len(self.entries) if result is None else result.per_structure
-
-    @property
-    def heights(self) -> Sequence[float | None]:
-        """Energies above the hull that are to be believed, eV/atom."""
-        return self.verdict("energy_above_hull")
-
-    def lost(self, index: int) -> tuple[str, str] | None:
-        """At which stage and why a crystal was lost; None if it was not."""
-        entry = self.entries[index]
-        if entry.stage is not None:
-            return entry.stage, str(entry.reason)
-        if self.relaxed is not None and index in self.relaxed.rejected:
-            reason = self.relaxed.rejected[index]
-            return ("gate after relaxing" if reason.startswith("after relaxation") else "relax"), reason
-        if self.energies is not None and index in self.energies.failures:
-            return "energy", self.energies.failures[index]
-        return None
 
 
 def summarise(scored: Scored, settings: Mapping[str, Any], hull: Mapping[str, Any], notes: Sequence[str]) -> dict[str, Any]:
@@ -97,9 +35,10 @@ def summarise(scored: Scored, settings: Mapping[str, Any], hull: Mapping[str, An
         "notes": list(notes),
         "funnel": _funnel(scored),
         "metrics": {name: _plain(result) for name, result in scored.results.items()},
+        "breakdown": breakdown(_judged(scored)),
         "energies_above_hull": [_finite(e) for e in scored.heights],
-        "distributions": _distributions(scored),
-        "elements": _elements(scored.final),
+        "distributions": distributions(scored),
+        "elements": elements(scored.final),
         "best": [_described(scored, i) for i in _best(scored)],
         "lost": [
             {"index": i, "name": scored.entries[i].name, "stage": stage, "reason": reason} for i, (stage, reason) in lost
@@ -189,68 +128,18 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
     return [{"stage": stage, "meaning": meaning, "count": n} for stage, meaning, n in steps]
 
 
-def _distributions(scored: Scored) -> dict[str, Any]:
-    sound = [s for i, s in enumerate(scored.final) if s is not None and scored.lost(i) is None]
-    atoms = Counter(len(s) for s in sound)
-    groups = Counter(int(g) for g in scored.verdict("space_groups") if g)
-    known_atoms, known_groups, note = _known_distributions(scored.reference)
-    most = max([*atoms, *(n for n in known_atoms if n <= max(atoms, default=0))], default=0)
-    shown = [g for g, _ in sorted(groups.items(), key=lambda item: (-item[1], item[0]))[:_GROUPS_SHOWN]]
-    return {
-        "num_atoms": {
-            "ours": {str(n): atoms[n] for n in range(1, most + 1)},
-            "reference": {str(n): c for n, c in sorted(known_atoms.items()) if n <= most},
-            "note": "Sound crystals." + (" The reference has larger cells, too." if max(known_atoms, default=0) > most else ""),
-        },
-        "space_groups": {
-            "ours": _some(groups, shown),
-            "reference": _some(known_groups, shown),
-            "note": f"The most frequent {len(shown)} of {len(groups)}, within 0.1 Å. {note}",
-        },
-        "crystal_systems": {"ours": _systems(groups), "reference": _systems(known_groups), "note": note},
-    }
-
-
-def _some(counts: Mapping[int, int], shown: Sequence[int]) -> dict[str, int]:
-    """Counts of some space groups by symbol, and of all others together."""
-    if not counts:
-        return {}
-    return {**{group_symbol(g): counts.get(g, 0) for g in shown}, OTHERS: sum(c for g, c in counts.items() if g not in shown)}
-
-
-def group_symbol(number: int | None) -> str:
-    """The short symbol of a space group; nothing for None."""
-    if not number:
-        return ""
-    symbol = str(sg_symbol_from_int_number(number))
-    return re.sub(r"^([A-Z])1(.+)1$", r"\1\2", symbol) if 3 <= number <= 15 else symbol
-
-
-def _known_distributions(reference: Known) -> tuple[dict[int, int], dict[int, int], str]:
-    """Atom counts and space groups of the known crystals, as far as they are to be had."""
-    if isinstance(reference, Reference):
-        groups = Counter(s.group for s in reference.symmetries if s.group is not None)
-        return dict(Counter(map(int, reference.num_atoms))), dict(groups), f"Reference: {groups.total():,} crystals."
-    if isinstance(reference, Fingerprints):
-        note = f"Reference: {len(reference):,} crystals."
-        return _counts(reference.metadata["num_atoms"]), _counts(reference.metadata["space_groups"]), note
-    return {}, {}, ""
-
-
-def _counts(stored: Mapping[str, int]) -> dict[int, int]:
-    return {int(key): int(count) for key, count in stored.items()}
-
-
-def _systems(groups: Mapping[int, int]) -> dict[str, int]:
-    counts = dict.fromkeys(_SYSTEMS, 0)
-    for group, count in groups.items():
-        counts[next(name for name, first in reversed(_SYSTEMS.items()) if group >= first)] += count
-    return counts if groups else {}
-
-
-def _elements(structures: Sequence[Structure | None]) -> dict[str, int]:
-    counts = Counter(e.symbol for s in structures if s is not None for e in {site.specie for site in s})
-    return dict(sorted(counts.items()))
+def _judged(scored: Scored) -> list[Judged]:
+    """The crystals with an energy that is to be believed."""
+    if scored.energies is None:
+        return []
+    groups, final, listed = scored.verdict("space_groups"), scored.final, scored.energies.is_listed
+    names = {"metastable": "metastability", "stable": "stability", "msun": "msun", "sun": "sun"}
+    verdicts = {short: scored.verdict(name) for short, name in names.items()}
+    return [
+        Judged(bool(listed[i]), len(structure), groups[i], {name: found[i] for name, found in verdicts.items()})
+        for i, structure in enumerate(final)
+        if structure is not None and scored.lost(i) is None
+    ]
 
 
 def _best(scored: Scored) -> list[int]:

@@ -61,6 +61,11 @@ def example(**changes):
         "metrics": {
             "uniqueness": metric, "uniqueness_relaxed": metric, "sun": metric, "density_distance": unknown, "odd": metric,
         },
+        "breakdown": {
+            "Crystal <system>": [
+                {"group": "cubic & all", "crystals": 4, "metastable": 3, "stable": 1, "msun": None, "sun": None},
+            ]
+        },
         "energies_above_hull": [0.0, 0.1, 0.100001, -0.7, 5.0, None],
         "distributions": {"num_atoms": {"ours": {"1": 2, "2": 1}, "reference": {"1": 5}, "note": "n"}},
         "elements": {"Na": 2, "Cl": 1, "U": 1}, "best": crystals,
@@ -75,7 +80,8 @@ def test_page_is_well_formed_and_complete():
     page = html_report(example())
     found = checked(page)
     text = " ".join(found.text)
-    for expected in ("An open, partial hull.", "in & out", "<b>12.5</b> is wrong", "<parse>", "<Cu>", "S.U.N.", "odd"):
+    wanted = ["An open, partial hull.", "in & out", "<b>12.5</b> is wrong", "<parse>", "<Cu>", "S.U.N.", "odd"]
+    for expected in [*wanted, "Crystal <system>", "cubic & all", "75.0 % "]:
         assert expected in text
     assert found.seen.count("h1") == 1
     assert {"script", "link", "img", "iframe"}.isdisjoint(found.seen)
@@ -85,7 +91,17 @@ def test_page_is_well_formed_and_complete():
 
 def test_page_of_nothing():
     page = html_report(
-        example(energies_above_hull=[None], best=[], lost=[], elements={}, hull={}, metrics={}, notes=[], distributions={})
+        example(
+            energies_above_hull=[None],
+            best=[],
+            lost=[],
+            elements={},
+            hull={},
+            metrics={},
+            notes=[],
+            distributions={},
+            breakdown={},
+        )
     )
     checked(page)
 

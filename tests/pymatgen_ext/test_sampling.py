@@ -5,6 +5,7 @@ import ase.io
 import numpy as np
 import pytest
 from monty.json import MontyDecoder, MontyEncoder
+from mortal_condition import Mortal
 from pymatgen.core import Composition, Lattice, Structure
 
 from ase_crysdiff import registry
@@ -60,6 +61,23 @@ def test_workers_change_nothing(toy_miad):
     one, two = draw(miad, 6, batch_size=2), draw(miad, 6, batch_size=2, workers=2)
     assert list(one) == list(two)
     assert one.report.rejections == two.report.rejections
+
+
+@pytest.mark.slow
+def test_workers_that_end(toy_miad, tmp_path):
+    """A process that is killed once loses nothing; a batch that ends two is an error that says so; others come as they are."""
+    miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
+    mortal, wishes = Mortal(tmp_path), {"batch_size": 2, "workers": 2}
+    (tmp_path / "0").touch()
+    assert list(draw(miad, 4, conditions=[mortal], **wishes)) == list(draw(miad, 4))
+    assert not list(tmp_path.iterdir())
+    for number in range(4):
+        (tmp_path / str(number)).touch()
+    with pytest.raises(SamplingError, match=r"2 crystals could not be drawn.*the process ended.*smaller batch_size"):
+        draw(miad, 4, conditions=[mortal], **wishes)
+    (tmp_path / "refuse").touch()
+    with pytest.raises(InputError, match="not in this world"):
+        draw(miad, 4, conditions=[mortal], **wishes)
 
 
 def test_seeds_matter_and_are_recorded(miad):

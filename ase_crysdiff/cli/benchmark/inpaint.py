@@ -116,7 +116,7 @@ def _compared(
     from tqdm import tqdm
 
     from ase_crysdiff.cli.benchmark.hosts import same
-    from ase_crysdiff.metrics.isolation import Failure, run_isolated
+    from ase_crysdiff.isolation import Failure, run_isolated
 
     journal = folder.journal(_PAIRS, "target", "sample", "weights", "distance", "failure")
     drawn = {(e["target"], e["sample"]): e["weights"] for e in answers.entries}

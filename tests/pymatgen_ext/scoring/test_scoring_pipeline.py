@@ -15,9 +15,11 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.packed import PackedCrystals
 from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.metrics import composition
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
+from pymatgen_ext import evaluate
 from pymatgen_ext.scoring.pipeline import evaluate_files, evaluate_structures
 from pymatgen_ext.scoring.relaxing import Options
 
@@ -69,6 +71,14 @@ def test_pipeline_scores_files(files, hull, reference, tmp_path):
     assert results["metrics"]["novelty"]["settings"]["crystals"] == 1
     assert results["notes"] == []
     assert json.loads((out / "results.json").read_text()) == results
+    kinds = results["breakdown"]
+    with (out / "table.csv").open() as table:
+        listed = [r["on_listed_formula"] for r in csv.DictReader(table) if not r["lost_at"]]
+    assert [r["crystals"] for r in kinds["Formula in the table of the hull"]] == [listed.count("True"), listed.count("False")]
+    assert listed.count("True") > 0
+    for rows in kinds.values():
+        for verdict, metric in (("stable", "stability"), ("metastable", "metastability"), ("sun", "sun"), ("msun", "msun")):
+            assert sum(r[verdict] for r in rows) == round(7 * results["metrics"][metric]["value"])
     with (out / "table.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [r["name"] for r in rows] == ["0", "1", "2", "3", "4", "5", "broken"]
@@ -99,6 +109,19 @@ def test_pipeline_without_a_potential_and_with_the_open_reference(tmp_path):
     assert "partial" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_without_smact_one_metric_is_missing_and_the_report_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(composition, "find_spec", lambda name: None)
+    structures = [prototypes()["NaCl"], prototypes()["chain"]]
+    results = evaluate_structures(structures, tmp_path / "out", potential=None)
+    assert "compositional_validity" not in results["metrics"]
+    assert any("pip install 'ase-crysdiff[metrics]'" in note for note in results["notes"])
+    assert "SMACT is not installed" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.warns(UserWarning, match="SMACT is not installed"):
+        found = evaluate(structures, targets=structures)
+    assert found["match_rate"].value == 1.0
+    assert {"match_rate_diffcsp", "compositional_validity"}.isdisjoint(found)
+
+
 def test_nonsense_is_refused_before_the_folder_is_made(files, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputError, match=r"absent\.cif does not exist"):
@@ -116,6 +139,7 @@ SCRIPT = """
 import sys
 import pymatgen_ext.scoring.relaxing as relaxing
 from test_scoring_pipeline import Toy
+from pymatgen_ext import evaluate
 from pymatgen_ext.scoring.pipeline import evaluate_files
 relaxing._GROUP_CRYSTALS = 2
 files, out, reference, hull = sys.argv[1:]

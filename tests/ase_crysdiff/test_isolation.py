@@ -7,8 +7,8 @@ import time
 import pytest
 from misbehaviour import misbehave
 
-from ase_crysdiff.metrics import isolation
-from ase_crysdiff.metrics.isolation import Failure, map_isolated, run_isolated
+from ase_crysdiff import isolation
+from ase_crysdiff.isolation import Failure, map_isolated, run_isolated
 
 
 def test_processes_that_hang_or_die_cost_one_item_each(monkeypatch):
