@@ -228,7 +228,12 @@ def _backed(card: Card, device: str | torch.device) -> PotentialPredictor:
     name = card.config["potential"]
     now = weight_files.read_card(weight_files.find(name)).sha256
     known = card if now == card.sha256 else replace(card, measured={}, sha256=now)
-    return PotentialPredictor(known, load_potential(name, device=device))
+    potential = load_potential(name, device=device)
+    if "hull" in card.config:  # brings pymatgen, which no other predictor needs
+        from ase_crysdiff.recipes.hull_predictor import HullPredictor
+
+        return HullPredictor(known, potential)
+    return PotentialPredictor(known, potential)
 
 
 def _portions(crystals: CrystalBatch) -> list[Tensor]:

@@ -10,8 +10,10 @@ from toys import write_encoder
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.labelled import LabelledCrystals
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError, UnknownNameError
-from ase_crysdiff.metrics.formation import formation_energies
-from ase_crysdiff.recipes import weights
+from ase_crysdiff.metrics.fingerprints import open_hull
+from ase_crysdiff.metrics.formation import energies_above_hull, formation_energies
+from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.recipes import hull_predictor, weights
 from ase_crysdiff.recipes.finetuning import FinetuneSettings, Origin, Target, calibration, finetune
 from ase_crysdiff.recipes.potentials import load_potential
 from ase_crysdiff.recipes.predictors import features, load_predictor, save
@@ -155,6 +157,20 @@ def test_formation_energy_is_what_the_potential_says(tmp_path):
     assert not found.failures
     with pytest.raises(InputError, match="nothing to save"):
         save(load_predictor("formation-energy"), tmp_path)
+
+
+def test_energy_above_hull_is_measured_from_the_open_hull(monkeypatch):
+    structures = [prototypes()[name] for name in ("NaCl", "SrTiO3", "MoS2")]
+    predictor = load_predictor("energy-above-hull")
+    found = predictor.predict(from_structures(structures))
+    expected = energies_above_hull(structures, load_potential("dao-p"), open_hull()).energy_above_hull
+    assert np.allclose(found.values.numpy(), expected, atol=1e-5)
+    assert not found.failures
+    monkeypatch.setattr(hull_predictor, "open_hull", lambda: Hull({"Na": 0, "Cl": 0, "Mo": 0, "S": 0}))
+    partial = predictor.predict(from_structures(structures))
+    assert partial.values[0] == pytest.approx(load_predictor("formation-energy").predict(from_structures(structures)).values[0])
+    assert torch.isnan(partial.values).tolist() == [False, True, False]
+    assert "no entry for the elements O, Sr, Ti" in partial.failures[1]
 
 
 def test_calibration_covers_two_thirds():
