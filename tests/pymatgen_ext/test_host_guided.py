@@ -15,7 +15,7 @@ from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.workflows.base import Candidate, Pipeline
 from pymatgen_ext import HostGuidedGeneration
-from pymatgen_ext.host_guided_steps import (
+from pymatgen_ext.host_guided.steps import (
     FillFramework,
     Refine,
     RemoveGuests,
@@ -129,7 +129,7 @@ def test_what_the_sampler_cannot_hold_is_refused_before_anything_is_written(toy_
 
 
 def test_a_real_sampler_places_all_atoms_in_a_given_cell(toy_miad):
-    from pymatgen_ext.host_guided_steps import SampleCoordinates
+    from pymatgen_ext.host_guided.steps import SampleCoordinates
 
     sampler = StructureSampler("miad", weights=str(toy_miad), device="cpu")
     cells = lattice_candidates(2, 90.0, 0)

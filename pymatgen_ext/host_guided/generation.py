@@ -16,8 +16,8 @@ from ase_crysdiff.metrics.space_groups import symmetries, symmetry_success
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.workflows.base import Candidate, Pipeline, PipelineResult
 from ase_crysdiff.workflows.volume import volume_per_atom
-from pymatgen_ext import host_guided_steps as stages
 from pymatgen_ext import parsing
+from pymatgen_ext.host_guided import steps as stages
 from pymatgen_ext.inpainting import prepare_empty
 from pymatgen_ext.relaxation import PotentialLike, as_potential
 from pymatgen_ext.samplers import StructureSampler
@@ -82,7 +82,7 @@ class HostGuidedGeneration:
 
     Random lattices at a volume -> all atoms placed -> relaxed -> guests taken out -> framework symmetrised -> guests placed anew
     -> symmetrised where they nearly are -> relaxed -> symmetrised within a small tolerance -> decomposition energy -> ranked.
-    The steps are those of `pymatgen_ext.host_guided_steps`.
+    The steps are those of `pymatgen_ext.host_guided.steps`.
 
     Source: CHGGen (Materials Horizons 2025). Its network is replaced by samplers that ship; the lattice types include the centred
     ones; frameworks keep their number of atoms instead of being reduced to a primitive cell.

@@ -1,0 +1,10 @@
+"""The steps of CHGGen's workflow, each usable alone in a `Pipeline`."""
+
+from pymatgen_ext.host_guided.drawing_steps import FillFramework, RemoveGuests, SampleCoordinates, lattice_candidates
+from pymatgen_ext.host_guided.energy_steps import Decompose, Rank, Relax, measure
+from pymatgen_ext.host_guided.symmetry_steps import LADDER, TRIVIAL, Refine, SymmetriseFilling, SymmetriseFramework
+
+__all__ = [
+    "LADDER", "TRIVIAL", "Decompose", "FillFramework", "Rank", "Refine", "Relax", "RemoveGuests", "SampleCoordinates",
+    "SymmetriseFilling", "SymmetriseFramework", "lattice_candidates", "measure",
+]  # fmt: skip
