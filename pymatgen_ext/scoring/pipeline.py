@@ -21,11 +21,12 @@ from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.sun import profile_named
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
 from ase_crysdiff.storage import ensure_writable, write_text
-from pymatgen_ext.evaluation import NO_SMACT, relaxed_from, score
+from pymatgen_ext.evaluation import NO_SMACT, score
 from pymatgen_ext.folder import SampleFolder
 from pymatgen_ext.relaxation import PotentialLike, RelaxResult, as_potential
 from pymatgen_ext.report.page import html_report
 from pymatgen_ext.scoring.entries import Entry, digest_of, read_entries, take_entries
+from pymatgen_ext.scoring.relaxed import relaxed_from
 from pymatgen_ext.scoring.relaxing import Options, as_plain, from_plain, groups, relax_groups
 from pymatgen_ext.scoring.scored import Scored
 from pymatgen_ext.scoring.summary import summarise, table

@@ -9,9 +9,9 @@ from pymatgen.core import Structure
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.formation import Energies
 from ase_crysdiff.metrics.reference import Known
-from pymatgen_ext.evaluation import Relaxed
 from pymatgen_ext.relaxation import RelaxResult
 from pymatgen_ext.scoring.entries import Entry
+from pymatgen_ext.scoring.relaxed import Relaxed
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.testing.pair_potential import PairPotential
-from pymatgen_ext.evaluation import evaluate, relaxed_by, relaxed_from
+from pymatgen_ext.evaluation import evaluate
 from pymatgen_ext.relaxation import RelaxResult, relax
+from pymatgen_ext.scoring.relaxed import relaxed_by, relaxed_from
 
 POTENTIAL = PairPotential()
 
