@@ -28,11 +28,6 @@ SKEWED = Structure(
 )
 
 
-@pytest.fixture(scope="module")
-def miad(toy_miad):
-    return StructureSampler("miad", weights=str(toy_miad), device="cpu")
-
-
 @pytest.fixture(scope="module", params=["dao-g", "dao-g-flow"])
 def csp(request, crystals, tmp_path_factory):
     sampling = {"steps": 6, "solver": "heun" if request.param == "dao-g-flow" else "ancestral"}

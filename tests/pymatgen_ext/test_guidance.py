@@ -8,31 +8,13 @@ import pytest
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.lj import LennardJones
 from monty.json import MontyDecoder, MontyEncoder
-from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import InputError, UnknownNameError
-from ase_crysdiff.recipes.samplers import load_sampler
 from ase_crysdiff.testing.pair_potential import PairPotential
 from calculators import PotentialCalculator
-from pymatgen_ext import EnergyGuidance, StructureSampler
+from pymatgen_ext import EnergyGuidance
 from pymatgen_ext.selection import rank
-
-
-@pytest.fixture(scope="module")
-def miad(toy_miad):
-    return StructureSampler("miad", weights=str(toy_miad), device="cpu")
-
-
-@pytest.fixture(scope="module", params=["diffusion", "flow"])
-def csp(request, toy_csp, crystals, tmp_path_factory):
-    folder, recipe = toy_csp, "dao-g"
-    if request.param == "flow":
-        recipe, sampling = "dao-g-flow", {"steps": 10, "solver": "heun", "start": 1.0}
-        folder = write_weights(recipe, tiny_config(recipe, crystals), tmp_path_factory.mktemp("w") / "flow", sampling)
-    registry.register(registry.SAMPLERS, "toy-guided", lambda weights, device: load_sampler(recipe, folder, device))
-    yield StructureSampler("toy-guided", device="cpu")
-    registry.unregister(registry.SAMPLERS, "toy-guided")
 
 
 def draw(sampler, guidance, count=6, **wishes):

@@ -17,11 +17,6 @@ from pymatgen_ext.sample_set import SampleSet
 
 
 @pytest.fixture(scope="module")
-def miad(toy_miad):
-    return StructureSampler("miad", weights=str(toy_miad), device="cpu")
-
-
-@pytest.fixture(scope="module")
 def csp(toy_csp):
     registry.register(registry.SAMPLERS, "toy-csp", lambda weights, device: load_sampler("dao-g", toy_csp, device))
     yield StructureSampler("toy-csp", device="cpu")

@@ -4,33 +4,15 @@ import numpy as np
 import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, Lattice, Structure
-from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.recipes.samplers import load_sampler
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
 
 ROCK_SALT, LAYERS, CHAIN = (prototypes()[n] for n in ("NaCl", "MoS2", "chain"))
 PEROVSKITE = prototypes()["SrTiO3"]
-
-
-@pytest.fixture(scope="module")
-def miad(toy_miad):
-    return StructureSampler("miad", weights=str(toy_miad), device="cpu")
-
-
-@pytest.fixture(scope="module", params=["diffusion", "flow"])
-def csp(request, toy_csp, crystals, tmp_path_factory):
-    folder, recipe = toy_csp, "dao-g"
-    if request.param == "flow":
-        recipe, sampling = "dao-g-flow", {"steps": 10, "solver": "heun", "start": 1.0}
-        folder = write_weights(recipe, tiny_config(recipe, crystals), tmp_path_factory.mktemp("w") / "flow", sampling)
-    registry.register(registry.SAMPLERS, "toy-vary", lambda weights, device: load_sampler(recipe, folder, device))
-    yield StructureSampler("toy-vary", device="cpu")
-    registry.unregister(registry.SAMPLERS, "toy-vary")
 
 
 def vary(sampler, structure, count=4, **wishes):

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from golden_crystals import chain
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
@@ -18,14 +19,6 @@ from ase_crysdiff.testing.crystals import prototypes, rattled
 
 PROTOTYPES = prototypes()
 SUPERCELLS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 1, 0], [-1, 1, 0], [0, 0, 1]]
-
-
-def chain(t):
-    """Five different atoms in a row; the third is moved along x by t mean atom spacings."""
-    cell = Lattice.orthorhombic(4.0, 4.4, 9.0)
-    sites = np.array([[0, 0, i / 5] for i in range(5)])
-    sites[2, 0] += t * (cell.volume / 5) ** (1 / 3) / cell.a
-    return Structure(cell, ["Li", "Mg", "Al", "Si", "P"], sites)
 
 
 def described_anew(structure, generator):
