@@ -71,6 +71,15 @@ class SampleFolder:
         write_text(record, json.dumps({"seed": folder.seed, "settings": wanted}, indent=1) + "\n")
         return folder
 
+    @classmethod
+    def failures(cls, path: Path) -> dict[int, str]:
+        """Reasons of the draws that gave no crystal, by index; nothing for a folder of another kind."""
+        try:
+            failed = json.loads((path / cls._RUN).read_text())["last_run"]["failed"]
+            return {int(index): str(reason) for index, reason in failed.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
     def add(self, draws: list[Draw], accepted: list[Structure]) -> None:
         """Writes what a batch of draws has brought: CIF files first, then the lines that declare them done."""
         for structure in accepted:

@@ -16,6 +16,7 @@ from ase_crysdiff.crystal.readers import Record, read_records
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.validity import gate, unusable_species
+from pymatgen_ext.folder import SampleFolder
 
 #: Cells with more atoms are not scored: one would take longer than the rest of a set.
 MAX_ATOMS_PER_CELL = 500
@@ -53,7 +54,7 @@ class Entry:
 
 
 def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Entry]:
-    """Reads files and folders, one entry for each crystal that they were meant to hold.
+    """An entry for each crystal that files and folders were meant to hold, failed draws of `crysdiff sample` included.
 
     Args:
         sources: What `read_records` knows.
@@ -66,11 +67,12 @@ def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Ent
     if not records:
         raise InputError(f"There are no crystals in {', '.join(map(str, sources))}.")
     found = map_isolated(read_and_gate, records, workers=workers, timeout=READ_LIMIT)
+    failed = [(f"draw {i}", f"not drawn: {why}") for s in map(Path, sources) for i, why in SampleFolder.failures(s).items()]
     entries = []
     for index, (record, result) in enumerate(zip(records, found, strict=True)):
         structure, reason, stage = (None, result.reason, "read") if isinstance(result, Failure) else result
         entries.append(Entry(index, record.name, structure, reason, stage))
-    return entries
+    return entries + [Entry(index, name, None, reason, "read") for index, (name, reason) in enumerate(failed, len(entries))]
 
 
 def take_entries(structures: Sequence[Structure | None]) -> list[Entry]:

@@ -90,6 +90,21 @@ def test_files(workers, tmp_path):
     assert entries["latin"].structure.composition.reduced_formula == "NaCl"
 
 
+def test_draws_that_failed_were_requested(tmp_path):
+    """Who fails must not look better for it: in a folder of `crysdiff sample` the record of the run knows them."""
+    prototypes()["NaCl"].to(filename=str(tmp_path / "0000-NaCl.cif"))
+    for record in ("{}", "[1]", "torn", '{"last_run": {"failed": {"x": "y"}}}'):
+        (tmp_path / "run.json").write_text(record)
+        assert [e.name for e in read_entries([tmp_path], workers=0)] == ["0000-NaCl"]
+    (tmp_path / "run.json").write_text('{"last_run": {"failed": {"1": "two atoms closer than 0.5 Å", "3": "nothing"}}}')
+    found = [(e.index, e.name, e.stage, e.reason) for e in read_entries([tmp_path], workers=0)]
+    assert found == [
+        (0, "0000-NaCl", None, None),
+        (1, "draw 1", "read", "not drawn: two atoms closer than 0.5 Å"),
+        (2, "draw 3", "read", "not drawn: nothing"),
+    ]
+
+
 def test_no_crystals_at_all(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_entries([tmp_path / "absent.cif"])
