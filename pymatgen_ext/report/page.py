@@ -14,6 +14,9 @@ from pymatgen_ext.report.elements import periodic_table
 from pymatgen_ext.report.svg import number, with_subscripts
 from pymatgen_ext.report.tables import LABELS, breakdown, lost_crystals, scores, settings, value_of
 
+#: eV/atom; real crystals that nobody has found yet are not this far below the known ones.
+_DEEP = -0.2
+
 
 def html_report(results: Mapping[str, Any]) -> str:
     """The page of an evaluation.
@@ -117,10 +120,13 @@ def _best(best: Sequence[Mapping[str, Any]]) -> str:
             f"<p class='keys'>{element_key([site.specie.Z for site in structure])}</p>"
             f"<p class='caption'>{tags} {escape(crystal['name'])}</p></figcaption></figure>"
         )
+    deep = [c for c in best if not c["is_listed"] and (c["energy_above_hull"] or 0.0) < _DEEP]
+    doubt = " What lies this far below the hull mostly lacks competitors in the hull's table." if deep else ""
     order = "lowest energy above hull first" if best[0]["energy_above_hull"] is not None else "in the order given"
+    caption = f"Sound and unique, novel ones before known ones; {order}.{doubt}"
     return (
-        f"<section><h2>The best crystals</h2><p class='caption'>Sound and unique, novel ones before known ones; {order}.</p>"
-        + (f"<div class='cards crystals'>{''.join(cards)}</div></section>")
+        f"<section><h2>The best crystals</h2><p class='caption'>{caption}</p>"
+        f"<div class='cards crystals'>{''.join(cards)}</div></section>"
     )
 
 

@@ -73,10 +73,10 @@ def breakdown(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             label = f"<th scope='row'>{escape(with_subscripts(row['group']))}</th>"
             rows.append(f"<tr>{label}<td class='num'>{row['crystals']:,}</td>{cells}</tr>")
     return (
-        "<section><h2>Which of them are good</h2><div class='wide'><table class='scores'><caption>Shares of the crystals with an "
-        "energy in each row, with 95 % Wilson intervals.</caption><thead><tr><th scope='col'>Kind</th><th scope='col'>Crystals"
-        "</th><th scope='col'>Metastable</th><th scope='col'>Stable</th><th scope='col'>M.S.U.N.</th><th scope='col'>S.U.N.</th>"
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
+        "<section><h2>Which of them are good</h2><p class='caption'>Shares of the crystals with an energy in each row, with 95 % "
+        "Wilson intervals.</p><div class='wide'><table class='kinds'><thead><tr><th scope='col'>Kind</th><th scope='col' "
+        "class='num'>Crystals</th><th scope='col'>Metastable</th><th scope='col'>Stable</th><th scope='col'>M.S.U.N.</th>"
+        f"<th scope='col'>S.U.N.</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 
 

@@ -89,6 +89,13 @@ def test_page_is_well_formed_and_complete():
     assert len(page) < 200_000
 
 
+def test_far_below_a_partial_hull_is_doubted():
+    best = example()["best"]
+    for energy, is_listed, doubted in ((-0.5, False, True), (-0.5, True, False), (-0.1, False, False), (None, False, False)):
+        page = html_report(example(best=[{**best[0], "energy_above_hull": energy, "is_listed": is_listed}]))
+        assert ("lacks competitors" in page) == doubted
+
+
 def test_page_of_nothing():
     page = html_report(
         example(
