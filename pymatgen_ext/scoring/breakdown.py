@@ -19,12 +19,14 @@ class Judged:
 
     Args:
         is_listed: Whether the hull's table has its formula, so that the height above the hull is exact.
+        has_rivals: Whether compounds, and not only elements, make up the hull at its composition.
         num_atoms: In the cell.
         group: Number of the space group; None if none was found.
         verdicts: `stable`, `metastable`, `sun`, `msun`; None where it was not asked.
     """
 
     is_listed: bool
+    has_rivals: bool
     num_atoms: int
     group: int | None
     verdicts: Mapping[str, bool | None]
@@ -39,14 +41,18 @@ def breakdown(crystals: Sequence[Judged]) -> dict[str, list[dict[str, Any]]]:
     if not crystals:
         return {}
     return {
-        "Formula in the table of the hull": _rows(crystals, lambda c: _LISTED[c.is_listed], list(_LISTED.values())),
+        "Formula in the table of the hull": _rows(crystals, _hull, _HULL),
         "Atoms in the cell": _rows(crystals, lambda c: _size(c.num_atoms), [*map(_size, _SIZES), _size(_SIZES[-1] + 1)]),
         "Crystal system": _rows(crystals, lambda c: crystal_system(c.group) if c.group else _NO_GROUP, [*SYSTEMS, _NO_GROUP]),
         "Space group": _rows(crystals, lambda c: group_symbol(c.group) or _NO_GROUP)[:_GROUPS_SHOWN],
     }
 
 
-_LISTED = {True: "listed, the height is exact", False: "not listed, the height may be too low"}
+_HULL = ("listed: the height is exact", "not listed: the height may be too low", "not listed, against elements only: far too low")
+
+
+def _hull(crystal: Judged) -> str:
+    return _HULL[0] if crystal.is_listed else _HULL[1] if crystal.has_rivals else _HULL[2]
 
 
 def _size(num_atoms: int) -> str:

@@ -14,6 +14,8 @@ from pymatgen_ext.scoring.symmetry_names import group_symbol
 FORMAT = "crysdiff-evaluation-1"
 #: Crystals that are drawn.
 MOST_DRAWN = 12
+#: eV/atom; on a hull of formation energies, elements alone give 0.
+_NOTHING = 1e-9
 _LIBRARIES = ("ase-crysdiff", "torch", "numpy", "scipy", "ase", "pymatgen", "spglib", "smact", "chgnet")
 
 
@@ -132,11 +134,12 @@ def _judged(scored: Scored) -> list[Judged]:
     """The crystals with an energy that is to be believed."""
     if scored.energies is None:
         return []
-    groups, final, listed = scored.verdict("space_groups"), scored.final, scored.energies.is_listed
+    groups, final = scored.verdict("space_groups"), scored.final
+    listed, rivals = scored.energies.is_listed, scored.energies.hull_energy < -_NOTHING
     names = {"metastable": "metastability", "stable": "stability", "msun": "msun", "sun": "sun"}
     verdicts = {short: scored.verdict(name) for short, name in names.items()}
     return [
-        Judged(bool(listed[i]), len(structure), groups[i], {name: found[i] for name, found in verdicts.items()})
+        Judged(bool(listed[i]), bool(rivals[i]), len(structure), groups[i], {name: v[i] for name, v in verdicts.items()})
         for i, structure in enumerate(final)
         if structure is not None and scored.lost(i) is None
     ]
