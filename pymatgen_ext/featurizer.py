@@ -16,7 +16,7 @@ from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.backbones.base import Backbone
 from ase_crysdiff.recipes.backbones import load_backbone
-from ase_crysdiff.recipes.predictors import features
+from ase_crysdiff.recipes.network_predictor import features
 
 try:
     from matminer.featurizers.base import BaseFeaturizer as _Base

@@ -21,7 +21,8 @@ from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.recipes import weights as weight_files
 from ase_crysdiff.recipes.finetuning import FinetuneSettings, Origin, Target, finetune
-from ase_crysdiff.recipes.predictors import Predictor, load_predictor, save
+from ase_crysdiff.recipes.predictor_base import Predictor
+from ase_crysdiff.recipes.predictors import load_predictor, save
 from ase_crysdiff.sampling.model import Card
 from ase_crysdiff.training.splits import by_shares, groups_of
 

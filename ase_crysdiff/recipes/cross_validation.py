@@ -9,7 +9,7 @@ import torch
 
 from ase_crysdiff.crystal.labelled import LabelledCrystals
 from ase_crysdiff.recipes.finetuning import summary
-from ase_crysdiff.recipes.predictors import Predictor
+from ase_crysdiff.recipes.predictor_base import Predictor
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.splits import Split
 

@@ -21,7 +21,9 @@ from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.recipes import weights as weight_files
 from ase_crysdiff.recipes.backbones import KIND as BACKBONE
 from ase_crysdiff.recipes.backbones import load_backbone
-from ase_crysdiff.recipes.predictors import KIND, PREFIX, NetworkPredictor, build, load_predictor
+from ase_crysdiff.recipes.network_predictor import PREFIX, NetworkPredictor, build
+from ase_crysdiff.recipes.predictor_base import KIND
+from ase_crysdiff.recipes.predictors import load_predictor
 from ase_crysdiff.sampling.model import Card, Config
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.regression import LOSSES, RegressionTrainer, TargetScale

@@ -10,13 +10,15 @@ from toys import write_encoder
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.labelled import LabelledCrystals
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError, UnknownNameError
+from ase_crysdiff.metrics import fingerprints
 from ase_crysdiff.metrics.fingerprints import open_hull
 from ase_crysdiff.metrics.formation import energies_above_hull, formation_energies
 from ase_crysdiff.metrics.hull import Hull
-from ase_crysdiff.recipes import hull_predictor, weights
+from ase_crysdiff.recipes import weights
 from ase_crysdiff.recipes.finetuning import FinetuneSettings, Origin, Target, calibration, finetune
+from ase_crysdiff.recipes.network_predictor import features
 from ase_crysdiff.recipes.potentials import load_potential
-from ase_crysdiff.recipes.predictors import features, load_predictor, save
+from ase_crysdiff.recipes.predictors import load_predictor, save
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.training.splits import by_shares
 
@@ -166,7 +168,7 @@ def test_energy_above_hull_is_measured_from_the_open_hull(monkeypatch):
     expected = energies_above_hull(structures, load_potential("dao-p"), open_hull()).energy_above_hull
     assert np.allclose(found.values.numpy(), expected, atol=1e-5)
     assert not found.failures
-    monkeypatch.setattr(hull_predictor, "open_hull", lambda: Hull({"Na": 0, "Cl": 0, "Mo": 0, "S": 0}))
+    monkeypatch.setattr(fingerprints, "open_hull", lambda: Hull({"Na": 0, "Cl": 0, "Mo": 0, "S": 0}))
     partial = predictor.predict(from_structures(structures))
     assert partial.values[0] == pytest.approx(load_predictor("formation-energy").predict(from_structures(structures)).values[0])
     assert torch.isnan(partial.values).tolist() == [False, True, False]
