@@ -82,12 +82,29 @@ def mean(values: Sequence[float | None], failures: Mapping[int, str], settings: 
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.float64]], float], values: Sequence[float], resamples: int = 1000
+    statistic: Callable[[NDArray[np.float64]], float],
+    values: Sequence[float],
+    resamples: int = 1000,
+    *,
+    is_distance: bool = False,
 ) -> tuple[float, float]:
-    """95 % percentile interval of a statistic under resampling of the values, with a fixed seed."""
+    """95 % percentile interval of a statistic under resampling of the values, with a fixed seed.
+
+    Args:
+        statistic: Of values in any order.
+        values: What is drawn from.
+        resamples: How often.
+        is_distance: Whether the statistic is a distance to something fixed. Resamples are noisier than the values, and farther
+            away for that alone, so far that their percentiles may not even hold the distance itself; the interval is moved
+            back by the mean excess.
+    """
     generator = np.random.default_rng(0)
     # Sorted, so that the order of the structures does not change the draws.
     array = np.sort(np.asarray(values, dtype=float))
     drawn = [statistic(generator.choice(array, len(array))) for _ in range(resamples)]
     low, high = np.percentile(drawn, [2.5, 97.5])
+    if is_distance:
+        value = statistic(array)
+        excess = float(np.mean(drawn)) - value
+        return max(0.0, min(value, float(low) - excess)), max(value, float(high) - excess)
     return float(low), float(high)

@@ -88,4 +88,5 @@ def _result(
         return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
     drawn = np.random.default_rng(0).choice(np.sort(known), (20, len(sound)))
     settings["noise_floor"] = float(np.mean([distance(d) for d in drawn]))
-    return MetricResult(distance(sound), bootstrap(distance, sound.tolist()), tuple(values), failures, settings)
+    interval = bootstrap(distance, sound.tolist(), is_distance=True)
+    return MetricResult(distance(sound), interval, tuple(values), failures, settings)

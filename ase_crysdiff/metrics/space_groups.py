@@ -135,7 +135,7 @@ def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()
     systems = [np.bincount(np.searchsorted(_SYSTEMS, g, "right"), minlength=8) for g in (own, other)]
     shares = np.abs(mine / len(own) - target / len(other))
     settings |= {"total_variation": float(0.5 * shares.sum()), "crystal_systems": jensen_shannon(*systems)}
-    interval = bootstrap(distance, [float(g) for g in own])
+    interval = bootstrap(distance, [float(g) for g in own], is_distance=True)
     return MetricResult(jensen_shannon(mine, target), interval, tuple(groups), failures, settings)
 
 

@@ -508,6 +508,19 @@ def test_wilson_interval_golden():
     assert wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
 
 
+def test_intervals_of_distances_hold_the_distance():
+    """Twelve values drawn from a law that they know well: resamples are farther from it than they are, every one of them."""
+    known = np.arange(12.0)
+    naive = bootstrap(lambda a: total_variation(a, known), known.tolist())
+    low, high = bootstrap(lambda a: total_variation(a, known), known.tolist(), is_distance=True)
+    assert naive[0] > 0.1
+    assert low == 0.0 < high < naive[1]
+    some = [*known, 11.0, 11.0, 11.0, 11.0]
+    value = total_variation(np.array(some), known)
+    low, high = bootstrap(lambda a: total_variation(a, known), some, is_distance=True)
+    assert 0 < low < value < high
+
+
 def test_bootstrap_interval_is_reproducible_and_covers_the_mean():
     values = np.random.default_rng(1).normal(3, 1, 400).tolist()
     low, high = bootstrap(lambda a: float(a.mean()), values)
