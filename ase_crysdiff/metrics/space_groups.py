@@ -1,6 +1,7 @@
 """How symmetric are the crystals, and are their space groups those of known crystals?"""
 
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Structure
+from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
@@ -21,7 +23,9 @@ from ase_crysdiff.metrics.validity import gate_all
 SYMPREC = 0.1
 CURVE = (0.01, 0.05, 0.1, 0.2, 0.3)
 #: First space group of each crystal system.
-_SYSTEMS = (1, 3, 16, 75, 143, 168, 195)
+CRYSTAL_SYSTEMS = {
+    "triclinic": 1, "monoclinic": 3, "orthorhombic": 16, "tetragonal": 75, "trigonal": 143, "hexagonal": 168, "cubic": 195,
+}  # fmt: skip
 _GROUPS = 230
 
 
@@ -132,11 +136,24 @@ def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()
     def distance(sample: NDArray[np.float64]) -> float:
         return jensen_shannon(_histogram(sample.astype(int)), target)
 
-    systems = [np.bincount(np.searchsorted(_SYSTEMS, g, "right"), minlength=8) for g in (own, other)]
+    systems = [np.bincount(np.searchsorted(list(CRYSTAL_SYSTEMS.values()), g, "right"), minlength=8) for g in (own, other)]
     shares = np.abs(mine / len(own) - target / len(other))
     settings |= {"total_variation": float(0.5 * shares.sum()), "crystal_systems": jensen_shannon(*systems)}
     interval = bootstrap(distance, [float(g) for g in own], is_distance=True)
     return MetricResult(jensen_shannon(mine, target), interval, tuple(groups), failures, settings)
+
+
+def group_symbol(number: int | None) -> str:
+    """The short symbol of a space group; nothing for None."""
+    if not number:
+        return ""
+    symbol = str(sg_symbol_from_int_number(number))
+    return re.sub(r"^([A-Z])1(.+)1$", r"\1\2", symbol) if 3 <= number <= 15 else symbol
+
+
+def crystal_system(number: int) -> str:
+    """The crystal system of a space group."""
+    return next(name for name, first in reversed(CRYSTAL_SYSTEMS.items()) if number >= first)
 
 
 def jensen_shannon(a: NDArray[Any], b: NDArray[Any]) -> float:

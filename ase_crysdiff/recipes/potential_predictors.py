@@ -1,5 +1,6 @@
 """Predictors that ask a potential and have no weights of their own."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -36,9 +37,7 @@ class PotentialPredictor(Predictor):
             answer = evaluate_each(self.potential, sets, derivatives=False)
             per_atom = (answer.energy.double().cpu() / part.num_atoms).tolist()
             failures |= {int(rows[k]): reason for k, reason in answer.failures.items()}
-            for row, energy, species in zip(rows.tolist(), per_atom, part.species.split(part.num_atoms.tolist()), strict=True):
-                numbers, counts = species.unique(return_counts=True)
-                amounts = dict(zip(map(str, numbers.tolist()), counts.tolist(), strict=True))
+            for row, energy, amounts in zip(rows.tolist(), per_atom, _amounts(part, str), strict=True):
                 try:
                     values[row] = formation_energy(energy, amounts, references)
                 except InputError as error:
@@ -64,12 +63,19 @@ class HullPredictor(PotentialPredictor):
 
         formation, hull = super().predict(crystals), open_hull()
         values, failures = formation.values.clone(), dict(formation.failures)
-        for row, species in enumerate(crystals.species.split(crystals.num_atoms.tolist())):
-            numbers, counts = species.unique(return_counts=True)
-            composition = {chemical_symbols[z]: n for z, n in zip(numbers.tolist(), counts.tolist(), strict=True)}
+        for row, composition in enumerate(_amounts(crystals, chemical_symbols.__getitem__)):
             try:
                 values[row] -= hull.energy(composition)
             except InputError as error:
                 values[row] = torch.nan
                 failures.setdefault(row, str(error))
         return replace(formation, values=values, failures=dict(sorted(failures.items())))
+
+
+def _amounts(crystals: CrystalBatch, name: Callable[[int], str]) -> list[dict[str, int]]:
+    """Number of atoms of each element in every crystal, by a name made from the atomic number."""
+    found = []
+    for species in crystals.species.split(crystals.num_atoms.tolist()):
+        numbers, counts = species.unique(return_counts=True)
+        found.append(dict(zip(map(name, numbers.tolist()), counts.tolist(), strict=True)))
+    return found

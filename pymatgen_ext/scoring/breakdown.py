@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymatgen_ext.scoring.symmetry_names import SYSTEMS, crystal_system, group_symbol
+from ase_crysdiff.metrics.space_groups import CRYSTAL_SYSTEMS, crystal_system, group_symbol
 
 #: Ranges of atom counts end here.
 _SIZES = (4, 8, 12, 16, 20)
-#: Space groups with a row of their own.
-_GROUPS_SHOWN = 12
+#: Space groups with a row or a bar of their own.
+GROUPS_SHOWN = 12
 _NO_GROUP = "no space group found"
 
 
@@ -43,8 +43,10 @@ def breakdown(crystals: Sequence[Judged]) -> dict[str, list[dict[str, Any]]]:
     return {
         "Formula in the table of the hull": _rows(crystals, _hull, _HULL),
         "Atoms in the cell": _rows(crystals, lambda c: _size(c.num_atoms), [*map(_size, _SIZES), _size(_SIZES[-1] + 1)]),
-        "Crystal system": _rows(crystals, lambda c: crystal_system(c.group) if c.group else _NO_GROUP, [*SYSTEMS, _NO_GROUP]),
-        "Space group": _rows(crystals, lambda c: group_symbol(c.group) or _NO_GROUP)[:_GROUPS_SHOWN],
+        "Crystal system": _rows(
+            crystals, lambda c: crystal_system(c.group) if c.group else _NO_GROUP, [*CRYSTAL_SYSTEMS, _NO_GROUP]
+        ),
+        "Space group": _rows(crystals, lambda c: group_symbol(c.group) or _NO_GROUP)[:GROUPS_SHOWN],
     }
 
 
@@ -53,6 +55,10 @@ _HULL = ("listed: the height is exact", "not listed: the height may be too low",
 
 def _hull(crystal: Judged) -> str:
     return _HULL[0] if crystal.is_listed else _HULL[1] if crystal.has_rivals else _HULL[2]
+
+
+def _system(crystal: Judged) -> str:
+    return crystal_system(crystal.group) if crystal.group else _NO_GROUP
 
 
 def _size(num_atoms: int) -> str:

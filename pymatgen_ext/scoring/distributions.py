@@ -8,12 +8,10 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.fingerprints import Fingerprints
 from ase_crysdiff.metrics.reference import Known, Reference
+from ase_crysdiff.metrics.space_groups import CRYSTAL_SYSTEMS, crystal_system, group_symbol
 from pymatgen_ext.report.charts import OTHERS
+from pymatgen_ext.scoring.breakdown import GROUPS_SHOWN
 from pymatgen_ext.scoring.scored import Scored
-from pymatgen_ext.scoring.symmetry_names import SYSTEMS, crystal_system, group_symbol
-
-#: Bars of a chart of space groups.
-_GROUPS_SHOWN = 12
 
 
 def distributions(scored: Scored) -> dict[str, Any]:
@@ -23,7 +21,7 @@ def distributions(scored: Scored) -> dict[str, Any]:
     groups = Counter(int(g) for g in scored.verdict("space_groups") if g)
     known_atoms, known_groups, note = _known_distributions(scored.reference)
     most = max([*atoms, *(n for n in known_atoms if n <= max(atoms, default=0))], default=0)
-    shown = [g for g, _ in sorted(groups.items(), key=lambda item: (-item[1], item[0]))[:_GROUPS_SHOWN]]
+    shown = [g for g, _ in sorted(groups.items(), key=lambda item: (-item[1], item[0]))[:GROUPS_SHOWN]]
     return {
         "num_atoms": {
             "ours": {str(n): atoms[n] for n in range(1, most + 1)},
@@ -62,7 +60,7 @@ def _counts(stored: Mapping[str, int]) -> dict[int, int]:
 
 
 def _systems(groups: Mapping[int, int]) -> dict[str, int]:
-    counts = dict.fromkeys(SYSTEMS, 0)
+    counts = dict.fromkeys(CRYSTAL_SYSTEMS, 0)
     for group, count in groups.items():
         counts[crystal_system(group)] += count
     return counts if groups else {}

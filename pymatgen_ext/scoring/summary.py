@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ase_crysdiff.metrics.base import MetricResult
+from ase_crysdiff.metrics.space_groups import group_symbol
 from pymatgen_ext.scoring.breakdown import Judged, breakdown
 from pymatgen_ext.scoring.distributions import distributions, elements
 from pymatgen_ext.scoring.scored import Scored
-from pymatgen_ext.scoring.symmetry_names import group_symbol
 
 FORMAT = "crysdiff-evaluation-1"
 #: Crystals that are drawn.

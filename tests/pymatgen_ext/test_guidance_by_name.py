@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from monty.json import MontyDecoder, MontyEncoder
-from toys import TINY, tiny_config, write_weights
+from toys import TINY, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import from_structures
@@ -23,13 +23,10 @@ from pymatgen_ext import EnergyGuidance, StructureSampler
 SALT = {"composition": "NaCl", "formula_units": 2}
 
 
-@pytest.fixture(scope="module", params=["diffusion", "flow"])
-def csp(request, toy_csp, crystals, tmp_path_factory):
+@pytest.fixture(scope="module")
+def csp(csp_weights, tmp_path_factory):
     """A sampler, and weights that know an energy of its noisy states."""
-    folder, recipe = toy_csp, "dao-g"
-    if request.param == "flow":
-        recipe, sampling = "dao-g-flow", {"steps": 10, "solver": "heun", "start": 1.0}
-        folder = write_weights(recipe, tiny_config(recipe, crystals), tmp_path_factory.mktemp("w") / "flow", sampling)
+    recipe, folder = csp_weights
     sets = Configurations.from_crystals(from_structures(rattled(60)))
     found = PairPotential().evaluate(sets.to(dtype=torch.float64))
     labels = Labels(sets, found.energy.double(), found.forces.float(), found.stress.float(), torch.zeros(60, dtype=torch.long))
