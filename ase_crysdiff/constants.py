@@ -1,4 +1,6 @@
-"""Distances and limits that several rooms need. Covalent radii come from `ase.data` (Cordero et al. 2008)."""
+"""Distances and limits that several rooms need. Covalent radii come from `ase.data` (Cordero et al.
+2008).
+"""
 
 #: Shortest interatomic distance of a structure that may be handed to third-party code at all, Å.
 GATE_DISTANCE = 0.5

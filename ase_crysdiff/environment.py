@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def weights_folder() -> Path | None:
-    """`CRYSDIFF_WEIGHTS`: a folder with one folder of weights per model name; looked at before the shipped ones."""
+    """`CRYSDIFF_WEIGHTS`: a folder with one folder of weights per model name; looked at before the
+    shipped ones.
+    """
     return _folder("CRYSDIFF_WEIGHTS")
 
 

@@ -1,4 +1,5 @@
-"""The exceptions of the package: one tree, so that `except CrysDiffError` catches everything we raise on purpose.
+"""The exceptions of the package: one tree, so that `except CrysDiffError` catches everything we
+raise on purpose.
 
 Every message says what was expected, what came, and what to do.
 """

@@ -12,13 +12,16 @@ from typing import Any
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
 START_LIMIT = 900.0
-#: Seconds of processor time for one call of a matcher, a symmetry finder or a featuriser, which take milliseconds.
+#: Seconds of processor time for one call of a matcher, a symmetry finder or a featuriser, which
+#: take milliseconds.
 TIMEOUT = 10.0
-#: Seconds by the clock for a process that does not compute: these, and so many times its limit of processor time.
+#: Seconds by the clock for a process that does not compute: these, and so many times its limit of
+#: processor time.
 WAIT_LIMIT = 600.0, 2.0
 #: Items that go to a process together, unless the caller groups them.
 _TOGETHER = 16
-#: Exit code of a process whose processor time is used up; nothing handles the signal, so it ends even compiled code.
+#: Exit code of a process whose processor time is used up; nothing handles the signal, so it ends
+#: even compiled code.
 _OUT_OF_TIME = -getattr(signal, "SIGPROF", 0)
 
 
@@ -65,10 +68,13 @@ class _Worker:
 
     def give(self, chunk: _Chunk) -> None:
         if self.process is None:
-            # Spawned, not forked: a fork after numerical libraries have started their threads may hang.
+            # Spawned, not forked: a fork after numerical libraries have started their threads may
+            # hang.
             context = multiprocessing.get_context("spawn")
             self.pipe, other = context.Pipe()
-            self.process = context.Process(target=_serve, args=(other, self.function, self.timeout), daemon=True)
+            self.process = context.Process(
+                target=_serve, args=(other, self.function, self.timeout), daemon=True
+            )
             self.process.start()
             other.close()
         self.chunk, self.answered = chunk, 0
@@ -97,9 +103,10 @@ def run_isolated(
 ) -> Iterator[tuple[int, int, Any]]:
     """Applies a function to every item, in chunks that each stay in one process.
 
-    An item that raises, computes for longer than `timeout` or ends its process twice gives a `Failure`; a new process goes on
-    with the items after it. Once is not enough: the process may have been ended from outside. Processor time is counted, so that
-    a busy machine loses nothing; behind it stands a limit by the clock, for what waits and does not compute. Objects that items
+    An item that raises, computes for longer than `timeout` or ends its process twice gives a
+    `Failure`; a new process goes on with the items after it. Once is not enough: the process may
+    have been ended from outside. Processor time is counted, so that a busy machine loses nothing;
+    behind it stands a limit by the clock, for what waits and does not compute. Objects that items
     of a chunk share stay shared in the process.
 
     Args:
@@ -130,14 +137,21 @@ def run_isolated(
                 if worker.pipe in ready:
                     yield from _receive(worker, todo)
                 elif time.monotonic() > worker.deadline:
-                    yield _give_up(worker, todo, f"no answer within {worker.allowed:g} s by the clock")
+                    yield _give_up(
+                        worker, todo, f"no answer within {worker.allowed:g} s by the clock"
+                    )
     finally:
         for worker in crew:
             worker.stop()
 
 
 def map_isolated(
-    function: Callable[[Any], Any], items: Sequence[Any], *, workers: int, timeout: float = TIMEOUT, chunked: bool = False
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    workers: int,
+    timeout: float = TIMEOUT,
+    chunked: bool = False,
 ) -> list[Any]:
     """The result or `Failure` of every item, in the order of the items.
 
@@ -146,9 +160,12 @@ def map_isolated(
         items: What it is applied to.
         workers: As in `run_isolated`.
         timeout: As in `run_isolated`.
-        chunked: Whether the items come in groups that each stay in one process; the results come without the groups.
+        chunked: Whether the items come in groups that each stay in one process; the results come
+            without the groups.
     """
-    chunks = items if chunked else [items[k : k + _TOGETHER] for k in range(0, len(items), _TOGETHER)]
+    chunks = (
+        items if chunked else [items[k : k + _TOGETHER] for k in range(0, len(items), _TOGETHER)]
+    )
     found = run_isolated(function, chunks, workers=workers, timeout=timeout)
     return [result for _, _, result in sorted(found, key=lambda entry: entry[:2])]
 
@@ -173,7 +190,9 @@ def _receive(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, A
 
 
 def _ended(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, Any]]:
-    """Tries the item at which a process ended once more, unless it has used up its time or its second try."""
+    """Tries the item at which a process ended once more, unless it has used up its time or its
+    second try.
+    """
     assert worker.chunk is not None
     rest = worker.chunk.after(worker.answered, suspect=True)
     code = worker.stop()
@@ -220,6 +239,8 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], timeout: float) -> 
 
 
 def _limit(seconds: float) -> None:
-    """Ends this process after so much processor time; 0 takes the limit away. Where there is no such timer, the clock limits."""
+    """Ends this process after so much processor time; 0 takes the limit away. Where there is no
+    such timer, the clock limits.
+    """
     if _OUT_OF_TIME:
         signal.setitimer(signal.ITIMER_PROF, seconds)

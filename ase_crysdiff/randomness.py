@@ -1,8 +1,10 @@
-"""Where random numbers come from: an explicit generator in training, counter-based streams in sampling.
+"""Where random numbers come from: an explicit generator in training, counter-based streams in
+sampling.
 
-A sampled crystal must not depend on the batch or the worker that it was drawn in. Its random numbers are therefore a pure
-function of (seed, crystal index, attempt, purpose, step), drawn from Philox, a counter-based generator (Salmon et al.,
-SC 2011): the first two are its key, the others its counter.
+A sampled crystal must not depend on the batch or the worker that it was drawn in. Its random
+numbers are therefore a pure function of (seed, crystal index, attempt, purpose, step), drawn from
+Philox, a counter-based generator (Salmon et al., SC 2011): the first two are its key, the others
+its counter.
 """
 
 import zlib
@@ -42,10 +44,22 @@ class GeneratorDraws:
     dtype: torch.dtype = torch.float32
 
     def normal(self, width: int) -> Float[Tensor, "rows width"]:
-        return torch.randn(self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype)
+        return torch.randn(
+            self.rows,
+            width,
+            generator=self.generator,
+            device=self.generator.device,
+            dtype=self.dtype,
+        )
 
     def uniform(self, width: int) -> Float[Tensor, "rows width"]:
-        return torch.rand(self.rows, width, generator=self.generator, device=self.generator.device, dtype=self.dtype)
+        return torch.rand(
+            self.rows,
+            width,
+            generator=self.generator,
+            device=self.generator.device,
+            dtype=self.dtype,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,16 @@ class Streams:
     attempts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= MAX_SEED:
+        if (
+            isinstance(self.seed, bool)
+            or not isinstance(self.seed, int)
+            or not 0 <= self.seed <= MAX_SEED
+        ):
             raise InputError(f"seed must be a whole number from 0 to 2^63 - 1, got {self.seed!r}.")
         if self.attempts is not None and len(self.attempts) != len(self.indices):
-            raise InputError(f"{len(self.indices)} indices need as many attempts, got {len(self.attempts)}.")
+            raise InputError(
+                f"{len(self.indices)} indices need as many attempts, got {len(self.attempts)}."
+            )
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -78,15 +98,24 @@ class Streams:
 
     def pick(self, purpose: str, choices: Sequence[int], odds: Sequence[float]) -> list[int]:
         """One of the choices for each stream, as often as its odds over their sum say."""
-        draw = self.draws(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(1)
+        draw = self.draws(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(
+            1
+        )
         picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
         return [choices[i] for i in picked.tolist()]
 
     def draws(
-        self, purpose: str, step: int, rows_per_crystal: Sequence[int], device: torch.device, dtype: torch.dtype
+        self,
+        purpose: str,
+        step: int,
+        rows_per_crystal: Sequence[int],
+        device: torch.device,
+        dtype: torch.dtype,
     ) -> "StreamDraws":
         """Draws for one purpose at one step; crystal i receives `rows_per_crystal[i]` rows."""
-        return StreamDraws(self, zlib.crc32(purpose.encode()), step, tuple(rows_per_crystal), device, dtype)
+        return StreamDraws(
+            self, zlib.crc32(purpose.encode()), step, tuple(rows_per_crystal), device, dtype
+        )
 
 
 @dataclass(frozen=True)
@@ -101,12 +130,18 @@ class StreamDraws:
     dtype: torch.dtype
 
     def normal(self, width: int) -> Float[Tensor, "rows width"]:
-        return self._collect(lambda generator, shape: generator.standard_normal(shape, np.float32), width)
+        return self._collect(
+            lambda generator, shape: generator.standard_normal(shape, np.float32), width
+        )
 
     def uniform(self, width: int) -> Float[Tensor, "rows width"]:
         return self._collect(lambda generator, shape: generator.random(shape, np.float32), width)
 
-    def _collect(self, draw: Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float32]], width: int) -> Tensor:
+    def _collect(
+        self,
+        draw: Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float32]],
+        width: int,
+    ) -> Tensor:
         streams = self.streams
         attempts = streams.attempts or (0,) * len(streams)
         parts = [
@@ -119,7 +154,9 @@ class StreamDraws:
                 ),
                 (rows, width),
             )
-            for index, attempt, rows in zip(streams.indices, attempts, self.rows_per_crystal, strict=True)
+            for index, attempt, rows in zip(
+                streams.indices, attempts, self.rows_per_crystal, strict=True
+            )
         ]
         values = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
         return torch.from_numpy(values).to(device=self.device, dtype=self.dtype)

@@ -1,13 +1,17 @@
-"""Samplers and their like, found by entry point; ours are registered in the same way as everybody else's.
+"""Samplers and their like, found by entry point; ours are registered in the same way as everybody
+else's.
 
-Listing reads text files only. A plugin is imported when it is asked for, so a broken one harms nobody but its own users.
+Listing reads text files only. A plugin is imported when it is asked for, so a broken one harms
+nobody but its own users.
 """
 
 import difflib
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from pathlib import Path
 from typing import Any
 
 from ase_crysdiff.errors import PluginError, UnknownNameError
@@ -15,6 +19,7 @@ from ase_crysdiff.errors import PluginError, UnknownNameError
 SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
+RECIPES = "ase_crysdiff.recipes"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -45,7 +50,9 @@ def names(group: str) -> list[str]:
 
 
 def plugins(group: str) -> list[Plugin]:
-    """Where every name of a group comes from; a name that several distributions claim appears several times."""
+    """Where every name of a group comes from; a name that several distributions claim appears
+    several times.
+    """
     return [_plugin(e) for name in sorted(_entries(group)) for e in _entries(group)[name]]
 
 
@@ -76,18 +83,26 @@ def load(group: str, name: str) -> Any:
     if (group, key) in _registered:
         return _registered[group, key]
     owner, _, short = key.rpartition(":")
-    found = [e for e in _entries(group).get(short, ()) if not owner or _plugin(e).distribution.lower() == owner]
+    found = [
+        e
+        for e in _entries(group).get(short, ())
+        if not owner or _plugin(e).distribution.lower() == owner
+    ]
     if not found:
         raise UnknownNameError(_unknown(group, key))
     if len({e.value for e in found}) > 1:
         owners = "; ".join(str(_plugin(e)) for e in found)
-        raise PluginError(f"{name!r} is claimed by several packages: {owners}. Ask for '<package>:{short}'.")
+        raise PluginError(
+            f"{name!r} is claimed by several packages: {owners}. Ask for '<package>:{short}'."
+        )
     try:
         return found[0].load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may even call sys.exit at import
-        raise PluginError(f"The plugin {_plugin(found[0])} cannot be imported: {error!r}. The others still work.") from error
+        raise PluginError(
+            f"The plugin {_plugin(found[0])} cannot be imported: {error!r}. The others still work."
+        ) from error
 
 
 def _unknown(group: str, name: str) -> str:
@@ -96,22 +111,37 @@ def _unknown(group: str, name: str) -> str:
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     kind = group.rpartition(".")[2].removesuffix("s")
     return (
-        f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package installed in editable mode "
+        f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
+        "installed in editable mode "
         "must be installed again after its entry points change."
     )
 
 
 def _plugin(entry: EntryPoint) -> Plugin:
-    distribution = entry.dist
-    if distribution is None:
+    owner = entry.dist
+    if owner is None:
         return Plugin(entry.name, entry.value, "unknown", "unknown")
-    return Plugin(entry.name, entry.value, distribution.name, distribution.version)
+    return Plugin(entry.name, entry.value, owner.name, owner.version)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _entries(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in entry_points(group=group):
+    for entry in (*entry_points(group=group), *_of_source_tree(group)):
         name = entry.name.lower()
         found[name] = (*found.get(name, ()), entry)
     return found
+
+
+def _of_source_tree(group: str) -> list[EntryPoint]:
+    """What the source tree itself would register, where the package is used without being
+    installed.
+    """
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    try:
+        distribution("ase-crysdiff")
+    except PackageNotFoundError:
+        if project.is_file():
+            groups = tomllib.loads(project.read_text())["project"]["entry-points"]
+            return [EntryPoint(name, value, group) for name, value in groups.get(group, {}).items()]
+    return []

@@ -1,8 +1,8 @@
 """Names for annotated tensor shapes, in one place.
 
-Axis names used throughout: `crystals`, `atoms` (all atoms of a batch, concatenated), `rows` (crystals or atoms).
-The annotations are checked in the test run only. Training must run on machines that have torch but not jaxtyping; there
-the names below stand for plain tensors.
+Axis names used throughout: `crystals`, `atoms` (all atoms of a batch, concatenated), `rows`
+(crystals or atoms). The annotations are checked in the test run only. Training must run on machines
+that have torch but not jaxtyping; there the names below stand for plain tensors.
 """
 
 from torch import Tensor

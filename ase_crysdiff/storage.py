@@ -22,14 +22,20 @@ def ensure_writable(folder: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}). Choose another output folder.") from error
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror}). Choose another output folder."
+        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file under a temporary name, forces it to disk, then moves it into place."""
+    """Writes a safetensors file under a temporary name, forces it to disk, then moves it into
+    place.
+    """
     temporary = path.with_name(path.name + ".part")
     # Not save_file, which leaves files that only their owner can read.
-    temporary.write_bytes(save({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, dict(metadata)))
+    temporary.write_bytes(
+        save({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, dict(metadata))
+    )
     _settle(temporary, path)
 
 

@@ -1,9 +1,10 @@
 """Backbones at their default sizes: parameters, edges, and crystals a second in one thread.
 
-    python benchmarks/bench_backbones.py data.safetensors [--names matformer pddformer] [--limit 256] [--repeats 3]
+    python benchmarks/bench_backbones.py data.safetensors [--names matformer pddformer] [--limit
+    256] [--repeats 3]
 
-Reads crystals of 8 to 12 atoms from a packed file. Times are CPU seconds, the best of the repeats: finding edges, a forward pass
-without gradients, both, and a forward and backward pass.
+Reads crystals of 8 to 12 atoms from a packed file. Times are CPU seconds, the best of the repeats:
+finding edges, a forward pass without gradients, both, and a forward and backward pass.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.networks.backbones.registry import BACKBONES, make_backbone
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 
@@ -54,7 +55,12 @@ def measure(name: str, data: PackedCrystals, repeats: int) -> dict[str, object]:
         "edges_per_atom": round(sum(len(batch.graph.first) for batch in batches) / atoms, 1),
         "crystals_per_second": {
             what: round(len(data) / seconds)
-            for what, seconds in {"edges": edges, "embed": embed, "both": edges + embed, "train": step}.items()
+            for what, seconds in {
+                "edges": edges,
+                "embed": embed,
+                "both": edges + embed,
+                "train": step,
+            }.items()
         },
     }
 

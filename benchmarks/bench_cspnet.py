@@ -1,10 +1,13 @@
-"""CSPNet against a plain implementation of the published equations: same weights, same inputs, one process, one thread.
+"""CSPNet against a plain implementation of the published equations: same weights, same inputs, one
+process, one thread.
 
-    python benchmarks/bench_cspnet.py [--hidden 512] [--layers 6] [--frequencies 128] [--crystals 256] [--repeats 3] [--bfloat16]
+    python benchmarks/bench_cspnet.py [--hidden 512] [--layers 6] [--frequencies 128] [--crystals
+    256] [--repeats 3] [--bfloat16]
 
-Crystals have sizes drawn from a histogram like MP-20's. Times are CPU seconds, median over interleaved repeats; every variant is
-checked against the plain one before anything is timed. A training step is network, squared error, backward and Adam. Some
-virtual machines announce bfloat16 matrix units that they do not have; there set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 first.
+Crystals have sizes drawn from a histogram like MP-20's. Times are CPU seconds, median over
+interleaved repeats; every variant is checked against the plain one before anything is timed. A
+training step is network, squared error, backward and Adam. Some virtual machines announce bfloat16
+matrix units that they do not have; there set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 first.
 """
 
 import argparse
@@ -34,9 +37,17 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Prints one line of JSON per variant."""
     parser = argparse.ArgumentParser()
-    for name, default in {"hidden": 512, "layers": 6, "frequencies": 128, "crystals": 256, "repeats": 3}.items():
+    for name, default in {
+        "hidden": 512,
+        "layers": 6,
+        "frequencies": 128,
+        "crystals": 256,
+        "repeats": 3,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--bfloat16", action="store_true", help="also the variants with bfloat16 products")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="also the variants with bfloat16 products"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -68,7 +79,15 @@ def main() -> None:
 
     expected = forward(plain)()
     pairs = len(all_pairs(list(layout.sizes))[0])
-    print(json.dumps({"crystals": options.crystals, "pairs": pairs, "parameters": sum(p.numel() for p in fast.parameters())}))
+    print(
+        json.dumps(
+            {
+                "crystals": options.crystals,
+                "pairs": pairs,
+                "parameters": sum(p.numel() for p in fast.parameters()),
+            }
+        )
+    )
 
     def report(variant: str, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
         got = forward(fast)()
@@ -76,7 +95,12 @@ def main() -> None:
         assert error < (2e-3 if "bfloat16" in variant else 1e-5), f"{variant} is off by {error}"
         times = [(cpu_seconds(ours), cpu_seconds(theirs)) for _ in range(options.repeats)]
         mine, plain_time = (statistics.median(column) for column in zip(*times, strict=True))
-        result = {"variant": variant, "relative_error": error, "s": round(mine, 3), "plain_s": round(plain_time, 3)}
+        result = {
+            "variant": variant,
+            "relative_error": error,
+            "s": round(mine, 3),
+            "plain_s": round(plain_time, 3),
+        }
         print(json.dumps({**result, "ratio": round(plain_time / mine, 2)}), flush=True)
 
     report("forward, exact", forward(fast), forward(plain))

@@ -1,10 +1,12 @@
 """Match rate against the number of network evaluations, for every solver that a model can use.
 
-    python benchmarks/bench_few_steps.py dao-g-perov5 --targets val.csv.gz --limit 300 [--evaluations 10 25 50 100]
-        [--weights DIR] [--try '{"solver": "euler", "start": 1.0, "hurry": {"frac_coords": 5.0}}' ...]
+    python benchmarks/bench_few_steps.py dao-g-perov5 --targets val.csv.gz --limit 300
+    [--evaluations 10 25 50 100]
+        [--weights DIR] [--try '{"solver": "euler", "start": 1.0, "hurry": {"frac_coords": 5.0}}'
+        ...]
 
-Use validation targets: this is how solver, steps and haste of a card are chosen. One sample per target, nothing redrawn; the
-times are CPU seconds of one thread. Prints a Markdown table.
+Use validation targets: this is how solver, steps and haste of a card are chosen. One sample per
+target, nothing redrawn; the times are CPU seconds of one thread. Prints a Markdown table.
 """
 
 import argparse
@@ -17,11 +19,11 @@ from typing import Any
 
 import torch
 
-from ase_crysdiff.cli.benchmark.targets import read_targets
+from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.metrics.match_rate import compare, match_rate, rmse
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.request import SampleRequest
 
@@ -61,7 +63,9 @@ def main() -> None:
     request = SampleRequest(compositions=tuple(targets.compositions))
     streams = Streams(0, tuple(range(len(targets.structures))))
     family = FLOW if loaded.model.config.get("family") == "flow" else DIFFUSION
-    print("| sampling | evaluations | match rate | RMSE | CPU s per crystal |\n|---|---|---|---|---|")
+    print(
+        "| sampling | evaluations | match rate | RMSE | CPU s per crystal |\n|---|---|---|---|---|"
+    )
     for sampling in options.choices or family:
         for evaluations in options.evaluations:
             steps = steps_for(sampling, evaluations)
@@ -75,7 +79,8 @@ def main() -> None:
             rate = match_rate(compared)
             low, high = rate.interval
             print(
-                f"| `{json.dumps(sampling)}` | {sampler.evaluations(request)} | {rate.value:.3f} ({low:.3f}-{high:.3f}) "
+                f"| `{json.dumps(sampling)}` | {sampler.evaluations(request)} | {rate.value:.3f} "
+                f"({low:.3f}-{high:.3f}) "
                 f"| {rmse(compared).value:.4f} | {seconds:.4f} |",
                 flush=True,
             )

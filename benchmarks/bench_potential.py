@@ -1,9 +1,11 @@
-"""Energy, forces and stress per ASE step: dao-p against CHGNet in the same process, one thread, cells of 8, 20 and 64 atoms.
+"""Energy, forces and stress per ASE step: dao-p against CHGNet in the same process, one thread,
+cells of 8, 20 and 64 atoms.
 
     python benchmarks/bench_potential.py [--weights FOLDER] [--repeats 9] [--chgnet-calculator]
 
-Every step moves the atoms a little, so that nothing is cached; times are CPU seconds, the median over interleaved repeats.
-`--chgnet-calculator` measures CHGNet through its own ASE calculator instead of ours.
+Every step moves the atoms a little, so that nothing is cached; times are CPU seconds, the median
+over interleaved repeats. `--chgnet-calculator` measures CHGNet through its own ASE calculator
+instead of ours.
 """
 
 import argparse
@@ -20,13 +22,16 @@ from ase import Atoms
 from ase.build import bulk
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
-from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.potentials.loading import load_potential
 
 
 def systems() -> list[Atoms]:
     """Rocksalt, a perovskite supercell of 20 atoms, and rocksalt again, slightly out of place."""
     perovskite = Atoms(
-        "SrTiO3", cell=[3.905] * 3, pbc=True, scaled_positions=[[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+        "SrTiO3",
+        cell=[3.905] * 3,
+        pbc=True,
+        scaled_positions=[[0, 0, 0], [0.5] * 3, [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]],
     )
     rocksalt = bulk("NaCl", "rocksalt", 5.64, cubic=True)
     found = [rocksalt, perovskite * (2, 2, 1), rocksalt * (2, 2, 2)]
@@ -49,7 +54,9 @@ def seconds_of_a_step(atoms: Atoms, calculator: Any, rng: np.random.Generator) -
 
 def main() -> None:
     """Prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--chgnet-calculator", action="store_true")
@@ -63,7 +70,11 @@ def main() -> None:
     else:
         theirs = PotentialCalculator(load_potential("chgnet"))
     rng = np.random.default_rng(0)
-    result: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__, "atoms": {}}
+    result: dict[str, Any] = {
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "atoms": {},
+    }
     for atoms in systems():
         times: dict[str, list[float]] = {"dao-p": [], "chgnet": []}
         for repeat in range(options.repeats + 1):
@@ -72,9 +83,9 @@ def main() -> None:
                 if repeat:  # the first is a warm-up
                     times[name].append(seconds)
         medians = {name: statistics.median(values) for name, values in times.items()}
-        result["atoms"][len(atoms)] = {f"{name} ms": round(1e3 * m, 2) for name, m in medians.items()} | {
-            "ratio": round(medians["chgnet"] / medians["dao-p"], 2)
-        }
+        result["atoms"][len(atoms)] = {
+            f"{name} ms": round(1e3 * m, 2) for name, m in medians.items()
+        } | {"ratio": round(medians["chgnet"] / medians["dao-p"], 2)}
     print(json.dumps(result))
 
 

@@ -1,11 +1,13 @@
-"""Speed of training: steps/s, cost of the data, arithmetic rate against what the machine's matrix products reach.
+"""Speed of training: steps/s, cost of the data, arithmetic rate against what the machine's matrix
+products reach.
 
-    python benchmarks/bench_training.py miad [--device cuda] [--hidden 512 --layers 6 --frequencies 128] [--batch-size 256]
+    python benchmarks/bench_training.py miad [--device cuda] [--hidden 512 --layers 6 --frequencies
+    128] [--batch-size 256]
         [--precision bfloat16] [--compile] [--steps 30] [--crystals 17000]
 
-Runs the real training loop on random crystals with the sizes of a histogram like MP-20's; needs torch and lightning only. The
-FLOPs of a step are counted by torch while it runs; the ceiling is the best rate of a large square product in the same format, in
-the same process.
+Runs the real training loop on random crystals with the sizes of a histogram like MP-20's; needs
+torch and lightning only. The FLOPs of a step are counted by torch while it runs; the ceiling is the
+best rate of a large square product in the same format, in the same process.
 """
 
 import argparse
@@ -20,8 +22,8 @@ from lightning.fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.packed import PackedCrystals
-from ase_crysdiff.recipes import recipe
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.training.settings import PRECISIONS, TrainSettings
 from ase_crysdiff.training.trainer import Trainer
 
@@ -68,7 +70,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--precision", default="float32", choices=PRECISIONS)
     parser.add_argument("--compile", action="store_true")
-    sizes = {"hidden": 128, "layers": 4, "frequencies": 32, "batch-size": 64, "steps": 30, "crystals": 17_000, "epochs": 1000}
+    sizes = {
+        "hidden": 128,
+        "layers": 4,
+        "frequencies": 32,
+        "batch-size": 64,
+        "steps": 30,
+        "crystals": 17_000,
+        "epochs": 1000,
+    }
     for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
@@ -76,7 +86,12 @@ def main() -> None:
     fabric = Fabric(accelerator=options.device, devices=1)
     fabric.launch()
     data, module = crystals(options.crystals), recipe(options.model)
-    encoder = {"name": "cspnet", "hidden": options.hidden, "layers": options.layers, "frequencies": options.frequencies}
+    encoder = {
+        "name": "cspnet",
+        "hidden": options.hidden,
+        "layers": options.layers,
+        "frequencies": options.frequencies,
+    }
     model = module.build({**module.configure(data), "encoder": encoder})
     settings = TrainSettings(
         steps=options.steps,
@@ -100,7 +115,9 @@ def main() -> None:
     if not options.compile:
         counter = FlopCounterMode(display=False)
         with tempfile.TemporaryDirectory() as folder, counter:
-            Trainer(model, data, Path(folder), replace(settings, steps=8), fabric).run(progress=False)
+            Trainer(model, data, Path(folder), replace(settings, steps=8), fabric).run(
+                progress=False
+            )
         flops = counter.get_total_flops() / 8
     ceiling = matmul_rate(fabric.device, getattr(torch, options.precision))
     per_epoch = options.crystals / options.batch_size
@@ -118,7 +135,10 @@ def main() -> None:
     }
     if flops is not None:
         rate = flops / seconds
-        result |= {"tflops": round(rate / 1e12, 4), "share_of_matmul_rate": round(rate / ceiling, 3)}
+        result |= {
+            "tflops": round(rate / 1e12, 4),
+            "share_of_matmul_rate": round(rate / ceiling, 3),
+        }
     print(json.dumps(result))
 
 

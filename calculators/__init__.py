@@ -1,4 +1,6 @@
-"""ASE calculators of ase-crysdiff. Their classes are defined in `ase_crysdiff`, a name that is ours alone."""
+"""ASE calculators of ase-crysdiff. Their classes are defined in `ase_crysdiff`, a name that is ours
+alone.
+"""
 
 from importlib import import_module
 from importlib.metadata import version

@@ -15,11 +15,21 @@ from pymatgen_ext import StructureSampler
 
 def main(target: str) -> None:
     """Perovskite without its large cation, and four fillings of it, the lowest in energy first."""
-    host = Structure.from_spacegroup("Pm-3m", Lattice.cubic(3.905), ["Ti", "O"], [[0.5, 0.5, 0.5], [0.5, 0.5, 0]])
-    filled = StructureSampler("chggen").inpaint(host, {"Sr": 1}, num_samples=4, seed=0, potential="dao-p")
+    host = Structure.from_spacegroup(
+        "Pm-3m", Lattice.cubic(3.905), ["Ti", "O"], [[0.5, 0.5, 0.5], [0.5, 0.5, 0]]
+    )
+    filled = StructureSampler("chggen").inpaint(
+        host, {"Sr": 1}, num_samples=4, seed=0, potential="dao-p"
+    )
     figure, axes = plt.subplots(1, 1 + len(filled), figsize=(2.1 * (1 + len(filled)), 2.3))
     for axis, structure in zip(axes, [host, *filled], strict=True):
-        plot_atoms(structure_to_atoms(structure).repeat(2), axis, radii=0.4, rotation="10x,-15y", show_unit_cell=0)
+        plot_atoms(
+            structure_to_atoms(structure).repeat(2),
+            axis,
+            radii=0.4,
+            rotation="10x,-15y",
+            show_unit_cell=0,
+        )
         axis.set_axis_off()
         energy = structure.properties.get("crysdiff_energy_per_atom")
         axis.set_title("host" if energy is None else f"{energy:.3f} eV/atom", fontsize=9)

@@ -1,17 +1,19 @@
-"""Crystals as pymatgen structures: generated, relaxed, scored. Names are imported when they are first used."""
+"""Crystals as pymatgen structures: generated, relaxed, scored. Names are imported when they are
+first used.
+"""
 
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ase_crysdiff.relaxation.structures import relax
+    from ase_crysdiff.sampling.sample_set import SampleSet
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
-    from pymatgen_ext.relaxation import relax
-    from pymatgen_ext.sample_set import SampleSet
     from pymatgen_ext.samplers import StructureSampler, available_samplers
     from pymatgen_ext.stability import energy_above_hull
     from pymatgen_ext.transformation import InpaintTransformation
@@ -33,25 +35,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EnergyGuidance": "guidance",
-    "HostGuidedGeneration": "host_guided",
-    "InpaintTransformation": "transformation",
-    "from_disordered": "disorder",
-    "StructurePredictor": "predictors",
-    "available_predictors": "predictors",
-    "StructureSampler": "samplers",
-    "available_samplers": "samplers",
-    "SampleSet": "sample_set",
-    "evaluate": "evaluation",
-    "relax": "relaxation",
-    "energy_above_hull": "stability",
+    "EnergyGuidance": "pymatgen_ext.guidance",
+    "HostGuidedGeneration": "pymatgen_ext.host_guided",
+    "InpaintTransformation": "pymatgen_ext.transformation",
+    "from_disordered": "pymatgen_ext.disorder",
+    "StructurePredictor": "pymatgen_ext.predictors",
+    "available_predictors": "pymatgen_ext.predictors",
+    "StructureSampler": "pymatgen_ext.samplers",
+    "available_samplers": "pymatgen_ext.samplers",
+    "SampleSet": "ase_crysdiff.sampling.sample_set",
+    "evaluate": "pymatgen_ext.evaluation",
+    "relax": "ase_crysdiff.relaxation.structures",
+    "energy_above_hull": "pymatgen_ext.stability",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -21,7 +21,8 @@ class CellMap:
     Args:
         given: The user's cell.
         niggli: Its Niggli cell.
-        matrix: Rows of the given cell as whole-number combinations of the Niggli rows; determinant ±1.
+        matrix: Rows of the given cell as whole-number combinations of the Niggli rows; determinant
+            ±1.
     """
 
     given: Lattice
@@ -38,25 +39,35 @@ class CellMap:
         try:
             given = cell if isinstance(cell, Lattice) else Lattice(np.array(cell, dtype=float))
         except ValueError as error:
-            raise InputError(f"lattice must be a pymatgen Lattice or 3 × 3 numbers in Å: {error}.") from error
+            raise InputError(
+                f"lattice must be a pymatgen Lattice or 3 × 3 numbers in Å: {error}."
+            ) from error
         matrix = np.array(given.matrix)
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < GATE_VOLUME:
-            raise InputError(f"The lattice has no finite volume above {GATE_VOLUME} Å³: {matrix.tolist()}.")
+            raise InputError(
+                f"The lattice has no finite volume above {GATE_VOLUME} Å³: {matrix.tolist()}."
+            )
         if (1 / np.linalg.norm(np.linalg.inv(matrix), axis=0)).min() < 1e-3 * GATE_DISTANCE:
             raise InputError("The lattice is too skewed to be reduced. Give a reduced cell.")
         niggli = given.get_niggli_reduced_lattice()
         mapping = niggli.find_mapping(given, ltol=1e-5, atol=1e-3)
         if mapping is None:
-            raise InputError("The Niggli cell of the lattice could not be found; give a reduced cell.")
+            raise InputError(
+                "The Niggli cell of the lattice could not be found; give a reduced cell."
+            )
         return CellMap(given, niggli, np.rint(mapping[2]).astype(np.int64))
 
     def back(self, structure: Structure) -> Structure:
         """A structure sampled in the Niggli cell, in the user's cell."""
         frac_coords = structure.frac_coords @ np.linalg.inv(self.matrix)
-        return Structure(self.given, structure.species, frac_coords % 1.0, properties=structure.properties)
+        return Structure(
+            self.given, structure.species, frac_coords % 1.0, properties=structure.properties
+        )
 
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
-        """A crystal, a batch of one, drawn in the Niggli cell, as a structure in the user's cell."""
+        """A crystal, a batch of one, drawn in the Niggli cell, as a structure in the user's
+        cell.
+        """
         return self.back(to_structures(crystal, [dict(properties)])[0])
 
 
@@ -75,17 +86,31 @@ class HostCell:
     relax_cell: bool = False
 
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
-        """The host's sites, untouched and in their order, then the guests; site property `crysdiff_role` tells them apart."""
+        """The host's sites, untouched and in their order, then the guests; site property
+        `crysdiff_role` tells them apart.
+        """
         count = len(self.host)
         frac_coords = crystal.frac_coords.double().numpy() @ np.linalg.inv(self.cell.matrix) % 1.0
         frac_coords[:count] = self.host.frac_coords.reshape(-1, 3)
-        lattice = self._relaxed(crystal.lattice[0].double().numpy()) if self.relax_cell else self.host.lattice
+        lattice = (
+            self._relaxed(crystal.lattice[0].double().numpy())
+            if self.relax_cell
+            else self.host.lattice
+        )
         species = [Element.from_Z(int(z)) for z in crystal.species]
         roles = ["host"] * count + ["guest"] * (len(species) - count)
-        return Structure(lattice, species, frac_coords, site_properties={"crysdiff_role": roles}, properties=dict(properties))
+        return Structure(
+            lattice,
+            species,
+            frac_coords,
+            site_properties={"crysdiff_role": roles},
+            properties=dict(properties),
+        )
 
     def _relaxed(self, niggli: NDArray[np.float64]) -> Lattice:
-        """The drawn cell in the user's setting, turned as closely as possible into the user's orientation."""
+        """The drawn cell in the user's setting, turned as closely as possible into the user's
+        orientation.
+        """
         drawn = self.cell.matrix @ niggli
         left, _, right = np.linalg.svd(drawn.T @ self.host.lattice.matrix)
         return Lattice(drawn @ left @ right)

@@ -18,13 +18,15 @@ def from_disordered(
 ) -> tuple[Structure, dict[str, int]]:
     """The fully occupied sites of a crystal, and how many atoms belong on the others.
 
-    Sites that are partially occupied, or shared by several elements, are taken out; their contents become guests, whose numbers
-    are the occupancies added up over the cell and rounded to the nearest whole number. A larger cell rounds less:
-    `host.properties["crysdiff_occupancies"]` holds for each element what the occupancies add up to and what was taken.
+    Sites that are partially occupied, or shared by several elements, are taken out; their contents
+    become guests, whose numbers are the occupancies added up over the cell and rounded to the
+    nearest whole number. A larger cell rounds less: `host.properties["crysdiff_occupancies"]` holds
+    for each element what the occupancies add up to and what was taken.
 
     Args:
         structure: Periodic along three axes, with at least one disordered and one ordered site.
-        supercell: As in pymatgen: a number, three numbers or a matrix of whole numbers; None keeps the cell.
+        supercell: As in pymatgen: a number, three numbers or a matrix of whole numbers; None keeps
+            the cell.
 
     Returns:
         The host, and the guests as `StructureSampler.inpaint` takes them.
@@ -33,12 +35,20 @@ def from_disordered(
         InputError: If nothing or everything is disordered, or all guests round to zero.
     """
     if structure.is_ordered:
-        raise InputError(f"{structure.composition.formula} has no partially occupied site. Pass it to inpaint as it is.")
-    cell = structure if supercell is None else structure.make_supercell(_scaling(supercell), in_place=False)
+        raise InputError(
+            f"{structure.composition.formula} has no partially occupied site. Pass it to inpaint "
+            "as it is."
+        )
+    cell = (
+        structure
+        if supercell is None
+        else structure.make_supercell(_scaling(supercell), in_place=False)
+    )
     full = [len(site.species) == 1 and site.species.num_atoms > FULL for site in cell]
     if not any(full):
         raise InputError(
-            f"Every site of {structure.composition.formula} is partially occupied or shared, so there is no host. "
+            f"Every site of {structure.composition.formula} is partially occupied or shared, so "
+            "there is no host. "
             "Predict the structure of its composition instead."
         )
     wanted: dict[str, float] = defaultdict(float)
@@ -50,8 +60,12 @@ def from_disordered(
     guests = {symbol: number for symbol, number in taken.items() if number}
     if not guests:
         amounts = ", ".join(f"{amount:.2f} {symbol}" for symbol, amount in wanted.items())
-        raise InputError(f"This cell holds {amounts}, which rounds to no atoms. Choose a larger supercell.")
-    ordered = [(site, _symbol(site.specie)) for site, is_full in zip(cell, full, strict=True) if is_full]
+        raise InputError(
+            f"This cell holds {amounts}, which rounds to no atoms. Choose a larger supercell."
+        )
+    ordered = [
+        (site, _symbol(site.specie)) for site, is_full in zip(cell, full, strict=True) if is_full
+    ]
     occupancies = {s: {"occupancy": round(wanted[s], 6), "taken": taken[s]} for s in wanted}
     host = Structure(
         cell.lattice,
@@ -68,10 +82,15 @@ def _scaling(supercell: int | Sequence[int] | ArrayLike) -> list[int] | list[lis
         array = np.repeat(array, 3)
     whole = np.issubdtype(array.dtype, np.integer)
     if not whole or array.shape not in ((3,), (3, 3)):
-        raise InputError(f"supercell must be a whole number, three of them or a 3 × 3 matrix of them, got {supercell!r}.")
+        raise InputError(
+            "supercell must be a whole number, three of them or a 3 × 3 matrix of them, got "
+            f"{supercell!r}."
+        )
     size = round(float(abs(np.linalg.det(np.diag(array) if array.ndim == 1 else array))))
     if size < 1 or (array.ndim == 1 and (array < 1).any()):
-        raise InputError(f"supercell must make the cell at least as large as it is, got {supercell!r}.")
+        raise InputError(
+            f"supercell must make the cell at least as large as it is, got {supercell!r}."
+        )
     return array.tolist()
 
 

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from pymatgen.core import Structure
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.campaigns.evaluation.relaxed import Relaxed, relaxed_by
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.composition import compositional_validity, has_smact
@@ -30,14 +31,16 @@ from ase_crysdiff.metrics.stability import energy_above_hull, is_unary, metastab
 from ase_crysdiff.metrics.sun import Profile, Records, msun, profile_named, sun
 from ase_crysdiff.metrics.uniqueness import Classes, classes, unique
 from ase_crysdiff.metrics.validity import distance_validity, structural_validity
-from pymatgen_ext.relaxation import PotentialLike, as_potential
-from pymatgen_ext.scoring.relaxed import Relaxed, relaxed_by
+from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from pymatgen_ext.stability import HullLike, hull_from
 
 ReferenceLike: TypeAlias = Known | PackedCrystals | Sequence[Structure] | str | Path
 Results: TypeAlias = dict[str, MetricResult]
 
-NO_SMACT = "SMACT is not installed, so no composition was screened for charge balance: pip install 'ase-crysdiff[metrics]'."
+NO_SMACT = (
+    "SMACT is not installed, so no composition was screened for charge balance: pip install "
+    "'ase-crysdiff[metrics]'."
+)
 
 
 def evaluate(
@@ -54,30 +57,36 @@ def evaluate(
 
     Results by name:
 
-    - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success`, `space_groups`; with SMACT installed
-      `compositional_validity`;
-    - with a reference `novelty`, and if it holds crystals and not only fingerprints `density_distance`, `num_elements_distance`,
-      `num_atoms_distance`, `num_primitive_atoms_distance`; if it holds features `cov_recall`, `cov_precision`;
-    - with a potential `rmsd_to_relaxed` and, for the relaxed structures, `uniqueness_relaxed`, `novelty_relaxed`,
-      `structural_validity_relaxed`, `distance_validity_relaxed`, `symmetry_success_relaxed`, `space_groups_relaxed`;
-    - with a potential and a hull `energy_above_hull`, `stability`, `metastability`; with a reference besides `sun`, `msun`;
-    - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and with SMACT installed
-      `match_rate_diffcsp`, `rmse_diffcsp` with DiffCSP's filter of compositions.
+    - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success`,
+      `space_groups`; with SMACT installed `compositional_validity`;
+    - with a reference `novelty`, and if it holds crystals and not only fingerprints
+      `density_distance`, `num_elements_distance`, `num_atoms_distance`,
+      `num_primitive_atoms_distance`; if it holds features `cov_recall`, `cov_precision`;
+    - with a potential `rmsd_to_relaxed` and, for the relaxed structures, `uniqueness_relaxed`,
+      `novelty_relaxed`, `structural_validity_relaxed`, `distance_validity_relaxed`,
+      `symmetry_success_relaxed`, `space_groups_relaxed`;
+    - with a potential and a hull `energy_above_hull`, `stability`, `metastability`; with a
+      reference besides `sun`, `msun`;
+    - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and with
+      SMACT installed `match_rate_diffcsp`, `rmse_diffcsp` with DiffCSP's filter of compositions.
 
     Args:
-        structures: One entry per requested structure; None for one that failed, which counts as a miss.
-        reference: Known crystals: structures, packed crystals, the path of a packed file, a `Reference` or anything else that can
-            tell whether it contains a structure.
+        structures: One entry per requested structure; None for one that failed, which counts as a
+            miss.
+        reference: Known crystals: structures, packed crystals, the path of a packed file, a
+            `Reference` or anything else that can tell whether it contains a structure.
         hull: Formation energies of known compounds, as in `energy_above_hull`; needs a potential.
         potential: Relaxes in batches and gives energies: a name, a potential or any ASE calculator.
-        targets: True structures, for predictions: the first k structures are the samples for the first target, the next k
-            those for the second, and so on.
-        profile: Whose rule `sun` and `msun` follow: "package", "miad", "flowmm", "mattergen" or "lemat".
-        workers: Processes for matcher, symmetry finder and featuriser, which may hang or die at the cost of one structure; 1
-            stays in this one, where nothing has a time limit.
+        targets: True structures, for predictions: the first k structures are the samples for the
+            first target, the next k those for the second, and so on.
+        profile: Whose rule `sun` and `msun` follow: "package", "miad", "flowmm", "mattergen" or
+            "lemat".
+        workers: Processes for matcher, symmetry finder and featuriser, which may hang or die at the
+            cost of one structure; 1 stays in this one, where nothing has a time limit.
 
     Raises:
-        InputError: If there are no structures, not the same number for every target, or a hull without a potential.
+        InputError: If there are no structures, not the same number for every target, or a hull
+            without a potential.
         UnknownNameError: If there is no profile or potential of that name.
 
     Warns:
@@ -88,16 +97,26 @@ def evaluate(
         warnings.warn(NO_SMACT, stacklevel=2)
     profile_named(profile)
     if hull is not None and potential is None:
-        raise InputError("A hull is compared with energies: give a potential, too, such as potential='chgnet'.")
+        raise InputError(
+            "A hull is compared with energies: give a potential, too, such as potential='chgnet'."
+        )
     known = None if reference is None else _reference(reference)
     if potential is None:
         return score(structures, reference=known, targets=targets, profile=profile, workers=workers)
     resolved = as_potential(potential)
     heights = None if hull is None else hull_from(hull, resolved)
     relaxed = relaxed_by(structures, resolved)
-    energies = None if heights is None else energies_above_hull(relaxed.structures, resolved, heights)
+    energies = (
+        None if heights is None else energies_above_hull(relaxed.structures, resolved, heights)
+    )
     return score(
-        structures, relaxed=relaxed, energies=energies, reference=known, targets=targets, profile=profile, workers=workers
+        structures,
+        relaxed=relaxed,
+        energies=energies,
+        reference=known,
+        targets=targets,
+        profile=profile,
+        workers=workers,
     )
 
 
@@ -135,22 +154,38 @@ def score(
     if relaxed is not None:
         after, same_after = _as_given(relaxed.structures, reference, crew, "_relaxed")
         results |= after
-        results["rmsd_to_relaxed"] = rmsd_to_relaxed(structures, relaxed.structures, relaxed.rejected)
+        results["rmsd_to_relaxed"] = rmsd_to_relaxed(
+            structures, relaxed.structures, relaxed.rejected
+        )
         if energies is not None:
             results |= _of_energies(relaxed, energies)
             if reference is not None:
                 rule = profile_named(profile)
                 generated = rule.judged == "generated"
                 judged = structures if generated else relaxed.structures
-                records = _records(judged, relaxed, energies, reference, rule, crew, results, same if generated else same_after)
+                records = _records(
+                    judged,
+                    relaxed,
+                    energies,
+                    reference,
+                    rule,
+                    crew,
+                    results,
+                    same if generated else same_after,
+                )
                 named = {"profile": profile, **relaxed.settings}
-                results |= {"sun": _with(sun(records, rule), named), "msun": _with(msun(records, rule), named)}
+                results |= {
+                    "sun": _with(sun(records, rule), named),
+                    "msun": _with(msun(records, rule), named),
+                }
     if targets is not None:
         results |= _against_targets(structures, list(targets), crew)
     return results
 
 
-def _as_given(structures: Sequence[Structure | None], reference: Known | None, crew: int, suffix: str) -> tuple[Results, Classes]:
+def _as_given(
+    structures: Sequence[Structure | None], reference: Known | None, crew: int, suffix: str
+) -> tuple[Results, Classes]:
     """Metrics that are asked of the generated and of the relaxed structures."""
     found = symmetries(structures, workers=crew)
     known = reference.symmetries if isinstance(reference, Reference) else []
@@ -169,7 +204,9 @@ def _as_given(structures: Sequence[Structure | None], reference: Known | None, c
     return {f"{name}{suffix}": result for name, result in results.items()}, same
 
 
-def _distributions(structures: Sequence[Structure | None], reference: Reference, crew: int) -> Results:
+def _distributions(
+    structures: Sequence[Structure | None], reference: Reference, crew: int
+) -> Results:
     results = {
         "density_distance": density_distance(structures, reference),
         "num_elements_distance": num_elements_distance(structures, reference),
@@ -200,17 +237,27 @@ def _records(
     results: Results,
     same: Classes,
 ) -> Records:
-    """What S.U.N. is computed from; classes and novelty are those already found, unless the profile has a matcher of its own."""
+    """What S.U.N. is computed from; classes and novelty are those already found, unless the profile
+    has a matcher of its own.
+    """
     if rule.relation == "fit":
         new = results["novelty" if rule.judged == "generated" else "novelty_relaxed"]
     elif isinstance(reference, Reference):
-        same, new = classes(judged, rule.relation, workers=crew), novelty(judged, reference, rule.relation, workers=crew)
+        same, new = (
+            classes(judged, rule.relation, workers=crew),
+            novelty(judged, reference, rule.relation, workers=crew),
+        )
     else:
         raise IncompatibleError(
-            f"This profile matches by {rule.relation}, which fingerprints cannot. Give known crystals as the reference, or take "
+            f"This profile matches by {rule.relation}, which fingerprints cannot. Give known "
+            "crystals as the reference, or take "
             "another profile."
         )
-    heights = np.where(np.isin(np.arange(len(energies)), list(energies.failures)), np.nan, energies.energy_above_hull)
+    heights = np.where(
+        np.isin(np.arange(len(energies)), list(energies.failures)),
+        np.nan,
+        energies.energy_above_hull,
+    )
     return Records(
         same.labels,
         new.per_structure,
@@ -223,13 +270,22 @@ def _records(
 
 
 def _with(result: MetricResult, settings: Mapping[str, Any]) -> MetricResult:
-    return MetricResult(result.value, result.interval, result.per_structure, result.failures, {**result.settings, **settings})
+    return MetricResult(
+        result.value,
+        result.interval,
+        result.per_structure,
+        result.failures,
+        {**result.settings, **settings},
+    )
 
 
-def _against_targets(structures: Sequence[Structure | None], targets: Sequence[Structure], crew: int) -> Results:
+def _against_targets(
+    structures: Sequence[Structure | None], targets: Sequence[Structure], crew: int
+) -> Results:
     if not len(targets) or len(structures) % len(targets):
         raise InputError(
-            f"{len(structures)} structures cannot be shared out equally among {len(targets)} targets. Give the same number of "
+            f"{len(structures)} structures cannot be shared out equally among {len(targets)} "
+            "targets. Give the same number of "
             "samples for each, target after target, with None in the place of a sample that failed."
         )
     k = len(structures) // len(targets)

@@ -1,6 +1,8 @@
-"""Features of a pretrained encoder in the manner of matminer: numbers per crystal for any regression.
+"""Features of a pretrained encoder in the manner of matminer: numbers per crystal for any
+regression.
 
-Works without matminer; where it is installed, the class is one of its featurisers and can be part of a `MultipleFeaturizer`.
+Works without matminer; where it is installed, the class is one of its featurisers and can be part
+of a `MultipleFeaturizer`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,9 +16,9 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.networks.backbones.base import Backbone
-from ase_crysdiff.recipes.backbones import load_backbone
-from ase_crysdiff.recipes.network_predictor import features
+from ase_crysdiff.predictors.network import features
 
 try:
     from matminer.featurizers.base import BaseFeaturizer as _Base
@@ -27,7 +29,8 @@ except ImportError:
 
 
 class EncoderFeaturizer(_Base):  # type: ignore[misc]
-    """The mean over a crystal's atoms of what a pretrained encoder makes of them; the same for supercells.
+    """The mean over a crystal's atoms of what a pretrained encoder makes of them; the same for
+    supercells.
 
     Args:
         encoder: Name or folder of a pretrained encoder.
@@ -46,13 +49,18 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         return self.featurize_many([structure])[0]
 
     def featurize_many(
-        self, entries: Iterable[Any], ignore_errors: bool = False, return_errors: bool = False, pbar: bool = False
+        self,
+        entries: Iterable[Any],
+        ignore_errors: bool = False,
+        return_errors: bool = False,
+        pbar: bool = False,
     ) -> list[list[Any]]:
         """Features of many crystals at once.
 
         Args:
             entries: Structures or ASE atoms, or one-element tuples of them.
-            ignore_errors: Whether crystals that cannot be used get NaN; else the first of them raises.
+            ignore_errors: Whether crystals that cannot be used get NaN; else the first of them
+                raises.
             return_errors: Whether to add the reason (or None) to every row; needs `ignore_errors`.
             pbar: Whether to show a progress bar.
 
@@ -60,13 +68,20 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
             InputError: If a crystal cannot be used and errors are not ignored.
         """
         backbone, elements, _ = self._load()
-        given = [e[0] if isinstance(e, tuple | list | np.ndarray) and len(e) == 1 else e for e in entries]
+        given = [
+            e[0] if isinstance(e, tuple | list | np.ndarray) and len(e) == 1 else e for e in entries
+        ]
         cells, refused = reduced_cells(given, pbar)
         for i in [i for i, cell in cells.items() if not elements.issuperset(cell.species.tolist())]:
-            refused[i] = f"elements that {self.encoder} does not know: {sorted(set(cells.pop(i).species.tolist()) - elements)}"
+            refused[i] = (
+                f"elements that {self.encoder} does not know: "
+                f"{sorted(set(cells.pop(i).species.tolist()) - elements)}"
+            )
         if refused and not ignore_errors:
             position, reason = min(refused.items())
-            raise InputError(f"Structure {position}: {reason}. With ignore_errors=True it gets NaN.")
+            raise InputError(
+                f"Structure {position}: {reason}. With ignore_errors=True it gets NaN."
+            )
         table = np.full((len(given), backbone.hidden), np.nan)
         if cells:
             with torch.no_grad():
@@ -90,5 +105,9 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
     def _load(self) -> tuple[Backbone, frozenset[int], str]:
         if self._loaded is None:
             backbone, card = load_backbone(self.encoder)
-            self._loaded = backbone.eval().requires_grad_(False), frozenset(card.elements), card.name
+            self._loaded = (
+                backbone.eval().requires_grad_(False),
+                frozenset(card.elements),
+                card.name,
+            )
         return self._loaded

@@ -11,17 +11,18 @@ import numpy as np
 import torch
 from pymatgen.core import Composition, Element, Lattice, Structure
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
+from ase_crysdiff.crystal.volume import atom_count_odds
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.lattice import shortest_distance
 from ase_crysdiff.networks.elements import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.schedules.plans import UniformPlan
-from ase_crysdiff.workflows.volume import atom_count_odds
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell
 from pymatgen_ext.masks import Mask, masked_sites
@@ -65,7 +66,8 @@ def prepare(
     """The keywords of `StructureSampler.inpaint`, parsed and checked.
 
     Args:
-        check: Raises if the sampler cannot serve a request; asked first, so that what is far too large costs nothing.
+        check: Raises if the sampler cannot serve a request; asked first, so that what is far too
+            large costs nothing.
         host: As in `StructureSampler.inpaint`, like the others.
 
     Raises:
@@ -75,7 +77,8 @@ def prepare(
         raise InputError(f"host must be a pymatgen Structure, got {type(host).__name__}.")
     if not host.is_ordered:
         raise InputError(
-            f"{host.composition.formula} is disordered. from_disordered(structure) turns it into a host and guests for inpaint."
+            f"{host.composition.formula} is disordered. from_disordered(structure) turns it into a "
+            "host and guests for inpaint."
         )
     if len(host) == 0:
         raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
@@ -88,7 +91,7 @@ def prepare(
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
-    jumps = parsing.positive("jump_length", jump_length), parsing.positive("repeats", repeats)
+    jumps = arguments.positive("jump_length", jump_length), arguments.positive("repeats", repeats)
     species = tuple(site.specie.Z for site in host)
     known = Host(_rows(cell.niggli.matrix), _rows(inside), species, offered, relax_cell, *jumps)
     request = SampleRequest(host=known, conditions=tuple(conditions), steps=steps)
@@ -105,7 +108,11 @@ def prepare(
 
 
 def prepare_empty(
-    check: Callable[[SampleRequest], None], lattice: Lattice, contents: Mapping[str, int], *, steps: int | None = None
+    check: Callable[[SampleRequest], None],
+    lattice: Lattice,
+    contents: Mapping[str, int],
+    *,
+    steps: int | None = None,
 ) -> Task:
     """A cell that is given and kept, without a host: all atoms are guests.
 
@@ -116,17 +123,22 @@ def prepare_empty(
         steps: As in `StructureSampler.sample`.
 
     Raises:
-        InputError: If the contents make no sense; IncompatibleError if the sampler cannot serve them.
+        InputError: If the contents make no sense; IncompatibleError if the sampler cannot serve
+            them.
     """
     cell = CellMap.of(lattice)
-    request = SampleRequest(host=Host(_rows(cell.niggli.matrix), (), (), parse_guests(contents)), steps=steps)
+    request = SampleRequest(
+        host=Host(_rows(cell.niggli.matrix), (), (), parse_guests(contents)), steps=steps
+    )
     check(request)
     return Task(request, HostCell(cell, Structure(lattice, [], [])), ())
 
 
 def _count_odds(host: Structure, guests: Sequence[Guests]) -> tuple[float, ...] | None:
     """What the volume of the cell tells about the number of atoms."""
-    amounts = {symbol: round(amount) for symbol, amount in host.composition.get_el_amt_dict().items()}
+    amounts = {
+        symbol: round(amount) for symbol, amount in host.composition.get_el_amt_dict().items()
+    }
     offered = [(Element.from_Z(g.species).symbol, g.least, g.most) for g in guests]
     return atom_count_odds(amounts, offered, host.volume)
 
@@ -135,20 +147,26 @@ def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:
     """`{"Li": 3}` or `{"Li": (0, 6)}` as records.
 
     Raises:
-        InputError: If it names no guests, an unknown element, or numbers that are negative, not whole or in the wrong order.
+        InputError: If it names no guests, an unknown element, or numbers that are negative, not
+            whole or in the wrong order.
     """
     if not isinstance(guests, Mapping) or not guests:
-        raise InputError(f"guests must be a mapping such as {{'Li': 3}} or {{'Li': (0, 6)}}, got {guests!r}.")
+        raise InputError(
+            f"guests must be a mapping such as {{'Li': 3}} or {{'Li': (0, 6)}}, got {guests!r}."
+        )
     found = []
     for symbol, value in guests.items():
         several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
         numbers = list(value) if several else [value, value]  # type: ignore[arg-type]
         if len(numbers) != 2:
-            raise InputError(f"The number of {symbol} must be one number or (smallest, largest), got {value!r}.")
-        least, most = (parsing.positive(f"The number of {symbol}", n, 0) for n in numbers)
+            raise InputError(
+                f"The number of {symbol} must be one number or (smallest, largest), got {value!r}."
+            )
+        least, most = (arguments.positive(f"The number of {symbol}", n, 0) for n in numbers)
         if least > most or most == 0 or most > MOST_GUESTS:
             raise InputError(
-                f"The number of {symbol} must be from 1 to {MOST_GUESTS}, or a range that rises to such a number, got {value!r}."
+                f"The number of {symbol} must be from 1 to {MOST_GUESTS}, or a range that rises to "
+                f"such a number, got {value!r}."
             )
         found.append(Guests(parsing.element(symbol), least, most))
     if len({g.species for g in found}) < len(found):
@@ -161,7 +179,11 @@ class ChargeBalance:
     """Rejects crystals for which pymatgen finds no oxidation states that add up to zero."""
 
     def __call__(self, crystal: CrystalBatch) -> str | None:
-        return None if _has_balance(_formula(Counter(crystal.species.tolist()))) else "not charge-balanced"
+        return (
+            None
+            if _has_balance(_formula(Counter(crystal.species.tolist())))
+            else "not charge-balanced"
+        )
 
 
 def _formula(counts: Mapping[int, int]) -> str:
@@ -173,7 +195,9 @@ def _has_balance(formula: str) -> bool:
     return bool(Composition(formula).oxi_state_guesses())
 
 
-def _balanced(host: Structure, guests: tuple[Guests, ...]) -> tuple[tuple[Guests, ...], tuple[str, ...]]:
+def _balanced(
+    host: Structure, guests: tuple[Guests, ...]
+) -> tuple[tuple[Guests, ...], tuple[str, ...]]:
     """The guests with ranges narrowed to what can be balanced, and what to say about it."""
     framework = Counter(int(site.specie.Z) for site in host)
     balanced = []
@@ -183,13 +207,18 @@ def _balanced(host: Structure, guests: tuple[Guests, ...]) -> tuple[tuple[Guests
             balanced.append(numbers)
     if not balanced:
         raise InputError(
-            f"No number of guests that was offered balances the charge of {host.composition.formula} with oxidation states that "
+            "No number of guests that was offered balances the charge of "
+            f"{host.composition.formula} with oxidation states that "
             "pymatgen knows. Offer other numbers, or leave charge_balance out."
         )
     columns = list(zip(*balanced, strict=True))
-    narrowed = tuple(replace(g, least=min(c), most=max(c)) for g, c in zip(guests, columns, strict=True))
+    narrowed = tuple(
+        replace(g, least=min(c), most=max(c)) for g, c in zip(guests, columns, strict=True)
+    )
     names = [Element.from_Z(g.species).symbol for g in guests]
-    listed = "; ".join(", ".join(f"{n} {name}" for n, name in zip(b, names, strict=True)) for b in balanced[:8])
+    listed = "; ".join(
+        ", ".join(f"{n} {name}" for n, name in zip(b, names, strict=True)) for b in balanced[:8]
+    )
     more = " and more" if len(balanced) > 8 else ""
     return narrowed, (f"charge-balanced by oxidation states that pymatgen guesses: {listed}{more}",)
 
@@ -199,7 +228,8 @@ def _check_host(host: Structure, cell: CellMap, inside: np.ndarray) -> None:
     if float(distances.min()) < GATE_DISTANCE:
         i, j = divmod(int(distances.argmin()), len(host))
         raise InputError(
-            f"Sites {i} ({host[i].specie}) and {j} ({host[j].specie}) of the host are {float(distances.min()):.2f} Å apart, less "
+            f"Sites {i} ({host[i].specie}) and {j} ({host[j].specie}) of the host are "
+            f"{float(distances.min()):.2f} Å apart, less "
             f"than {GATE_DISTANCE} Å. Remove one of them."
         )
 
@@ -209,12 +239,17 @@ def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
     atoms = len(host) + sum(g.least for g in guests)
     if host.volume / atoms < VOLUME_PER_ATOM[0]:
         raise InputError(
-            f"{atoms} atoms in {host.volume:.1f} Å³ are {host.volume / atoms:.2f} Å³ per atom, less than {VOLUME_PER_ATOM[0]:g}. "
+            f"{atoms} atoms in {host.volume:.1f} Å³ are {host.volume / atoms:.2f} Å³ per atom, "
+            f"less than {VOLUME_PER_ATOM[0]:g}. "
             "Ask for fewer guests or give a larger cell."
         )
     counts = [max(2, int(np.ceil(length / _GRID_SPACING))) for length in host.lattice.abc]
-    grid = np.stack(np.meshgrid(*(np.arange(n) / n for n in counts), indexing="ij"), -1).reshape(-1, 3)
-    corners = np.array(list(itertools.product((-0.5, 0.5), repeat=3))) / counts @ host.lattice.matrix
+    grid = np.stack(np.meshgrid(*(np.arange(n) / n for n in counts), indexing="ij"), -1).reshape(
+        -1, 3
+    )
+    corners = (
+        np.array(list(itertools.product((-0.5, 0.5), repeat=3))) / counts @ host.lattice.matrix
+    )
     slack = np.linalg.norm(corners, axis=1).max()  # no point is farther than this from the grid
     distances = host.lattice.get_all_distances(grid, host.frac_coords)
     radii = covalent_radii(torch.float64).numpy()
@@ -226,9 +261,12 @@ def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
         if g.least and missing[best] > 0:
             site = int((needed - distances[best]).argmax())
             raise InputError(
-                f"There is no room for {Element.from_Z(g.species).symbol}: everywhere in the host it would be closer than "
-                f"{distances[best, site] + slack:.2f} Å to some atom such as {host[site].specie} (site {site}), and "
-                f"{FLAG_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. Give a larger cell."
+                f"There is no room for {Element.from_Z(g.species).symbol}: everywhere in the host "
+                "it would be closer than "
+                f"{distances[best, site] + slack:.2f} Å to some atom such as {host[site].specie} "
+                f"(site {site}), and "
+                f"{FLAG_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. Give "
+                "a larger cell."
             )
 
 

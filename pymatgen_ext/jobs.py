@@ -6,9 +6,9 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
+from ase_crysdiff.campaigns.evaluation.relaxing import Options
 from ase_crysdiff.errors import MissingExtraError
-from pymatgen_ext.scoring.pipeline import evaluate_structures
-from pymatgen_ext.scoring.relaxing import Options
 
 try:
     from jobflow import Maker, job
@@ -45,7 +45,8 @@ class EvaluateMaker(Maker):  # type: ignore[misc]
         """The job. Its output is what `results.json` holds, and `folder`.
 
         Args:
-            structures: Structures or a reference to them; None stands for one that could not be made.
+            structures: Structures or a reference to them; None stands for one that could not be
+                made.
         """
         folder = Path.cwd() / "evaluation"
         results = evaluate_structures(

@@ -9,7 +9,8 @@ from pymatgen.core import Structure
 from ase_crysdiff.errors import InputError
 from pymatgen_ext import parsing
 
-#: Site indices, one truth value per site, element symbols, or `{"centre": fractional coordinates, "radius": Å}`.
+#: Site indices, one truth value per site, element symbols, or `{"centre": fractional coordinates,
+#: "radius": Å}`.
 Mask: TypeAlias = str | Mapping[str, Any] | Iterable[Any]
 
 
@@ -18,11 +19,13 @@ def masked_sites(structure: Structure, mask: Mask) -> list[int]:
 
     Args:
         structure: The structure.
-        mask: Element symbols ("Li", "Li-Na", ["Li", "Na"]), site indices, one bool per site, or a sphere
-            `{"centre": (x, y, z), "radius": r}` with the centre in fractional coordinates and the radius in Å.
+        mask: Element symbols ("Li", "Li-Na", ["Li", "Na"]), site indices, one bool per site, or a
+            sphere `{"centre": (x, y, z), "radius": r}` with the centre in fractional coordinates
+            and the radius in Å.
 
     Raises:
-        InputError: If it cannot be read, selects nothing or everything, or names a site or element that is not there.
+        InputError: If it cannot be read, selects nothing or everything, or names a site or element
+            that is not there.
     """
     if isinstance(mask, Mapping):
         chosen = _sphere(structure, mask)
@@ -32,19 +35,30 @@ def masked_sites(structure: Structure, mask: Mask) -> list[int]:
         entries = list(mask)
         if entries and all(isinstance(e, bool | np.bool_) for e in entries):
             if len(entries) != len(structure):
-                raise InputError(f"mask has {len(entries)} truth values for {len(structure)} sites.")
+                raise InputError(
+                    f"mask has {len(entries)} truth values for {len(structure)} sites."
+                )
             chosen = [i for i, e in enumerate(entries) if e]
         elif entries and all(isinstance(e, int | np.integer) for e in entries):
             wrong = [int(e) for e in entries if not 0 <= e < len(structure)]
             if wrong:
-                raise InputError(f"mask names the sites {wrong}; the structure has sites 0 to {len(structure) - 1}.")
+                raise InputError(
+                    f"mask names the sites {wrong}; the structure has sites 0 to "
+                    f"{len(structure) - 1}."
+                )
             chosen = sorted({int(e) for e in entries})
         else:
             chosen = _elements(structure, entries) if entries else []
     if not chosen:
-        raise InputError("mask selects no site, so nothing would be generated. Leave it out to add guests to the whole host.")
+        raise InputError(
+            "mask selects no site, so nothing would be generated. Leave it out to add guests to "
+            "the whole host."
+        )
     if len(chosen) == len(structure):
-        raise InputError("mask selects every site, so no host is left. Use sample(lattice=...) to fill an empty cell.")
+        raise InputError(
+            "mask selects every site, so no host is left. Use sample(lattice=...) to fill an empty "
+            "cell."
+        )
     return chosen
 
 
@@ -52,7 +66,10 @@ def _elements(structure: Structure, value: str | Iterable[Any]) -> list[int]:
     wanted = parsing.elements("mask", value)
     absent = wanted - {int(site.specie.Z) for site in structure}
     if absent:
-        raise InputError(f"mask names elements that the structure does not have (atomic numbers {sorted(absent)}).")
+        raise InputError(
+            "mask names elements that the structure does not have (atomic numbers "
+            f"{sorted(absent)})."
+        )
     return [i for i, site in enumerate(structure) if int(site.specie.Z) in wanted]
 
 
@@ -60,10 +77,18 @@ def _sphere(structure: Structure, value: Mapping[str, Any]) -> list[int]:
     try:
         centre = np.array(value["centre"], dtype=float)
         radius = float(value["radius"])
-        fits = set(value) == {"centre", "radius"} and centre.shape == (3,) and np.isfinite(centre).all() and radius > 0
+        fits = (
+            set(value) == {"centre", "radius"}
+            and centre.shape == (3,)
+            and np.isfinite(centre).all()
+            and radius > 0
+        )
     except (KeyError, TypeError, ValueError):
         fits = False
     if not fits:
-        raise InputError(f"A sphere is {{'centre': three fractional coordinates, 'radius': Å above 0}}, got {dict(value)!r}.")
+        raise InputError(
+            f"A sphere is {{'centre': three fractional coordinates, 'radius': Å above 0}}, got "
+            f"{dict(value)!r}."
+        )
     distances = structure.lattice.get_all_distances(centre[None], structure.frac_coords)[0]
     return np.flatnonzero(distances <= radius).tolist()

@@ -7,46 +7,12 @@ from typing import Any, TypeAlias
 
 from pymatgen.core import Composition, Element
 
+from ase_crysdiff import arguments
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 
 Formula: TypeAlias = str | Mapping[str, float] | Composition
-
-
-def positive(name: str, value: Any, least: int = 1) -> int:
-    """A whole number of at least `least`.
-
-    Raises:
-        InputError: If it is not.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return int(value)
-
-
-def strength(value: Any) -> float:
-    """The time to which a seed is noised.
-
-    Raises:
-        InputError: If it is not above 0 and at most 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise InputError(f"strength must be above 0 (the structure itself) and at most 1 (no trace of it), got {value!r}.")
-    return float(value)
-
-
-def symprec(value: Any) -> float | None:
-    """A tolerance of symmetry in Å, or None.
-
-    Raises:
-        InputError: If it is not a number above 0 and at most 1 Å.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise InputError(f"symprec must be a distance above 0 and at most 1 Å, or None, got {value!r}. 0.1 is usual.")
-    return float(value)
 
 
 def element(symbol: Any) -> int:
@@ -60,7 +26,9 @@ def element(symbol: Any) -> int:
         raise InputError(f"{symbol!r} is no chemical element. Write symbols such as 'Li' or 'O'.")
     number = int(Element(text).Z)
     if number >= NUM_SPECIES:
-        raise InputError(f"{text} (Z = {number}) is beyond the heaviest known element of the models, Es (99).")
+        raise InputError(
+            f"{text} (Z = {number}) is beyond the heaviest known element of the models, Es (99)."
+        )
     return number
 
 
@@ -86,19 +54,24 @@ def composition(value: Formula) -> tuple[tuple[int, int], ...]:
         amounts = parsed.element_composition.get_el_amt_dict()
     except Exception as error:
         raise InputError(
-            f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3', without charges."
+            f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3', "
+            "without charges."
         ) from error
-    charge = sum((getattr(species, "oxi_state", None) or 0) * amount for species, amount in parsed.items())
+    charge = sum(
+        (getattr(species, "oxi_state", None) or 0) * amount for species, amount in parsed.items()
+    )
     if abs(charge) > 1e-8:
         raise InputError(
-            f"{value!r} carries a charge of {charge:+g}; a crystal has none. Leave the oxidation states out, or add what "
+            f"{value!r} carries a charge of {charge:+g}; a crystal has none. Leave the oxidation "
+            "states out, or add what "
             "balances them."
         )
     counts = []
     for symbol, amount in amounts.items():
         if abs(amount - round(amount)) > 1e-8 or round(amount) < 1:
             raise InputError(
-                f"{value!r} has {amount:g} {symbol} per formula unit; amounts must be whole numbers. "
+                f"{value!r} has {amount:g} {symbol} per formula unit; amounts must be whole "
+                "numbers. "
                 "Multiply the formula until they are."
             )
         counts.append((element(symbol), round(amount)))
@@ -112,11 +85,13 @@ def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:
     if isinstance(value, str):
         if value == "auto":
             return None
-        raise InputError(f"formula_units must be a number, several numbers or 'auto', got {value!r}.")
+        raise InputError(
+            f"formula_units must be a number, several numbers or 'auto', got {value!r}."
+        )
     several = [value] if isinstance(value, numbers.Number) else list(value)  # type: ignore[arg-type]
     if not several:
         raise InputError("formula_units is empty. Give a number, several numbers or 'auto'.")
-    return tuple(sorted({positive("formula_units", z) for z in several}))
+    return tuple(sorted({arguments.positive("formula_units", z) for z in several}))
 
 
 def check_consistency(request: SampleRequest) -> None:
@@ -125,14 +100,26 @@ def check_consistency(request: SampleRequest) -> None:
     Raises:
         InputError: If any do.
     """
-    if request.chemical_system is not None and request.elements is not None and not request.chemical_system <= request.elements:
-        raise InputError("chemical_system asks for elements that elements= does not allow. Drop one of the two.")
+    if (
+        request.chemical_system is not None
+        and request.elements is not None
+        and not request.chemical_system <= request.elements
+    ):
+        raise InputError(
+            "chemical_system asks for elements that elements= does not allow. Drop one of the two."
+        )
     system = request.chemical_system
     if system is not None and request.num_atoms is not None and request.num_atoms < len(system):
-        raise InputError(f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical system.")
+        raise InputError(
+            f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical "
+            "system."
+        )
     if request.composition is not None:
         unit = sum(count for _, count in request.composition)
-        if request.num_atoms is not None and any(z * unit != request.num_atoms for z in request.formula_units or ()):
+        if request.num_atoms is not None and any(
+            z * unit != request.num_atoms for z in request.formula_units or ()
+        ):
             raise InputError(
-                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} of {unit} atoms. Give one."
+                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} "
+                f"of {unit} atoms. Give one."
             )

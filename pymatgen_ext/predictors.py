@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 
 from ase_crysdiff import registry
-from ase_crysdiff.crystal.property_tables import labelled, rows_of
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
+from ase_crysdiff.data.property_tables import labelled, rows_of
+from ase_crysdiff.data.splits import by_shares, groups_of
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
-from ase_crysdiff.recipes import weights as weight_files
-from ase_crysdiff.recipes.finetuning import FinetuneSettings, Origin, Target, finetune
-from ase_crysdiff.recipes.predictor_base import Predictor
-from ase_crysdiff.recipes.predictors import load_predictor, save
-from ase_crysdiff.sampling.model import Card
-from ase_crysdiff.training.splits import by_shares, groups_of
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.predictors.base import Predictor
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, Origin, Target, finetune
+from ase_crysdiff.predictors.loading import load_predictor, save
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
@@ -76,11 +76,12 @@ def available_predictors() -> list[str]:
 class StructurePredictor(MSONable):
     """Predicts a property of crystals, and learns new ones.
 
-    Every crystal is brought to its primitive Niggli cell first, so that supercells get the same value.
+    Every crystal is brought to its primitive Niggli cell first, so that supercells get the same
+    value.
 
     Args:
-        name: One of `available_predictors()`; the folder of a predictor; or a pretrained encoder such as "crysldnet", which
-            predicts nothing yet but can be fine-tuned.
+        name: One of `available_predictors()`; the folder of a predictor; or a pretrained encoder
+            such as "crysldnet", which predicts nothing yet but can be fine-tuned.
         weights: Folder with other weights of that name; None takes the shipped ones.
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
 
@@ -98,16 +99,21 @@ class StructurePredictor(MSONable):
         self._source: str | None = self._find()
 
     def predict(
-        self, structures: Crystals, *, return_uncertainty: bool = False, progress: bool | None = None
+        self,
+        structures: Crystals,
+        *,
+        return_uncertainty: bool = False,
+        progress: bool | None = None,
     ) -> Array | tuple[Array, Array]:
         """The property of each structure, in `unit`, in the given order.
 
-        What cannot be predicted (disordered, atoms on each other, elements that the predictor does not know, no structure at all)
-        is NaN, and its reason is in `.report.refused`.
+        What cannot be predicted (disordered, atoms on each other, elements that the predictor does
+        not know, no structure at all) is NaN, and its reason is in `.report.refused`.
 
         Args:
             structures: Structures or ASE atoms, periodic along all axes. They are not changed.
-            return_uncertainty: Whether to return one standard deviation of each value, too; NaN where the predictor knows none.
+            return_uncertainty: Whether to return one standard deviation of each value, too; NaN
+                where the predictor knows none.
             progress: Whether to show a progress bar; None shows one on a terminal.
 
         Returns:
@@ -118,39 +124,61 @@ class StructurePredictor(MSONable):
             IncompatibleError: If this is an encoder that has not learned a property.
         """
         started = time.monotonic()
-        given: list[Any] = [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+        given: list[Any] = (
+            [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+        )
         predictor = self._predictor()
         cells, refused = reduced_cells(given, progress)
-        for position in [i for i, cell in cells.items() if not predictor.elements.issuperset(cell.species.tolist())]:
+        for position in [
+            i
+            for i, cell in cells.items()
+            if not predictor.elements.issuperset(cell.species.tolist())
+        ]:
             unknown = sorted(set(cells.pop(position).species.tolist()) - predictor.elements)
             refused[position] = f"{predictor.card.name} does not know the elements {unknown}"
         if given and not cells:
             first = next(iter(sorted(refused.items())))
-            raise InputError(f"None of {len(given)} structures can be used. Number {first[0]}: {first[1]}.")
+            raise InputError(
+                f"None of {len(given)} structures can be used. Number {first[0]}: {first[1]}."
+            )
         values, uncertainty = np.full(len(given), np.nan), np.full(len(given), np.nan)
         if cells:
             positions = list(cells)
             found = predictor.predict(batch_of([cells[i] for i in positions]))
-            values[positions], uncertainty[positions] = found.values.numpy(), found.uncertainty.numpy()
+            values[positions], uncertainty[positions] = (
+                found.values.numpy(),
+                found.uncertainty.numpy(),
+            )
             refused |= {positions[k]: reason for k, reason in found.failures.items()}
         self.report = PredictionReport(
-            len(given), dict(sorted(refused.items())), time.monotonic() - started, self._label(), predictor.target, predictor.unit
+            len(given),
+            dict(sorted(refused.items())),
+            time.monotonic() - started,
+            self._label(),
+            predictor.target,
+            predictor.unit,
         )
         return (values, uncertainty) if return_uncertainty else values
 
     def annotate(self, structures: Crystals, *, progress: bool | None = None) -> list[Any]:
         """Copies with the prediction in `Structure.properties` or `Atoms.info`.
 
-        The keys are `crysdiff_<target>`, `crysdiff_<target>_uncertainty` where it is known, `crysdiff_<target>_unit` and
-        `crysdiff_<target>_predictor`. What cannot be predicted is copied as it is.
+        The keys are `crysdiff_<target>`, `crysdiff_<target>_uncertainty` where it is known,
+        `crysdiff_<target>_unit` and `crysdiff_<target>_predictor`. What cannot be predicted is
+        copied as it is.
 
         Args:
             structures: As in `predict`.
             progress: As in `predict`.
         """
-        given: list[Any] = [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+        given: list[Any] = (
+            [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+        )
         found = self.predict(given, return_uncertainty=True, progress=progress)
-        return [self.annotated(structure, *numbers) for structure, *numbers in zip(given, *found, strict=True)]
+        return [
+            self.annotated(structure, *numbers)
+            for structure, *numbers in zip(given, *found, strict=True)
+        ]
 
     def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
         """A copy of one structure with a value of this predictor; see `annotate`."""
@@ -184,24 +212,26 @@ class StructurePredictor(MSONable):
     ) -> "StructurePredictor":
         """A new predictor that begins with this one's encoder; this one stays as it is.
 
-        Rows without a number, with a crystal that cannot be used, said twice or contradicted by another row are left out and
-        named in the new predictor's `.finetune_report`.
+        Rows without a number, with a crystal that cannot be used, said twice or contradicted by
+        another row are left out and named in the new predictor's `.finetune_report`.
 
         Args:
             structures: One for each value.
             values: In `unit`; None and NaN are missing values.
-            unit: Of the values. It must be the unit of this predictor, unless `target` names another property.
+            unit: Of the values. It must be the unit of this predictor, unless `target` names
+                another property.
             target: Name of the property; None keeps this predictor's.
             split: "random", "composition" (rows of a formula stay together) or "chemical-system".
             validation: Share of the rows that stops the training and calibrates the uncertainty.
             test: Share of the rows that measures the result.
             names: Of the rows, for reports; by default their positions.
             name: Of the new predictor; by default the target.
-            folder: Where the training keeps its state, so that the same call goes on after an interruption; by default nowhere.
+            folder: Where the training keeps its state, so that the same call goes on after an
+                interruption; by default nowhere.
             minutes: Time budget.
             progress: Whether to show a progress bar; None shows one on a terminal.
-            settings: Of `FinetuneSettings`: `adapter`, `members`, `log`, `loss`, `epochs`, `patience`, `batch_size`,
-                `learning_rate`, `weight_decay`, `seed`.
+            settings: Of `FinetuneSettings`: `adapter`, `members`, `log`, `loss`, `epochs`,
+                `patience`, `batch_size`, `learning_rate`, `weight_decay`, `seed`.
 
         Raises:
             InputError: If the rows do not suffice, or a setting is not known.
@@ -209,19 +239,41 @@ class StructurePredictor(MSONable):
         """
         wanted, origin = self._target(target, unit), self._origin()
         chosen = _settings(settings)
-        data, report = labelled(rows_of(structures, values, names), log=chosen.log, elements=origin.elements, progress=progress)
+        data, report = labelled(
+            rows_of(structures, values, names),
+            log=chosen.log,
+            elements=origin.elements,
+            progress=progress,
+        )
         parts = by_shares(groups_of(data.crystals, split), validation, test, chosen.seed)
         label = name or wanted.name.replace("_", "-")
         with tempfile.TemporaryDirectory() as temporary:
             about = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
             found = finetune(
-                data, parts, wanted, origin, chosen, Path(folder or temporary), name=label, about=about, minutes=minutes,
-                device=self._device(), progress=progress,
-            )  # fmt: skip
+                data,
+                parts,
+                wanted,
+                origin,
+                chosen,
+                Path(folder or temporary),
+                name=label,
+                about=about,
+                minutes=minutes,
+                device=self._device(),
+                progress=progress,
+            )
         new = StructurePredictor.__new__(StructurePredictor)
-        new.name, new.weights, new.device, new._loaded, new._source = label, None, self.device, found, None
+        new.name, new.weights, new.device, new._loaded, new._source = (
+            label,
+            None,
+            self.device,
+            found,
+            None,
+        )
         new.report = None
-        new.finetune_report = FinetuneReport(report.read, report.kept, report.left_out, dict(found.card.measured["results"]))
+        new.finetune_report = FinetuneReport(
+            report.read, report.kept, report.left_out, dict(found.card.measured["results"])
+        )
         return new
 
     def save(self, folder: str | Path) -> Card:  # type: ignore[override]  # weights, not the JSON of names
@@ -243,7 +295,10 @@ class StructurePredictor(MSONable):
             InputError: If the predictor has been fine-tuned and not been saved.
         """
         if self._source is None:
-            raise InputError(f"The weights of {self.name} are in no folder yet. Save them first: predictor.save(folder).")
+            raise InputError(
+                f"The weights of {self.name} are in no folder yet. Save them first: "
+                "predictor.save(folder)."
+            )
         content: dict[str, Any] = super().as_dict()
         return content
 
@@ -281,7 +336,8 @@ class StructurePredictor(MSONable):
             assert self._source is not None
             if self._is_encoder():
                 raise IncompatibleError(
-                    f"{self.name} is an encoder and has learned no property. Fine-tune it: StructurePredictor({self.name!r})"
+                    f"{self.name} is an encoder and has learned no property. Fine-tune it: "
+                    f"StructurePredictor({self.name!r})"
                     ".finetune(structures, values, target=..., unit=...)."
                 )
             self._loaded = load_predictor(self._source, self._device())
@@ -289,18 +345,29 @@ class StructurePredictor(MSONable):
 
     def _is_encoder(self) -> bool:
         folder = Path(self._source or "")
-        return (folder / weight_files.CARD).is_file() and weight_files.read_card(folder).config.get("kind") == "backbone"
+        return (folder / weight_files.CARD).is_file() and weight_files.read_card(folder).config.get(
+            "kind"
+        ) == "backbone"
 
     def _origin(self) -> Origin:
-        return Origin.of(str(self._source)) if self._is_encoder() else Origin.of_predictor(self._predictor())
+        return (
+            Origin.of(str(self._source))
+            if self._is_encoder()
+            else Origin.of_predictor(self._predictor())
+        )
 
     def _target(self, target: str | None, unit: str) -> Target:
         if target is not None and (self._is_encoder() or target != self.target):
             return Target(target, unit)
         if self._is_encoder():
-            raise InputError(f"{self.name} has learned no property yet; give target=, such as 'band_gap'.")
+            raise InputError(
+                f"{self.name} has learned no property yet; give target=, such as 'band_gap'."
+            )
         if unit != self.unit:
-            raise IncompatibleError(f"{self.name} predicts {self.target} in {self.unit}, not in {unit}. Convert the values.")
+            raise IncompatibleError(
+                f"{self.name} predicts {self.target} in {self.unit}, not in {unit}. Convert the "
+                "values."
+            )
         return Target(self.target, unit)
 
     def _device(self) -> str:

@@ -12,22 +12,22 @@ from monty.json import MSONable
 from numpy.typing import ArrayLike
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff import registry
+from ase_crysdiff import arguments, registry
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.randomness import MAX_SEED
+from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import __version__, parsing
 from pymatgen_ext.cells import CellMap, HostCell
-from pymatgen_ext.drawing import Draw, SamplerSpec, draw
-from pymatgen_ext.sample_set import Report, SampleSet
 
 if TYPE_CHECKING:
+    from ase_crysdiff.potentials.loading import PotentialLike
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
-    from pymatgen_ext.relaxation import PotentialLike
     from pymatgen_ext.variation import SeedCell
 
 #: Called with every batch of draws as soon as it is done.
@@ -42,7 +42,8 @@ def available_samplers() -> list[str]:
 class StructureSampler(MSONable):
     """Draws crystal structures from a generative model.
 
-    Holds names and numbers only, so that it can be stored in workflows; weights are loaded at first use.
+    Holds names and numbers only, so that it can be stored in workflows; weights are loaded at first
+    use.
 
     Args:
         name: One of `available_samplers()`.
@@ -83,8 +84,8 @@ class StructureSampler(MSONable):
     ) -> SampleSet:
         """Draws structures.
 
-        The same seed and version give the same structures on the same type of machine, whatever the batch size and the
-        number of workers.
+        The same seed and version give the same structures on the same type of machine, whatever the
+        batch size and the number of workers.
 
         Args:
             num_samples: How many.
@@ -95,31 +96,51 @@ class StructureSampler(MSONable):
             num_atoms: Atoms per cell.
             lattice: A cell (Å) that is given and kept.
             conditions: Further conditions on the sampling loop, such as `EnergyGuidance`.
-            potential: Name of a potential, a potential or an ASE calculator that ranks the structures by energy per atom, which
-                becomes the property `crysdiff_energy_per_atom`. What it refuses comes last.
-            distinct: Whether to keep only the best-ranked (else the first) of structures that are the same.
-            symprec: Tolerance in Å within which structures are symmetrised, before they are ranked; None leaves them alone.
+            potential: Name of a potential, a potential or an ASE calculator that ranks the
+                structures by energy per atom, which becomes the property
+                `crysdiff_energy_per_atom`. What it refuses comes last.
+            distinct: Whether to keep only the best-ranked (else the first) of structures that are
+                the same.
+            symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;
+                None leaves them alone.
             steps: Steps of the reverse process; None takes the sampler's default.
             batch_size: Crystals computed together; changes speed and memory only.
             workers: Processes; each computes its own batches.
             seed: 0 to 2^63 - 1; None draws one, which the report records.
-            redraws: How often an unusable crystal is drawn again before its index is given up and reported.
+            redraws: How often an unusable crystal is drawn again before its index is given up and
+                reported.
             progress: Whether to show a progress bar; None shows one on a terminal.
 
         Returns:
-            The structures by index, or by rank. Indices that failed for good are missing here and named in `.report.failed`.
+            The structures by index, or by rank. Indices that failed for good are missing here and
+            named in `.report.failed`.
 
         Raises:
-            IncompatibleError: If this sampler cannot serve the request; the message names those that can.
+            IncompatibleError: If this sampler cannot serve the request; the message names those
+                that can.
             InputError: If an argument makes no sense.
         """
         from pymatgen_ext.selection import Refinement
 
-        request, cell = self.request(composition, formula_units, chemical_system, elements, num_atoms, lattice, conditions, steps)
+        request, cell = self.request(
+            composition,
+            formula_units,
+            chemical_system,
+            elements,
+            num_atoms,
+            lattice,
+            conditions,
+            steps,
+        )
         refine = Refinement.of(potential, distinct, symprec, fixed_cell=cell is not None)
-        count = parsing.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
-        how: dict[str, Any] = {"redraws": redraws, "batch_size": batch_size, "workers": workers, "progress": progress}
+        count = arguments.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
+        how: dict[str, Any] = {
+            "redraws": redraws,
+            "batch_size": batch_size,
+            "workers": workers,
+            "progress": progress,
+        }
         return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
 
     def vary(
@@ -142,10 +163,12 @@ class StructureSampler(MSONable):
         redraws: int = 3,
         progress: bool | None = None,
     ) -> SampleSet:
-        """Draws neighbours of a structure: noises it part of the way and takes the noise away again.
+        """Draws neighbours of a structure: noises it part of the way and takes the noise away
+        again.
 
-        Samplers that predict structures keep its composition and its sites' order; `miad` may change species and number of atoms.
-        Cells come back in the setting and orientation of the given one. All other keywords are those of `sample`.
+        Samplers that predict structures keep its composition and its sites' order; `miad` may
+        change species and number of atoms. Cells come back in the setting and orientation of the
+        given one. All other keywords are those of `sample`.
 
         Args:
             structure: The seed, ordered and periodic.
@@ -161,13 +184,24 @@ class StructureSampler(MSONable):
         from pymatgen_ext.variation import prepare
 
         request, cell = prepare(
-            self.check, structure, strength, chemical_system=chemical_system, elements=elements, num_atoms=num_atoms,
-            conditions=conditions, steps=steps,
-        )  # fmt: skip
+            self.check,
+            structure,
+            strength,
+            chemical_system=chemical_system,
+            elements=elements,
+            num_atoms=num_atoms,
+            conditions=conditions,
+            steps=steps,
+        )
         refine = Refinement.of(potential, distinct, symprec)
-        count = parsing.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
-        how: dict[str, Any] = {"redraws": redraws, "batch_size": batch_size, "workers": workers, "progress": progress}
+        count = arguments.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
+        how: dict[str, Any] = {
+            "redraws": redraws,
+            "batch_size": batch_size,
+            "workers": workers,
+            "progress": progress,
+        }
         return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
 
     def inpaint(
@@ -192,22 +226,29 @@ class StructureSampler(MSONable):
         redraws: int = 3,
         progress: bool | None = None,
     ) -> SampleSet:
-        """Places guests in a host whose atoms stay where they are. All other keywords are those of `sample`.
+        """Places guests in a host whose atoms stay where they are. All other keywords are those of
+        `sample`.
 
         Args:
             host: The known part of the crystal, ordered and periodic; its cell is kept.
-            guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how many there are.
+            guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how
+                many there are.
             num_samples: How many structures.
-            mask: Sites of `host` that are taken out first: element symbols, site indices, one bool per site, or
-                `{"centre": fractional coordinates, "radius": Å}`.
-            relax_cell: Whether the cell is let go towards the end; host atoms keep their fractional coordinates.
-            charge_balance: Keep only structures whose charge balances by oxidation states that pymatgen guesses.
+            mask: Sites of `host` that are taken out first: element symbols, site indices, one bool
+                per site, or `{"centre": fractional coordinates, "radius": Å}`.
+            relax_cell: Whether the cell is let go towards the end; host atoms keep their fractional
+                coordinates.
+            charge_balance: Keep only structures whose charge balances by oxidation states that
+                pymatgen guesses.
             jump_length: Levels that a resampling jump goes back up.
-            repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each further one costs a plan.
-            symprec: As in `sample`; it moves atoms of the host, too, and the cell only with `relax_cell`.
+            repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each
+                further one costs a plan.
+            symprec: As in `sample`; it moves atoms of the host, too, and the cell only with
+                `relax_cell`.
 
         Returns:
-            Structures with the host's sites first, in the host's order; site property `crysdiff_role` is "host" or "guest".
+            Structures with the host's sites first, in the host's order; site property
+            `crysdiff_role` is "host" or "guest".
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request, with its limits.
@@ -217,16 +258,30 @@ class StructureSampler(MSONable):
         from pymatgen_ext.selection import Refinement
 
         task = prepare(
-            self.check, host, guests, mask=mask, relax_cell=relax_cell, charge_balance=charge_balance, jump_length=jump_length,
-            repeats=repeats, conditions=conditions, steps=steps,
-        )  # fmt: skip
+            self.check,
+            host,
+            guests,
+            mask=mask,
+            relax_cell=relax_cell,
+            charge_balance=charge_balance,
+            jump_length=jump_length,
+            repeats=repeats,
+            conditions=conditions,
+            steps=steps,
+        )
         refine = Refinement.of(potential, distinct, symprec, fixed_cell=not relax_cell)
-        count = parsing.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else parsing.positive("seed", seed, 0)
+        count = arguments.positive("num_samples", num_samples)
+        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
         samples = self.collect(
-            task.request, range(count), cell=task.cell, seed=seed, redraws=redraws, batch_size=batch_size,
-            workers=workers, progress=progress,
-        )  # fmt: skip
+            task.request,
+            range(count),
+            cell=task.cell,
+            seed=seed,
+            redraws=redraws,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+        )
         return refine(SampleSet(samples.structures, replace(samples.report, notes=task.notes)))
 
     def collect(
@@ -242,7 +297,8 @@ class StructureSampler(MSONable):
         progress: bool | None = None,
         on_draws: OnDraws | None = None,
     ) -> SampleSet:
-        """Draws the crystals with the given indices of a run; `sample` is this with indices 0 … n - 1.
+        """Draws the crystals with the given indices of a run; `sample` is this with indices 0 … n -
+        1.
 
         Args:
             request: What is asked for, parsed.
@@ -253,11 +309,16 @@ class StructureSampler(MSONable):
             batch_size: As in `sample`.
             workers: As in `sample`.
             progress: As in `sample`.
-            on_draws: Called after every batch with its draws and the structures among them that were accepted.
+            on_draws: Called after every batch with its draws and the structures among them that
+                were accepted.
         """
         sampler = self._sampler()
         device = self._device()
-        size = parsing.positive("batch_size", batch_size) if batch_size is not None else (16 if device == "cpu" else 256)
+        size = (
+            arguments.positive("batch_size", batch_size)
+            if batch_size is not None
+            else (16 if device == "cpu" else 256)
+        )
         wanted = list(indices)
         started = time.perf_counter()
         found: dict[int, Structure] = {}
@@ -266,12 +327,20 @@ class StructureSampler(MSONable):
         usage: Counter[str] = Counter()
         redrawn = 0
         batches = draw(
-            SamplerSpec(self.name, self.weights, device), sampler, request, seed, wanted,
-            redraws=parsing.positive("redraws", redraws, 0), batch_size=size,
-            workers=parsing.positive("workers", workers), progress=progress,
-        )  # fmt: skip
+            SamplerSpec(self.name, self.weights, device),
+            sampler,
+            request,
+            seed,
+            wanted,
+            redraws=arguments.positive("redraws", redraws, 0),
+            batch_size=size,
+            workers=arguments.positive("workers", workers),
+            progress=progress,
+        )
         for draws in batches:
-            accepted = self._structures([d for d in draws if d.reason is None], seed, cell, self.version_for(request))
+            accepted = self._structures(
+                [d for d in draws if d.reason is None], seed, cell, self.version_for(request)
+            )
             found |= {int(s.properties["crysdiff_index"]): s for s in accepted}
             for d in draws:
                 redrawn += d.attempt > 0
@@ -309,9 +378,15 @@ class StructureSampler(MSONable):
         conditions: Sequence[Condition] = (),
         steps: int | None = None,
     ) -> tuple[SampleRequest, CellMap | None]:
-        """The keywords of `sample`, parsed and checked against each other and against the sampler."""
+        """The keywords of `sample`, parsed and checked against each other and against the
+        sampler.
+        """
         cell = None if lattice is None else CellMap.of(lattice)
-        rows = None if cell is None else tuple(tuple(float(x) for x in row) for row in cell.niggli.matrix)
+        rows = (
+            None
+            if cell is None
+            else tuple(tuple(float(x) for x in row) for row in cell.niggli.matrix)
+        )
         if steps is not None:
             UniformPlan(steps)  # raises on a number of steps that no plan has
         if formula_units != "auto" and composition is None:
@@ -319,9 +394,11 @@ class StructureSampler(MSONable):
         request = SampleRequest(
             composition=None if composition is None else parsing.composition(composition),
             formula_units=parsing.formula_units(formula_units),
-            chemical_system=None if chemical_system is None else parsing.elements("chemical_system", chemical_system),
+            chemical_system=None
+            if chemical_system is None
+            else parsing.elements("chemical_system", chemical_system),
             elements=None if elements is None else parsing.elements("elements", elements),
-            num_atoms=None if num_atoms is None else parsing.positive("num_atoms", num_atoms),
+            num_atoms=None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
             lattice=rows,  # type: ignore[arg-type]
             conditions=tuple(conditions),
             steps=steps,
@@ -331,18 +408,27 @@ class StructureSampler(MSONable):
         return request, cell
 
     def check(self, request: SampleRequest) -> None:
-        """Raises IncompatibleError, naming the installed samplers, if this one cannot serve a request."""
+        """Raises IncompatibleError, naming the installed samplers, if this one cannot serve a
+        request.
+        """
         if request.host is not None and not getattr(self._sampler(), "inpaints", False):
-            raise IncompatibleError(f"{self.name!r} cannot fill hosts. Installed samplers: {', '.join(available_samplers())}.")
+            raise IncompatibleError(
+                f"{self.name!r} cannot fill hosts. Installed samplers: "
+                f"{', '.join(available_samplers())}."
+            )
         if request.start is not None and not getattr(self._sampler(), "varies", False):
             names = ", ".join(available_samplers())
-            raise IncompatibleError(f"{self.name!r} cannot start from a structure. Installed samplers: {names}.")
+            raise IncompatibleError(
+                f"{self.name!r} cannot start from a structure. Installed samplers: {names}."
+            )
         check = getattr(self._sampler(), "check", None)
         if check is not None:
             try:
                 check(request)
             except IncompatibleError as error:
-                raise IncompatibleError(f"{error} Installed samplers: {', '.join(available_samplers())}.") from error
+                raise IncompatibleError(
+                    f"{error} Installed samplers: {', '.join(available_samplers())}."
+                ) from error
 
     def _sampler(self) -> Sampler:
         if self._loaded is None:
@@ -355,7 +441,10 @@ class StructureSampler(MSONable):
                 torch.empty(0, device=self.device)
             except (RuntimeError, AssertionError) as error:
                 reason = str(error).split("\n")[0]
-                raise InputError(f"device {self.device!r} cannot be used ({reason}). Use 'cpu', 'cuda' or 'auto'.") from error
+                raise InputError(
+                    f"device {self.device!r} cannot be used ({reason}). Use 'cpu', 'cuda' or "
+                    "'auto'."
+                ) from error
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -377,7 +466,11 @@ class StructureSampler(MSONable):
         return None if model is None else int(model.state_space.max_atoms)
 
     def _structures(
-        self, draws: list[Draw], seed: int, cell: "CellMap | HostCell | SeedCell | None", version: str
+        self,
+        draws: list[Draw],
+        seed: int,
+        cell: "CellMap | HostCell | SeedCell | None",
+        version: str,
     ) -> list[Structure]:
         structures = []
         for d in draws:
@@ -388,6 +481,10 @@ class StructureSampler(MSONable):
                 "crysdiff_seed": seed,
                 "crysdiff_index": d.index,
             }
-            (structure,) = [cell.structure(d.crystal, origin)] if cell is not None else to_structures(d.crystal, [dict(origin)])
+            (structure,) = (
+                [cell.structure(d.crystal, origin)]
+                if cell is not None
+                else to_structures(d.crystal, [dict(origin)])
+            )
             structures.append(structure)
         return structures

@@ -10,7 +10,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.formation import Energies, energies_above_hull, hull_of
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
-from pymatgen_ext.relaxation import PotentialLike, as_potential
+from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 
 HullLike: TypeAlias = Hull | str | Path | Mapping[str, float | int] | Sequence[Structure]
 
@@ -24,24 +24,28 @@ def energy_above_hull(
 ) -> Energies:
     """Energies above the hull of structures as they are; relax them first, with the same potential.
 
-    Candidates do not enter the hull, so a new compound below it gets a negative number. A structure that fails is reported in
-    `.failures`, has NaN, and touches no other.
+    Candidates do not enter the hull, so a new compound below it gets a negative number. A structure
+    that fails is reported in `.failures`, has NaN, and touches no other.
 
     Args:
         structures: Ordered structures; None counts as a failure.
         potential: Name of a potential ("dao-p", "chgnet"), a potential or any ASE calculator.
-        hull: Formation energies of known compounds, eV/atom, with the elements at 0: a `Hull`, a CSV file (columns
-            reduced_formula and hull_energy_per_atom) or a mapping by formula. Or structures, relaxed with the potential, the
-            elements among them: then the hull is the potential's own, and no reference energies are needed.
-        element_references: Energy of each element, eV/atom, on the potential's scale; by default those stored with it.
+        hull: Formation energies of known compounds, eV/atom, with the elements at 0: a `Hull`, a
+            CSV file (columns reduced_formula and hull_energy_per_atom) or a mapping by formula. Or
+            structures, relaxed with the potential, the elements among them: then the hull is the
+            potential's own, and no reference energies are needed.
+        element_references: Energy of each element, eV/atom, on the potential's scale; by default
+            those stored with it.
 
     Returns:
-        Arrays by position: `.energy_above_hull`, `.formation_energy`, `.hull_energy`, `.energy` (eV/atom) and `.is_listed`, false
-        where the hull does not hold the composition and a partial hull is only an upper bound.
+        Arrays by position: `.energy_above_hull`, `.formation_energy`, `.hull_energy`, `.energy`
+        (eV/atom) and `.is_listed`, false where the hull does not hold the composition and a partial
+        hull is only an upper bound.
 
     Raises:
-        InputError: If the hull cannot be read, or reference energies are needed and missing. Elements that the hull or the
-            references lack are failures of single structures; their reasons name them.
+        InputError: If the hull cannot be read, or reference energies are needed and missing.
+            Elements that the hull or the references lack are failures of single structures; their
+            reasons name them.
     """
     resolved = as_potential(potential)
     given = [structures] if isinstance(structures, Structure) else list(structures)
@@ -62,4 +66,7 @@ def hull_from(hull: HullLike, potential: Potential) -> Hull:
         return Hull(hull)
     if isinstance(hull, Sequence) and hull and all(isinstance(entry, Structure) for entry in hull):
         return hull_of(hull, potential)
-    raise InputError(f"hull is a Hull, the path of a CSV file, a mapping from formulas to eV/atom or structures, not {hull!r}.")
+    raise InputError(
+        "hull is a Hull, the path of a CSV file, a mapping from formulas to eV/atom or "
+        f"structures, not {hull!r}."
+    )

@@ -1,4 +1,6 @@
-"""Filling a host as a pymatgen transformation, for `StandardTransmuter`, `TransformedStructure` and workflows."""
+"""Filling a host as a pymatgen transformation, for `StandardTransmuter`, `TransformedStructure` and
+workflows.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,8 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         mask: As in `StructureSampler.inpaint`.
         relax_cell: As in `StructureSampler.inpaint`.
         charge_balance: As in `StructureSampler.inpaint`.
-        potential: Name of a potential that ranks the structures; their energy per atom stands beside them.
+        potential: Name of a potential that ranks the structures; their energy per atom stands
+            beside them.
         distinct: As in `StructureSampler.sample`.
         symprec: As in `StructureSampler.inpaint`.
         steps: As in `StructureSampler.sample`.
@@ -69,8 +72,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
 
         Args:
             structure: The host.
-            return_ranked_list: False gives the first structure; True gives a list of `{"structure", "index"}`, with a potential
-                also "energy_per_atom" (eV/atom), in the order of drawing or of energy; a number gives at most so many.
+            return_ranked_list: False gives the first structure; True gives a list of `{"structure",
+                "index"}`, with a potential also "energy_per_atom" (eV/atom), in the order of
+                drawing or of energy; a number gives at most so many.
 
         Raises:
             InputError: If the host or the wishes make no sense.
@@ -78,17 +82,35 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         """
         ranked = return_ranked_list is not False
         # With a potential the best of all is wanted, else the first ones are as good as any.
-        wanted = 1 if not ranked else self.num_samples if return_ranked_list is True else int(return_ranked_list)
+        wanted = (
+            1
+            if not ranked
+            else self.num_samples
+            if return_ranked_list is True
+            else int(return_ranked_list)
+        )
         count = self.num_samples if self.potential is not None else min(self.num_samples, wanted)
         samples = StructureSampler(self.sampler, self.weights, self.device).inpaint(
-            structure, self.guests, num_samples=count, mask=self.mask, relax_cell=self.relax_cell,
-            charge_balance=self.charge_balance, potential=self.potential, distinct=self.distinct, symprec=self.symprec,
-            steps=self.steps, seed=self.seed, progress=False,
-        )  # fmt: skip
+            structure,
+            self.guests,
+            num_samples=count,
+            mask=self.mask,
+            relax_cell=self.relax_cell,
+            charge_balance=self.charge_balance,
+            potential=self.potential,
+            distinct=self.distinct,
+            symprec=self.symprec,
+            steps=self.steps,
+            seed=self.seed,
+            progress=False,
+        )
         if ranked:
             return [_entry(s) for s in samples[:wanted]]
         if not len(samples):
-            raise SamplingError(f"No structure could be drawn: {samples.report}. Ask for several, or for fewer guests.")
+            raise SamplingError(
+                f"No structure could be drawn: {samples.report}. Ask for several, or for fewer "
+                "guests."
+            )
         return samples[0]
 
     @property
@@ -101,7 +123,10 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         return True
 
     def __repr__(self) -> str:
-        return f"InpaintTransformation({dict(self.guests)!r}, sampler={self.sampler!r}, num_samples={self.num_samples})"
+        return (
+            f"InpaintTransformation({dict(self.guests)!r}, sampler={self.sampler!r}, "
+            f"num_samples={self.num_samples})"
+        )
 
 
 def _entry(structure: Structure) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Neighbours of a given crystal: what `StructureSampler.vary` asks for, and the way back to the user's cell."""
+"""Neighbours of a given crystal: what `StructureSampler.vary` asks for, and the way back to the
+user's cell.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +12,23 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.core import Element, Lattice, Structure
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.validity import gate
 from ase_crysdiff.sampling.request import SampleRequest, Start
 from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.symmetry.refinement import stretch_to
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
-from pymatgen_ext.selection import stretch_to
 
 
 @dataclass(frozen=True)
 class SeedCell:
-    """The way back from a crystal drawn near a seed to the seed's setting, orientation and order of sites.
+    """The way back from a crystal drawn near a seed to the seed's setting, orientation and order of
+    sites.
 
     Args:
         given: Rows of the seed's cell, Å.
@@ -41,11 +45,13 @@ class SeedCell:
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
         """A crystal, a batch of one in the Niggli setting, as a structure in the seed's.
 
-        Where the sampler has kept the species, sites stand in the seed's order; else by Mendeleev number.
+        Where the sampler has kept the species, sites stand in the seed's order; else by Mendeleev
+        number.
         """
         inverse = np.linalg.inv(self.matrix)
         rows = crystal.lattice[0].double().numpy()
-        # The drawn cell has lost its orientation; it becomes the seed's, deformed without a rotation.
+        # The drawn cell has lost its orientation; it becomes the seed's, deformed without a
+        # rotation.
         lattice = Lattice(self.given @ stretch_to(inverse @ self.given, rows @ rows.T))
         places = crystal.frac_coords.double().numpy() @ inverse % 1.0
         kinds = crystal.species.tolist()
@@ -53,7 +59,11 @@ class SeedCell:
         order = np.argsort(self.order) if same else np.arange(len(kinds))
         species = [Element.from_Z(kinds[i]) for i in order]
         structure = Structure(lattice, species, places[order], properties=dict(properties))
-        return structure if same else structure.get_sorted_structure(key=lambda site: site.specie.mendeleev_no)
+        return (
+            structure
+            if same
+            else structure.get_sorted_structure(key=lambda site: site.specie.mendeleev_no)
+        )
 
 
 def prepare(
@@ -67,7 +77,8 @@ def prepare(
     conditions: Sequence[Condition] = (),
     steps: int | None = None,
 ) -> tuple[SampleRequest, SeedCell]:
-    """The keywords of `StructureSampler.vary`, parsed and checked, and the way back to the structure's cell.
+    """The keywords of `StructureSampler.vary`, parsed and checked, and the way back to the
+    structure's cell.
 
     Args:
         check: Of the sampler: raises if it cannot serve a request.
@@ -87,10 +98,12 @@ def prepare(
         UniformPlan(steps)
     crystal, cell = _seed(structure)
     request = SampleRequest(
-        chemical_system=None if chemical_system is None else parsing.elements("chemical_system", chemical_system),
+        chemical_system=None
+        if chemical_system is None
+        else parsing.elements("chemical_system", chemical_system),
         elements=None if elements is None else parsing.elements("elements", elements),
-        num_atoms=None if num_atoms is None else parsing.positive("num_atoms", num_atoms),
-        start=Start(crystal, parsing.strength(strength)),
+        num_atoms=None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
+        start=Start(crystal, arguments.strength(strength)),
         conditions=tuple(conditions),
         steps=steps,
     )
@@ -100,11 +113,15 @@ def prepare(
 
 
 def _seed(structure: Structure | Atoms) -> tuple[CrystalBatch, SeedCell]:
-    """The seed in the setting and orientation of the training data, atoms sorted by element, and the way back."""
+    """The seed in the setting and orientation of the training data, atoms sorted by element, and
+    the way back.
+    """
     if isinstance(structure, Atoms):
         structure = atoms_to_structure(structure)
     if not isinstance(structure, Structure):
-        raise InputError(f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}.")
+        raise InputError(
+            f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}."
+        )
     check_structure(structure)
     problem = gate(structure)
     if problem is not None:
@@ -119,4 +136,9 @@ def _seed(structure: Structure | Atoms) -> tuple[CrystalBatch, SeedCell]:
         torch.tensor([numbers[i] for i in order], dtype=torch.long),
         torch.tensor([len(order)]),
     )
-    return crystal, SeedCell(np.array(structure.lattice.matrix), cell.matrix, tuple(crystal.species.tolist()), tuple(order))
+    return crystal, SeedCell(
+        np.array(structure.lattice.matrix),
+        cell.matrix,
+        tuple(crystal.species.tolist()),
+        tuple(order),
+    )

@@ -5,7 +5,7 @@ import torch
 from toys import tiny_config, write_weights
 
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.environment import data_folder
 from ase_crysdiff.testing.crystals import rattled
 
@@ -32,7 +32,9 @@ def toy_miad(crystals: PackedCrystals, tmp_path_factory: pytest.TempPathFactory)
 def toy_csp(crystals: PackedCrystals, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained structure prediction model of toy size."""
     folder = tmp_path_factory.mktemp("weights") / "dao-g"
-    return write_weights("dao-g", tiny_config("dao-g", crystals), folder, {"steps": 10, "corrections": {}})
+    return write_weights(
+        "dao-g", tiny_config("dao-g", crystals), folder, {"steps": 10, "corrections": {}}
+    )
 
 
 @pytest.fixture(scope="session")

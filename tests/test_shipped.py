@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from ase_crysdiff import registry
-from ase_crysdiff.recipes import dao_p_noisy, predictors, weights
-from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.models import weights
+from ase_crysdiff.models.generative import load
+from ase_crysdiff.potentials.loading import load_potential
+from ase_crysdiff.predictors import loading as predictors
+from ase_crysdiff.recipes import dao_p_noisy
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
@@ -26,7 +29,9 @@ def test_every_weight_is_registered():
     assert set(NAMES) <= set(available_samplers())
     assert set(POTENTIALS) <= set(registry.names(registry.POTENTIALS))
     assert set(PREDICTORS) == set(registry.names(registry.PREDICTORS))
-    assert len(FOLDERS) == len(NAMES) + len(POTENTIALS) + len(GUIDES) + len(PREDICTORS) + len(ENCODERS)
+    assert len(FOLDERS) == len(NAMES) + len(POTENTIALS) + len(GUIDES) + len(PREDICTORS) + len(
+        ENCODERS
+    )
 
 
 def test_weights_fit_the_limit():
@@ -35,7 +40,7 @@ def test_weights_fit_the_limit():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_card_is_complete(name):
-    model, card = weights.load(weights.find(name))
+    model, card = load(weights.find(name))
     assert card.name == name
     assert {"data", "hardware", "steps", "hours", "parameters", "command"} <= set(card.training)
     assert card.training["parameters"] == model.denoiser.num_parameters
@@ -62,13 +67,15 @@ def test_card_of_a_potential_is_complete(name):
 @pytest.mark.parametrize("name", GUIDES)
 def test_card_of_an_energy_of_noisy_states_is_complete(name):
     """It says what it was trained on, and has the noise of a sampler that ships."""
-    model, card = weights.load(weights.find(name))
+    model, card = load(weights.find(name))
     assert card.name == name
     assert {"data", "hardware", "steps", "hours", "parameters", "command"} <= set(card.training)
     assert card.training["parameters"] == model.denoiser.num_parameters
     assert card.measured["command"]
     assert card.measured["results"]
-    noises = [dao_p_noisy.noise_of(weights.read_card(SHIPPED / n).config) for n in NAMES if n != "miad"]
+    noises = [
+        dao_p_noisy.noise_of(weights.read_card(SHIPPED / n).config) for n in NAMES if n != "miad"
+    ]
     assert any(all(card.config[k] == noise[k] for k in ("family", "lattice")) for noise in noises)
 
 
@@ -99,7 +106,9 @@ def test_miad_draws_crystals_worth_having():
 
 @pytest.mark.slow
 def test_perovskites_have_the_composition_and_a_plausible_volume():
-    samples = StructureSampler("dao-g-perov5").sample(6, composition="SrTiO3", seed=0, progress=False)
+    samples = StructureSampler("dao-g-perov5").sample(
+        6, composition="SrTiO3", seed=0, progress=False
+    )
     assert len(samples) == 6
     assert all(s.composition.reduced_formula == "SrTiO3" for s in samples)
     assert all(45 < s.volume < 100 for s in samples)  # 59.5 Å³ in the crystal

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.models import weights
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.backbones.registry import make_backbone
-from ase_crysdiff.recipes import recipe, weights
-from ase_crysdiff.sampling.model import Config
 
 TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
 
@@ -41,7 +42,12 @@ def write_encoder(folder: Path, elements: list[int], name: str = "toy-encoder") 
         backbone = make_backbone(spec)
     card = {
         "name": name,
-        "config": {"recipe": "crysldnet", "kind": "backbone", "backbone": spec, "elements": elements},
+        "config": {
+            "recipe": "crysldnet",
+            "kind": "backbone",
+            "backbone": spec,
+            "elements": elements,
+        },
         "sampling": {},
         "training": {},
         "measured": {},

@@ -23,7 +23,8 @@ class DAOPCalculator(PotentialCalculator):
         dtype: "float32", or "float64" for finite differences, phonons and tight convergence.
         atoms: Atoms that the calculator is attached to.
         directory: Unused; kept for ASE.
-        stress_weight: Ignored; pymatgen passes it to every calculator class. The stress is always in eV/Å³.
+        stress_weight: Ignored; pymatgen passes it to every calculator class. The stress is always
+            in eV/Å³.
 
     Raises:
         InputError: If the device or the dtype is unknown.
@@ -46,26 +47,36 @@ class DAOPCalculator(PotentialCalculator):
         self._potential: Potential | None = None
         # The parameters are plain text: trajectories and databases store them.
         super(PotentialCalculator, self).__init__(
-            atoms=atoms, directory=directory, model=str(model), device=str(device), dtype=str(dtype).removeprefix("torch.")
+            atoms=atoms,
+            directory=directory,
+            model=str(model),
+            device=str(device),
+            dtype=str(dtype).removeprefix("torch."),
         )
         self._potential = self._load()
 
     @property
     def potential(self) -> "Potential":
-        """The potential, loaded again by name in another process or after a change of parameters."""
+        """The potential, loaded again by name in another process or after a change of
+        parameters.
+        """
         if self._potential is None:
             self._potential = self._load()
         return self._potential
 
     def set(self, **changes: Any) -> dict[str, Any]:
-        """Changes parameters; results are dropped, and the weights are loaded again at the next calculation.
+        """Changes parameters; results are dropped, and the weights are loaded again at the next
+        calculation.
 
         Raises:
             InputError: If a parameter is unknown.
         """
         unknown = sorted(set(changes) - set(self.default_parameters))
         if unknown:
-            raise InputError(f"DAOPCalculator has no parameters {unknown}; it has {sorted(self.default_parameters)}.")
+            raise InputError(
+                f"DAOPCalculator has no parameters {unknown}; it has "
+                f"{sorted(self.default_parameters)}."
+            )
         changed: dict[str, Any] = super(PotentialCalculator, self).set(**changes)
         if changed:
             self._potential = None
@@ -78,7 +89,7 @@ class DAOPCalculator(PotentialCalculator):
     def _load(self) -> "Potential":
         import torch
 
-        from ase_crysdiff.recipes.potentials import load_potential
+        from ase_crysdiff.potentials.loading import load_potential
 
         model, device, dtype = (self.parameters[key] for key in ("model", "device", "dtype"))
         if dtype not in _DTYPES:
@@ -89,8 +100,11 @@ class DAOPCalculator(PotentialCalculator):
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(
-                f"The device {device!r} cannot be used ({error}). Use 'cpu', or 'auto' to take what there is."
+                f"The device {device!r} cannot be used ({error}). Use 'cpu', or 'auto' to take "
+                "what there is."
             ) from error
         if Path(model).is_dir():
-            return load_potential("dao-p", weights=model, device=device, dtype=getattr(torch, dtype))
+            return load_potential(
+                "dao-p", weights=model, device=device, dtype=getattr(torch, dtype)
+            )
         return load_potential(model, device=device, dtype=getattr(torch, dtype))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class PotentialCalculator(Calculator):  # type: ignore[misc]
     """A potential for `atoms.calc`: energies in eV, forces in eV/Å, stress in eV/Å³.
 
-    Stress is in Voigt order xx yy zz yz xz xy, tension positive. One evaluation fills all properties. Periodicity is taken from
-    `atoms.pbc` axis by axis; a stress exists for cells that are periodic along all three. Charges, magnetic moments and
-    `atoms.info` are not read.
+    Stress is in Voigt order xx yy zz yz xz xy, tension positive. One evaluation fills all
+    properties. Periodicity is taken from `atoms.pbc` axis by axis; a stress exists for cells that
+    are periodic along all three. Charges, magnetic moments and `atoms.info` are not read.
 
     Args:
         potential: Any potential of this package or of a plugin.
@@ -28,8 +28,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         directory: Unused by the potential; kept for ASE.
 
     Raises:
-        ValueError: In a calculation, for atoms that cannot be evaluated: none at all, unknown elements, positions or a cell that
-            are not finite, a periodic cell without volume.
+        ValueError: In a calculation, for atoms that cannot be evaluated: none at all, unknown
+            elements, positions or a cell that are not finite, a periodic cell without volume.
         CalculationFailed: If the potential has no finite answer for the atoms.
     """
 
@@ -39,11 +39,14 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
     discard_results_on_any_change = True
     nolabel = True
 
-    def __init__(self, potential: "Potential", *, atoms: Atoms | None = None, directory: str = ".") -> None:
+    def __init__(
+        self, potential: "Potential", *, atoms: Atoms | None = None, directory: str = "."
+    ) -> None:
         for name in ("evaluate", "elements", "name", "dtype", "device"):
             if isinstance(potential, type) or not hasattr(potential, name):
                 raise InputError(
-                    f"A Potential instance is needed, not {potential!r}. For a shipped model use DAOPCalculator(model=...)."
+                    f"A Potential instance is needed, not {potential!r}. For a shipped model use "
+                    "DAOPCalculator(model=...)."
                 )
         self._potential: Potential | None = potential
         parameters = {
@@ -66,9 +69,14 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
             InputError: If a parameter would change.
         """
         known = self.parameters or {}
-        changed = {key: value for key, value in changes.items() if key not in known or known[key] != value}
+        changed = {
+            key: value for key, value in changes.items() if key not in known or known[key] != value
+        }
         if known and changed:
-            raise InputError(f"{sorted(changed)} cannot be changed; make a new calculator with another potential.")
+            raise InputError(
+                f"{sorted(changed)} cannot be changed; make a new calculator with another "
+                "potential."
+            )
         found: dict[str, Any] = super().set(**changes)
         return found
 
@@ -92,7 +100,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         answer = potential.evaluate(configurations)
         if answer.failures:
             raise CalculationFailed(
-                f"{potential.name} has no answer for {self.atoms.get_chemical_formula()}: {answer.failures[0]}"
+                f"{potential.name} has no answer for {self.atoms.get_chemical_formula()}: "
+                f"{answer.failures[0]}"
             )
         energy = float(answer.energy[0])
         results: dict[str, Any] = {
@@ -107,7 +116,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         for name, value in results.items():
             if not np.isfinite(value).all():
                 raise CalculationFailed(
-                    f"{potential.name} gives a {name} that is not finite for {self.atoms.get_chemical_formula()}. Atoms probably "
+                    f"{potential.name} gives a {name} that is not finite for "
+                    f"{self.atoms.get_chemical_formula()}. Atoms probably "
                     "overlap: look at atoms.get_all_distances(mic=True)."
                 )
         self.results = results

@@ -1,4 +1,6 @@
-"""`crysdiff doctor`: is everything in place? Exit code 1 and a reason for each thing that is not."""
+"""`crysdiff doctor`: is everything in place? Exit code 1 and a reason for each thing that is
+not.
+"""
 
 import argparse
 import platform
@@ -11,7 +13,17 @@ from pathlib import Path
 from ase_crysdiff import __version__, registry
 from ase_crysdiff.errors import CrysDiffError
 
-_LIBRARIES = ("ase", "pymatgen", "torch", "lightning", "spglib", "numpy", "scipy", "safetensors", "smact")
+_LIBRARIES = (
+    "ase",
+    "pymatgen",
+    "torch",
+    "lightning",
+    "spglib",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "smact",
+)
 _PACKAGES = ("ase_crysdiff", "pymatgen_ext", "calculators")
 _PROBE = "import torch; x = torch.ones(64, 64).bfloat16(); x @ x"
 
@@ -45,12 +57,20 @@ def _devices() -> None:
     import torch
 
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    print(f"  devices      cpu ({torch.get_num_threads()} threads){''.join(', ' + g for g in gpus)}")
-    # In a process of its own: some virtual machines announce matrix units that end the program when they are used.
+    print(
+        f"  devices      cpu ({torch.get_num_threads()} threads){''.join(', ' + g for g in gpus)}"
+    )
+    # In a process of its own: some virtual machines announce matrix units that end the program when
+    # they are used.
     probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False)
-    state = "works" if probe.returncode == 0 else (
-        f"fails (exit {probe.returncode}): train in float32, or set ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"
-    )  # fmt: skip
+    state = (
+        "works"
+        if probe.returncode == 0
+        else (
+            f"fails (exit {probe.returncode}): train in float32, or set "
+            "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"
+        )
+    )
     print(f"  bfloat16     {state}")
 
 
@@ -68,7 +88,8 @@ def _shadowed() -> list[str]:
         place = Path(module.__file__).resolve().parent if module.__file__ else None
         if place != home / name:
             problems.append(
-                f"'{name}' is imported from {place}, not from {home}. Rename that folder, or remove it from the path."
+                f"'{name}' is imported from {place}, not from {home}. Rename that folder, or "
+                "remove it from the path."
             )
     print(f"  installed    {home}{' (editable)' if editable else ''}")
     return problems

@@ -1,4 +1,6 @@
-"""`crysdiff evaluate`: relaxes and scores files into tables and a report; given again after an interruption, it goes on."""
+"""`crysdiff evaluate`: relaxes and scores files into tables and a report; given again after an
+interruption, it goes on.
+"""
 
 import argparse
 import sys
@@ -9,31 +11,61 @@ from typing import Any
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument(
-        "files", nargs="+", type=Path, help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those"
+        "files",
+        nargs="+",
+        type=Path,
+        help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("evaluation"), help="folder for the results (default evaluation)"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("evaluation"),
+        help="folder for the results (default evaluation)",
     )
     parser.add_argument(
-        "--reference", type=Path, help="known crystals, packed or as files; default: shipped fingerprints, partial"
+        "--reference",
+        type=Path,
+        help="known crystals, packed or as files; default: shipped fingerprints, partial",
     )
-    parser.add_argument("--hull", type=Path, help="CSV of reduced_formula, hull_energy_per_atom; default: shipped table, partial")
     parser.add_argument(
-        "--potential", default="chgnet", help="chgnet (default), dao-p (four times faster), or none: nothing is relaxed"
+        "--hull",
+        type=Path,
+        help="CSV of reduced_formula, hull_energy_per_atom; default: shipped table, partial",
     )
-    parser.add_argument("--profile", default="package", help="rule of S.U.N.: package (default), miad, flowmm, mattergen, lemat")
-    parser.add_argument("--fmax", type=float, default=0.05, help="largest force that may remain, eV/Å (default 0.05)")
-    parser.add_argument("--steps", type=int, default=500, help="steps at most for each crystal (default 500)")
+    parser.add_argument(
+        "--potential",
+        default="chgnet",
+        help="chgnet (default), dao-p (four times faster), or none: nothing is relaxed",
+    )
+    parser.add_argument(
+        "--profile",
+        default="package",
+        help="rule of S.U.N.: package (default), miad, flowmm, mattergen, lemat",
+    )
+    parser.add_argument(
+        "--fmax",
+        type=float,
+        default=0.05,
+        help="largest force that may remain, eV/Å (default 0.05)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=500, help="steps at most for each crystal (default 500)"
+    )
     parser.add_argument("--optimizer", default="lbfgs", help="lbfgs (default), fire or lbfgs-ase")
-    parser.add_argument("--workers", type=int, default=1, help="processes that read, relax and compare (default 1)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes that read, relax and compare (default 1)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluates, then prints the funnel, the scores and where the files are; 1 if no crystal could be scored."""
-    from pymatgen_ext.report.tables import LABELS
-    from pymatgen_ext.scoring.pipeline import evaluate_files
-    from pymatgen_ext.scoring.relaxing import Options
+    """Evaluates, then prints the funnel, the scores and where the files are; 1 if no crystal could
+    be scored.
+    """
+    from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
+    from ase_crysdiff.campaigns.evaluation.relaxing import Options
+    from ase_crysdiff.report.tables import LABELS
 
     results = evaluate_files(
         options.files,

@@ -15,20 +15,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the sampler, such as miad")
     parser.add_argument("run_folder", type=Path, help="folder of the training run")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=200, help="default steps of the sampler (default 200)")
-    parser.add_argument("--corrector", type=float, default=0.0, help="size of the coordinates' corrector step; 0 for none")
     parser.add_argument(
-        "--species-temperature", type=float, default=1.0, help="below 1 sharpens the choice of elements (default 1)"
+        "--steps", type=int, default=200, help="default steps of the sampler (default 200)"
+    )
+    parser.add_argument(
+        "--corrector",
+        type=float,
+        default=0.0,
+        help="size of the coordinates' corrector step; 0 for none",
+    )
+    parser.add_argument(
+        "--species-temperature",
+        type=float,
+        default=1.0,
+        help="below 1 sharpens the choice of elements (default 1)",
     )
     parser.add_argument("--solver", choices=NAMES, default="ancestral", help="default ancestral")
-    parser.add_argument("--start", type=float, help="first time of the plan; default 0.99, for flows give 1")
-    parser.add_argument("--hurry", type=float, default=0.0, help="haste of coordinates near the data, with euler and heun")
     parser.add_argument(
-        "--closest-approach", type=float, help="push atoms apart that are closer than this share of the sum of covalent radii"
+        "--start", type=float, help="first time of the plan; default 0.99, for flows give 1"
     )
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the matrices in the file; bfloat16 halves it")
-    parser.add_argument("--whole", action="store_true", help="keep the denoiser of a crysldnet, to draw crystals from it")
-    parser.add_argument("--about", type=json.loads, default={}, metavar="JSON", help="what the card says of the training")
+    parser.add_argument(
+        "--hurry",
+        type=float,
+        default=0.0,
+        help="haste of coordinates near the data, with euler and heun",
+    )
+    parser.add_argument(
+        "--closest-approach",
+        type=float,
+        help="push atoms apart that are closer than this share of the sum of covalent radii",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="of the matrices in the file; bfloat16 halves it",
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="keep the denoiser of a crysldnet, to draw crystals from it",
+    )
+    parser.add_argument(
+        "--about",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="what the card says of the training",
+    )
     parser.set_defaults(run=run)
 
 
@@ -36,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     """Writes the folder and prints where."""
     import torch
 
-    from ase_crysdiff.recipes.export import export
+    from ase_crysdiff.training.export import export
 
     sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
     sampling["corrections"] = {"frac_coords": options.corrector} if options.corrector else {}
@@ -49,8 +83,15 @@ def run(options: argparse.Namespace) -> int:
         sampling["closest_approach"] = {"fraction": options.closest_approach}
     matrices = getattr(torch, options.dtype)
     card = export(
-        options.run_folder, options.output, options.name, sampling=sampling, training=options.about, matrices=matrices,
+        options.run_folder,
+        options.output,
+        options.name,
+        sampling=sampling,
+        training=options.about,
+        matrices=matrices,
         whole=options.whole,
-    )  # fmt: skip
-    print(f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters")
+    )
+    print(
+        f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters"
+    )
     return 0

@@ -4,7 +4,7 @@ import argparse
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.recipes import weights
+from ase_crysdiff.models import weights
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,16 @@ def _about(name: str) -> str:
         return ""
     training, config = card.training, card.config
     if config.get("kind") == "predictor":
-        error = next((f", MAE {r['value']:.3g}" for name, r in card.measured.get("results", {}).items() if "MAE" in name), "")
+        error = next(
+            (
+                f", MAE {r['value']:.3g}"
+                for name, r in card.measured.get("results", {}).items()
+                if "MAE" in name
+            ),
+            "",
+        )
         return f"  {config['target']} in {config['unit']}{error}"
-    return f"  {training.get('parameters', 0) / 1e6:.2f} M parameters, {training.get('data', 'unknown data')}"
+    return (
+        f"  {training.get('parameters', 0) / 1e6:.2f} M parameters, "
+        f"{training.get('data', 'unknown data')}"
+    )

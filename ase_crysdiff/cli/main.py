@@ -1,4 +1,6 @@
-"""`crysdiff`: parses, calls the same public functions as everybody, prints. Each command imports what it needs."""
+"""`crysdiff`: parses, calls the same public functions as everybody, prints. Each command imports
+what it needs.
+"""
 
 import argparse
 import sys
@@ -28,8 +30,12 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0 on success, 1 on an error that is explained, 2 on wrong usage, 130 on Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="crysdiff", description="Generate crystals from ASE and pymatgen.")
+    """Runs a command; returns 0 on success, 1 on an error that is explained, 2 on wrong usage, 130
+    on Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(
+        prog="crysdiff", description="Generate crystals from ASE and pymatgen."
+    )
     parser.add_argument("--version", action="version", version=f"ase-crysdiff {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -45,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"crysdiff {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\ncrysdiff {options.command}: interrupted; give the same command again to go on.", file=sys.stderr)
+        print(
+            f"\ncrysdiff {options.command}: interrupted; give the same command again to go on.",
+            file=sys.stderr,
+        )
         return 130
 
 

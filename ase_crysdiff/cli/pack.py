@@ -10,19 +10,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         type=Path,
-        help="CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives of labels",
+        help=(
+            "CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives "
+            "of labels"
+        ),
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write, such as data.safetensors")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="file to write, such as data.safetensors"
+    )
     parser.add_argument("--max-atoms", type=int, default=52, help="skip larger cells (default 52)")
-    parser.add_argument("--primitive", action="store_true", help="reduce to the primitive cell (MiAD's preprocessing)")
-    parser.add_argument("--energies", type=Path, help="labels only: CSV with DFT formation energies that correct them")
-    parser.add_argument("--references", type=Path, help="labels only: packed labels whose references of the elements to use")
+    parser.add_argument(
+        "--primitive",
+        action="store_true",
+        help="reduce to the primitive cell (MiAD's preprocessing)",
+    )
+    parser.add_argument(
+        "--energies",
+        type=Path,
+        help="labels only: CSV with DFT formation energies that correct them",
+    )
+    parser.add_argument(
+        "--references",
+        type=Path,
+        help="labels only: packed labels whose references of the elements to use",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Packs, and prints what was skipped and why."""
-    from ase_crysdiff.crystal.packing import pack
+    from ase_crysdiff.data.packing import pack
     from ase_crysdiff.errors import InputError
     from ase_crysdiff.storage import ensure_writable
 
@@ -30,10 +47,15 @@ def run(options: argparse.Namespace) -> int:
     labels = [source for source in options.sources if source.suffix == ".npz"]
     if labels:
         if len(labels) < len(options.sources):
-            raise InputError("Archives of labels (.npz) and crystals cannot share a packed file. Pack them one after the other.")
+            raise InputError(
+                "Archives of labels (.npz) and crystals cannot share a packed file. Pack them one "
+                "after the other."
+            )
         return _pack_labels(labels, options)
     if options.energies or options.references:
-        raise InputError("--energies and --references correct labels (.npz); crystals have none. Leave them out.")
+        raise InputError(
+            "--energies and --references correct labels (.npz); crystals have none. Leave them out."
+        )
     packed, report = pack(options.sources, max_atoms=options.max_atoms, primitive=options.primitive)
     packed.save(options.output)
     print(report.summary())
@@ -44,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pack_labels(sources: list[Path], options: argparse.Namespace) -> int:
-    from ase_crysdiff.training.label_packing import pack_labels, references_of
+    from ase_crysdiff.data.label_packing import pack_labels, references_of
 
     references = None if options.references is None else references_of(options.references)
     labels, report = pack_labels(sources, options.energies, references)

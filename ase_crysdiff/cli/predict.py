@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ase_crysdiff.crystal.readers import Record
+    from ase_crysdiff.data.readers import Record
     from pymatgen_ext.predictors import StructurePredictor
 
 #: Crystals that are held in memory at a time.
@@ -23,10 +23,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument("name", help="name of a predictor (crysdiff list), or the folder of one")
     parser.add_argument(
-        "files", nargs="+", type=Path, help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those"
+        "files",
+        nargs="+",
+        type=Path,
+        help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="table.csv; or .extxyz, .json, .db with the crystals")
-    parser.add_argument("--compare", metavar="COLUMN", help="column of the input tables with known values: prints the error, too")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="table.csv; or .extxyz, .json, .db with the crystals",
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="COLUMN",
+        help="column of the input tables with known values: prints the error, too",
+    )
     parser.add_argument("--weights", help="folder with other weights of that name")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
     parser.set_defaults(run=run)
@@ -34,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predicts, writes and prints a summary; 1 if no crystal could be used."""
-    from ase_crysdiff.crystal.readers import read_records
+    from ase_crysdiff.data.readers import read_records
     from ase_crysdiff.errors import InputError
     from ase_crysdiff.storage import ensure_writable, write_text
     from pymatgen_ext.predictors import StructurePredictor
@@ -53,7 +66,10 @@ def run(options: argparse.Namespace) -> int:
         _write_annotated(predictor, structures, values, spread, options.output)
     for i, reason in reasons.items():
         print(f"no value: {records[i].name}: {reason}", file=sys.stderr)
-    print(f"{len(records) - len(reasons)} of {len(records)} crystals: {predictor.target} in {predictor.unit}, {options.output}")
+    print(
+        f"{len(records) - len(reasons)} of {len(records)} crystals: {predictor.target} in "
+        f"{predictor.unit}, {options.output}"
+    )
     if known is not None:
         print(json.dumps(_compared(predictor, known, values, options.output), indent=1))
     return 0 if len(reasons) < len(records) else 1
@@ -66,13 +82,15 @@ def _predict(
     import numpy as np
     from tqdm import tqdm
 
-    from ase_crysdiff.crystal.packing import reason_of
+    from ase_crysdiff.data.packing import reason_of
     from ase_crysdiff.errors import InputError
 
     values, spread = np.full(len(records), np.nan), np.full(len(records), np.nan)
     structures: list[Any] = []
     reasons: dict[int, str] = {}
-    for first in tqdm(range(0, len(records), _GROUP), desc=predictor.name, unit=" groups", disable=None):
+    for first in tqdm(
+        range(0, len(records), _GROUP), desc=predictor.name, unit=" groups", disable=None
+    ):
         group: list[Any] = []
         for i, record in enumerate(records[first : first + _GROUP], first):
             try:
@@ -83,7 +101,9 @@ def _predict(
         structures += group
         part = slice(first, first + len(group))
         try:
-            values[part], spread[part] = predictor.predict(group, return_uncertainty=True, progress=False)
+            values[part], spread[part] = predictor.predict(
+                group, return_uncertainty=True, progress=False
+            )
         except InputError as error:  # none of this group; others may be better
             refused = dict.fromkeys(range(len(group)), str(error))
         else:
@@ -110,9 +130,13 @@ def _table(
 
 
 def _write_annotated(
-    predictor: "StructurePredictor", structures: list[Any], values: "NDArray[Any]", spread: "NDArray[Any]", output: Path
+    predictor: "StructurePredictor",
+    structures: list[Any],
+    values: "NDArray[Any]",
+    spread: "NDArray[Any]",
+    output: Path,
 ) -> None:
-    from pymatgen_ext.writing import write
+    from ase_crysdiff.data.writing import write
 
     readable = [i for i, structure in enumerate(structures) if structure is not None]
     write([predictor.annotated(structures[i], values[i], spread[i]) for i in readable], {}, output)
@@ -131,17 +155,23 @@ def _known(records: "list[Record]", column: str | None) -> "NDArray[Any] | None"
     return known
 
 
-def _compared(predictor: "StructurePredictor", known: "NDArray[Any]", values: "NDArray[Any]", output: Path) -> dict[str, Any]:
+def _compared(
+    predictor: "StructurePredictor", known: "NDArray[Any]", values: "NDArray[Any]", output: Path
+) -> dict[str, Any]:
     """Mean absolute error of all crystals that have both numbers; draws them beside the output."""
     import numpy as np
 
-    from ase_crysdiff.recipes.finetuning import summary
+    from ase_crysdiff.predictors.finetuning import summary
+    from ase_crysdiff.report.parity import parity_plot
     from ase_crysdiff.storage import write_text
-    from pymatgen_ext.report.parity import parity_plot
 
     both = np.isfinite(known) & np.isfinite(values)
     plot = output.with_suffix(".svg")
     write_text(plot, parity_plot(known[both], values[both], predictor.target, predictor.unit))
     missing = int((np.isfinite(known) & ~np.isfinite(values)).sum())
     errors = np.abs(known[both] - values[both])
-    return {"MAE": summary(errors, predictor.unit), "known, not predicted": missing, "parity plot": plot.name}
+    return {
+        "MAE": summary(errors, predictor.unit),
+        "known, not predicted": missing,
+        "parity plot": plot.name,
+    }

@@ -17,9 +17,10 @@ from ase_crysdiff.shapes import Float, Tensor
 class AtomCountOdds(Condition):
     """Multiplies the probability of every number of atoms n by odds[n].
 
-    Given the noisy state the slots of a crystal are independent, so n follows a Poisson binomial law, and Bayes' rule gives the
-    probability that slot i is an atom under the tilted law: a_i E[odds(1 + m)] against (1 - a_i) E[odds(m)], m being the number
-    of atoms in the other slots. Elements keep their shares among the atoms of a slot. The slots draw independently, so odds of
+    Given the noisy state the slots of a crystal are independent, so n follows a Poisson binomial
+    law, and Bayes' rule gives the probability that slot i is an atom under the tilted law: a_i
+    E[odds(1 + m)] against (1 - a_i) E[odds(m)], m being the number of atoms in the other slots.
+    Elements keep their shares among the atoms of a slot. The slots draw independently, so odds of
     zero make a number rare, not impossible.
 
     Args:
@@ -33,13 +34,18 @@ class AtomCountOdds(Condition):
 
     def __post_init__(self) -> None:
         if not any(x > 0 for x in self.odds) or any(x < 0 for x in self.odds):
-            raise InputError(f"odds must not be negative, and one must be positive, got {list(self.odds)}.")
+            raise InputError(
+                f"odds must not be negative, and one must be positive, got {list(self.odds)}."
+            )
 
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
         def tilted(state: NoisyState, t: float) -> Prediction:
             prediction = denoise(state, t)
             before = torch.log_softmax(prediction["species"].double(), -1)
-            parts = [self._atoms(block.view(before[:, VACANCY].exp())).flatten() for block in layout.blocks]
+            parts = [
+                self._atoms(block.view(before[:, VACANCY].exp())).flatten()
+                for block in layout.blocks
+            ]
             atom = torch.cat(parts)
             vacant = before[:, VACANCY].exp()
             after = before + (atom.clamp_min(1e-12) / (1 - vacant).clamp_min(1e-12)).log()[:, None]
@@ -53,7 +59,9 @@ class AtomCountOdds(Condition):
     def _atoms(self, vacant: Float[Tensor, "count size"]) -> Float[Tensor, "count size"]:
         """Probability that each slot is an atom, from the probabilities that it is vacant."""
         count, size = vacant.shape
-        others = vacant.new_zeros(count, size, size)  # law of the number of atoms in the other slots
+        others = vacant.new_zeros(
+            count, size, size
+        )  # law of the number of atoms in the other slots
         others[..., 0] = 1
         skip = torch.eye(size, dtype=torch.bool, device=vacant.device)
         for i in range(size):

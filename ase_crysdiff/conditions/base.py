@@ -14,7 +14,9 @@ class Condition:
     """A wish about the result. Every hook leaves things alone unless a condition overrides it."""
 
     def given_species(self, species: Int[Tensor, " atoms"]) -> "Condition":
-        """The condition for crystals whose atomic numbers are given, not generated; called before all hooks."""
+        """The condition for crystals whose atomic numbers are given, not generated; called before
+        all hooks.
+        """
         return self
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
@@ -25,6 +27,8 @@ class Condition:
         """The denoiser that the loop uses. Conditions wrap in the order in which they are given."""
         return denoise
 
-    def project(self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor) -> NoisyState:
+    def project(
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
+    ) -> NoisyState:
         """The state after each step, now at time s."""
         return state

@@ -15,18 +15,20 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 
 @dataclass(frozen=True)
 class ClosestApproach(Condition):
-    """Pushes atoms of the clean estimate apart until they are no closer than a share of the sum of their covalent radii.
+    """Pushes atoms of the clean estimate apart until they are no closer than a share of the sum of
+    their covalent radii.
 
-    Each sweep moves both atoms of every pair that is too close by half of what is missing, as position-based dynamics does
-    (Müller et al. 2007); the network then sees the consequences in the following steps. Images are the nearest ones by
-    rounding, which in a Niggli cell finds every contact shorter than half its height. An atom cannot be moved away from its
-    own images.
+    Each sweep moves both atoms of every pair that is too close by half of what is missing, as
+    position-based dynamics does (Müller et al. 2007); the network then sees the consequences in the
+    following steps. Images are the nearest ones by rounding, which in a Niggli cell finds every
+    contact shorter than half its height. An atom cannot be moved away from its own images.
 
     Args:
         fraction: Share of the sum of covalent radii (Cordero et al. 2008).
         window: Largest time at which it acts; earlier the estimate of the positions means nothing.
         sweeps: Passes over all pairs per step.
-        species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the prediction.
+        species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the
+            prediction.
     """
 
     fraction: float
@@ -44,32 +46,51 @@ class ClosestApproach(Condition):
             if t > self.window:
                 return prediction
             rows = torch.full((layout.total_atoms,), t, device=layout.device, dtype=layout.dtype)
-            lattice = cell.process.clean(state["lattice"], prediction["lattice"], rows[: layout.num_crystals])
+            lattice = cell.process.clean(
+                state["lattice"], prediction["lattice"], rows[: layout.num_crystals]
+            )
             lattice = cell.representation.decode(lattice)
             species = prediction["species"].argmax(-1) if self.species is None else self.species
             clean = coordinates.clean(state["frac_coords"], prediction["frac_coords"], rows)
             for _ in range(self.sweeps):
-                clean = torch.cat([self._sweep(block, block.view(clean), lattice, radii[species]) for block in layout.blocks])
-            return {**prediction, "frac_coords": coordinates.from_clean(state["frac_coords"], clean, rows)}
+                clean = torch.cat(
+                    [
+                        self._sweep(block, block.view(clean), lattice, radii[species])
+                        for block in layout.blocks
+                    ]
+                )
+            return {
+                **prediction,
+                "frac_coords": coordinates.from_clean(state["frac_coords"], clean, rows),
+            }
 
         return apart
 
     @staticmethod
     def _sweep(
-        block: Block, frac: Float[Tensor, "count size 3"], lattice: Float[Tensor, "crystals 3 3"], radii: Float[Tensor, " atoms"]
+        block: Block,
+        frac: Float[Tensor, "count size 3"],
+        lattice: Float[Tensor, "crystals 3 3"],
+        radii: Float[Tensor, " atoms"],
     ) -> Float[Tensor, "rows 3"]:
         """One pass over the pairs of a block."""
         cells, reach = lattice[block.crystals], block.view(radii)
         ways = _transform(shortest_image(frac.unsqueeze(1) - frac.unsqueeze(2)), cells)
         distances = ways.square().sum(-1).sqrt()
-        wanted = (reach.unsqueeze(1) + reach.unsqueeze(2)) * ((reach.unsqueeze(1) > 0) & (reach.unsqueeze(2) > 0))
+        wanted = (reach.unsqueeze(1) + reach.unsqueeze(2)) * (
+            (reach.unsqueeze(1) > 0) & (reach.unsqueeze(2) > 0)
+        )
         missing = (wanted - distances).clamp_min(0)
         missing.diagonal(dim1=1, dim2=2).zero_()
         push = -0.5 * (missing / distances.clamp_min(1e-3)).unsqueeze(-1) * ways
-        return wrap(frac + _transform(push.sum(2).unsqueeze(1), _inverse(cells)).squeeze(1)).flatten(0, 1)
+        return wrap(
+            frac + _transform(push.sum(2).unsqueeze(1), _inverse(cells)).squeeze(1)
+        ).flatten(0, 1)
 
 
-def _transform(rows: Float[Tensor, "count a b 3"], matrix: Float[Tensor, "count 3 3"]) -> Float[Tensor, "count a b 3"]:
+def _transform(
+    rows: Float[Tensor, "count a b 3"], matrix: Float[Tensor, "count 3 3"]
+) -> Float[Tensor, "count a b 3"]:
     """Rows times matrix, as a sum: batched 3x3 products take another path for a batch of one."""
     return (rows.unsqueeze(-1) * matrix[:, None, None]).sum(-2)
 
@@ -77,5 +98,7 @@ def _transform(rows: Float[Tensor, "count a b 3"], matrix: Float[Tensor, "count 
 def _inverse(matrix: Float[Tensor, "count 3 3"]) -> Float[Tensor, "count 3 3"]:
     """Inverse by cross products."""
     a, b, c = matrix.unbind(1)
-    reciprocal = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], -1)
+    reciprocal = torch.stack(
+        [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], -1
+    )
     return reciprocal / (a * torch.linalg.cross(b, c)).sum(-1)[:, None, None]

@@ -38,33 +38,43 @@ class Usage:
 
     def take(self) -> dict[str, float]:
         """The numbers so far, which start again from zero."""
-        taken = {"potential evaluations": float(self.evaluations), "potential seconds": float(self.seconds)}
-        taken |= {f"unguided steps: {reason}": float(count) for reason, count in self.unguided.items()}
+        taken = {
+            "potential evaluations": float(self.evaluations),
+            "potential seconds": float(self.seconds),
+        }
+        taken |= {
+            f"unguided steps: {reason}": float(count) for reason, count in self.unguided.items()
+        }
         self.evaluations, self.seconds, self.unguided = 0, 0.0, Counter()
         return {name: number for name, number in taken.items() if number}
 
 
 @dataclass(frozen=True)
 class CleanEnergyGuidance(Condition):
-    """Samples from p(x) exp(-guidance_scale E/N): moves each clean estimate c to the minimum of γ E(x)/N + |x - c|²/2V.
+    """Samples from p(x) exp(-guidance_scale E/N): moves each clean estimate c to the minimum of γ
+    E(x)/N + |x - c|²/2V.
 
-    V is the variance that the clean value has given the noisy one. For Gaussian data and a quadratic E the minimum is the mean of
-    the tilted posterior, exactly; a step of first order in V is not (at V times curvature above 2 it even diverges).
-    Coordinates move, and the lattice where the potential has a stress. A crystal for which there is no energy keeps its
-    estimate for that step and is counted.
+    V is the variance that the clean value has given the noisy one. For Gaussian data and a
+    quadratic E the minimum is the mean of the tilted posterior, exactly; a step of first order in V
+    is not (at V times curvature above 2 it even diverges). Coordinates move, and the lattice where
+    the potential has a stress. A crystal for which there is no energy keeps its estimate for that
+    step and is counted.
 
     Args:
         evaluate: The potential.
         elements: Atomic numbers that it knows.
         guidance_scale: γ, 1/(eV/atom); 0 is no guidance.
         window: Times at which it acts, where the noise of the coordinates is below 0.15 as well.
-        max_shift: Largest move of an atom, in fractional units, and largest strain of the cell, for one estimate.
-        variances: Of the data by component; None takes 1/12 for coordinates, 1 for standardised lattice numbers.
-        species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the prediction.
+        max_shift: Largest move of an atom, in fractional units, and largest strain of the cell, for
+            one estimate.
+        variances: Of the data by component; None takes 1/12 for coordinates, 1 for standardised
+            lattice numbers.
+        species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the
+            prediction.
         usage: Where the cost is counted.
 
-    Source: Jiao et al. 2023 and DAO steer the reverse step; the proximal form is that of Chung et al. 2024 (decomposed
-    diffusion sampling) with V in place of a fixed weight.
+    Source: Jiao et al. 2023 and DAO steer the reverse step; the proximal form is that of Chung et
+    al. 2024 (decomposed diffusion sampling) with V in place of a fixed weight.
     """
 
     evaluate: Evaluate
@@ -106,7 +116,10 @@ def check_settings(guidance_scale: float, window: tuple[float, ...], max_shift: 
         InputError: If there are any.
     """
     if not 0 <= guidance_scale < math.inf:
-        raise InputError(f"guidance_scale must be a number of at least 0, in 1/(eV/atom), got {guidance_scale!r}.")
+        raise InputError(
+            "guidance_scale must be a number of at least 0, in 1/(eV/atom), got "
+            f"{guidance_scale!r}."
+        )
     if len(window) != 2 or not 0 <= window[0] < window[1] <= 1:
         raise InputError(f"window must be two times, 0 ≤ first < last ≤ 1, got {window!r}.")
     if not max_shift > 0:
@@ -125,11 +138,27 @@ class _Estimate:
         prediction: Prediction,
         t: float,
     ) -> None:
-        self.guidance, self.layout, self.state, self.prediction, self.t = guidance, layout, state, prediction, t
-        self.parts: dict[str, Component] = {n: joint.components[n] for n in ("frac_coords", "lattice")}
-        self.clean = {n: c.process.clean(state[n], prediction[n], self._times(c)).double() for n, c in self.parts.items()}
-        self.index = {"frac_coords": layout.batch_index, "lattice": torch.arange(layout.num_crystals, device=layout.device)}
-        self.species = prediction["species"].argmax(-1) if guidance.species is None else guidance.species
+        self.guidance, self.layout, self.state, self.prediction, self.t = (
+            guidance,
+            layout,
+            state,
+            prediction,
+            t,
+        )
+        self.parts: dict[str, Component] = {
+            n: joint.components[n] for n in ("frac_coords", "lattice")
+        }
+        self.clean = {
+            n: c.process.clean(state[n], prediction[n], self._times(c)).double()
+            for n, c in self.parts.items()
+        }
+        self.index = {
+            "frac_coords": layout.batch_index,
+            "lattice": torch.arange(layout.num_crystals, device=layout.device),
+        }
+        self.species = (
+            prediction["species"].argmax(-1) if guidance.species is None else guidance.species
+        )
         self.atoms = self.species != VACANCY
         self.count = torch.zeros(layout.num_crystals, dtype=torch.long, device=layout.device)
         self.count = self.count.index_add(0, layout.batch_index, self.atoms.long())
@@ -137,7 +166,9 @@ class _Estimate:
         cell = self.parts["lattice"].representation.decode(self.clean["lattice"])
         unit = torch.eye(3, dtype=cell.dtype, device=cell.device)
         sound = torch.isfinite(cell).flatten(1).all(-1) & (volume(cell) > GATE_VOLUME)
-        self.cell = torch.where(sound[:, None, None], cell, unit)  # crystals with another cell are not guided
+        self.cell = torch.where(
+            sound[:, None, None], cell, unit
+        )  # crystals with another cell are not guided
         self.counted = False
 
     def _times(self, component: Component) -> Float[Tensor, " rows"]:
@@ -150,7 +181,9 @@ class _Estimate:
         return math.sqrt(posterior_variance(*scales(component.process, self.t), variance))
 
     def guided(self) -> Prediction:
-        """The prediction that implies the guided estimate; rows that do not move keep theirs to the last bit."""
+        """The prediction that implies the guided estimate; rows that do not move keep theirs to the
+        last bit.
+        """
         start = {n: torch.zeros_like(x) for n, x in self.clean.items()}
         crystals = self.layout.num_crystals
         best, found = proximal_minimum(self.energy, start, self.index, crystals, self.confine)
@@ -163,20 +196,35 @@ class _Estimate:
         return prediction
 
     def place(self, u: Variables) -> Variables:
-        """Coordinates and lattice numbers of variables, which are displacements in standard deviations."""
+        """Coordinates and lattice numbers of variables, which are displacements in standard
+        deviations.
+        """
         frac = wrap(self.clean["frac_coords"] + self.deviation["frac_coords"] * u["frac_coords"])
-        return {"frac_coords": frac, "lattice": self.clean["lattice"] + self.deviation["lattice"] * u["lattice"]}
+        return {
+            "frac_coords": frac,
+            "lattice": self.clean["lattice"] + self.deviation["lattice"] * u["lattice"],
+        }
 
     def confine(self, u: Variables) -> Variables:
         """Variables whose displacements obey `max_shift`."""
         limit = self.guidance.max_shift
-        shift = self.deviation["frac_coords"] * torch.linalg.vector_norm(u["frac_coords"], dim=-1, keepdim=True)
-        strain = torch.linalg.solve(self.cell, self.parts["lattice"].representation.decode(self.place(u)["lattice"]))
-        strain = (strain - torch.eye(3, dtype=strain.dtype, device=strain.device)).abs().amax((1, 2))[:, None]
+        shift = self.deviation["frac_coords"] * torch.linalg.vector_norm(
+            u["frac_coords"], dim=-1, keepdim=True
+        )
+        strain = torch.linalg.solve(
+            self.cell, self.parts["lattice"].representation.decode(self.place(u)["lattice"])
+        )
+        strain = (
+            (strain - torch.eye(3, dtype=strain.dtype, device=strain.device))
+            .abs()
+            .amax((1, 2))[:, None]
+        )
         sizes = {"frac_coords": shift, "lattice": strain}
         return {n: x * (limit / sizes[n].clamp_min(1e-30)).clamp_max(1) for n, x in u.items()}
 
-    def energy(self, u: Variables, chosen: Bool[Tensor, " crystals"]) -> tuple[Float[Tensor, " crystals"], Variables]:
+    def energy(
+        self, u: Variables, chosen: Bool[Tensor, " crystals"]
+    ) -> tuple[Float[Tensor, " crystals"], Variables]:
         """γ E/N and its gradient; infinite where there is none, which is counted."""
         placed = self.place(u)
         frac, numbers = placed["frac_coords"], placed["lattice"].detach()
@@ -190,7 +238,9 @@ class _Estimate:
         slope = {"frac_coords": torch.zeros_like(frac), "lattice": torch.zeros_like(numbers)}
         if bool(usable.any()):
             rows = self.atoms & usable[self.layout.batch_index]
-            batch = CrystalBatch(cell.detach()[usable], frac[rows], self.species[rows], self.count[usable])
+            batch = CrystalBatch(
+                cell.detach()[usable], frac[rows], self.species[rows], self.count[usable]
+            )
             found = self.guidance.evaluate(Configurations.from_crystals(batch))
             self.guidance.usage.evaluations += len(batch)
             self._fill(value, slope, found, batch, rows, usable, numbers, cell)
@@ -200,43 +250,78 @@ class _Estimate:
                 if not math.isfinite(value[i]):
                     reasons.setdefault(i, "the potential gave no finite energy or force")
         if not self.counted:  # a trial that fails later costs nothing but itself
-            self.guidance.usage.unguided.update(re.sub(r"\d[\d.e+-]*", "#", reason) for reason in reasons.values())
+            self.guidance.usage.unguided.update(
+                re.sub(r"\d[\d.e+-]*", "#", reason) for reason in reasons.values()
+            )
         self.counted = True
         return value, slope
 
     def _fill(
-        self, value: Tensor, slope: Variables, found: Evaluation, batch: CrystalBatch,
-        rows: Tensor, usable: Tensor, numbers: Tensor, cell: Tensor,
-    ) -> None:  # fmt: skip
+        self,
+        value: Tensor,
+        slope: Variables,
+        found: Evaluation,
+        batch: CrystalBatch,
+        rows: Tensor,
+        usable: Tensor,
+        numbers: Tensor,
+        cell: Tensor,
+    ) -> None:
         """Writes energies and gradients where they belong."""
         energy, forces, stress = (x.to(numbers) for x in (found.energy, found.forces, found.stress))
         weight = self.guidance.guidance_scale / batch.num_atoms
-        index = torch.repeat_interleave(torch.arange(len(batch), device=weight.device), batch.num_atoms)
-        lost = torch.zeros_like(energy).index_add(0, index, (~torch.isfinite(forces)).any(-1).to(energy)) > 0
+        index = torch.repeat_interleave(
+            torch.arange(len(batch), device=weight.device), batch.num_atoms
+        )
+        lost = (
+            torch.zeros_like(energy).index_add(
+                0, index, (~torch.isfinite(forces)).any(-1).to(energy)
+            )
+            > 0
+        )
         value[usable] = torch.where(lost | ~torch.isfinite(energy), torch.inf, weight * energy)
-        push = -(forces.unsqueeze(1) @ batch.lattice[index].transpose(1, 2)).squeeze(1)  # dE/dF = -f Lᵀ
+        push = -(forces.unsqueeze(1) @ batch.lattice[index].transpose(1, 2)).squeeze(
+            1
+        )  # dE/dF = -f Lᵀ
         slope["frac_coords"][rows] = self.deviation["frac_coords"] * weight[index][:, None] * push
         # dE/dL = V L⁻ᵀ σ at fixed fractional coordinates; without a stress the lattice stays.
-        pull = volume(batch.lattice)[:, None, None] * (torch.linalg.inv(batch.lattice).transpose(1, 2) @ stress)
-        pull = torch.where(torch.isfinite(pull).flatten(1).all(-1)[:, None, None], weight[:, None, None] * pull, 0.0)
+        pull = volume(batch.lattice)[:, None, None] * (
+            torch.linalg.inv(batch.lattice).transpose(1, 2) @ stress
+        )
+        pull = torch.where(
+            torch.isfinite(pull).flatten(1).all(-1)[:, None, None],
+            weight[:, None, None] * pull,
+            0.0,
+        )
         outer = torch.zeros_like(cell)
         outer[usable] = pull
         (chained,) = torch.autograd.grad(cell, numbers, outer)
         slope["lattice"] += self.deviation["lattice"] * chained
 
-    def _problems(self, frac: Tensor, cell: Float[Tensor, "crystals 3 3"], chosen: Bool[Tensor, " crystals"]) -> dict[int, str]:
+    def _problems(
+        self, frac: Tensor, cell: Float[Tensor, "crystals 3 3"], chosen: Bool[Tensor, " crystals"]
+    ) -> dict[int, str]:
         """Why crystals are not shown to the potential at all."""
         density = volume(cell) / self.count.clamp_min(1)
-        finite = torch.isfinite(cell).flatten(1).all(-1) & self._all_of(torch.isfinite(frac).all(-1))
-        known = self._all_of(torch.isin(self.species, torch.tensor([VACANCY, *self.guidance.elements], device=frac.device)))
+        finite = torch.isfinite(cell).flatten(1).all(-1) & self._all_of(
+            torch.isfinite(frac).all(-1)
+        )
+        known = self._all_of(
+            torch.isin(
+                self.species, torch.tensor([VACANCY, *self.guidance.elements], device=frac.device)
+            )
+        )
         a, b, c = cell.unbind(1)
-        faces = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], 1)
+        faces = torch.stack(
+            [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], 1
+        )
         spacing = volume(cell) / torch.linalg.vector_norm(faces, dim=-1).amax(-1).clamp_min(1e-30)
         sound = {
             "no atoms": self.count > 0,
             "a position or a cell is not finite": finite,
             "an element that the potential does not know": known,
-            "the cell is too small or too large": (density > VOLUME_PER_ATOM[0]) & (density < VOLUME_PER_ATOM[1]),
+            "the cell is too small or too large": (density > VOLUME_PER_ATOM[0])
+            & (density < VOLUME_PER_ATOM[1]),
             "the cell is too thin": spacing > 2 * GATE_DISTANCE,
             "two atoms on each other": self._closest(frac, cell) > GATE_DISTANCE,
         }
@@ -248,16 +333,22 @@ class _Estimate:
 
     def _all_of(self, rows: Bool[Tensor, " atoms"]) -> Bool[Tensor, " crystals"]:
         """Whether something is true of all atoms of each crystal."""
-        misses = torch.zeros_like(self.count).index_add(0, self.layout.batch_index, (self.atoms & ~rows).long())
+        misses = torch.zeros_like(self.count).index_add(
+            0, self.layout.batch_index, (self.atoms & ~rows).long()
+        )
         return misses == 0
 
-    def _closest(self, frac: Float[Tensor, "atoms 3"], cell: Float[Tensor, "crystals 3 3"]) -> Float[Tensor, " crystals"]:
+    def _closest(
+        self, frac: Float[Tensor, "atoms 3"], cell: Float[Tensor, "crystals 3 3"]
+    ) -> Float[Tensor, " crystals"]:
         """Shortest distance between different atoms; exact below half the thickness of the cell."""
         found = []
         for block in self.layout.blocks:
             points, present = block.view(frac), block.view(self.atoms)
             ways = shortest_image(points.unsqueeze(1) - points.unsqueeze(2))
-            distances = torch.linalg.vector_norm((ways.unsqueeze(-1) * cell[block.crystals][:, None, None]).sum(-2), dim=-1)
+            distances = torch.linalg.vector_norm(
+                (ways.unsqueeze(-1) * cell[block.crystals][:, None, None]).sum(-2), dim=-1
+            )
             same = torch.eye(block.size, dtype=torch.bool, device=frac.device)
             absent = same | ~(present.unsqueeze(1) & present.unsqueeze(2))
             found.append(distances.masked_fill(absent, torch.inf).flatten(1).amin(1))

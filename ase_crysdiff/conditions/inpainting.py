@@ -14,17 +14,20 @@ from ase_crysdiff.shapes import Bool, Float, Tensor
 
 @dataclass(frozen=True)
 class KnownRows(Condition):
-    """Holds rows of a component at their known values, at the noise level of each step, and exactly at the end.
+    """Holds rows of a component at their known values, at the noise level of each step, and exactly
+    at the end.
 
-    The clean estimate of a known row is replaced by the truth. Every process then takes the reverse step that is right given
-    the truth: diffusion draws from q(x_s | x_t, x_0), so that the row is at each time a draw from q(x_s | x_0) and all its times
-    belong to one path; a flow runs straight from its draw of the prior to the truth. RePaint (Lugmayr et al. 2022, equation 8a)
-    draws each level anew instead, which agrees at each single time but bends the paths of flows and makes the known rows jump
-    between steps.
+    The clean estimate of a known row is replaced by the truth. Every process then takes the reverse
+    step that is right given the truth: diffusion draws from q(x_s | x_t, x_0), so that the row is
+    at each time a draw from q(x_s | x_0) and all its times belong to one path; a flow runs straight
+    from its draw of the prior to the truth. RePaint (Lugmayr et al. 2022, equation 8a) draws each
+    level anew instead, which agrees at each single time but bends the paths of flows and makes the
+    known rows jump between steps.
 
     Args:
         component: Name of the component.
-        clean: Values in the component's representation, one per row; those of unknown rows are not used.
+        clean: Values in the component's representation, one per row; those of unknown rows are not
+            used.
         known: Which rows are known.
         until: Time at which the rows are let go; 0 holds them to the end.
     """
@@ -43,11 +46,16 @@ class KnownRows(Condition):
                 return prediction
             truth = process.from_clean(state[self.component], self.clean, self._times(t, layout))
             mine = prediction[self.component]
-            return {**prediction, self.component: torch.where(self._mask(mine), truth.to(mine.dtype), mine)}
+            return {
+                **prediction,
+                self.component: torch.where(self._mask(mine), truth.to(mine.dtype), mine),
+            }
 
         return held
 
-    def project(self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor) -> NoisyState:
+    def project(
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
+    ) -> NoisyState:
         if s > 0 or self.until > 0:
             return state
         value = state[self.component]
@@ -65,9 +73,10 @@ class KnownRows(Condition):
 class KnownPositions(KnownRows):
     """Known rows of the coordinates, which also tell where the origin is.
 
-    A network that is blind to a common shift of all atoms places them relative to each other only: its estimate of the host is
-    the host moved by something, and its estimate of the guests is moved by the same. So before the host is put back, the whole
-    estimate is moved by the mean displacement of the host's atoms (on the circle: the direction of their mean phase along each
+    A network that is blind to a common shift of all atoms places them relative to each other only:
+    its estimate of the host is the host moved by something, and its estimate of the guests is moved
+    by the same. So before the host is put back, the whole estimate is moved by the mean
+    displacement of the host's atoms (on the circle: the direction of their mean phase along each
     axis); without this the guests drift against the host.
     """
 
@@ -83,12 +92,18 @@ class KnownPositions(KnownRows):
 
         return super().wrap(aligned, joint, layout)
 
-    def _shift(self, estimate: Float[Tensor, "atoms 3"], layout: Layout) -> Float[Tensor, "crystals 3"]:
-        """Mean displacement of the known atoms of each crystal, fractional, per axis in [-1/2, 1/2]; 0 where none is known."""
+    def _shift(
+        self, estimate: Float[Tensor, "atoms 3"], layout: Layout
+    ) -> Float[Tensor, "crystals 3"]:
+        """Mean displacement of the known atoms of each crystal, fractional, per axis in [-1/2,
+        1/2]; 0 where none is known.
+        """
         angle = 2 * math.pi * shortest_image(estimate - self.clean)
         weight = self.known.to(estimate.dtype).unsqueeze(-1)
         parts = []
         for block in layout.blocks:
-            sine, cosine = (block.view(weight * x).sum(1) for x in (torch.sin(angle), torch.cos(angle)))
+            sine, cosine = (
+                block.view(weight * x).sum(1) for x in (torch.sin(angle), torch.cos(angle))
+            )
             parts.append(torch.atan2(sine, cosine) / (2 * math.pi))
         return torch.cat(parts)

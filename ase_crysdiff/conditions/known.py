@@ -24,7 +24,9 @@ class KnownComponent(Condition):
     component: str
     clean: Tensor
 
-    def project(self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor) -> NoisyState:
+    def project(
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
+    ) -> NoisyState:
         if s == 0:
             return {**state, self.component: self.clean}
         known = joint.components[self.component]

@@ -12,14 +12,16 @@ from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
 from ase_crysdiff.representations.base import Representation
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
 
-#: Variance of the data: uniform coordinates, standardised lattice numbers, and Å² for the entries of the lattice matrix.
+#: Variance of the data: uniform coordinates, standardised lattice numbers, and Å² for the entries
+#: of the lattice matrix.
 COORDINATE_VARIANCE, STANDARD_VARIANCE, MATRIX_VARIANCE = 1 / 12, 1.0, 4.0
 
 
 def scales(process: Process, t: float) -> tuple[float, float]:
     """Factor of the data and standard deviation of the noise at t.
 
-    A flow on the torus adds t times a displacement that is uniform in the cell, whatever the data: noise t/√12 per axis.
+    A flow on the torus adds t times a displacement that is uniform in the cell, whatever the data:
+    noise t/√12 per axis.
 
     Raises:
         IncompatibleError: If the process is none of diffusion or flow on numbers.
@@ -34,7 +36,9 @@ def scales(process: Process, t: float) -> tuple[float, float]:
     if isinstance(process, GaussianDiffusion):
         signal, noise = process.schedule.scales(time_now)
         return float(signal), float(noise)
-    raise IncompatibleError(f"Energy guidance needs the noise of {type(process).__name__}, which it does not know.")
+    raise IncompatibleError(
+        f"Energy guidance needs the noise of {type(process).__name__}, which it does not know."
+    )
 
 
 def posterior_variance(signal: float, noise: float, variance: float) -> float:

@@ -8,10 +8,12 @@ from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Variables by component: rows of numbers, each row belonging to one crystal.
 Variables = dict[str, Tensor]
-#: (variables, crystals to look at) -> energy of each crystal, not finite where there is none, and its gradient.
+#: (variables, crystals to look at) -> energy of each crystal, not finite where there is none, and
+#: its gradient.
 Energy = Callable[[Variables, Tensor], tuple[Tensor, Variables]]
 
-#: A move of a crystal by less than this is taken without another evaluation: a hundredth of a standard deviation.
+#: A move of a crystal by less than this is taken without another evaluation: a hundredth of a
+#: standard deviation.
 _NEGLIGIBLE = 1e-2
 
 
@@ -23,11 +25,12 @@ def proximal_minimum(
     confine: Callable[[Variables], Variables],
     evaluations: int = 4,
 ) -> tuple[Variables, Bool[Tensor, " crystals"]]:
-    """Where e(u) + |u - u_0|²/2 is lowest, by damped gradient steps from u_0; crystals do not feel each other.
+    """Where e(u) + |u - u_0|²/2 is lowest, by damped gradient steps from u_0; crystals do not feel
+    each other.
 
-    The first step has length one, the next ones that of the secant's curvature (Barzilai & Borwein 1988), which can only be
-    above one where e is convex; where it is not, one is kept. So an isotropic quadratic e needs three evaluations. What does not
-    lower the sum is taken back.
+    The first step has length one, the next ones that of the secant's curvature (Barzilai & Borwein
+    1988), which can only be above one where e is convex; where it is not, one is kept. So an
+    isotropic quadratic e needs three evaluations. What does not lower the sum is taken back.
 
     Args:
         energy: e and its gradient.
@@ -38,7 +41,8 @@ def proximal_minimum(
         evaluations: Of e, at most, for each crystal.
 
     Returns:
-        The lowest point that was seen, and which crystals have an energy at u_0; the others stay there.
+        The lowest point that was seen, and which crystals have an energy at u_0; the others stay
+        there.
 
     Source: Parikh & Boyd 2014, section 1.1, for the proximal operator.
     """
@@ -66,12 +70,17 @@ def proximal_minimum(
         better = sound & (value < lowest)
         shorter = torch.where(sound, torch.minimum(1 / curvature.clamp_min(1), rate / 2), rate / 4)
         rate = torch.where(better, 1 / curvature.clamp_min(1), shorter)
-        best, gradient = _choose(better, trial, best, index), _choose(better, there, gradient, index)
+        best, gradient = (
+            _choose(better, trial, best, index),
+            _choose(better, there, gradient, index),
+        )
         lowest = torch.where(better, value, lowest)
     return best, found
 
 
-def _dot(a: Variables, b: Variables, index: Mapping[str, Tensor], crystals: int) -> Float[Tensor, " crystals"]:
+def _dot(
+    a: Variables, b: Variables, index: Mapping[str, Tensor], crystals: int
+) -> Float[Tensor, " crystals"]:
     """Scalar product per crystal."""
     some = next(iter(a.values()))
     total = torch.zeros(crystals, dtype=some.dtype, device=some.device)
@@ -80,5 +89,10 @@ def _dot(a: Variables, b: Variables, index: Mapping[str, Tensor], crystals: int)
     return total
 
 
-def _choose(crystals: Bool[Tensor, " crystals"], one: Variables, other: Variables, index: Mapping[str, Tensor]) -> Variables:
+def _choose(
+    crystals: Bool[Tensor, " crystals"],
+    one: Variables,
+    other: Variables,
+    index: Mapping[str, Tensor],
+) -> Variables:
     return {n: torch.where(crystals[index[n]][:, None], one[n], other[n]) for n in one}

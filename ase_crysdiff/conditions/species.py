@@ -13,10 +13,12 @@ from ase_crysdiff.shapes import Bool, Int, Tensor
 
 @dataclass(frozen=True)
 class AllowedSpecies(Condition):
-    """Every row takes one of its allowed classes: forbidden ones lose their probability in each clean estimate.
+    """Every row takes one of its allowed classes: forbidden ones lose their probability in each
+    clean estimate.
 
-    The last step draws from the clean estimate alone, so the result obeys exactly. Rows of one crystal are exchangeable;
-    forbidding vacancies in n of them and atoms in the others therefore conditions on n atoms.
+    The last step draws from the clean estimate alone, so the result obeys exactly. Rows of one
+    crystal are exchangeable; forbidding vacancies in n of them and atoms in the others therefore
+    conditions on n atoms.
 
     Args:
         allowed: Allowed classes, shape (rows, classes); every row needs at least one.
@@ -35,14 +37,16 @@ class AllowedSpecies(Condition):
 
 @dataclass(frozen=True)
 class KnownElements(Condition):
-    """Rows whose element is known, should they be atoms: it inherits the probability of all elements.
+    """Rows whose element is known, should they be atoms: it inherits the probability of all
+    elements.
 
-    Whether a row is an atom at all remains the network's decision. Forbidding the other elements instead would all but
-    forbid the atom: of the probability that the row is an atom, a network that does not know yet which element it will be
-    gives any single one a hundredth.
+    Whether a row is an atom at all remains the network's decision. Forbidding the other elements
+    instead would all but forbid the atom: of the probability that the row is an atom, a network
+    that does not know yet which element it will be gives any single one a hundredth.
 
     Args:
-        elements: Class that each row has if it is an atom; `VACANCY` leaves the row alone, shape (rows,).
+        elements: Class that each row has if it is an atom; `VACANCY` leaves the row alone, shape
+            (rows,).
     """
 
     elements: Int[Tensor, " rows"]
@@ -55,7 +59,10 @@ class KnownElements(Condition):
             own = torch.full_like(logits, -torch.inf)
             own.scatter_(-1, self.elements[:, None], torch.logsumexp(atom, -1, keepdim=True))
             own[:, VACANCY] = logits[:, VACANCY]
-            return {**prediction, "species": torch.where((self.elements == VACANCY)[:, None], logits, own)}
+            return {
+                **prediction,
+                "species": torch.where((self.elements == VACANCY)[:, None], logits, own),
+            }
 
         return pooled
 
@@ -64,9 +71,10 @@ class KnownElements(Condition):
 class RequiredSpecies(Condition):
     """Every crystal holds at least one atom of each required class.
 
-    For rows that are independent given the noisy state, Bayes' rule gives the probability that row i is of class e, given
-    that some row is: p_i(e) / (1 - Π_j (1 - p_j(e))). The other classes of the row share the rest as before. The steps of a
-    long plan make this nearly exact; the last draw may still miss a class, which the caller has to check.
+    For rows that are independent given the noisy state, Bayes' rule gives the probability that row
+    i is of class e, given that some row is: p_i(e) / (1 - Π_j (1 - p_j(e))). The other classes of
+    the row share the rest as before. The steps of a long plan make this nearly exact; the last draw
+    may still miss a class, which the caller has to check.
 
     Args:
         required: Classes that must occur.

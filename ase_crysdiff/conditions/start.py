@@ -13,7 +13,8 @@ from ase_crysdiff.randomness import Draws
 
 @dataclass(frozen=True)
 class StartFrom(Condition):
-    """The first state is a given crystal, noised to a time by the forward law of each process; the plan must start there.
+    """The first state is a given crystal, noised to a time by the forward law of each process; the
+    plan must start there.
 
     Args:
         crystal: The crystal, a batch of one; all crystals of the layout start from it.
@@ -21,7 +22,8 @@ class StartFrom(Condition):
         space: State space of the model; puts vacancies at places drawn anew for each crystal.
         draws: Random numbers.
 
-    Source: Jiao et al. 2023 (DiffCSP), section on property optimisation, where a known crystal is noised part of the way.
+    Source: Jiao et al. 2023 (DiffCSP), section on property optimisation, where a known crystal is
+    noised part of the way.
     """
 
     crystal: CrystalBatch
@@ -30,9 +32,13 @@ class StartFrom(Condition):
     draws: DrawsFor
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
-        crystals = self.space.extend(self.crystal.to(layout.device, layout.dtype)).select([0] * layout.num_crystals)
+        crystals = self.space.extend(self.crystal.to(layout.device, layout.dtype)).select(
+            [0] * layout.num_crystals
+        )
         crystals = self.space.refresh(crystals, self.draws("vacancies", "atom"))
-        times = torch.full((layout.num_crystals,), self.time, device=layout.device, dtype=layout.dtype)
+        times = torch.full(
+            (layout.num_crystals,), self.time, device=layout.device, dtype=layout.dtype
+        )
         return joint.corrupt(joint.encode(crystals), times, layout, self._own)[0]
 
     def _own(self, name: str, level: str) -> Draws:

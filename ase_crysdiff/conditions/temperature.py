@@ -14,14 +14,16 @@ from ase_crysdiff.shapes import Float, Tensor
 class Temperature(Condition):
     """Divides the logits of a component: below 1 likely classes become likelier, 1 changes nothing.
 
-    An undertrained network spreads probability over classes that do not belong together; a temperature below 1 trades some
-    diversity for consistency. Well known from language models (Ackley et al. 1985 for the idea).
+    An undertrained network spreads probability over classes that do not belong together; a
+    temperature below 1 trades some diversity for consistency. Well known from language models
+    (Ackley et al. 1985 for the idea).
 
     Args:
         component: Name of the component.
         temperature: Above 0.
-        spared: Classes that keep their probability; the others are tempered among themselves. A vacancy is one class where an
-            atom is many, so without this a low temperature empties cells.
+        spared: Classes that keep their probability; the others are tempered among themselves. A
+            vacancy is one class where an atom is many, so without this a low temperature empties
+            cells.
     """
 
     component: str
@@ -47,5 +49,7 @@ class Temperature(Condition):
         rest = before.masked_fill(spared, -torch.inf)
         share = torch.logsumexp(rest, -1, keepdim=True)
         # A row that is certain of a spared class has no share to distribute.
-        among = torch.log_softmax(torch.where(torch.isneginf(share), before, rest / self.temperature), -1)
+        among = torch.log_softmax(
+            torch.where(torch.isneginf(share), before, rest / self.temperature), -1
+        )
         return torch.where(spared, before, among + share)

@@ -13,7 +13,9 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 
 @dataclass(frozen=True)
 class Block:
-    """A run of crystals of equal size: their rows form dense (crystals, size, ...) tensors without padding."""
+    """A run of crystals of equal size: their rows form dense (crystals, size, ...) tensors without
+    padding.
+    """
 
     crystals: slice
     atoms: slice
@@ -25,12 +27,19 @@ class Block:
         return rows[self.atoms].unflatten(0, (self.count, self.size))
 
     def portions(self, pairs: int) -> "list[Block]":
-        """The block in pieces of about equally many crystals with at most this many ordered pairs, but one crystal at least."""
+        """The block in pieces of about equally many crystals with at most this many ordered pairs,
+        but one crystal at least.
+        """
         number = -(-self.count // max(1, pairs // self.size**2))
         edges = [self.count * i // number for i in range(number + 1)]
         crystal, atom = self.crystals.start, self.atoms.start
         return [
-            Block(slice(crystal + a, crystal + b), slice(atom + a * self.size, atom + b * self.size), b - a, self.size)
+            Block(
+                slice(crystal + a, crystal + b),
+                slice(atom + a * self.size, atom + b * self.size),
+                b - a,
+                self.size,
+            )
             for a, b in pairwise(edges)
         ]
 
@@ -52,7 +61,8 @@ class Layout:
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.sizes) or list(self.sizes) != sorted(self.sizes):
             raise ShapeError(
-                f"sizes must be at least 1 and ascending, got {self.sizes}. Build batches with CrystalBatch.sorted()."
+                f"sizes must be at least 1 and ascending, got {self.sizes}. Build batches with "
+                "CrystalBatch.sorted()."
             )
 
     @property
@@ -97,7 +107,9 @@ class Layout:
         """A value per crystal repeated for each of its rows at a level."""
         if level == "crystal":
             return per_crystal
-        if len(self.blocks) == 1:  # static shapes for compiled training: no gather with a data-dependent index
+        if (
+            len(self.blocks) == 1
+        ):  # static shapes for compiled training: no gather with a data-dependent index
             return per_crystal.repeat_interleave(self.sizes[0], dim=0)
         return per_crystal[self.batch_index]
 
@@ -110,7 +122,8 @@ class Layout:
 def rows_of(
     num_atoms: Int[Tensor, " crystals"], wanted: Sequence[int] | Int[Tensor, " chosen"]
 ) -> tuple[Int[Tensor, " chosen"], Int[Tensor, " atoms"]]:
-    """Positions of crystals as a tensor, and the rows of their atoms where all atoms are concatenated.
+    """Positions of crystals as a tensor, and the rows of their atoms where all atoms are
+    concatenated.
 
     Args:
         num_atoms: Atoms of each crystal.
@@ -119,7 +132,9 @@ def rows_of(
     chosen = torch.as_tensor(wanted, dtype=torch.long, device=num_atoms.device)
     counts = num_atoms[chosen]
     starts = (num_atoms.cumsum(0) - num_atoms)[chosen]
-    within = torch.arange(int(counts.sum()), device=counts.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    within = torch.arange(int(counts.sum()), device=counts.device) - (
+        counts.cumsum(0) - counts
+    ).repeat_interleave(counts)
     return chosen, starts.repeat_interleave(counts) + within
 
 
@@ -131,7 +146,8 @@ class CrystalBatch:
         lattice: Lattice vectors as rows, Å, shape (crystals, 3, 3).
         frac_coords: Fractional coordinates, shape (atoms, 3).
         species: Atomic numbers, 0 for a vacancy, shape (atoms,).
-        num_atoms: Atoms of each crystal, shape (crystals,). May be 0 only for a crystal that was sampled empty.
+        num_atoms: Atoms of each crystal, shape (crystals,). May be 0 only for a crystal that was
+            sampled empty.
 
     Raises:
         ShapeError: If the tensors do not fit together.
@@ -144,11 +160,17 @@ class CrystalBatch:
 
     def __post_init__(self) -> None:
         total = int(self.num_atoms.sum())
-        if total != len(self.frac_coords) or total != len(self.species) or len(self.lattice) != len(self.num_atoms):
+        if (
+            total != len(self.frac_coords)
+            or total != len(self.species)
+            or len(self.lattice) != len(self.num_atoms)
+        ):
             raise ShapeError(
-                f"num_atoms adds up to {total} for {len(self.num_atoms)} crystals, but there are {len(self.frac_coords)} "
+                f"num_atoms adds up to {total} for {len(self.num_atoms)} crystals, but there are "
+                f"{len(self.frac_coords)} "
                 f"coordinates, {len(self.species)} species and {len(self.lattice)} lattices. "
-                "Every atom row must belong to one crystal; build batches with CrystalBatch.cat or crystal.convert."
+                "Every atom row must belong to one crystal; build batches with CrystalBatch.cat or "
+                "crystal.convert."
             )
 
     def __len__(self) -> int:
@@ -159,7 +181,9 @@ class CrystalBatch:
         """Where the atoms are. The batch must be sorted by size."""
         return Layout(tuple(self.num_atoms.tolist()), self.lattice.device, self.lattice.dtype)
 
-    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "CrystalBatch":
+    def to(
+        self, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> "CrystalBatch":
         """The batch on a device, its floating point tensors in a dtype."""
         lattice, frac = (x.to(device=device, dtype=dtype) for x in (self.lattice, self.frac_coords))
         return CrystalBatch(lattice, frac, self.species.to(device), self.num_atoms.to(device))
@@ -167,7 +191,12 @@ class CrystalBatch:
     def select(self, crystals: Sequence[int] | Int[Tensor, " chosen"]) -> "CrystalBatch":
         """The crystals at these positions, in this order."""
         chosen, atoms = rows_of(self.num_atoms, crystals)
-        return CrystalBatch(self.lattice[chosen], self.frac_coords[atoms], self.species[atoms], self.num_atoms[chosen])
+        return CrystalBatch(
+            self.lattice[chosen],
+            self.frac_coords[atoms],
+            self.species[atoms],
+            self.num_atoms[chosen],
+        )
 
     def sorted(self) -> tuple["CrystalBatch", Int[Tensor, " crystals"]]:
         """The batch in order of size, and the positions that the crystals had before."""
@@ -182,4 +211,6 @@ class CrystalBatch:
     def cat(batches: Sequence["CrystalBatch"]) -> "CrystalBatch":
         """All crystals of several batches, in order."""
         names = [f.name for f in fields(CrystalBatch)]
-        return CrystalBatch(**{name: torch.cat([getattr(b, name) for b in batches]) for name in names})
+        return CrystalBatch(
+            **{name: torch.cat([getattr(b, name) for b in batches]) for name in names}
+        )

@@ -17,19 +17,26 @@ def check_structure(structure: Structure) -> None:
     """Refuses what no model of this package can represent.
 
     Raises:
-        InputError: If the structure is empty, disordered, not periodic in three directions or not finite, or holds an
-            element above Z = 99 or a dummy species.
+        InputError: If the structure is empty, disordered, not periodic in three directions or not
+            finite, or holds an element above Z = 99 or a dummy species.
     """
     if len(structure) == 0:
         raise InputError("The structure has no atoms.")
     if not structure.is_ordered:
         raise InputError(
-            f"{structure.composition.formula} is disordered (a site is partially occupied or shared); only ordered "
-            "structures can be used. Order it first, for example with pymatgen's OrderDisorderedStructureTransformation."
+            f"{structure.composition.formula} is disordered (a site is partially occupied or "
+            "shared); only ordered "
+            "structures can be used. Order it first, for example with pymatgen's "
+            "OrderDisorderedStructureTransformation."
         )
     if not all(structure.lattice.pbc):
-        raise InputError(f"The structure is periodic along {structure.lattice.pbc} only; three directions are needed.")
-    if not (np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()):
+        raise InputError(
+            f"The structure is periodic along {structure.lattice.pbc} only; three directions are "
+            "needed."
+        )
+    if not (
+        np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()
+    ):
         raise InputError("The lattice or a coordinate is not finite.")
     for site in structure:
         number = getattr(site.specie, "Z", None)
@@ -38,7 +45,8 @@ def check_structure(structure: Structure) -> None:
 
 
 def from_structures(structures: Sequence[Structure]) -> CrystalBatch:
-    """A batch of ordered structures, in the given order. Oxidation states and site properties are dropped.
+    """A batch of ordered structures, in the given order. Oxidation states and site properties are
+    dropped.
 
     Raises:
         InputError: If a structure cannot be represented; the message gives its position.
@@ -49,8 +57,13 @@ def from_structures(structures: Sequence[Structure]) -> CrystalBatch:
         except InputError as error:
             raise InputError(f"Structure {position}: {error}") from error
     return CrystalBatch(
-        torch.tensor(np.array([s.lattice.matrix for s in structures]).reshape(-1, 3, 3), dtype=torch.float32),
-        torch.tensor(np.concatenate([s.frac_coords for s in structures] or [np.zeros((0, 3))]), dtype=torch.float32),
+        torch.tensor(
+            np.array([s.lattice.matrix for s in structures]).reshape(-1, 3, 3), dtype=torch.float32
+        ),
+        torch.tensor(
+            np.concatenate([s.frac_coords for s in structures] or [np.zeros((0, 3))]),
+            dtype=torch.float32,
+        ),
         torch.tensor([site.specie.Z for s in structures for site in s], dtype=torch.long),
         torch.tensor([len(s) for s in structures], dtype=torch.long),
     )
@@ -68,7 +81,10 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
         InputError: If the cell is not periodic in three directions.
     """
     if not atoms.pbc.all():
-        raise InputError(f"The atoms are periodic along {atoms.pbc.tolist()} only; set atoms.pbc = True and a cell.")
+        raise InputError(
+            f"The atoms are periodic along {atoms.pbc.tolist()} only; set atoms.pbc = True and a "
+            "cell."
+        )
     lattice = Lattice(atoms.cell.array)
     return Structure(lattice, atoms.numbers, atoms.get_scaled_positions(wrap=True))
 
@@ -85,7 +101,9 @@ def structure_to_atoms(structure: Structure) -> Atoms:
     return atoms
 
 
-def to_structures(batch: CrystalBatch, properties: Sequence[dict[str, Any]] | None = None) -> list[Structure]:
+def to_structures(
+    batch: CrystalBatch, properties: Sequence[dict[str, Any]] | None = None
+) -> list[Structure]:
     """Structures in the standard orientation, right-handed, atoms sorted by Mendeleev number.
 
     Args:
@@ -93,11 +111,16 @@ def to_structures(batch: CrystalBatch, properties: Sequence[dict[str, Any]] | No
         properties: `Structure.properties` of each.
     """
     structures = []
-    crystals = zip(batch.lattice, batch.frac_coords.split(batch.num_atoms.tolist()),
-                   batch.species.split(batch.num_atoms.tolist()), strict=True)  # fmt: skip
+    crystals = zip(
+        batch.lattice,
+        batch.frac_coords.split(batch.num_atoms.tolist()),
+        batch.species.split(batch.num_atoms.tolist()),
+        strict=True,
+    )
     for position, (lattice, frac_coords, species) in enumerate(crystals):
         matrix = Lattice(lattice.double().cpu().numpy())
-        # Fractional coordinates are kept; the handedness of the vectors is lost on purpose, as in training.
+        # Fractional coordinates are kept; the handedness of the vectors is lost on purpose, as in
+        # training.
         standard = Lattice.from_parameters(*matrix.parameters)
         structure = Structure(
             standard,

@@ -1,7 +1,9 @@
-"""Crystals in one cell, whatever cell they came in: primitive, then Niggli-reduced, in about a millisecond.
+"""Crystals in one cell, whatever cell they came in: primitive, then Niggli-reduced, in about a
+millisecond.
 
-pymatgen's reduction takes several times as long as a property network and, with its tolerance of 0.25 Å, takes some distorted
-supercells for the undistorted crystal. Here only translations that are exact to `SAME` count.
+pymatgen's reduction takes several times as long as a property network and, with its tolerance of
+0.25 Å, takes some distorted supercells for the undistorted crystal. Here only translations that are
+exact to `SAME` count.
 """
 
 from collections.abc import Sequence
@@ -49,7 +51,9 @@ class Cell:
         return len(self.species)
 
 
-def reduced_cells(entries: Sequence[Any], progress: bool | None = None) -> tuple[dict[int, Cell], dict[int, str]]:
+def reduced_cells(
+    entries: Sequence[Any], progress: bool | None = None
+) -> tuple[dict[int, Cell], dict[int, str]]:
     """Every crystal in its reduced cell, by position, and why the others have none.
 
     Args:
@@ -59,7 +63,9 @@ def reduced_cells(entries: Sequence[Any], progress: bool | None = None) -> tuple
     cells: dict[int, Cell] = {}
     refused: dict[int, str] = {}
     disable = None if progress is None else not progress
-    for position, entry in enumerate(tqdm(entries, desc="cells", unit=" crystals", disable=disable)):
+    for position, entry in enumerate(
+        tqdm(entries, desc="cells", unit=" crystals", disable=disable)
+    ):
         try:
             cells[position] = reduced_cell(entry)
         except InputError as error:
@@ -71,8 +77,8 @@ def reduced_cell(entry: Any) -> Cell:
     """The primitive Niggli cell of a structure or of ASE atoms.
 
     Raises:
-        InputError: If it is neither, or no crystal that a network can read: disordered, not periodic, flat, with atoms on each
-            other or an element that no network knows.
+        InputError: If it is neither, or no crystal that a network can read: disordered, not
+            periodic, flat, with atoms on each other or an element that no network knows.
     """
     structure = atoms_to_structure(entry) if isinstance(entry, Atoms) else entry
     if not isinstance(structure, Structure):
@@ -81,8 +87,13 @@ def reduced_cell(entry: Any) -> Cell:
     if structure.volume < _SMALLEST_VOLUME * len(structure):
         raise InputError(f"the cell holds less than {_SMALLEST_VOLUME:g} Å³ per atom")
     species = np.array([site.specie.Z for site in structure])
-    cell = niggli(primitive(Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)))
-    if shortest_distance(torch.from_numpy(cell.frac_coords), torch.from_numpy(cell.lattice)).min() < GATE_DISTANCE:
+    cell = niggli(
+        primitive(Cell(np.array(structure.lattice.matrix), structure.frac_coords, species))
+    )
+    if (
+        shortest_distance(torch.from_numpy(cell.frac_coords), torch.from_numpy(cell.lattice)).min()
+        < GATE_DISTANCE
+    ):
         raise InputError(f"two atoms closer than {GATE_DISTANCE} Å")
     return cell
 
@@ -91,8 +102,12 @@ def batch_of(cells: Sequence[Cell]) -> CrystalBatch:
     """A batch of cells, in their order."""
     return CrystalBatch(
         torch.tensor(np.array([c.lattice for c in cells]).reshape(-1, 3, 3), dtype=torch.float32),
-        torch.tensor(np.concatenate([np.zeros((0, 3)), *(c.frac_coords for c in cells)]), dtype=torch.float32),
-        torch.tensor(np.concatenate([np.zeros(0, dtype=int), *(c.species for c in cells)]), dtype=torch.long),
+        torch.tensor(
+            np.concatenate([np.zeros((0, 3)), *(c.frac_coords for c in cells)]), dtype=torch.float32
+        ),
+        torch.tensor(
+            np.concatenate([np.zeros(0, dtype=int), *(c.species for c in cells)]), dtype=torch.long
+        ),
         torch.tensor([len(c) for c in cells], dtype=torch.long),
     )
 
@@ -100,19 +115,25 @@ def batch_of(cells: Sequence[Cell]) -> CrystalBatch:
 def primitive(cell: Cell) -> Cell:
     """The smallest cell of a crystal; atoms that are images of each other are averaged."""
     counts = np.bincount(cell.species)
-    if gcd(*counts.tolist()) == 1:  # a translation would map each element onto itself without a fixed atom
+    if (
+        gcd(*counts.tolist()) == 1
+    ):  # a translation would map each element onto itself without a fixed atom
         return cell
     shifts, images = _translations(cell)
     order = len(shifts) + 1
     if order == 1:
         return cell
-    basis = _hermite(np.rint(np.concatenate([order * np.eye(3), order * shifts])).astype(int)) / order
+    basis = (
+        _hermite(np.rint(np.concatenate([order * np.eye(3), order * shifts])).astype(int)) / order
+    )
     if abs(abs(np.linalg.det(basis)) * order - 1) > 1e-6:  # the translations form no group
         return cell
     deviations = cell.frac_coords + shifts[:, None] - cell.frac_coords[images]
     mean = cell.frac_coords - (deviations - np.rint(deviations)).sum(0) / order
     first = np.minimum(images.min(0), np.arange(len(cell))) == np.arange(len(cell))
-    return Cell(basis @ cell.lattice, _wrapped(mean[first] @ np.linalg.inv(basis)), cell.species[first])
+    return Cell(
+        basis @ cell.lattice, _wrapped(mean[first] @ np.linalg.inv(basis)), cell.species[first]
+    )
 
 
 def niggli(cell: Cell) -> Cell:
@@ -121,11 +142,15 @@ def niggli(cell: Cell) -> Cell:
     if lattice is None:
         raise InputError("the cell cannot be reduced: its vectors are nearly in a plane")
     change = np.rint(lattice @ np.linalg.inv(cell.lattice))
-    return Cell(change @ cell.lattice, _wrapped(cell.frac_coords @ np.linalg.inv(change)), cell.species)
+    return Cell(
+        change @ cell.lattice, _wrapped(cell.frac_coords @ np.linalg.inv(change)), cell.species
+    )
 
 
 def _translations(cell: Cell) -> tuple[Array, Species]:
-    """Translations inside the cell that map the crystal onto itself, and the image of every atom under each."""
+    """Translations inside the cell that map the crystal onto itself, and the image of every atom
+    under each.
+    """
     counts = np.bincount(cell.species)
     rarest = np.where(counts > 0, counts, counts.max() + 1).argmin()
     atoms = np.nonzero(cell.species == rarest)[0]
@@ -143,7 +168,9 @@ def _translations(cell: Cell) -> tuple[Array, Species]:
 
 
 def _hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A basis of the lattice that integer rows span, by elimination; they must span three dimensions."""
+    """A basis of the lattice that integer rows span, by elimination; they must span three
+    dimensions.
+    """
     rows = rows.copy()
     for column in range(3):
         while True:

@@ -1,4 +1,6 @@
-"""Changes of state space around a model: which rows it sees, and which of them are atoms in the end."""
+"""Changes of state space around a model: which rows it sees, and which of them are atoms in the
+end.
+"""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +18,8 @@ class StateSpace(ABC):
 
     Attributes:
         max_atoms: Largest crystal that the model was trained on.
-        has_vacancies: Whether rows may turn out to be no atoms, so that the number of atoms is found while sampling.
+        has_vacancies: Whether rows may turn out to be no atoms, so that the number of atoms is
+            found while sampling.
     """
 
     max_atoms: int
@@ -36,7 +39,9 @@ class StateSpace(ABC):
 
     @abstractmethod
     def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
-        """The extended batch with all that is arbitrary in it drawn anew; `draws` has one row per atom row."""
+        """The extended batch with all that is arbitrary in it drawn anew; `draws` has one row per
+        atom row.
+        """
 
     @abstractmethod
     def decode(self, batch: CrystalBatch) -> CrystalBatch:
@@ -59,7 +64,9 @@ class IdentitySpace(StateSpace):
 
     def encoded_size(self, num_atoms: int) -> int:
         if not 1 <= num_atoms <= self.max_atoms:
-            raise InputError(f"This model holds 1 to {self.max_atoms} atoms per cell, got {num_atoms}.")
+            raise InputError(
+                f"This model holds 1 to {self.max_atoms} atoms per cell, got {num_atoms}."
+            )
         return num_atoms
 
     def extend(self, batch: CrystalBatch) -> CrystalBatch:
@@ -78,8 +85,9 @@ class IdentitySpace(StateSpace):
 class MirageSpace(StateSpace):
     """Every crystal padded with vacancies ("mirage atoms") to the same number of slots.
 
-    A slot may turn from atom to vacancy and back at any step, so the number of atoms is found while sampling. The places
-    of the vacancies mean nothing: they are drawn anew at every fetch and carry no coordinate loss.
+    A slot may turn from atom to vacancy and back at any step, so the number of atoms is found while
+    sampling. The places of the vacancies mean nothing: they are drawn anew at every fetch and carry
+    no coordinate loss.
 
     Source: Okhotin et al. 2025 (MiAD), infusion and reduction.
 
@@ -98,7 +106,9 @@ class MirageSpace(StateSpace):
 
     def encoded_size(self, num_atoms: int) -> int:
         if not 1 <= num_atoms <= self.max_atoms:
-            raise InputError(f"This model holds 1 to {self.max_atoms} atoms per cell, got {num_atoms}.")
+            raise InputError(
+                f"This model holds 1 to {self.max_atoms} atoms per cell, got {num_atoms}."
+            )
         return self.slots
 
     def extend(self, batch: CrystalBatch) -> CrystalBatch:
@@ -111,7 +121,9 @@ class MirageSpace(StateSpace):
         species[row] = batch.species
         frac_coords = batch.frac_coords.new_zeros(crystals * self.slots, 3)
         frac_coords[row] = batch.frac_coords
-        return CrystalBatch(batch.lattice, frac_coords, species, torch.full_like(batch.num_atoms, self.slots))
+        return CrystalBatch(
+            batch.lattice, frac_coords, species, torch.full_like(batch.num_atoms, self.slots)
+        )
 
     def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
         mirage = (batch.species == VACANCY).unsqueeze(-1)
@@ -121,7 +133,9 @@ class MirageSpace(StateSpace):
     def decode(self, batch: CrystalBatch) -> CrystalBatch:
         is_atom = batch.species != VACANCY
         num_atoms = is_atom.view(len(batch), self.slots).sum(1)
-        return CrystalBatch(batch.lattice, batch.frac_coords[is_atom], batch.species[is_atom], num_atoms)
+        return CrystalBatch(
+            batch.lattice, batch.frac_coords[is_atom], batch.species[is_atom], num_atoms
+        )
 
     def loss_weights(self, batch: CrystalBatch, component: str) -> Float[Tensor, " rows"] | None:
         if component != "frac_coords":

@@ -1,7 +1,8 @@
 """The wrapped normal distribution on the circle of circumference 1.
 
-Densities are sums over images; they are evaluated as a softmax over the images, so that no exponential underflows however
-small sigma is. Source: Jiao et al. 2023 (DiffCSP), whose sign is kept: d = -∂ₓ log p is *minus* the score.
+Densities are sums over images; they are evaluated as a softmax over the images, so that no
+exponential underflows however small sigma is. Source: Jiao et al. 2023 (DiffCSP), whose sign is
+kept: d = -∂ₓ log p is *minus* the score.
 """
 
 from functools import lru_cache
@@ -14,7 +15,9 @@ from ase_crysdiff.shapes import Float, Tensor
 _IMAGES = 10
 
 
-def wrapped_normal_slope(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]) -> Float[Tensor, "..."]:
+def wrapped_normal_slope(
+    x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]
+) -> Float[Tensor, "..."]:
     """d(x, σ) = -∂ₓ log p(x | σ) of the wrapped normal, in 1 / fractional units.
 
     Args:
@@ -28,7 +31,9 @@ def wrapped_normal_slope(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#row
     return (weights * shifted / variance).sum(-1)
 
 
-def wrapped_normal_log_density(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]) -> Float[Tensor, "..."]:
+def wrapped_normal_log_density(
+    x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]
+) -> Float[Tensor, "..."]:
     """Log p(x | σ) of the wrapped normal, normalised on [0, 1)."""
     images = torch.arange(-_IMAGES, _IMAGES + 1, device=x.device, dtype=x.dtype)
     shifted = (x - torch.round(x)).unsqueeze(-1) + images
@@ -40,8 +45,8 @@ def wrapped_normal_log_density(x: Float[Tensor, "*#rows"], sigma: Float[Tensor, 
 def mean_squared_slopes(sigmas: tuple[float, ...]) -> Float[Tensor, " levels"]:
     """E[d(x, σ)²] under the wrapped normal itself for each σ, by quadrature in double precision.
 
-    The published codes estimate this number by Monte Carlo and store it in the checkpoint; it is a smooth periodic
-    integral, for which the rectangle rule converges exponentially.
+    The published codes estimate this number by Monte Carlo and store it in the checkpoint; it is a
+    smooth periodic integral, for which the rectangle rule converges exponentially.
     """
     sigma = torch.tensor(sigmas, dtype=torch.float64)
     # The integrand has width sigma: integrate over +-12 sigma at most, else over the whole circle.

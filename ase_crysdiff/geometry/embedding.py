@@ -12,22 +12,29 @@ SWEEPS = 100
 
 
 def positions_from_distances(
-    wanted: Float[Tensor, " pairs"], lattice: Float[Tensor, "3 3"], starts: Float[Tensor, "starts atoms 3"]
+    wanted: Float[Tensor, " pairs"],
+    lattice: Float[Tensor, "3 3"],
+    starts: Float[Tensor, "starts atoms 3"],
 ) -> Float[Tensor, "atoms 3"]:
-    """Fractional coordinates of one cell whose shortest distances come as near to given ones as they do from several starts.
+    """Fractional coordinates of one cell whose shortest distances come as near to given ones as
+    they do from several starts.
 
-    Every sweep moves each atom by the mean of what its distances to all atoms ask for. Distances do not tell a crystal from its
-    mirror image, and those of few atoms in a cell leave positions open: of two atoms, all but one number.
+    Every sweep moves each atom by the mean of what its distances to all atoms ask for. Distances do
+    not tell a crystal from its mirror image, and those of few atoms in a cell leave positions open:
+    of two atoms, all but one number.
 
     Args:
-        wanted: Shortest distances, Å, in the order of `all_pairs`; those of atoms to themselves are not read.
-        lattice: Rows in Å, near enough to a Niggli cell that the nearest image is among the 27 around the rounded one.
+        wanted: Shortest distances, Å, in the order of `all_pairs`; those of atoms to themselves are
+            not read.
+        lattice: Rows in Å, near enough to a Niggli cell that the nearest image is among the 27
+            around the rounded one.
         starts: Fractional coordinates to begin with.
 
     Returns:
         The outcome of the start whose squared errors are smallest in sum.
 
-    Source: de Leeuw 1977 (SMACOF: Guttman's transform with unit weights); nearest images, which may change, are ours.
+    Source: de Leeuw 1977 (SMACOF: Guttman's transform with unit weights); nearest images, which may
+    change, are ours.
     """
     count = starts.shape[1]
     pairs = all_pairs(torch.tensor([count], device=starts.device))
@@ -46,7 +53,9 @@ def positions_from_distances(
 def _nearest(
     frac: Float[Tensor, "starts atoms 3"], lattice: Float[Tensor, "3 3"]
 ) -> tuple[Float[Tensor, "starts atoms atoms 3"], Float[Tensor, "starts atoms atoms"]]:
-    """From each atom to the nearest image of each, as vector and distance, Å; nothing from an atom to itself."""
+    """From each atom to the nearest image of each, as vector and distance, Å; nothing from an atom
+    to itself.
+    """
     near = shortest_image(frac.unsqueeze(1) - frac.unsqueeze(2)) @ lattice
     ways = near.unsqueeze(-2) + NEIGHBOUR_CELLS.to(lattice) @ lattice
     image = ways.square().sum(-1).argmin(-1)

@@ -1,4 +1,6 @@
-"""Lattice maps. Rows are lattice vectors in Å; angles are in degrees; cartesian = frac @ lattice."""
+"""Lattice maps. Rows are lattice vectors in Å; angles are in degrees; cartesian = frac @
+lattice.
+"""
 
 import torch
 
@@ -8,7 +10,9 @@ from ase_crysdiff.shapes import Float, Tensor
 NEIGHBOUR_CELLS = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
 
 
-def from_parameters(lengths: Float[Tensor, "crystals 3"], angles: Float[Tensor, "crystals 3"]) -> Float[Tensor, "crystals 3 3"]:
+def from_parameters(
+    lengths: Float[Tensor, "crystals 3"], angles: Float[Tensor, "crystals 3"]
+) -> Float[Tensor, "crystals 3 3"]:
     """Lattice with c along +z and a in the xz plane.
 
     Source: the orientation of the DiffCSP family and of pymatgen (Jiao et al. 2023, code).
@@ -82,12 +86,17 @@ def from_log_polar(k: Float[Tensor, "crystals 6"]) -> Float[Tensor, "crystals 3 
 
 
 def plane_spacings(lattice: Float[Tensor, "crystals 3 3"]) -> Float[Tensor, "crystals 3"]:
-    """Distances between neighbouring lattice planes, Å: how thin the cell is along each of its axes."""
+    """Distances between neighbouring lattice planes, Å: how thin the cell is along each of its
+    axes.
+    """
     return 1 / torch.linalg.vector_norm(torch.linalg.inv(lattice), dim=-2)
 
 
-def shortest_distance(frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tensor, "3 3"]) -> Float[Tensor, "atoms atoms"]:
-    """Shortest distance of every pair of atoms, Å; on the diagonal that of an atom and its own images.
+def shortest_distance(
+    frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tensor, "3 3"]
+) -> Float[Tensor, "atoms atoms"]:
+    """Shortest distance of every pair of atoms, Å; on the diagonal that of an atom and its own
+    images.
 
     Looks at the 27 cells around each pair's nearest image, which is exact for Niggli-reduced cells.
     """

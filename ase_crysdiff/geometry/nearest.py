@@ -1,8 +1,9 @@
 """The k nearest neighbours of every atom in crystals, and how their distances go up.
 
-A search within a radius that the density suggests comes first; crystals in which an atom has found too few are searched
-again with a larger one, so that the result does not depend on the radius. Neighbours that are as far as the k-th one are
-kept too: a symmetric crystal keeps whole shells, and rounding errors do not choose among their atoms.
+A search within a radius that the density suggests comes first; crystals in which an atom has found
+too few are searched again with a larger one, so that the result does not depend on the radius.
+Neighbours that are as far as the k-th one are kept too: a symmetric crystal keeps whole shells, and
+rounding errors do not choose among their atoms.
 """
 
 import math
@@ -16,7 +17,8 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Neighbours that are farther than the k-th by no more than this count as equally far, Å.
 TIE = 1e-3
-#: First radius over that of a sphere which holds k atoms at the mean density; by what a radius that was too small grows.
+#: First radius over that of a sphere which holds k atoms at the mean density; by what a radius that
+#: was too small grows.
 _FIRST, _GROWTH = 1.1, 1.3
 
 
@@ -25,8 +27,10 @@ class Nearest:
     """Nearest neighbours.
 
     Args:
-        neighbors: Pairs of which at least one atom is among the nearest of the other, so that every pair has its reverse.
-        profile: Ascending distances from every atom to its nearest neighbours, Å, shape (atoms, columns).
+        neighbors: Pairs of which at least one atom is among the nearest of the other, so that every
+            pair has its reverse.
+        profile: Ascending distances from every atom to its nearest neighbours, Å, shape (atoms,
+            columns).
     """
 
     neighbors: Neighbors
@@ -40,7 +44,8 @@ def nearest_neighbors(
     count: int,
     columns: int = 0,
 ) -> Nearest:
-    """The `count` nearest neighbours of every atom among all periodic images, with ties, and the reverse of every pair.
+    """The `count` nearest neighbours of every atom among all periodic images, with ties, and the
+    reverse of every pair.
 
     Args:
         positions: Å, inside the cell or not.
@@ -50,12 +55,15 @@ def nearest_neighbors(
         columns: Distances per atom in the profile; may exceed k.
 
     Raises:
-        InputError: If a position is not finite, or the vectors of a cell are not finite and independent, or lie so densely that
-            no search is sensible.
+        InputError: If a position is not finite, or the vectors of a cell are not finite and
+            independent, or lie so densely that no search is sensible.
     """
     if not bool(torch.isfinite(positions).all()):
         atom = int(torch.nonzero(~torch.isfinite(positions).all(-1))[0])
-        raise InputError(f"Atom {atom} is at {positions[atom].tolist()}, which is no place. Leave its crystal out.")
+        raise InputError(
+            f"Atom {atom} is at {positions[atom].tolist()}, which is no place. Leave its crystal "
+            "out."
+        )
     with torch.no_grad():
         positions, cells = positions.detach().double(), cells.detach().double()
         owner = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
@@ -76,7 +84,9 @@ def nearest_neighbors(
             finished = ~is_open[owner[atoms]]
             profile[atoms[finished]] = table[finished, :columns]
             last = table[:, count - 1] + TIE if count else torch.full_like(table[:, 0], -1.0)
-            kept = finished[near.first] & (distances <= torch.maximum(last[near.first], last[near.second]))
+            kept = finished[near.first] & (
+                distances <= torch.maximum(last[near.first], last[near.second])
+            )
             found.append((atoms[near.first[kept]], atoms[near.second[kept]], near.shifts[kept]))
             todo = torch.nonzero(is_open).flatten()
             radii = radii * _GROWTH
@@ -84,19 +94,25 @@ def nearest_neighbors(
 
 
 def _first_radii(cells: Tensor, num_atoms: Tensor, wanted: int) -> Tensor:
-    """A sphere of this radius holds about half as many atoms again as wanted, at the crystal's mean density."""
+    """A sphere of this radius holds about half as many atoms again as wanted, at the crystal's mean
+    density.
+    """
     volume = torch.linalg.det(cells).abs() / num_atoms
     return _FIRST * (3 * (wanted + 1) * volume / (4 * math.pi)) ** (1 / 3) + 2 * TIE
 
 
-def _within(positions: Tensor, cells: Tensor, num_atoms: Tensor, radii: Tensor) -> tuple[Neighbors, Tensor]:
+def _within(
+    positions: Tensor, cells: Tensor, num_atoms: Tensor, radii: Tensor
+) -> tuple[Neighbors, Tensor]:
     periodic = torch.ones(len(cells), 3, dtype=torch.bool, device=cells.device)
     near = neighbor_list(positions, cells, periodic, num_atoms, radii)
     index = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
     return near, torch.linalg.vector_norm(near.vectors(positions, cells, index), dim=-1)
 
 
-def _ascending(distances: Tensor, first: Tensor, atoms: int, columns: int) -> Float[Tensor, "atoms columns"]:
+def _ascending(
+    distances: Tensor, first: Tensor, atoms: int, columns: int
+) -> Float[Tensor, "atoms columns"]:
     """The smallest distances of each atom in order; infinite where there are too few."""
     counts = torch.bincount(first, minlength=atoms)
     place = torch.arange(len(first), device=first.device) - (counts.cumsum(0) - counts)[first]

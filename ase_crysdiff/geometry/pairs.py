@@ -10,7 +10,9 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 
 
 class Pairs(NamedTuple):
-    """Every unordered pair of atoms of the same cell, an atom with itself included, one cell after the other."""
+    """Every unordered pair of atoms of the same cell, an atom with itself included, one cell after
+    the other.
+    """
 
     first: Int[Tensor, " pairs"]
     second: Int[Tensor, " pairs"]
@@ -33,11 +35,17 @@ def pair_distances(
     lattice: Float[Tensor, "crystals 3 3"],
     num_atoms: Int[Tensor, " crystals"],
 ) -> Float[Tensor, " pairs"]:
-    """Shortest distance of each pair, Å, and of an atom to its own images; as exact as `geometry.lattice.shortest_distance`."""
-    owner = torch.arange(len(num_atoms), device=num_atoms.device).repeat_interleave(num_atoms)[pairs.first]
+    """Shortest distance of each pair, Å, and of an atom to its own images; as exact as
+    `geometry.lattice.shortest_distance`.
+    """
+    owner = torch.arange(len(num_atoms), device=num_atoms.device).repeat_interleave(num_atoms)[
+        pairs.first
+    ]
     near = shortest_image(frac_coords[pairs.second] - frac_coords[pairs.first])
     cells = NEIGHBOUR_CELLS.to(frac_coords)
     images = (cells @ lattice)[owner]  # (pairs, 27, 3)
-    square = (images + torch.einsum("pi,pij->pj", near, lattice[owner]).unsqueeze(1)).square().sum(-1)
+    square = (
+        (images + torch.einsum("pi,pij->pj", near, lattice[owner]).unsqueeze(1)).square().sum(-1)
+    )
     itself = (pairs.first == pairs.second).unsqueeze(-1) & (cells == 0).all(-1)
     return square.masked_fill(itself, torch.inf).amin(-1).sqrt()

@@ -8,7 +8,8 @@ from ase_crysdiff.shapes import Float, Tensor
 def wrap(frac: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """Coordinates moved into [0, 1).
 
-    `x - floor(x)` alone returns 1 for a tiny negative x, because 1 - 1e-9 rounds to 1 in single precision.
+    `x - floor(x)` alone returns 1 for a tiny negative x, because 1 - 1e-9 rounds to 1 in single
+    precision.
     """
     wrapped = frac - torch.floor(frac)
     return torch.where(wrapped >= 1, torch.zeros_like(wrapped), wrapped)

@@ -19,7 +19,8 @@ class MetricResult:
         value: The metric.
         interval: 95 % interval: Wilson's for rates, bootstrap for distances.
         per_structure: One entry per requested structure; None where it has no value.
-        failures: Reason by position, for structures that could not be judged; a rate counts them as misses.
+        failures: Reason by position, for structures that could not be judged; a rate counts them as
+            misses.
         settings: Every choice that the value depends on.
     """
 
@@ -43,7 +44,10 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
 
 
 def rate(
-    verdicts: Sequence[bool | None], failures: Mapping[int, str], settings: Mapping[str, Any], total: int | None = None
+    verdicts: Sequence[bool | None],
+    failures: Mapping[int, str],
+    settings: Mapping[str, Any],
+    total: int | None = None,
 ) -> MetricResult:
     """The share of true verdicts among all that were requested.
 
@@ -51,7 +55,8 @@ def rate(
         verdicts: One per requested structure.
         failures: Reasons by position.
         settings: What the verdicts depend on.
-        total: What the hits are divided by, where a published rule divides by less than was requested.
+        total: What the hits are divided by, where a published rule divides by less than was
+            requested.
 
     Raises:
         InputError: If there are no structures.
@@ -65,7 +70,9 @@ def rate(
     return MetricResult(hits / total, wilson(hits, total), tuple(verdicts), failures, settings)
 
 
-def mean(values: Sequence[float | None], failures: Mapping[int, str], settings: Mapping[str, Any]) -> MetricResult:
+def mean(
+    values: Sequence[float | None], failures: Mapping[int, str], settings: Mapping[str, Any]
+) -> MetricResult:
     """The mean over the structures that have a value; NaN if none has.
 
     Raises:
@@ -94,9 +101,9 @@ def bootstrap(
         statistic: Of values in any order.
         values: What is drawn from.
         resamples: How often.
-        is_distance: Whether the statistic is a distance to something fixed. Resamples are noisier than the values, and farther
-            away for that alone, so far that their percentiles may not even hold the distance itself; the interval is moved
-            back by the mean excess.
+        is_distance: Whether the statistic is a distance to something fixed. Resamples are noisier
+            than the values, and farther away for that alone, so far that their percentiles may not
+            even hold the distance itself; the interval is moved back by the mean excess.
     """
     generator = np.random.default_rng(0)
     # Sorted, so that the order of the structures does not change the draws.

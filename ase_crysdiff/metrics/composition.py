@@ -8,9 +8,9 @@ from importlib.util import find_spec
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.soundness import unusable_species
 from ase_crysdiff.errors import MissingExtraError
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.validity import unusable_species
 
 Counts = tuple[tuple[str, int], ...]
 
@@ -18,10 +18,17 @@ Counts = tuple[tuple[str, int], ...]
 def compositional_validity(structures: Sequence[Structure | None]) -> MetricResult:
     """Share of structures whose composition passes SMACT's screening in CDVAE's form.
 
-    The value depends on the version of SMACT, whose default oxidation states changed in version 3; it is in the settings.
+    The value depends on the version of SMACT, whose default oxidation states changed in version 3;
+    it is in the settings.
     """
-    failures = {i: r for i, r in ((i, unusable_species(s)) for i, s in enumerate(structures)) if r is not None}
-    verdicts = [i not in failures and is_neutral(reduced_counts(s)) for i, s in enumerate(structures)]
+    failures = {
+        i: r
+        for i, r in ((i, unusable_species(s)) for i, s in enumerate(structures))
+        if r is not None
+    }
+    verdicts = [
+        i not in failures and is_neutral(reduced_counts(s)) for i, s in enumerate(structures)
+    ]
     return rate(verdicts, failures, {"smact": version("smact"), "rule": "CDVAE"})
 
 
@@ -41,11 +48,13 @@ def reduced_counts(structure: Structure | None) -> Counts:
 
 @lru_cache(maxsize=100_000)
 def is_neutral(counts: Counts) -> bool:
-    """Whether some choice of oxidation states is neutral with all cations less electronegative than all anions.
+    """Whether some choice of oxidation states is neutral with all cations less electronegative than
+    all anions.
 
-    A single element and a compound of metals only pass. One oxidation state per element, as published; the published codes
-    try every combination, which here is a sum over reachable charges for every place where electronegativity may divide
-    cations from anions: the same verdict without the blow-up.
+    A single element and a compound of metals only pass. One oxidation state per element, as
+    published; the published codes try every combination, which here is a sum over reachable charges
+    for every place where electronegativity may divide cations from anions: the same verdict without
+    the blow-up.
 
     Source: Davies et al. 2019 (SMACT); Xie et al. 2022 (CDVAE) for the rule.
 
@@ -61,7 +70,9 @@ def is_neutral(counts: Counts) -> bool:
         charges = {0}
         for symbol, count in counts:
             x = negativities.get(symbol)
-            allowed = [q for q in states.get(symbol, ()) if x is None or q == 0 or (q > 0) == (x < border)]
+            allowed = [
+                q for q in states.get(symbol, ()) if x is None or q == 0 or (q > 0) == (x < border)
+            ]
             charges = {c + count * q for c in charges for q in allowed}
         if 0 in charges:
             return True
@@ -74,8 +85,12 @@ def _element_data() -> tuple[dict[str, tuple[int, ...]], dict[str, float], froze
     try:
         import smact
     except ImportError as error:
-        raise MissingExtraError("compositional_validity needs SMACT: pip install 'ase-crysdiff[metrics]'") from error
+        raise MissingExtraError(
+            "compositional_validity needs SMACT: pip install 'ase-crysdiff[metrics]'"
+        ) from error
     elements = smact.element_dictionary()
     states = {s: tuple(e.oxidation_states or ()) for s, e in elements.items()}
-    negativities = {s: float(e.pauling_eneg) for s, e in elements.items() if e.pauling_eneg is not None}
+    negativities = {
+        s: float(e.pauling_eneg) for s, e in elements.items() if e.pauling_eneg is not None
+    }
     return states, negativities, frozenset(smact.metals)

@@ -1,4 +1,6 @@
-"""Coverage: does every known crystal have a generated neighbour, and every generated one a known neighbour?"""
+"""Coverage: does every known crystal have a generated neighbour, and every generated one a known
+neighbour?
+"""
 
 import json
 import math
@@ -15,10 +17,10 @@ from numpy.typing import NDArray
 from pymatgen.core import Composition, Structure
 from scipy.spatial.distance import cdist
 
+from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.errors import InputError, MissingExtraError
 from ase_crysdiff.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, wilson
-from ase_crysdiff.metrics.validity import gate_all
 
 #: CrystalNN takes 14 ms for a site.
 _TIMEOUT = 60.0
@@ -28,13 +30,19 @@ _LENGTHS = (61, 132)
 
 
 class Cutoffs(NamedTuple):
-    """Largest distances of neighbours, of structure and of composition. Source: Xie et al. 2022 and successors."""
+    """Largest distances of neighbours, of structure and of composition. Source: Xie et al. 2022 and
+    successors.
+    """
 
     structure: float
     composition: float
 
 
-CUTOFFS = {"mp_20": Cutoffs(0.4, 10.0), "carbon_24": Cutoffs(0.2, 4.0), "perov_5": Cutoffs(0.2, 4.0)}
+CUTOFFS = {
+    "mp_20": Cutoffs(0.4, 10.0),
+    "carbon_24": Cutoffs(0.2, 4.0),
+    "perov_5": Cutoffs(0.2, 4.0),
+}
 
 
 @dataclass(frozen=True)
@@ -60,14 +68,17 @@ class Features:
         return np.nonzero(~np.isnan(self.structure[:, 0]))[0]
 
 
-def features(structures: Sequence[Structure | None], *, workers: int = 0, timeout: float = _TIMEOUT) -> Features:
+def features(
+    structures: Sequence[Structure | None], *, workers: int = 0, timeout: float = _TIMEOUT
+) -> Features:
     """Fingerprints of structures: 14 ms per site, so keep those of a reference.
 
     Source: Xie et al. 2022 (CDVAE), with matminer's featurisers.
 
     Args:
         structures: None and what fails the gate is among the failures.
-        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in this one.
+        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in
+            this one.
         timeout: Seconds for one structure.
 
     Raises:
@@ -77,7 +88,9 @@ def features(structures: Sequence[Structure | None], *, workers: int = 0, timeou
     failures = gate_all(structures)
     found = tuple(np.full((len(structures), n), np.nan) for n in _LENGTHS)
     sound = [i for i in range(len(structures)) if i not in failures]
-    answers = map_isolated(featurise, [structures[i] for i in sound], workers=workers, timeout=timeout)
+    answers = map_isolated(
+        featurise, [structures[i] for i in sound], workers=workers, timeout=timeout
+    )
     for i, answer in zip(sound, answers, strict=True):
         if isinstance(answer, Failure):
             failures[i] = f"matminer: {answer.reason}"
@@ -93,7 +106,9 @@ def featurise(structure: Structure) -> tuple[NDArray[np.float64], NDArray[np.flo
         InputError: If the structure has no finite fingerprint.
     """
     sites, elements = _featurisers()
-    bare = Structure(structure.lattice, [site.specie.Z for site in structure], structure.frac_coords % 1.0)
+    bare = Structure(
+        structure.lattice, [site.specie.Z for site in structure], structure.frac_coords % 1.0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         local = np.mean([sites.featurize(bare, i) for i in range(len(bare))], axis=0)
@@ -110,28 +125,37 @@ def _featurisers() -> tuple[Any, Any]:
         from matminer.featurizers.composition.composite import ElementProperty
         from matminer.featurizers.site.fingerprint import CrystalNNFingerprint
     except ImportError as error:
-        raise MissingExtraError("Coverage needs matminer: pip install 'ase-crysdiff[metrics]'") from error
-    return CrystalNNFingerprint.from_preset("ops"), ElementProperty.from_preset("magpie", impute_nan=False)
+        raise MissingExtraError(
+            "Coverage needs matminer: pip install 'ase-crysdiff[metrics]'"
+        ) from error
+    return CrystalNNFingerprint.from_preset("ops"), ElementProperty.from_preset(
+        "magpie", impute_nan=False
+    )
 
 
 @lru_cache(maxsize=1)
 def _scaler() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means and standard deviations that the published codes share."""
-    table = json.loads((files("ase_crysdiff.metrics") / "magpie_scaler.json").read_text())
+    table = json.loads((files("ase_crysdiff.resources") / "magpie_scaler.json").read_text())
     return np.array(table["means"]), np.array(table["stds"])
 
 
-def coverage(generated: Features, known: Features, cutoffs: Cutoffs = CUTOFFS["mp_20"]) -> tuple[MetricResult, MetricResult]:
-    """COV-R and COV-P: shares of known and of generated crystals that have a neighbour on the other side.
+def coverage(
+    generated: Features, known: Features, cutoffs: Cutoffs = CUTOFFS["mp_20"]
+) -> tuple[MetricResult, MetricResult]:
+    """COV-R and COV-P: shares of known and of generated crystals that have a neighbour on the other
+    side.
 
-    As published, the nearest neighbour of the structure and that of the composition may be two different crystals; the value for
-    which one neighbour must satisfy both is `joint` in the settings. Both exceed 99 % for good models and for copies of the
-    training set: they tell what went wrong, not who is best.
+    As published, the nearest neighbour of the structure and that of the composition may be two
+    different crystals; the value for which one neighbour must satisfy both is `joint` in the
+    settings. Both exceed 99 % for good models and for copies of the training set: they tell what
+    went wrong, not who is best.
 
     Source: Xie et al. 2022 (CDVAE); cutoffs as in DiffCSP, FlowMM and MiAD.
 
     Args:
-        generated: Of the requested structures; one without fingerprints counts in the denominator of COV-P.
+        generated: Of the requested structures; one without fingerprints counts in the denominator
+            of COV-P.
         known: Of the test set; known crystals without fingerprints are left out.
         cutoffs: Largest distances.
 
@@ -139,7 +163,10 @@ def coverage(generated: Features, known: Features, cutoffs: Cutoffs = CUTOFFS["m
         InputError: If one side is empty.
     """
     if not len(generated) or not len(known.sound):
-        raise InputError(f"Coverage compares two sets, got {len(generated)} structures and {len(known.sound)} known crystals.")
+        raise InputError(
+            f"Coverage compares two sets, got {len(generated)} structures and {len(known.sound)} "
+            "known crystals."
+        )
     a, b = generated.sound, known.sound
     near = _Nearest(len(a), len(b))
     for start in range(0, len(a), _ROWS):
@@ -160,9 +187,15 @@ def coverage(generated: Features, known: Features, cutoffs: Cutoffs = CUTOFFS["m
     recall = _share(near.known, near.joint_known, np.arange(len(b)), len(b), cutoffs)
     precision = _share(near.generated, near.joint_generated, a, len(generated), cutoffs)
     return (
-        MetricResult(recall.value, recall.interval, recall.per_structure, {}, {**settings, **recall.settings}),
         MetricResult(
-            precision.value, precision.interval, precision.per_structure, generated.failures, {**settings, **precision.settings}
+            recall.value, recall.interval, recall.per_structure, {}, {**settings, **recall.settings}
+        ),
+        MetricResult(
+            precision.value,
+            precision.interval,
+            precision.per_structure,
+            generated.failures,
+            {**settings, **precision.settings},
         ),
     )
 
@@ -172,9 +205,18 @@ class _Nearest:
 
     def __init__(self, generated: int, known: int) -> None:
         self.generated, self.known = np.full((2, generated), np.inf), np.full((2, known), np.inf)
-        self.joint_generated, self.joint_known = np.zeros(generated, dtype=bool), np.zeros(known, dtype=bool)
+        self.joint_generated, self.joint_known = (
+            np.zeros(generated, dtype=bool),
+            np.zeros(known, dtype=bool),
+        )
 
-    def add(self, start: int, structure: NDArray[np.float64], composition: NDArray[np.float64], cutoffs: Cutoffs) -> None:
+    def add(
+        self,
+        start: int,
+        structure: NDArray[np.float64],
+        composition: NDArray[np.float64],
+        cutoffs: Cutoffs,
+    ) -> None:
         rows = slice(start, start + len(structure))
         for k, distances in enumerate((structure, composition)):
             self.generated[k, rows] = distances.min(1)
@@ -185,7 +227,11 @@ class _Nearest:
 
 
 def _share(
-    nearest: NDArray[np.float64], joint: NDArray[np.bool_], positions: NDArray[np.int_], total: int, cutoffs: Cutoffs
+    nearest: NDArray[np.float64],
+    joint: NDArray[np.bool_],
+    positions: NDArray[np.int_],
+    total: int,
+    cutoffs: Cutoffs,
 ) -> MetricResult:
     hit = (nearest[0] <= cutoffs.structure) & (nearest[1] <= cutoffs.composition)
     hits = int(hit.sum())
@@ -193,5 +239,9 @@ def _share(
     for position, verdict in zip(positions.tolist(), hit.tolist(), strict=True):
         verdicts[position] = verdict
     amsd, amcd = (float(row.mean()) if len(row) else math.nan for row in nearest)
-    settings = {"joint": int(joint.sum()) / total, "mean_structure_distance": amsd, "mean_composition_distance": amcd}
+    settings = {
+        "joint": int(joint.sum()) / total,
+        "mean_structure_distance": amsd,
+        "mean_composition_distance": amcd,
+    }
     return MetricResult(hits / total, wilson(hits, total), tuple(verdicts), {}, settings)

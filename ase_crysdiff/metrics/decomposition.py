@@ -15,7 +15,8 @@ class Decomposition:
     Args:
         energy: Above (positive) or below the mixture of competing phases, eV/atom.
         products: Share of the atoms in each competing phase, by reduced formula.
-        present: All phases of the chemical system that the hull holds, without those of the same composition.
+        present: All phases of the chemical system that the hull holds, without those of the same
+            composition.
     """
 
     energy: float
@@ -26,9 +27,9 @@ class Decomposition:
 def decomposition(composition: Formula, energy: float, hull: Hull) -> Decomposition:
     """The decomposition energy of a compound against phases of other compositions.
 
-    Entries of the same composition are left out, so that a compound which breaks the hull of the others has a negative value;
-    elements compete with themselves. A partial hull lacks phases, and every phase it lacks makes the value too low:
-    `present` tells what was compared.
+    Entries of the same composition are left out, so that a compound which breaks the hull of the
+    others has a negative value; elements compete with themselves. A partial hull lacks phases, and
+    every phase it lacks makes the value too low: `present` tells what was compared.
 
     Args:
         composition: Of the compound.
@@ -43,7 +44,10 @@ def decomposition(composition: Formula, energy: float, hull: Hull) -> Decomposit
     entries = hull.diagram(frozenset(symbol for symbol, _ in key)).all_entries
     others = entries if len(key) == 1 else [e for e in entries if fractions(e.composition) != key]
     diagram = PhaseDiagram(others)
-    products = {_formula(e.composition): float(share) for e, share in diagram.get_decomposition(point).items()}
+    products = {
+        _formula(e.composition): float(share)
+        for e, share in diagram.get_decomposition(point).items()
+    }
     present = tuple(sorted({_formula(e.composition) for e in others}))
     return Decomposition(energy - float(diagram.get_hull_energy_per_atom(point)), products, present)
 

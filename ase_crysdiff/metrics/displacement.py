@@ -8,9 +8,9 @@ import numpy as np
 from pymatgen.core import Structure
 from scipy.linalg import polar
 
+from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import MetricResult, mean
-from ase_crysdiff.metrics.validity import gate
 
 _IMAGES = np.array(np.meshgrid(*3 * [[-1, 0, 1]])).reshape(3, -1).T
 
@@ -20,7 +20,8 @@ class Displacement:
     """What relaxation did to a structure.
 
     Args:
-        rmsd: Root mean square displacement of the atoms, Å, without rigid motion and strain of the cell.
+        rmsd: Root mean square displacement of the atoms, Å, without rigid motion and strain of the
+            cell.
         largest: Largest displacement, Å.
         volume_ratio: Volume after over volume before.
         strain: Frobenius norm of the strain of the cell.
@@ -35,8 +36,8 @@ class Displacement:
 def displacement(before: Structure, after: Structure) -> Displacement:
     """Displacement of atoms whose order is kept; no matcher is needed.
 
-    Differences of fractional coordinates, each in its nearest image, are measured in the mean of both cells after the rotation
-    between them is taken out.
+    Differences of fractional coordinates, each in its nearest image, are measured in the mean of
+    both cells after the rotation between them is taken out.
 
     Args:
         before: A sound structure.
@@ -67,11 +68,14 @@ def displacement(before: Structure, after: Structure) -> Displacement:
 
 
 def rmsd_to_relaxed(
-    structures: Sequence[Structure | None], relaxed: Sequence[Structure | None], rejected: Mapping[int, str]
+    structures: Sequence[Structure | None],
+    relaxed: Sequence[Structure | None],
+    rejected: Mapping[int, str],
 ) -> MetricResult:
     """Mean over the structures of the root mean square displacement by relaxation, Å.
 
-    Source: matched without a matcher, since relaxation keeps the order of atoms; MatterGen and others match, and differ.
+    Source: matched without a matcher, since relaxation keeps the order of atoms; MatterGen and
+    others match, and differ.
 
     Args:
         structures: As generated.
@@ -95,4 +99,6 @@ def rmsd_to_relaxed(
             "median_volume_ratio": float(np.median([d.volume_ratio for d in known])),
             "median_strain": float(np.median([d.strain for d in known])),
         }
-    return mean([None if d is None else d.rmsd for d in found], dict(sorted(failures.items())), settings)
+    return mean(
+        [None if d is None else d.rmsd for d in found], dict(sorted(failures.items())), settings
+    )

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from scipy.stats import wasserstein_distance
 
+from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.metrics.base import MetricResult, bootstrap
 from ase_crysdiff.metrics.reference import Reference, described
 from ase_crysdiff.metrics.space_groups import Symmetry
-from ase_crysdiff.metrics.validity import gate_all
 
 
 def density_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
@@ -22,19 +22,35 @@ def density_distance(structures: Sequence[Structure | None], reference: Referenc
     return _wasserstein(structures, lambda s: float(s.density), reference.densities, reference)
 
 
-def num_elements_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
-    """Wasserstein-1 distance of the numbers of distinct elements of sound structures to the reference."""
-    return _wasserstein(structures, lambda s: float(len({site.specie.Z for site in s})), reference.num_elements, reference)
+def num_elements_distance(
+    structures: Sequence[Structure | None], reference: Reference
+) -> MetricResult:
+    """Wasserstein-1 distance of the numbers of distinct elements of sound structures to the
+    reference.
+    """
+    return _wasserstein(
+        structures,
+        lambda s: float(len({site.specie.Z for site in s})),
+        reference.num_elements,
+        reference,
+    )
 
 
-def num_atoms_distance(structures: Sequence[Structure | None], reference: Reference) -> MetricResult:
-    """Total variation distance of the numbers of atoms of sound structures to the reference: 0 equal, 1 disjoint."""
+def num_atoms_distance(
+    structures: Sequence[Structure | None], reference: Reference
+) -> MetricResult:
+    """Total variation distance of the numbers of atoms of sound structures to the reference: 0
+    equal, 1 disjoint.
+    """
     values, failures = _values(structures, lambda s: float(len(s)))
     return _varied(values, failures, reference.num_atoms, reference)
 
 
-def num_primitive_atoms_distance(found: Sequence[Symmetry | str], reference: Reference) -> MetricResult:
-    """The same for primitive cells, which tells more of a sampler that draws cells of several sizes.
+def num_primitive_atoms_distance(
+    found: Sequence[Symmetry | str], reference: Reference
+) -> MetricResult:
+    """The same for primitive cells, which tells more of a sampler that draws cells of several
+    sizes.
 
     Args:
         found: Of the structures, from `space_groups.symmetries`.
@@ -45,7 +61,9 @@ def num_primitive_atoms_distance(found: Sequence[Symmetry | str], reference: Ref
     return _varied(values, failures, [float(s.primitive) for s in reference.symmetries], reference)
 
 
-def total_variation(a: Sequence[float] | NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]) -> float:
+def total_variation(
+    a: Sequence[float] | NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]
+) -> float:
     """Half the summed difference of two histograms, each normalised to 1."""
     values, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     p = np.bincount(places[: len(a)], minlength=len(values)) / len(a)
@@ -53,8 +71,15 @@ def total_variation(a: Sequence[float] | NDArray[np.float64], b: Sequence[float]
     return float(0.5 * np.abs(p - q).sum())
 
 
-def _varied(values: list[float | None], failures: dict[int, str], known: Sequence[float], reference: Reference) -> MetricResult:
-    return _result(lambda sample: total_variation(sample, known), values, failures, known, reference)
+def _varied(
+    values: list[float | None],
+    failures: dict[int, str],
+    known: Sequence[float],
+    reference: Reference,
+) -> MetricResult:
+    return _result(
+        lambda sample: total_variation(sample, known), values, failures, known, reference
+    )
 
 
 def _wasserstein(
@@ -64,14 +89,22 @@ def _wasserstein(
     reference: Reference,
 ) -> MetricResult:
     values, failures = _values(structures, measure)
-    return _result(lambda sample: float(wasserstein_distance(sample, known)), values, failures, known, reference)
+    return _result(
+        lambda sample: float(wasserstein_distance(sample, known)),
+        values,
+        failures,
+        known,
+        reference,
+    )
 
 
 def _values(
     structures: Sequence[Structure | None], measure: Callable[[Structure], float]
 ) -> tuple[list[float | None], dict[int, str]]:
     failures = gate_all(structures)
-    return [None if s is None or i in failures else measure(s) for i, s in enumerate(structures)], failures
+    return [
+        None if s is None or i in failures else measure(s) for i, s in enumerate(structures)
+    ], failures
 
 
 def _result(
@@ -81,7 +114,9 @@ def _result(
     known: Sequence[float],
     reference: Reference,
 ) -> MetricResult:
-    """The distance, and beside it the one that as many known crystals have from all of them: no model comes below it."""
+    """The distance, and beside it the one that as many known crystals have from all of them: no
+    model comes below it.
+    """
     sound = np.array([v for v in values if v is not None])
     settings = described(reference)
     if not len(sound) or not len(known):

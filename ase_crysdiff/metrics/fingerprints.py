@@ -1,8 +1,9 @@
 """Novelty without the known crystals: a small shipped table of fingerprints in their place.
 
-A fingerprint is a hash of the reduced formula and a few bytes that tell the distances in the crystal. Crystals of one formula
-whose bytes are close are taken as the same. The bytes depend smoothly on the structure and not on the choice of the cell, so that
-noise and supercells do not hide a known crystal, which they may do from StructureMatcher.
+A fingerprint is a hash of the reduced formula and a few bytes that tell the distances in the
+crystal. Crystals of one formula whose bytes are close are taken as the same. The bytes depend
+smoothly on the structure and not on the choice of the cell, so that noise and supercells do not
+hide a known crystal, which they may do from StructureMatcher.
 """
 
 import hashlib
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from safetensors import SafetensorError, safe_open
 
+from ase_crysdiff.crystal.close_pairs import close_pairs
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.matching import formula_key
-from ase_crysdiff.metrics.pairs import close_pairs
 from ase_crysdiff.storage import write_tensors
 
 FORMAT = "crysdiff-fingerprints-1"
@@ -74,7 +75,10 @@ class Fingerprints:
     def contains(self, structure: Structure) -> bool:
         """Whether a structure that passes the gate is taken as one of the known crystals."""
         key = formula_hash(formula_key(structure))
-        first, last = np.searchsorted(self.keys, key, "left"), np.searchsorted(self.keys, key, "right")
+        first, last = (
+            np.searchsorted(self.keys, key, "left"),
+            np.searchsorted(self.keys, key, "right"),
+        )
         if first == last:
             return False
         own = marks_of(distance_counts(structure), self.projection, self.centre).astype(float)
@@ -103,10 +107,16 @@ class Fingerprints:
             with safe_open(str(path), "np") as file:
                 metadata = dict(file.metadata() or {})
                 if metadata.get("format") != FORMAT:
-                    raise InputError(f"{path} holds no fingerprints (format {metadata.get('format')!r}, expected {FORMAT!r}).")
+                    raise InputError(
+                        f"{path} holds no fingerprints (format {metadata.get('format')!r}, "
+                        f"expected {FORMAT!r})."
+                    )
                 content = json.loads(metadata["content"])
                 keys, marks = file.get_tensor("keys"), file.get_tensor("marks")
-                projection, centre = file.get_tensor("projection").astype(float), file.get_tensor("centre").astype(float)
+                projection, centre = (
+                    file.get_tensor("projection").astype(float),
+                    file.get_tensor("centre").astype(float),
+                )
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be read as fingerprints ({error}).") from error
         return Fingerprints(keys, marks, projection, centre, content.pop("tolerance"), content)
@@ -115,16 +125,19 @@ class Fingerprints:
 @lru_cache(maxsize=1)
 def open_fingerprints() -> Fingerprints:
     """The shipped fingerprints of the open training pool: a partial list of what is known."""
-    return Fingerprints.load(Path(str(files("ase_crysdiff"))) / "data" / "open-fingerprints.safetensors")
+    return Fingerprints.load(
+        Path(str(files("ase_crysdiff"))) / "resources" / "open-fingerprints.safetensors"
+    )
 
 
 @lru_cache(maxsize=1)
 def open_hull() -> Hull:
-    """The shipped hull heights of the Materials Project at some formulas: a partial hull, elsewhere an upper bound.
+    """The shipped hull heights of the Materials Project at some formulas: a partial hull, elsewhere
+    an upper bound.
 
     Source: Materials Project, CC BY 4.0; Jain et al. 2013.
     """
-    return Hull.read(Path(str(files("ase_crysdiff"))) / "data" / "open-hull.csv.gz")
+    return Hull.read(Path(str(files("ase_crysdiff"))) / "resources" / "open-hull.csv.gz")
 
 
 def formula_hash(key: Hashable) -> int:
@@ -133,13 +146,14 @@ def formula_hash(key: Hashable) -> int:
 
 
 def distance_counts(structure: Structure) -> NDArray[np.float64]:
-    """How many neighbours an atom has around each distance, on average: all, those of its own element, and all with weights.
+    """How many neighbours an atom has around each distance, on average: all, those of its own
+    element, and all with weights.
 
-    The weight of a pair is the product of the deviations of the two Mendeleev numbers from the crystal's mean, so that elements
-    that change places are seen.
+    The weight of a pair is the product of the deviations of the two Mendeleev numbers from the
+    crystal's mean, so that elements that change places are seen.
 
-    Distances are in units of (volume per atom)^(1/3), for volume is invisible to StructureMatcher, too. Supercells, rotations and
-    the order of atoms change nothing.
+    Distances are in units of (volume per atom)^(1/3), for volume is invisible to StructureMatcher,
+    too. Supercells, rotations and the order of atoms change nothing.
     """
     scale = (structure.volume / len(structure)) ** (1 / 3)
     one, other, distances = close_pairs(structure, _RADIUS * scale)
@@ -147,12 +161,18 @@ def distance_counts(structure: Structure) -> NDArray[np.float64]:
     kinds = np.array([site.specie.mendeleev_no for site in structure]) / _MENDELEEV
     kinds -= kinds.mean()
     weights = np.exp(-(((distances / scale)[:, None] - _CENTRES) ** 2) / (2 * _WIDTH**2))
-    factors = np.stack([np.ones(len(one)), numbers[one] == numbers[other], kinds[one] * kinds[other]])
+    factors = np.stack(
+        [np.ones(len(one)), numbers[one] == numbers[other], kinds[one] * kinds[other]]
+    )
     counts: NDArray[np.float64] = (factors @ weights).ravel() / len(structure)
     return counts
 
 
-def marks_of(counts: NDArray[np.float64], projection: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.int8]:
+def marks_of(
+    counts: NDArray[np.float64], projection: NDArray[np.float64], centre: NDArray[np.float64]
+) -> NDArray[np.int8]:
     """Counts in the directions that tell crystals apart, as bytes."""
-    marks: NDArray[np.int8] = np.clip(np.rint(counts @ projection - centre), -127, 127).astype(np.int8)
+    marks: NDArray[np.int8] = np.clip(np.rint(counts @ projection - centre), -127, 127).astype(
+        np.int8
+    )
     return marks

@@ -29,8 +29,10 @@ class Energies:
         energy: What the potential gives, eV/atom.
         formation_energy: Against the elements, eV/atom.
         hull_energy: Height of the hull at the composition, eV/atom, on the hull's scale.
-        energy_above_hull: eV/atom; negative for a candidate that the hull does not know and that would break it.
-        is_listed: Whether the hull holds the composition; where not, a partial hull is an upper bound and stability optimistic.
+        energy_above_hull: eV/atom; negative for a candidate that the hull does not know and that
+            would break it.
+        is_listed: Whether the hull holds the composition; where not, a partial hull is an upper
+            bound and stability optimistic.
         failures: Reason by position.
         settings: Potential, references and hull that the values depend on.
     """
@@ -47,7 +49,9 @@ class Energies:
         return len(self.energy)
 
 
-def energies_per_atom(structures: Sequence[Structure | None], potential: Potential) -> tuple[NDArray[np.float64], dict[int, str]]:
+def energies_per_atom(
+    structures: Sequence[Structure | None], potential: Potential
+) -> tuple[NDArray[np.float64], dict[int, str]]:
     """Energies of structures as they are, eV/atom, and why those that are NaN failed.
 
     Args:
@@ -77,22 +81,28 @@ def energies_per_atom(structures: Sequence[Structure | None], potential: Potenti
 
 
 def formation_energies(
-    structures: Sequence[Structure | None], potential: Potential, element_references: Mapping[str, float | int] | None = None
+    structures: Sequence[Structure | None],
+    potential: Potential,
+    element_references: Mapping[str, float | int] | None = None,
 ) -> Energies:
     """Energies against the elements; nothing is relaxed.
 
     Args:
         structures: Ordered structures; None counts as a failure.
         potential: What gives total energies.
-        element_references: Energy of each element, eV/atom, on the potential's scale; by default those stored with it.
+        element_references: Energy of each element, eV/atom, on the potential's scale; by default
+            those stored with it.
 
     Raises:
         InputError: If there are neither references nor any stored with the potential.
     """
-    references = element_references or {chemical_symbols[z]: energy for z, energy in potential.formation_references.items()}
+    references = element_references or {
+        chemical_symbols[z]: energy for z, energy in potential.formation_references.items()
+    }
     if not references:
         raise InputError(
-            f"{potential.name} comes without reference energies of the elements. Give element_references; "
+            f"{potential.name} comes without reference energies of the elements. Give "
+            "element_references; "
             "fit_element_references makes them from crystals with known formation energies."
         )
     energy, failures = energies_per_atom(structures, potential)
@@ -100,13 +110,21 @@ def formation_energies(
     for i, structure in enumerate(structures):
         if structure is not None and i not in failures:
             try:
-                formed[i] = formation_energy(float(energy[i]), amounts(structure.composition), references)
+                formed[i] = formation_energy(
+                    float(energy[i]), amounts(structure.composition), references
+                )
             except InputError as error:
                 failures[i] = str(error)
     nothing = np.full(len(energy), np.nan)
     settings = {"potential": potential.name, "element_references": dict(references)}
     return Energies(
-        energy, formed, nothing, nothing.copy(), np.zeros(len(energy), dtype=bool), dict(sorted(failures.items())), settings
+        energy,
+        formed,
+        nothing,
+        nothing.copy(),
+        np.zeros(len(energy), dtype=bool),
+        dict(sorted(failures.items())),
+        settings,
     )
 
 
@@ -118,8 +136,8 @@ def energies_above_hull(
 ) -> Energies:
     """Distances of structures, as they are, from a hull that they do not enter.
 
-    On a hull of formation energies the potential's energies are referred to the elements first; on a hull of the potential's own
-    total energies they are compared directly.
+    On a hull of formation energies the potential's energies are referred to the elements first; on
+    a hull of the potential's own total energies they are compared directly.
 
     Args:
         structures: Ordered structures; None counts as a failure.
@@ -136,7 +154,15 @@ def energies_above_hull(
     else:
         own, failed = energies_per_atom(structures, potential)
         nothing = np.full(len(own), np.nan)
-        base = Energies(own, nothing, nothing, nothing, np.zeros(len(own), dtype=bool), failed, {"potential": potential.name})
+        base = Energies(
+            own,
+            nothing,
+            nothing,
+            nothing,
+            np.zeros(len(own), dtype=bool),
+            failed,
+            {"potential": potential.name},
+        )
     heights = np.full(len(own), np.nan)
     listed = np.zeros(len(own), dtype=bool)
     failures = dict(base.failures)
@@ -159,8 +185,11 @@ def energies_above_hull(
     )
 
 
-def hull_of(structures: Sequence[Structure], potential: Potential, name: str = "structures") -> Hull:
-    """The hull of structures on the potential's own scale: no reference energies and no corrections are needed.
+def hull_of(
+    structures: Sequence[Structure], potential: Potential, name: str = "structures"
+) -> Hull:
+    """The hull of structures on the potential's own scale: no reference energies and no corrections
+    are needed.
 
     Give structures relaxed with the same potential, the elements among them.
 
@@ -170,7 +199,9 @@ def hull_of(structures: Sequence[Structure], potential: Potential, name: str = "
     energy, failures = energies_per_atom(structures, potential)
     if failures:
         first, reason = next(iter(failures.items()))
-        raise InputError(f"{len(failures)} reference structures have no energy; number {first}: {reason}")
+        raise InputError(
+            f"{len(failures)} reference structures have no energy; number {first}: {reason}"
+        )
     lowest: dict[str, float] = {}
     for structure, value in zip(structures, energy.tolist(), strict=True):
         formula = structure.composition.reduced_formula

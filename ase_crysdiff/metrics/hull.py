@@ -17,18 +17,21 @@ from ase_crysdiff.errors import InputError
 
 Formula: TypeAlias = Composition | Mapping[str, float | int] | str
 Key: TypeAlias = tuple[tuple[str, float], ...]
-#: Systems with more elements are looked up by going through all compounds, not through all subsets of the elements.
+#: Systems with more elements are looked up by going through all compounds, not through all subsets
+#: of the elements.
 _MOST_SUBSETS = 10
 
 
 class Hull:
     """Reference compounds and the phase diagrams they span. Candidates never enter it.
 
-    Phase diagrams are built once per chemical system and hull energies once per formula, so that many candidates are cheap.
+    Phase diagrams are built once per chemical system and hull energies once per formula, so that
+    many candidates are cheap.
 
     Args:
-        energies: Energy of each compound by formula, eV/atom; the lowest counts where a formula occurs twice. Every element of a
-            system that will be asked for must be there, with 0 on the formation energy scale.
+        energies: Energy of each compound by formula, eV/atom; the lowest counts where a formula
+            occurs twice. Every element of a system that will be asked for must be there, with 0 on
+            the formation energy scale.
         scale: "formation" for formation energies, "total" for a potential's own energies.
         name: Shown in reports.
         digest: Fingerprint of the source.
@@ -56,7 +59,9 @@ class Hull:
         self._heights: dict[Key, float] = {}
         for formula, energy in energies.items():
             if not math.isfinite(energy):
-                raise InputError(f"The energy of {formula} is {energy}; a hull takes finite energies only.")
+                raise InputError(
+                    f"The energy of {formula} is {energy}; a hull takes finite energies only."
+                )
             key = fractions(formula)
             if key not in self._lowest:
                 self._systems[frozenset(symbol for symbol, _ in key)].append(key)
@@ -64,7 +69,8 @@ class Hull:
 
     @classmethod
     def read(cls, path: str | Path) -> "Hull":
-        """A table of formation energies: CSV, gzip or not, with columns `reduced_formula` and `hull_energy_per_atom`.
+        """A table of formation energies: CSV, gzip or not, with columns `reduced_formula` and
+        `hull_energy_per_atom`.
 
         Raises:
             InputError: If the file cannot be read or lacks the columns.
@@ -79,14 +85,19 @@ class Hull:
                 raise ValueError(f"its columns are {list(rows[0]) if rows else []}")
             energies = {row[columns[0]]: float(row[columns[1]]) for row in rows}
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns {columns}.") from error
+            raise InputError(
+                f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns "
+                f"{columns}."
+            ) from error
         return cls(energies, name=path.name, digest=hashlib.sha256(raw).hexdigest())
 
     def __len__(self) -> int:
         return len(self._lowest)
 
     def is_listed(self, composition: Formula) -> bool:
-        """Whether the hull holds a compound of this composition; elsewhere a partial table is an upper bound of the true hull."""
+        """Whether the hull holds a compound of this composition; elsewhere a partial table is an
+        upper bound of the true hull.
+        """
         return fractions(composition) in self._lowest
 
     def energy(self, composition: Formula) -> float:
@@ -111,28 +122,40 @@ class Hull:
             missing = sorted(e for e in elements if frozenset({e}) not in self._systems)
             if missing:
                 raise InputError(
-                    f"The hull {self.name!r} has no entry for the element{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                    "without it nothing can be said of its compounds. Add its energy (0 on the formation energy scale)."
+                    f"The hull {self.name!r} has no entry for the "
+                    f"element{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+                    "without it nothing can be said of its compounds. Add its energy (0 on the "
+                    "formation energy scale)."
                 )
             keys = (key for system in self._subsystems(elements) for key in self._systems[system])
             # The amounts are fractions, so the energy of an entry is that of one atom.
-            self._diagrams[elements] = PhaseDiagram([PDEntry(Composition(dict(key)), self._lowest[key]) for key in keys])
+            self._diagrams[elements] = PhaseDiagram(
+                [PDEntry(Composition(dict(key)), self._lowest[key]) for key in keys]
+            )
         return self._diagrams[elements]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What a report says of it."""
-        return {"hull": self.name, "hull_entries": len(self), "hull_scale": self.scale, "hull_sha256": self.digest}
+        return {
+            "hull": self.name,
+            "hull_entries": len(self),
+            "hull_scale": self.scale,
+            "hull_sha256": self.digest,
+        }
 
     def _subsystems(self, elements: frozenset[str]) -> list[frozenset[str]]:
         if len(elements) > _MOST_SUBSETS:
             return [s for s in self._systems if s <= elements]
-        subsets = (frozenset(c) for n in range(1, len(elements) + 1) for c in combinations(elements, n))
+        subsets = (
+            frozenset(c) for n in range(1, len(elements) + 1) for c in combinations(elements, n)
+        )
         return [s for s in subsets if s in self._systems]
 
 
 def amounts(composition: Formula) -> dict[str, float]:
-    """Amount of each element by symbol, without oxidation states; deuterium and tritium count as hydrogen.
+    """Amount of each element by symbol, without oxidation states; deuterium and tritium count as
+    hydrogen.
 
     Raises:
         InputError: If it cannot be read as a chemical formula or is empty.
@@ -143,7 +166,9 @@ def amounts(composition: Formula) -> dict[str, float]:
         for symbol, amount in given.items():
             found[Element.from_Z(Element(symbol).Z).symbol] += amount
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{composition!r} cannot be read as a composition of elements ({error}).") from error
+        raise InputError(
+            f"{composition!r} cannot be read as a composition of elements ({error})."
+        ) from error
     if not found:
         raise InputError("The composition is empty.")
     return dict(found)

@@ -11,12 +11,18 @@ import numpy as np
 from pymatgen.core import Structure
 from tqdm import tqdm
 
+from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import TIMEOUT, Failure, run_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
 from ase_crysdiff.metrics.composition import Counts, is_neutral, reduced_counts
-from ase_crysdiff.metrics.matching import CSP_SETTINGS, CSP_TOLERANCE, formula_key, reduced, rms_distance
-from ase_crysdiff.metrics.validity import gate
+from ase_crysdiff.metrics.matching import (
+    CSP_SETTINGS,
+    CSP_TOLERANCE,
+    formula_key,
+    reduced,
+    rms_distance,
+)
 
 #: Position of a target and number of the sample drawn for it.
 PairKey = tuple[int, int]
@@ -27,8 +33,10 @@ class Pair:
     """One prediction against one target.
 
     Args:
-        distance: RMS displacement in units of (volume per atom)^(1/3), below 0.5; None if they do not match.
-        volume_error: |V/V_target - 1|, volumes per atom, to which the distance is blind; None if they do not match.
+        distance: RMS displacement in units of (volume per atom)^(1/3), below 0.5; None if they do
+            not match.
+        volume_error: |V/V_target - 1|, volumes per atom, to which the distance is blind; None if
+            they do not match.
         failure: Why the two were not compared; None if they were.
     """
 
@@ -54,7 +62,10 @@ class Comparison:
     @property
     def best(self) -> list[float | None]:
         """Least distance of each target's samples; None for a target that none matches."""
-        return [min((p.distance for p in row if p.distance is not None), default=None) for row in self.pairs]
+        return [
+            min((p.distance for p in row if p.distance is not None), default=None)
+            for row in self.pairs
+        ]
 
     @property
     def hits(self) -> list[float]:
@@ -86,29 +97,41 @@ def compare(
     on_pair: Callable[[PairKey, Pair], None] | None = None,
     progress: bool | None = False,
 ) -> Comparison:
-    """Compares every prediction with its target. The gate comes before the matcher; a pair that fails is no match.
+    """Compares every prediction with its target. The gate comes before the matcher; a pair that
+    fails is no match.
 
     Args:
         predictions: For each target its samples; None for one that failed.
         targets: The true structures.
-        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this one, without a time limit.
+        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this
+            one, without a time limit.
         timeout: Seconds for one pair.
         known: Pairs that are known from an earlier run.
         on_pair: Called with every new pair as soon as it is known.
         progress: Whether to show a progress bar; None shows one on a terminal.
 
     Raises:
-        InputError: If there are no targets, or predictions and targets differ in number, or a target has no prediction or is
-            itself no sound, ordered crystal.
+        InputError: If there are no targets, or predictions and targets differ in number, or a
+            target has no prediction or is itself no sound, ordered crystal.
     """
     _check(predictions, targets)
     found: dict[PairKey, Pair] = dict(known or {})
-    todo = [[(i, k) for k in range(len(row)) if (i, k) not in found] for i, row in enumerate(predictions)]
+    todo = [
+        [(i, k) for k in range(len(row)) if (i, k) not in found]
+        for i, row in enumerate(predictions)
+    ]
     todo = [keys for keys in todo if keys]
     chunks = [[(predictions[i][k], targets[i]) for i, k in keys] for keys in todo]
-    bar = tqdm(total=sum(map(len, chunks)), unit=" pairs", desc="match", disable=None if progress is None else not progress)
+    bar = tqdm(
+        total=sum(map(len, chunks)),
+        unit=" pairs",
+        desc="match",
+        disable=None if progress is None else not progress,
+    )
     with bar:
-        for chunk, item, result in run_isolated(compare_pair, chunks, workers=workers, timeout=timeout):
+        for chunk, item, result in run_isolated(
+            compare_pair, chunks, workers=workers, timeout=timeout
+        ):
             key = todo[chunk][item]
             found[key] = Pair(failure=result.reason) if isinstance(result, Failure) else result
             if on_pair is not None:
@@ -117,7 +140,12 @@ def compare(
     return Comparison(
         tuple(tuple(found[i, k] for k in range(len(row))) for i, row in enumerate(predictions)),
         tuple(reduced_counts(t) for t in targets),
-        {**CSP_SETTINGS, "pymatgen": version("pymatgen"), "targets": len(targets), "samples": _samples(predictions)},
+        {
+            **CSP_SETTINGS,
+            "pymatgen": version("pymatgen"),
+            "targets": len(targets),
+            "samples": _samples(predictions),
+        },
     )
 
 
@@ -125,13 +153,17 @@ def _check(predictions: Sequence[Sequence[Structure | None]], targets: Sequence[
     if not len(targets):
         raise InputError("There are no targets to compare with.")
     if len(predictions) != len(targets):
-        raise InputError(f"{len(targets)} targets need as many lists of predictions, got {len(predictions)}.")
+        raise InputError(
+            f"{len(targets)} targets need as many lists of predictions, got {len(predictions)}."
+        )
     for i, (row, target) in enumerate(zip(predictions, targets, strict=True)):
         if not len(row):
             raise InputError(f"Target {i} has no prediction. Give None for a sample that failed.")
         reason = gate(target)
         if reason is not None:
-            raise InputError(f"Target {i} cannot be a target: {reason}. Remove it, and its predictions.")
+            raise InputError(
+                f"Target {i} cannot be a target: {reason}. Remove it, and its predictions."
+            )
 
 
 def _samples(predictions: Sequence[Sequence[Structure | None]]) -> int | list[int]:
@@ -167,26 +199,29 @@ def _reduced_target(target: Structure) -> Structure:
 def match_rate(comparison: Comparison) -> MetricResult:
     """Share of targets that at least one of their samples matches.
 
-    Source: Xie et al. 2022 (CDVAE) for the tolerances, Jiao et al. 2023 (DiffCSP) for several samples, both here without
-    their filter of valid compositions: for that see `diffcsp`.
+    Source: Xie et al. 2022 (CDVAE) for the tolerances, Jiao et al. 2023 (DiffCSP) for several
+    samples, both here without their filter of valid compositions: for that see `diffcsp`.
     """
     total = len(comparison.pairs)
     verdicts = tuple(d is not None for d in comparison.distances)
     hits = len(comparison.hits)
-    return MetricResult(hits / total, wilson(hits, total), verdicts, comparison.failures, comparison.settings)
+    return MetricResult(
+        hits / total, wilson(hits, total), verdicts, comparison.failures, comparison.settings
+    )
 
 
 def rmse(comparison: Comparison) -> MetricResult:
     """Mean over the matched targets of their least distance; NaN if none is matched.
 
-    Knows nothing of the targets without a match, so a model with fewer matches can look better: read it beside `match_rate`
-    and `crmse`.
+    Knows nothing of the targets without a match, so a model with fewer matches can look better:
+    read it beside `match_rate` and `crmse`.
     """
     return _mean(comparison, comparison.hits, comparison.distances)
 
 
 def crmse(comparison: Comparison) -> MetricResult:
-    """Mean over all targets of their least distance, where a target without a match counts with the tolerance 0.5.
+    """Mean over all targets of their least distance, where a target without a match counts with the
+    tolerance 0.5.
 
     Source: Martirossyan et al. 2025, arXiv 2509.12178, index-wise form.
     """
@@ -195,31 +230,46 @@ def crmse(comparison: Comparison) -> MetricResult:
 
 
 def volume_error(comparison: Comparison) -> MetricResult:
-    """Mean over the matched targets of |V/V_target - 1| of the sample with the least distance, which is blind to volume."""
+    """Mean over the matched targets of |V/V_target - 1| of the sample with the least distance,
+    which is blind to volume.
+    """
     best = []
     for row in comparison.pairs:
-        matched = [(p.distance, p.volume_error) for p in row if p.distance is not None and p.volume_error is not None]
+        matched = [
+            (p.distance, p.volume_error)
+            for p in row
+            if p.distance is not None and p.volume_error is not None
+        ]
         best += [min(matched)[1]] if matched else []
     flat = tuple(p.volume_error for row in comparison.pairs for p in row)
     return _mean(comparison, best, flat)
 
 
-def _mean(comparison: Comparison, values: Sequence[float], per_structure: tuple[float | None, ...]) -> MetricResult:
+def _mean(
+    comparison: Comparison, values: Sequence[float], per_structure: tuple[float | None, ...]
+) -> MetricResult:
     settings = {**comparison.settings, "targets_averaged": len(values)}
     if not values:
-        return MetricResult(math.nan, (math.nan, math.nan), per_structure, comparison.failures, settings)
+        return MetricResult(
+            math.nan, (math.nan, math.nan), per_structure, comparison.failures, settings
+        )
     interval = bootstrap(lambda a: float(a.mean()), values)
-    return MetricResult(float(np.mean(values)), interval, per_structure, comparison.failures, settings)
+    return MetricResult(
+        float(np.mean(values)), interval, per_structure, comparison.failures, settings
+    )
 
 
 def diffcsp(comparison: Comparison) -> Comparison:
-    """The comparison as DiffCSP's published scripts make it: nothing matches a target whose composition fails SMACT.
+    """The comparison as DiffCSP's published scripts make it: nothing matches a target whose
+    composition fails SMACT.
 
-    Their filter asks SMACT, distances and a CrystalNN fingerprint of both sides. Matching compositions are equal, so SMACT
-    says something of the target alone, and caps the match rate at `ceiling`. Two deviations: distances are judged by our
-    stricter gate, and fingerprints are not computed (a crystal that matches a real one has its neighbours).
+    Their filter asks SMACT, distances and a CrystalNN fingerprint of both sides. Matching
+    compositions are equal, so SMACT says something of the target alone, and caps the match rate at
+    `ceiling`. Two deviations: distances are judged by our stricter gate, and fingerprints are not
+    computed (a crystal that matches a real one has its neighbours).
 
-    Source: Jiao et al. 2023 (DiffCSP), evaluation script; Xie et al. 2022 (CDVAE) for the SMACT rule.
+    Source: Jiao et al. 2023 (DiffCSP), evaluation script; Xie et al. 2022 (CDVAE) for the SMACT
+    rule.
     """
     neutral = [is_neutral(c) for c in comparison.compositions]
     pairs = tuple(
@@ -235,18 +285,22 @@ def diffcsp(comparison: Comparison) -> Comparison:
     return Comparison(pairs, comparison.compositions, {**comparison.settings, **filters})
 
 
-def curve(comparison: Comparison, counts: Sequence[int] = (1, 5, 10, 20)) -> dict[int, tuple[MetricResult, float]]:
-    """Match rate and RMSE as n samples would give them, for n up to the number drawn: unbiased, from all samples.
+def curve(
+    comparison: Comparison, counts: Sequence[int] = (1, 5, 10, 20)
+) -> dict[int, tuple[MetricResult, float]]:
+    """Match rate and RMSE as n samples would give them, for n up to the number drawn: unbiased,
+    from all samples.
 
-    With m matches among K samples, n of them hit with probability 1 - C(K-m, n)/C(K, n), and the j-th best match is the best
-    of n with probability C(K-j, n-1)/C(K, n).
+    With m matches among K samples, n of them hit with probability 1 - C(K-m, n)/C(K, n), and the
+    j-th best match is the best of n with probability C(K-j, n-1)/C(K, n).
 
     Args:
         comparison: Of a run with at least as many samples for each target.
         counts: Numbers of samples n.
 
     Returns:
-        For each n the match rate, with a bootstrap interval over targets, and the RMSE over expected hits (NaN without any).
+        For each n the match rate, with a bootstrap interval over targets, and the RMSE over
+        expected hits (NaN without any).
     """
     least = min(len(row) for row in comparison.pairs)
     result = {}

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-#: Acceptance on the largest displacement of a site, or on the root mean square of all, which is looser.
+#: Acceptance on the largest displacement of a site, or on the root mean square of all, which is
+#: looser.
 Relation: TypeAlias = Literal["fit", "rms"]
 
 _MATCHER = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
@@ -18,7 +19,12 @@ _RMS_MATCHER = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5, primitive_cell=
 
 #: A distance of this size or more is no match; in units of (volume per atom)^(1/3).
 CSP_TOLERANCE = 0.5
-CSP_SETTINGS = {"ltol": 0.3, "stol": CSP_TOLERANCE, "angle_tol": 10.0, "relation": "get_rms_dist(prediction, target)"}
+CSP_SETTINGS = {
+    "ltol": 0.3,
+    "stol": CSP_TOLERANCE,
+    "angle_tol": 10.0,
+    "relation": "get_rms_dist(prediction, target)",
+}
 _CSP_MATCHER = StructureMatcher(ltol=0.3, stol=CSP_TOLERANCE, angle_tol=10, primitive_cell=False)
 
 
@@ -40,17 +46,22 @@ def count_key(counts: Mapping[int, int]) -> Hashable:
 
 
 def reduced(structure: Structure) -> Structure:
-    """Bare elements in the primitive Niggli cell, as the matcher would make it for every comparison anew.
+    """Bare elements in the primitive Niggli cell, as the matcher would make it for every comparison
+    anew.
 
-    Sites are sorted by element, so that their order in the input has no say in which atom the matcher starts from.
+    Sites are sorted by element, so that their order in the input has no say in which atom the
+    matcher starts from.
     """
     numbers = [site.specie.Z for site in structure]
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
-    bare = Structure(structure.lattice, [numbers[i] for i in order], structure.frac_coords[order] % 1.0)
+    bare = Structure(
+        structure.lattice, [numbers[i] for i in order], structure.frac_coords[order] % 1.0
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cell = bare.get_reduced_structure(reduction_algo="niggli")
-        # One formula unit cannot be divided further; looking for a smaller cell is the dearest part.
+        # One formula unit cannot be divided further; looking for a smaller cell is the dearest
+        # part.
         return cell if math.gcd(*Counter(numbers).values()) == 1 else cell.get_primitive_structure()
 
 
@@ -68,10 +79,12 @@ def _related(a: Structure, b: Structure, relation: Relation) -> bool:
 
 
 def rms_distance(prediction: Structure, target: Structure) -> float | None:
-    """Least RMS displacement between two reduced structures with the tolerances of structure prediction; None without a match.
+    """Least RMS displacement between two reduced structures with the tolerances of structure
+    prediction; None without a match.
 
-    In units of (volume per atom)^(1/3), below 0.5. Accepts on the RMS, where `match` accepts on the largest displacement:
-    the two relations must not be mixed. Volume and handedness are invisible to it, and in rare cases the order matters.
+    In units of (volume per atom)^(1/3), below 0.5. Accepts on the RMS, where `match` accepts on the
+    largest displacement: the two relations must not be mixed. Volume and handedness are invisible
+    to it, and in rare cases the order matters.
     """
     if len(prediction) != len(target) or formula_key(prediction) != formula_key(target):
         return None

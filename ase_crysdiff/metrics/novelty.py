@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
 from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
 from ase_crysdiff.metrics.reference import Known, Reference, described
-from ase_crysdiff.metrics.validity import gate_all
 
 
 def novelty(
@@ -19,15 +19,18 @@ def novelty(
     workers: int = 0,
     timeout: float = TIMEOUT,
 ) -> MetricResult:
-    """Share of the requested structures that are sound and match no known crystal of the same composition.
+    """Share of the requested structures that are sound and match no known crystal of the same
+    composition.
 
-    Judged on the structures as they are given: noise alone can hide a known crystal in a larger cell from the matcher.
+    Judged on the structures as they are given: noise alone can hide a known crystal in a larger
+    cell from the matcher.
 
     Args:
         structures: One entry per requested structure; None for one that failed.
         reference: Known crystals, or anything else that can tell whether it holds a structure.
         relation: What the matcher accepts on; only `Reference` knows more than one.
-        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in this one, without a time limit.
+        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in
+            this one, without a time limit.
         timeout: Seconds for one structure.
     """
     failures = gate_all(structures)
@@ -46,7 +49,11 @@ def novelty(
 
 
 def _compared(
-    sound: dict[int, Structure], reference: Reference, relation: Relation, workers: int, timeout: float
+    sound: dict[int, Structure],
+    reference: Reference,
+    relation: Relation,
+    workers: int,
+    timeout: float,
 ) -> dict[int, bool | Failure]:
     """Whether each structure whose composition is known at all matches a known crystal."""
     tasks = {}

@@ -14,18 +14,25 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
+from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, rate
-from ase_crysdiff.metrics.validity import gate_all
 
-#: Tolerance in Å at which a space group is named, and those of the curve: noise of a few hundredths of an ångström decides.
+#: Tolerance in Å at which a space group is named, and those of the curve: noise of a few hundredths
+#: of an ångström decides.
 SYMPREC = 0.1
 CURVE = (0.01, 0.05, 0.1, 0.2, 0.3)
 #: First space group of each crystal system.
 CRYSTAL_SYSTEMS = {
-    "triclinic": 1, "monoclinic": 3, "orthorhombic": 16, "tetragonal": 75, "trigonal": 143, "hexagonal": 168, "cubic": 195,
-}  # fmt: skip
+    "triclinic": 1,
+    "monoclinic": 3,
+    "orthorhombic": 16,
+    "tetragonal": 75,
+    "trigonal": 143,
+    "hexagonal": 168,
+    "cubic": 195,
+}
 _GROUPS = 230
 
 
@@ -36,7 +43,8 @@ class Symmetry:
     Args:
         group: Number of the space group at `SYMPREC`.
         primitive: Atoms of the primitive cell there.
-        curve: Number at each tolerance of the curve; None where no group was found or atoms were merged.
+        curve: Number at each tolerance of the curve; None where no group was found or atoms were
+            merged.
     """
 
     group: int
@@ -45,19 +53,27 @@ class Symmetry:
 
 
 def symmetries(
-    structures: Sequence[Structure | None], curve: tuple[float, ...] = CURVE, *, workers: int = 0, timeout: float = TIMEOUT
+    structures: Sequence[Structure | None],
+    curve: tuple[float, ...] = CURVE,
+    *,
+    workers: int = 0,
+    timeout: float = TIMEOUT,
 ) -> list[Symmetry | str]:
     """The symmetry of each structure, or the reason why it has none.
 
     Args:
-        structures: None and what fails the gate never reach spglib, which a coordinate that is not a number ends.
+        structures: None and what fails the gate never reach spglib, which a coordinate that is not
+            a number ends.
         curve: Tolerances besides `SYMPREC`, Å; each costs a call.
-        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in this one.
+        workers: Processes, which may hang or die at the cost of the structure in work; 0 works in
+            this one.
         timeout: Seconds for one structure.
     """
     failures = gate_all(structures)
     sound = [i for i in range(len(structures)) if i not in failures]
-    answers = map_isolated(find_symmetry, [(structures[i], curve) for i in sound], workers=workers, timeout=timeout)
+    answers = map_isolated(
+        find_symmetry, [(structures[i], curve) for i in sound], workers=workers, timeout=timeout
+    )
     found: list[Symmetry | str] = [failures.get(i, "") for i in range(len(structures))]
     for i, answer in zip(sound, answers, strict=True):
         found[i] = f"spglib: {answer.reason}" if isinstance(answer, Failure) else answer
@@ -77,19 +93,27 @@ def find_symmetry(task: tuple[Structure, tuple[float, ...]]) -> Symmetry:
         raise InputError(f"no space group within {SYMPREC} Å")
     groups = (datasets[symprec] for symprec in curve)
     primitive = int(found.mapping_to_primitive.max()) + 1
-    return Symmetry(int(found.number), primitive, tuple(None if d is None else int(d.number) for d in groups))
+    return Symmetry(
+        int(found.number), primitive, tuple(None if d is None else int(d.number) for d in groups)
+    )
 
 
 def _dataset(structure: Structure, symprec: float) -> Any:
     """What spglib finds; None if it finds nothing or merges atoms, as a loose tolerance does."""
     import spglib
 
-    cell = (structure.lattice.matrix, structure.frac_coords % 1.0, [site.specie.Z for site in structure])
+    cell = (
+        structure.lattice.matrix,
+        structure.frac_coords % 1.0,
+        [site.specie.Z for site in structure],
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-        except Exception:  # where older versions return nothing, newer ones may raise errors of their own
+        except (
+            Exception
+        ):  # where older versions return nothing, newer ones may raise errors of their own
             return None
     if dataset is None:
         return None
@@ -98,28 +122,35 @@ def _dataset(structure: Structure, symprec: float) -> Any:
 
 
 def symmetry_success(found: Sequence[Symmetry | str]) -> MetricResult:
-    """Share of the requested structures with a space group other than P1 and P-1 at 0.1 Å; the curve is in the settings.
+    """Share of the requested structures with a space group other than P1 and P-1 at 0.1 Å; the
+    curve is in the settings.
 
     A structure in which spglib finds nothing is a failure, not P1.
 
-    Source: CHGGen, after relaxation and refinement, at a tolerance that its text does not give. Here nothing is refined: give
-    the symmetries of relaxed structures.
+    Source: CHGGen, after relaxation and refinement, at a tolerance that its text does not give.
+    Here nothing is refined: give the symmetries of relaxed structures.
 
     Args:
         found: Of the requested structures, from `symmetries`.
     """
     failures, known = _split(found)
 
-    curve = {symprec: sum(s is not None and (s.curve[k] or 1) > 2 for s in known) for k, symprec in enumerate(CURVE)}
+    curve = {
+        symprec: sum(s is not None and (s.curve[k] or 1) > 2 for s in known)
+        for k, symprec in enumerate(CURVE)
+    }
     shares = {symprec: hits / len(known) for symprec, hits in curve.items()} if known else {}
-    return rate([s is not None and s.group > 2 for s in known], failures, {**_settings(), "curve": shares})
+    return rate(
+        [s is not None and s.group > 2 for s in known], failures, {**_settings(), "curve": shares}
+    )
 
 
 def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()) -> MetricResult:
-    """Jensen-Shannon distance (base 2) of the space groups to those of known crystals: 0 equal, 1 disjoint.
+    """Jensen-Shannon distance (base 2) of the space groups to those of known crystals: 0 equal, 1
+    disjoint.
 
-    NaN without known crystals; the numbers of the groups are given per structure all the same. Distances of group *numbers*
-    would mean nothing.
+    NaN without known crystals; the numbers of the groups are given per structure all the same.
+    Distances of group *numbers* would mean nothing.
 
     Args:
         found: Of the structures, from `symmetries`.
@@ -128,7 +159,12 @@ def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()
     failures, symmetry = _split(found)
     groups = [None if s is None else s.group for s in symmetry]
     own, other = [g for g in groups if g is not None], [s.group for s in known]
-    settings = {**_settings(), "counts": _counted(own), "reference_counts": _counted(other), "reference_crystals": len(other)}
+    settings = {
+        **_settings(),
+        "counts": _counted(own),
+        "reference_counts": _counted(other),
+        "reference_crystals": len(other),
+    }
     if not own or not other:
         return MetricResult(math.nan, (math.nan, math.nan), tuple(groups), failures, settings)
     mine, target = _histogram(own), _histogram(other)
@@ -136,9 +172,15 @@ def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()
     def distance(sample: NDArray[np.float64]) -> float:
         return jensen_shannon(_histogram(sample.astype(int)), target)
 
-    systems = [np.bincount(np.searchsorted(list(CRYSTAL_SYSTEMS.values()), g, "right"), minlength=8) for g in (own, other)]
+    systems = [
+        np.bincount(np.searchsorted(list(CRYSTAL_SYSTEMS.values()), g, "right"), minlength=8)
+        for g in (own, other)
+    ]
     shares = np.abs(mine / len(own) - target / len(other))
-    settings |= {"total_variation": float(0.5 * shares.sum()), "crystal_systems": jensen_shannon(*systems)}
+    settings |= {
+        "total_variation": float(0.5 * shares.sum()),
+        "crystal_systems": jensen_shannon(*systems),
+    }
     interval = bootstrap(distance, [float(g) for g in own], is_distance=True)
     return MetricResult(jensen_shannon(mine, target), interval, tuple(groups), failures, settings)
 
@@ -167,7 +209,9 @@ def jensen_shannon(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 def _split(found: Sequence[Symmetry | str]) -> tuple[dict[int, str], list[Symmetry | None]]:
     """Reasons by position, and the symmetries with None in the place of the failures."""
-    return {i: s for i, s in enumerate(found) if isinstance(s, str)}, [s if isinstance(s, Symmetry) else None for s in found]
+    return {i: s for i, s in enumerate(found) if isinstance(s, str)}, [
+        s if isinstance(s, Symmetry) else None for s in found
+    ]
 
 
 def _histogram(groups: Sequence[int] | NDArray[np.int_]) -> NDArray[np.int_]:

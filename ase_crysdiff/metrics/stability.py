@@ -8,19 +8,23 @@ from pymatgen.core import Structure
 from ase_crysdiff.metrics.base import MetricResult, mean, rate
 from ase_crysdiff.metrics.formation import Energies
 
-#: Rates are given at these heights above the hull, eV/atom; papers take any of them for "stable" or "metastable".
+#: Rates are given at these heights above the hull, eV/atom; papers take any of them for "stable" or
+#: "metastable".
 THRESHOLDS = (0.0, 0.03, 0.08, 0.1)
 #: A compound that is on the hull comes out this far above it in another cell, eV/atom.
 TOLERANCE = 1e-4
 METASTABLE = 0.1
 
 
-def trusted_energies(energies: Energies, rejected: Mapping[int, str]) -> tuple[list[float | None], dict[int, str]]:
+def trusted_energies(
+    energies: Energies, rejected: Mapping[int, str]
+) -> tuple[list[float | None], dict[int, str]]:
     """Energies above the hull that count, and why the others do not.
 
     Args:
         energies: Of relaxed structures.
-        rejected: Reason by position, for structures whose energy is not to be believed: not converged, or collapsed.
+        rejected: Reason by position, for structures whose energy is not to be believed: not
+            converged, or collapsed.
     """
     failures = dict(sorted({**energies.failures, **rejected}.items()))
     heights = energies.energy_above_hull.tolist()
@@ -28,14 +32,18 @@ def trusted_energies(energies: Energies, rejected: Mapping[int, str]) -> tuple[l
 
 
 def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> MetricResult:
-    """Mean energy above the hull, eV/atom, of the structures that have a trustworthy one; its histogram says more.
+    """Mean energy above the hull, eV/atom, of the structures that have a trustworthy one; its
+    histogram says more.
 
     Args:
         energies: Of relaxed structures.
         rejected: See `trusted_energies`.
     """
     heights, failures = trusted_energies(energies, rejected)
-    upper = sum(e is not None and not listed for e, listed in zip(heights, energies.is_listed.tolist(), strict=True))
+    upper = sum(
+        e is not None and not listed
+        for e, listed in zip(heights, energies.is_listed.tolist(), strict=True)
+    )
     known = [e for e in heights if e is not None]
     settings = {
         **_of_hull(energies),
@@ -45,8 +53,11 @@ def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> Metric
     return mean(heights, failures, settings)
 
 
-def stability(structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]) -> MetricResult:
-    """Share of the requested structures on the hull or below it; elements and duplicates count, too.
+def stability(
+    structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
+) -> MetricResult:
+    """Share of the requested structures on the hull or below it; elements and duplicates count,
+    too.
 
     Args:
         structures: As requested.
@@ -56,8 +67,11 @@ def stability(structures: Sequence[Structure | None], energies: Energies, reject
     return _below(structures, energies, rejected, 0.0)
 
 
-def metastability(structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]) -> MetricResult:
-    """Share of the requested structures at most 0.1 eV/atom above the hull, the stable ones included.
+def metastability(
+    structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
+) -> MetricResult:
+    """Share of the requested structures at most 0.1 eV/atom above the hull, the stable ones
+    included.
 
     Args:
         structures: As requested.
@@ -68,7 +82,10 @@ def metastability(structures: Sequence[Structure | None], energies: Energies, re
 
 
 def _below(
-    structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str], threshold: float
+    structures: Sequence[Structure | None],
+    energies: Energies,
+    rejected: Mapping[int, str],
+    threshold: float,
 ) -> MetricResult:
     heights, failures = trusted_energies(energies, rejected)
 
@@ -85,7 +102,10 @@ def _below(
 
 def is_unary(structure: Structure | None) -> bool:
     """Whether a structure is of one element."""
-    return structure is not None and len({getattr(site.specie, "Z", None) for site in structure if site.is_ordered}) == 1
+    return (
+        structure is not None
+        and len({getattr(site.specie, "Z", None) for site in structure if site.is_ordered}) == 1
+    )
 
 
 def _of_hull(energies: Energies) -> dict[str, object]:

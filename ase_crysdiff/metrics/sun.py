@@ -16,9 +16,11 @@ class Profile:
     """One reading of S.U.N. as a table of choices.
 
     Args:
-        judged: Whether uniqueness and novelty are those of the structures as generated or as relaxed.
+        judged: Whether uniqueness and novelty are those of the structures as generated or as
+            relaxed.
         relation: What the matcher accepts on.
-        represents: Which member stands for a class: of lowest energy, the first, or the first that is stable enough.
+        represents: Which member stands for a class: of lowest energy, the first, or the first that
+            is stable enough.
         takes_unsound: Whether collapsed structures and those that did not converge count, too.
         takes_elements: Whether crystals of one element count.
         stable: Largest energy above the hull of S.U.N., eV/atom.
@@ -49,24 +51,55 @@ class Profile:
 
 
 PROFILES: Mapping[str, Profile] = {
-    "package": Profile(tolerance=TOLERANCE, source="this package: order-free, no collapsed structures, no elements"),
+    "package": Profile(
+        tolerance=TOLERANCE, source="this package: order-free, no collapsed structures, no elements"
+    ),
     "miad": Profile(
-        "generated", "fit", "first", takes_unsound=True, strict=True,
-        source="MiAD, published script; classes are connected components instead of first come; novelty by composition",
+        "generated",
+        "fit",
+        "first",
+        takes_unsound=True,
+        strict=True,
+        source=(
+            "MiAD, published script; classes are connected components instead of first come; "
+            "novelty by composition"
+        ),
     ),
     "flowmm": Profile(
-        "relaxed", "rms", "first stable", takes_unsound=True,
-        source="FlowMM, published script; classes are connected components; the matcher looks at equal compositions only",
+        "relaxed",
+        "rms",
+        "first stable",
+        takes_unsound=True,
+        source=(
+            "FlowMM, published script; classes are connected components; the matcher looks at "
+            "equal compositions only"
+        ),
     ),
     "mattergen": Profile(
-        "relaxed", "fit", "first", takes_unsound=True, takes_elements=True, stable=0.1,
-        source="MatterGen, published evaluator with its ordered matcher (its default treats similar elements as one)",
+        "relaxed",
+        "fit",
+        "first",
+        takes_unsound=True,
+        takes_elements=True,
+        stable=0.1,
+        source=(
+            "MatterGen, published evaluator with its ordered matcher (its default treats similar "
+            "elements as one)"
+        ),
     ),
     "lemat": Profile(
-        "generated", "fit", "first", takes_elements=True, metastable_excludes_stable=True, divides_by="sound",
-        source="LeMat-GenBench; one potential instead of the mean of three, the matcher instead of hashes",
+        "generated",
+        "fit",
+        "first",
+        takes_elements=True,
+        metastable_excludes_stable=True,
+        divides_by="sound",
+        source=(
+            "LeMat-GenBench; one potential instead of the mean of three, the matcher instead of "
+            "hashes"
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -102,16 +135,20 @@ def profile_named(name: str) -> Profile:
         UnknownNameError: If there is none.
     """
     if name not in PROFILES:
-        raise UnknownNameError(f"There is no S.U.N. profile {name!r}; there are {', '.join(PROFILES)}.")
+        raise UnknownNameError(
+            f"There is no S.U.N. profile {name!r}; there are {', '.join(PROFILES)}."
+        )
     return PROFILES[name]
 
 
 def sun(records: Records, profile: Profile | str = "package") -> MetricResult:
-    """Share of structures that are stable, represent a class of equal crystals and are in no reference.
+    """Share of structures that are stable, represent a class of equal crystals and are in no
+    reference.
 
     Args:
         records: What is known of each structure.
-        profile: Whose rule: "package", "miad", "flowmm", "mattergen", "lemat", or a table of choices.
+        profile: Whose rule: "package", "miad", "flowmm", "mattergen", "lemat", or a table of
+            choices.
 
     Raises:
         InputError: If there are no structures.
@@ -133,13 +170,22 @@ def msun(records: Records, profile: Profile | str = "package") -> MetricResult:
         UnknownNameError: If there is no profile of that name.
     """
     rule = profile_named(profile) if isinstance(profile, str) else profile
-    return _score(records, rule, rule.metastable, rule.stable if rule.metastable_excludes_stable else -math.inf)
+    return _score(
+        records,
+        rule,
+        rule.metastable,
+        rule.stable if rule.metastable_excludes_stable else -math.inf,
+    )
 
 
 def _score(records: Records, rule: Profile, limit: float, above: float) -> MetricResult:
     if not len(records):
         raise InputError("There are no structures to score.")
-    taken = [i for i in range(len(records)) if records.labels[i] is not None and (rule.takes_unsound or i not in records.unsound)]
+    taken = [
+        i
+        for i in range(len(records))
+        if records.labels[i] is not None and (rule.takes_unsound or i not in records.unsound)
+    ]
     total = len(records) if rule.divides_by == "requested" else len(taken)
 
     def counts(i: int, elements: bool) -> bool:
@@ -150,19 +196,24 @@ def _score(records: Records, rule: Profile, limit: float, above: float) -> Metri
     chosen = _representatives(records, rule, taken, limit)
     verdicts = [i in chosen and counts(i, rule.takes_elements) for i in range(len(records))]
     settings = {
-        **records.settings, **asdict(rule), "limit": limit,
+        **records.settings,
+        **asdict(rule),
+        "limit": limit,
         "with_elements": sum(counts(i, True) for i in chosen) / total if total else math.nan,
-    }  # fmt: skip
+    }
     return rate(verdicts, records.failures, settings, total)
 
 
-def _representatives(records: Records, rule: Profile, taken: Sequence[int], limit: float) -> set[int]:
+def _representatives(
+    records: Records, rule: Profile, taken: Sequence[int], limit: float
+) -> set[int]:
     """The member of each class that the rule looks at."""
 
     def rank(i: int) -> tuple[float, bool, int]:
         energy = records.energy_above_hull[i]
         if rule.represents == "lowest":
-            # Among equal energies one that is known comes first, so that the order of the input changes nothing.
+            # Among equal energies one that is known comes first, so that the order of the input
+            # changes nothing.
             return (math.inf if math.isnan(energy) else energy, records.is_new[i], i)
         if rule.represents == "first stable":
             return (float(not rule.accepts(energy, limit)), False, i)

@@ -9,10 +9,10 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
 from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
-from ase_crysdiff.metrics.validity import gate_all
 
 #: Pairs of a block of so many structures by as many go to a process together, each structure once.
 _BLOCK = 40
@@ -24,8 +24,8 @@ Pair = tuple[int, int]
 class Classes:
     """Which structures are the same crystal.
 
-    Being the same is neither symmetric nor transitive for the matcher; here it is made symmetric, and classes are connected
-    components, so that the order of the input changes nothing.
+    Being the same is neither symmetric nor transitive for the matcher; here it is made symmetric,
+    and classes are connected components, so that the order of the input changes nothing.
 
     Args:
         labels: A number per structure, equal inside a class; None for one that was not compared.
@@ -38,7 +38,8 @@ class Classes:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def representatives(self, energies: Sequence[float] | None = None) -> set[int]:
-        """One structure of each class: that of lowest energy, the first among equals and where there is no energy.
+        """One structure of each class: that of lowest energy, the first among equals and where
+        there is no energy.
 
         Args:
             energies: Per atom, one for each structure; NaN for an unknown one, which comes last.
@@ -46,15 +47,21 @@ class Classes:
         best: dict[int, tuple[float, int]] = {}
         for i, label in enumerate(self.labels):
             if label is not None:
-                energy = math.inf if energies is None or math.isnan(energies[i]) else float(energies[i])
+                energy = (
+                    math.inf if energies is None or math.isnan(energies[i]) else float(energies[i])
+                )
                 best[label] = min(best.get(label, (math.inf, i)), (energy, i))
         return {i for _, i in best.values()}
 
 
 def uniqueness(
-    structures: Sequence[Structure | None], energies: Sequence[float] | None = None, *, workers: int = 0
+    structures: Sequence[Structure | None],
+    energies: Sequence[float] | None = None,
+    *,
+    workers: int = 0,
 ) -> MetricResult:
-    """Number of different crystals divided by the number requested; true for the representative of each class.
+    """Number of different crystals divided by the number requested; true for the representative of
+    each class.
 
     Args:
         structures: One entry per requested structure; None for one that failed.
@@ -71,17 +78,22 @@ def unique(same: Classes, energies: Sequence[float] | None = None) -> MetricResu
 
 
 def classes(
-    structures: Sequence[Structure | None], relation: Relation = "fit", *, workers: int = 0, timeout: float = TIMEOUT
+    structures: Sequence[Structure | None],
+    relation: Relation = "fit",
+    *,
+    workers: int = 0,
+    timeout: float = TIMEOUT,
 ) -> Classes:
     """Connected components of structures that match each other.
 
-    Cells are reduced once, only structures of one composition and equal primitive size are compared, and no two that are
-    connected already.
+    Cells are reduced once, only structures of one composition and equal primitive size are
+    compared, and no two that are connected already.
 
     Args:
         structures: None and what fails the gate are not compared.
         relation: What the matcher accepts on.
-        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this one, without a time limit.
+        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this
+            one, without a time limit.
         timeout: Seconds for one comparison.
     """
     failures = gate_all(structures)
@@ -90,7 +102,11 @@ def classes(
     count = Counter(keys.values())
     shared = [i for i in sound if count[keys[i]] > 1]
     cells: dict[int, Structure] = {}
-    for i, cell in zip(shared, map_isolated(reduced, [sound[i] for i in shared], workers=workers, timeout=timeout), strict=True):
+    for i, cell in zip(
+        shared,
+        map_isolated(reduced, [sound[i] for i in shared], workers=workers, timeout=timeout),
+        strict=True,
+    ):
         if isinstance(cell, Failure):
             failures[i] = f"matcher: {cell.reason}"
         else:
@@ -103,8 +119,12 @@ def classes(
         lost = sum(_one_by_one(cells, members, relation, forest) for members in buckets.values())
     else:
         lost = _in_blocks(cells, list(buckets.values()), relation, forest, workers, timeout)
-    labels = tuple(None if i in failures or i not in sound else forest.root(i) for i in range(len(structures)))
-    return Classes(labels, dict(sorted(failures.items())), {**settings(relation), "failed_pairs": lost})
+    labels = tuple(
+        None if i in failures or i not in sound else forest.root(i) for i in range(len(structures))
+    )
+    return Classes(
+        labels, dict(sorted(failures.items())), {**settings(relation), "failed_pairs": lost}
+    )
 
 
 class _Forest:
@@ -124,8 +144,12 @@ class _Forest:
         self._parent[b] = a
 
 
-def _one_by_one(cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest) -> int:
-    """Joins what matches, pair by pair, leaving out what is joined already; the number of pairs that failed."""
+def _one_by_one(
+    cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest
+) -> int:
+    """Joins what matches, pair by pair, leaving out what is joined already; the number of pairs
+    that failed.
+    """
     lost = 0
     for i, j in combinations(members, 2):
         if forest.root(i) == forest.root(j):
@@ -138,7 +162,12 @@ def _one_by_one(cells: Mapping[int, Structure], members: list[int], relation: Re
 
 
 def _in_blocks(
-    cells: Mapping[int, Structure], buckets: list[list[int]], relation: Relation, forest: _Forest, workers: int, timeout: float
+    cells: Mapping[int, Structure],
+    buckets: list[list[int]],
+    relation: Relation,
+    forest: _Forest,
+    workers: int,
+    timeout: float,
 ) -> int:
     """The same in other processes, where nothing is known yet of what the others join.
 

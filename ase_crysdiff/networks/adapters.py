@@ -1,6 +1,8 @@
-"""Adapters: a few trainable numbers beside the frozen ones, so that one encoder serves many properties.
+"""Adapters: a few trainable numbers beside the frozen ones, so that one encoder serves many
+properties.
 
-Source: Hu et al. 2022 (LoRA), equation 3: the matrix W becomes W + s B A with A and B of low rank and B = 0 at the start.
+Source: Hu et al. 2022 (LoRA), equation 3: the matrix W becomes W + s B A with A and B of low rank
+and B = 0 at the start.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,8 @@ _PARTS = f"parametrizations.{_WEIGHT}.0."
 
 
 class LowRank(nn.Module):
-    """The correction of one matrix. Who reads the matrix sees it corrected, also where columns are read by themselves.
+    """The correction of one matrix. Who reads the matrix sees it corrected, also where columns are
+    read by themselves.
 
     Args:
         weight: The matrix, shape (outputs, inputs).
@@ -54,13 +57,19 @@ def attach(network: nn.Module, rank: int, scale: float = 1.0) -> None:
     network.requires_grad_(False)
     wide = [m for m in network.modules() if isinstance(m, nn.Linear) and min(m.weight.shape) > rank]
     if not wide:
-        raise InputError(f"{type(network).__name__} has no linear map wider than {rank}; give a lower rank.")
+        raise InputError(
+            f"{type(network).__name__} has no linear map wider than {rank}; give a lower rank."
+        )
     for linear in wide:
-        parametrize.register_parametrization(linear, _WEIGHT, LowRank(linear.weight.detach(), rank, scale))
+        parametrize.register_parametrization(
+            linear, _WEIGHT, LowRank(linear.weight.detach(), rank, scale)
+        )
 
 
 def merge(network: nn.Module) -> None:
-    """Adds every adapter to its matrix, in place. The network is as fast as without, and parameters have their old names."""
+    """Adds every adapter to its matrix, in place. The network is as fast as without, and parameters
+    have their old names.
+    """
     for module in list(network.modules()):
         if isinstance(module, nn.Linear) and parametrize.is_parametrized(module, _WEIGHT):
             with torch.no_grad():

@@ -20,13 +20,16 @@ def denoiser_for(
     Args:
         joint: The components; one of them must be the lattice.
         make_encoder: Builds the encoder for a number of invariants per crystal.
-        make_stem: Builds the stem for a width and a lattice representation, with or without species to generate.
+        make_stem: Builds the stem for a width and a lattice representation, with or without species
+            to generate.
         kind: What is made of the parts.
     """
     lattice = joint.components["lattice"].representation
     assert isinstance(lattice, LatticeRepresentation)
     encoder = make_encoder(lattice.num_invariants)
     stem = make_stem(encoder.hidden, lattice, generates_species="species" in joint.components)
-    heads = {name: head_for(c.representation, encoder.hidden) for name, c in joint.components.items()}
+    heads = {
+        name: head_for(c.representation, encoder.hidden) for name, c in joint.components.items()
+    }
     centred = [name for name, c in joint.components.items() if c.centred]
     return kind(stem, encoder, heads, centred)

@@ -21,7 +21,8 @@ class NodeInput:
 
     Args:
         nodes: Node vectors, shape (atoms, hidden).
-        crystals: Rotation-invariant numbers per crystal (lattice, conditions), shape (crystals, features).
+        crystals: Rotation-invariant numbers per crystal (lattice, conditions), shape (crystals,
+            features).
         frac_coords: Fractional coordinates, shape (atoms, 3).
         layout: Which atoms belong together.
     """
@@ -41,11 +42,13 @@ class Features:
 
 
 class Encoder(nn.Module, ABC):
-    """Turns node inputs into features: equivariant under permutations, invariant under lattice translations of atoms.
+    """Turns node inputs into features: equivariant under permutations, invariant under lattice
+    translations of atoms.
 
     Attributes:
         hidden: Width of nodes and features.
-        products: Number format of the large matrix products; None takes that of the inputs. Sums and norms keep theirs.
+        products: Number format of the large matrix products; None takes that of the inputs. Sums
+            and norms keep theirs.
     """
 
     hidden: int
@@ -56,14 +59,18 @@ class Encoder(nn.Module, ABC):
         """Features of a batch."""
 
     def tabulate(self) -> None:
-        """Prepares for inference with weights that will not change any more; must not change results beyond rounding."""
+        """Prepares for inference with weights that will not change any more; must not change
+        results beyond rounding.
+        """
 
 
 class Stem(nn.Module, ABC):
     """Makes node inputs from a noisy state."""
 
     @abstractmethod
-    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> NodeInput:
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> NodeInput:
         """Inputs of the encoder."""
 
 
@@ -85,21 +92,27 @@ class Denoiser(nn.Module):
         centred: Components whose predictions have no mean over the atoms of a crystal.
     """
 
-    def __init__(self, stem: Stem, encoder: Encoder, heads: Mapping[str, Head], centred: Collection[str] = ()) -> None:
+    def __init__(
+        self, stem: Stem, encoder: Encoder, heads: Mapping[str, Head], centred: Collection[str] = ()
+    ) -> None:
         super().__init__()
         self.centred = frozenset(centred)
         self.stem = stem
         self.encoder = encoder
         self.heads = nn.ModuleDict(dict(heads))
 
-    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> Prediction:
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> Prediction:
         """Predictions per component; one time per crystal."""
         return self.predictions(self.encoder(self.stem(state, t, context, layout)), state, layout)
 
     def predictions(self, features: Features, state: NoisyState, layout: Layout) -> Prediction:
         """What the heads make of features."""
         prediction = {name: head(features, state[name]) for name, head in self.heads.items()}
-        return {name: layout.centred(p) if name in self.centred else p for name, p in prediction.items()}
+        return {
+            name: layout.centred(p) if name in self.centred else p for name, p in prediction.items()
+        }
 
     @property
     def num_parameters(self) -> int:

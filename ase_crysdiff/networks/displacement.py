@@ -13,16 +13,19 @@ _RADIAL = (1.0, 6.0, 16)
 
 
 class DisplacementNetwork(nn.Module):
-    """For every atom a sum over its edges: a number, from the features of both ends and the edge's length, times its direction.
+    """For every atom a sum over its edges: a number, from the features of both ends and the edge's
+    length, times its direction.
 
-    The numbers do not change when the crystal is turned and the directions turn with it, so any backbone of invariant features
-    serves. The amount of noise is given to the readout only; a backbone learns to see it in the crystal.
+    The numbers do not change when the crystal is turned and the directions turn with it, so any
+    backbone of invariant features serves. The amount of noise is given to the readout only; a
+    backbone learns to see it in the crystal.
 
     Args:
         backbone: What is pretrained.
         width: Hidden width of the readout.
 
-    Source: Orb (Neumann et al. 2024) for the task; the readout is that of E(n)-equivariant networks (Satorras et al. 2021).
+    Source: Orb (Neumann et al. 2024) for the task; the readout is that of E(n)-equivariant networks
+    (Satorras et al. 2021).
     """
 
     def __init__(self, backbone: Backbone, width: int = 64) -> None:
@@ -32,7 +35,9 @@ class DisplacementNetwork(nn.Module):
         self.length = Linear(_RADIAL[2] + 1, width, bias=False)
         self.strength = Linear(width, 1)
 
-    def forward(self, graph: CrystalGraph, deviation: Float[Tensor, " crystals"]) -> Float[Tensor, "atoms 3"]:
+    def forward(
+        self, graph: CrystalGraph, deviation: Float[Tensor, " crystals"]
+    ) -> Float[Tensor, "atoms 3"]:
         """Displacements in units of their standard deviation.
 
         Args:

@@ -1,7 +1,8 @@
-"""What a network may know of an element before it has seen a crystal: place in the periodic table, size, electronegativity.
+"""What a network may know of an element before it has seen a crystal: place in the periodic table,
+size, electronegativity.
 
-Sources: covalent radii of Cordero et al. 2008 (as `ase.data.covalent_radii`), Pauling electronegativities (as
-`pymatgen.core.Element.X`); tests compare the tables with both.
+Sources: covalent radii of Cordero et al. 2008 (as `ase.data.covalent_radii`), Pauling
+electronegativities (as `pymatgen.core.Element.X`); tests compare the tables with both.
 """
 
 import torch
@@ -44,7 +45,8 @@ def electronegativities(dtype: torch.dtype = torch.float64) -> Float[Tensor, " e
 
 
 def place(number: int) -> tuple[int, int]:
-    """Period and group of an element; lanthanides and actinides have the groups 19 to 33 in the order of their f electrons.
+    """Period and group of an element; lanthanides and actinides have the groups 19 to 33 in the
+    order of their f electrons.
 
     >>> place(8), place(26), place(57), place(72)
     ((2, 16), (4, 8), (6, 19), (6, 4))
@@ -60,9 +62,11 @@ def place(number: int) -> tuple[int, int]:
 
 
 def descriptors(rows: int = NUM_SPECIES) -> Float[Tensor, "elements features"]:
-    """One row per atomic number, the first of zeros: period and group as unit vectors, radius, electronegativity, number.
+    """One row per atomic number, the first of zeros: period and group as unit vectors, radius,
+    electronegativity, number.
 
-    Elements of a column or row share entries, which a network can use from its first step on; no two rows are equal.
+    Elements of a column or row share entries, which a network can use from its first step on; no
+    two rows are equal.
     """
     table = torch.zeros(rows, 7 + 33 + 3)
     radii, pull = covalent_radii(torch.float32), electronegativities(torch.float32)

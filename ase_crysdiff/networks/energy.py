@@ -13,12 +13,14 @@ from ase_crysdiff.shapes import Float, Tensor
 
 
 class EnergyTerms(NamedTuple):
-    """Of a graph, in its order of atoms. A tuple, because Fabric looks for tensors in what networks return.
+    """Of a graph, in its order of atoms. A tuple, because Fabric looks for tensors in what networks
+    return.
 
     Args:
         energies: Of each atom, eV, shape (atoms,).
         forces: eV/Å, shape (atoms, 3).
-        virials: ∂E/∂strain of each set, eV, symmetric; stress is that over the volume. Shape (sets, 3, 3).
+        virials: ∂E/∂strain of each set, eV, symmetric; stress is that over the volume. Shape (sets,
+            3, 3).
     """
 
     energies: Float[Tensor, " atoms"]
@@ -48,26 +50,33 @@ class AtomicEnergies(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def energies(self, graph: PeriodicGraph) -> Float[Tensor, " atoms"]:
-        """Interaction energies, eV. The factor n / (1 + n) takes them to zero as the last neighbour leaves."""
+        """Interaction energies, eV. The factor n / (1 + n) takes them to zero as the last neighbour
+        leaves.
+        """
         nodes, amount = self.encoder(graph)
         value = self.out(functional.silu(self.hidden(self.norm(nodes)))).squeeze(-1)
         return value * (amount / (1 + amount))
 
     def forward(self, graph: PeriodicGraph) -> EnergyTerms:
-        """Energies, forces and virials; differentiable with respect to the parameters while gradients are enabled."""
+        """Energies, forces and virials; differentiable with respect to the parameters while
+        gradients are enabled.
+        """
         training = torch.is_grad_enabled()
         with torch.enable_grad():
             graph.vectors.requires_grad_(True)
             energies = self.energies(graph)
             (gradient,) = torch.autograd.grad(energies.sum(), graph.vectors, create_graph=training)
-        return EnergyTerms(energies if training else energies.detach(), *forces_and_virials(graph, gradient))
+        return EnergyTerms(
+            energies if training else energies.detach(), *forces_and_virials(graph, gradient)
+        )
 
 
 def forces_and_virials(graph: PeriodicGraph, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Forces and virials from the gradient of the energy with respect to the edges' vectors.
 
-    Moving an atom lengthens the edges that end there and shortens those that begin there; a strain ε changes a vector v by
-    v ε. This is the gradient through positions and a symmetric strain, summed by hand.
+    Moving an atom lengthens the edges that end there and shortens those that begin there; a strain
+    ε changes a vector v by v ε. This is the gradient through positions and a symmetric strain,
+    summed by hand.
     """
     forces = gradient.new_zeros(len(graph.species), 3)
     forces = forces.index_add(0, graph.first, gradient).index_add(0, graph.second, -gradient)

@@ -1,8 +1,9 @@
 """Atoms and their neighbours as dense tables.
 
-Atoms are sorted by how many neighbours they have and cut into pieces of similar ones. Each piece is a dense (atoms,
-neighbours) table, padded with edges that end at the cutoff and therefore weigh nothing. Sums over neighbours are then sums
-over an axis, and a piece is small enough for a processor's cache.
+Atoms are sorted by how many neighbours they have and cut into pieces of similar ones. Each piece is
+a dense (atoms, neighbours) table, padded with edges that end at the cutoff and therefore weigh
+nothing. Sums over neighbours are then sums over an axis, and a piece is small enough for a
+processor's cache.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Piece:
 
     def gather(self, nodes: Tensor, second: Tensor) -> Tensor:
         """Rows of an atom tensor at the piece's neighbours, as (atoms, width, ...)."""
-        return nodes.index_select(0, second).unflatten(0, (self.atoms.stop - self.atoms.start, self.width))
+        return nodes.index_select(0, second).unflatten(
+            0, (self.atoms.stop - self.atoms.start, self.width)
+        )
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class PeriodicGraph:
 
     Args:
         species: Atomic numbers, shape (atoms,).
-        vectors: From an atom to its neighbour, Å, shape (slots, 3); padding has the length of the cutoff.
+        vectors: From an atom to its neighbour, Å, shape (slots, 3); padding has the length of the
+            cutoff.
         first: Atom of every slot, shape (slots,).
         second: Its neighbour, shape (slots,); padding names the atom itself.
         index: The set of each atom, shape (atoms,).
@@ -91,7 +95,9 @@ def periodic_graph(
     pieces, widths = _cut(sorted_counts.tolist())
     width = torch.tensor(widths, device=device, dtype=torch.long)
     first = torch.arange(atoms, device=device).repeat_interleave(width)
-    place = torch.arange(len(first), device=device) - (width.cumsum(0) - width).repeat_interleave(width)
+    place = torch.arange(len(first), device=device) - (width.cumsum(0) - width).repeat_interleave(
+        width
+    )
     real = place < sorted_counts[first]
     starts = (counts.cumsum(0) - counts)[order]
     pair = (starts[first] + place)[real]
@@ -101,11 +107,15 @@ def periodic_graph(
     padded[:, 0] = cutoff
     if pairs:
         padded[real] = vectors[pair]
-    return PeriodicGraph(species[order], padded, first, second, index[order], num_sets, order, pieces)
+    return PeriodicGraph(
+        species[order], padded, first, second, index[order], num_sets, order, pieces
+    )
 
 
 def _cut(counts: list[int]) -> tuple[tuple[Piece, ...], list[int]]:
-    """Pieces of about equally many slots, for descending numbers of neighbours; and the width at each atom."""
+    """Pieces of about equally many slots, for descending numbers of neighbours; and the width at
+    each atom.
+    """
     pieces: list[Piece] = []
     widths: list[int] = []
     atom = slot = 0

@@ -32,7 +32,8 @@ class CrystalHead(Head):
 
 
 class LatticeMatrixHead(Head):
-    """M L with M from the crystal's features: turns with the crystal, because rotations act from the right.
+    """M L with M from the crystal's features: turns with the crystal, because rotations act from
+    the right.
 
     Source: Jiao et al. 2023 (DiffCSP), equation 13.
     """
@@ -41,10 +42,14 @@ class LatticeMatrixHead(Head):
         super().__init__()
         self.linear = Linear(hidden, 9, bias=False)
 
-    def forward(self, features: Features, value: Float[Tensor, "crystals 9"]) -> Float[Tensor, "crystals 9"]:
+    def forward(
+        self, features: Features, value: Float[Tensor, "crystals 9"]
+    ) -> Float[Tensor, "crystals 9"]:
         matrix = self.linear(features.crystals).unflatten(-1, (3, 3))
         # Written as a sum: batched 3x3 products take another path for a batch of one.
-        return (matrix.unsqueeze(-1) * value.unflatten(-1, (3, 3)).unsqueeze(-3)).sum(-2).flatten(-2)
+        return (
+            (matrix.unsqueeze(-1) * value.unflatten(-1, (3, 3)).unsqueeze(-3)).sum(-2).flatten(-2)
+        )
 
 
 def head_for(representation: Representation, hidden: int) -> nn.Module:

@@ -1,4 +1,6 @@
-"""Linear maps whose rows do not depend on how many other rows there are, and the choice of their number format."""
+"""Linear maps whose rows do not depend on how many other rows there are, and the choice of their
+number format.
+"""
 
 import torch
 from torch import nn
@@ -6,8 +8,9 @@ from torch.nn import functional
 
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Matrix libraries switch to other kernels, with another order of summation, below some number of rows: 4 on an AMD Zen 4,
-#: 16 on an Intel Sapphire Rapids (measured, inner dimension up to 1801). Twice that is safe and costs nothing.
+#: Matrix libraries switch to other kernels, with another order of summation, below some number of
+#: rows: 4 on an AMD Zen 4, 16 on an Intel Sapphire Rapids (measured, inner dimension up to 1801).
+#: Twice that is safe and costs nothing.
 _MIN_ROWS = 32
 
 

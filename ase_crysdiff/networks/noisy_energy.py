@@ -1,4 +1,6 @@
-"""A denoiser that also knows how low in energy the crystals are that a noisy state may have come from."""
+"""A denoiser that also knows how low in energy the crystals are that a noisy state may have come
+from.
+"""
 
 from collections.abc import Collection, Mapping
 
@@ -15,10 +17,11 @@ ENERGY = "energy"
 
 
 class EnergyDenoiser(Denoiser):
-    """A denoiser with one more head: the energy E_t of a noisy state, per atom, from the features of the crystal.
+    """A denoiser with one more head: the energy E_t of a noisy state, per atom, from the features
+    of the crystal.
 
-    The z-scores in which the head works do not leave it. Like the features, the energy belongs to one choice of the cell, and
-    it is not extensive: it steers generation and is no potential.
+    The z-scores in which the head works do not leave it. Like the features, the energy belongs to
+    one choice of the cell, and it is not extensive: it steers generation and is no potential.
 
     Args:
         stem: Noisy components to node inputs.
@@ -43,9 +46,13 @@ class EnergyDenoiser(Denoiser):
     ) -> None:
         super().__init__(stem, encoder, heads, centred)
         self.mean, self.std = mean, std
-        self.readout = nn.Sequential(Linear(encoder.hidden, encoder.hidden), nn.SiLU(), Linear(encoder.hidden, 1))
+        self.readout = nn.Sequential(
+            Linear(encoder.hidden, encoder.hidden), nn.SiLU(), Linear(encoder.hidden, 1)
+        )
 
-    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> Prediction:
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> Prediction:
         """Predictions per component, and the energy in eV/atom under `energy`."""
         features = self.encoder(self.stem(state, t, context, layout))
         return {**self.predictions(features, state, layout), ENERGY: self._energy(features)}

@@ -1,4 +1,6 @@
-"""A backbone and, on the mean over a crystal's atoms, several small heads that estimate the same property."""
+"""A backbone and, on the mean over a crystal's atoms, several small heads that estimate the same
+property.
+"""
 
 import torch
 from torch import nn
@@ -20,7 +22,9 @@ class PropertyNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         width = backbone.hidden
-        self.heads = nn.ModuleList(nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, 1)) for _ in range(members))
+        self.heads = nn.ModuleList(
+            nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, 1)) for _ in range(members)
+        )
 
     def forward(self, graph: CrystalGraph) -> Float[Tensor, "crystals members"]:
         """One estimate of each head, on the scale of the training."""

@@ -1,4 +1,6 @@
-"""Functions of distance and direction that edges are made of; all smooth, the envelope also at the cutoff."""
+"""Functions of distance and direction that edges are made of; all smooth, the envelope also at the
+cutoff.
+"""
 
 import math
 
@@ -7,7 +9,8 @@ import torch
 from ase_crysdiff.shapes import Float, Tensor
 
 _ROOT = math.sqrt(3.0)
-#: xy, yz, zx, x² - y² and z² from the nine products of components: one small product instead of a dozen operations.
+#: xy, yz, zx, x² - y² and z² from the nine products of components: one small product instead of a
+#: dozen operations.
 _QUADRUPOLE = (
     (0.0, _ROOT, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     (0.0, 0.0, 0.0, 0.0, 0.0, _ROOT, 0.0, 0.0, 0.0),
@@ -25,7 +28,8 @@ def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
     Args:
         x: Distance over cutoff; larger than 1 counts as 1.
 
-    Source: Gasteiger et al. 2020 (DimeNet), equation 8 with p = 5, factored so that it is exactly 0 at 1.
+    Source: Gasteiger et al. 2020 (DimeNet), equation 8 with p = 5, factored so that it is exactly 0
+    at 1.
     """
     x = x.clamp(max=1.0)
     return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * 15))))
@@ -43,13 +47,16 @@ def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs coun
 def bumps(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
     """Gaussians of a distance in units of the sum of two atoms' radii, in the order of their use.
 
-    The first lies at the bond length, so that few of them already tell a bond from a contact, whatever the elements.
+    The first lies at the bond length, so that few of them already tell a bond from a contact,
+    whatever the elements.
     """
     centres = torch.tensor(_CENTRES[:count], device=x.device, dtype=x.dtype)
     return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) / (2 * _WIDTH**2))
 
 
 def quadrupole(vectors: Float[Tensor, "*rows 3 channels"]) -> Float[Tensor, "*rows 5 channels"]:
-    """The five real solid harmonics of degree 2, scaled so that their squares add up to the fourth power of the length."""
+    """The five real solid harmonics of degree 2, scaled so that their squares add up to the fourth
+    power of the length.
+    """
     products = (vectors.unsqueeze(-2) * vectors.unsqueeze(-3)).flatten(-3, -2)
     return torch.tensor(_QUADRUPOLE, device=vectors.device, dtype=vectors.dtype) @ products

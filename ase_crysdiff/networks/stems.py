@@ -19,8 +19,9 @@ TIME_WIDTH = 256
 class CrystalStem(Stem):
     """Species and time on the nodes, lattice invariants per crystal.
 
-    Species are read through a linear map of their one-hot vector if they are generated, through an embedding if they are
-    given; the published networks do the same. Source: Jiao et al. 2023 (DiffCSP), section 4.2 and code.
+    Species are read through a linear map of their one-hot vector if they are generated, through an
+    embedding if they are given; the published networks do the same. Source: Jiao et al. 2023
+    (DiffCSP), section 4.2 and code.
 
     Args:
         hidden: Width of the nodes.
@@ -28,18 +29,26 @@ class CrystalStem(Stem):
         generates_species: Whether species are part of the noisy state.
     """
 
-    def __init__(self, hidden: int, lattice: LatticeRepresentation, generates_species: bool) -> None:
+    def __init__(
+        self, hidden: int, lattice: LatticeRepresentation, generates_species: bool
+    ) -> None:
         super().__init__()
         self.lattice = lattice
         self.generates_species = generates_species
-        self.species: nn.Module = Linear(NUM_SPECIES, hidden) if generates_species else nn.Embedding(NUM_SPECIES, hidden)
+        self.species: nn.Module = (
+            Linear(NUM_SPECIES, hidden) if generates_species else nn.Embedding(NUM_SPECIES, hidden)
+        )
         self.join = Linear(hidden + TIME_WIDTH, hidden)
 
-    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> NodeInput:
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> NodeInput:
         if self.generates_species:
             species = self.species(functional.one_hot(state["species"], NUM_SPECIES).to(t.dtype))
         else:
             species = self.species(context["species"])
         time = layout.spread(time_embedding(t, TIME_WIDTH), "atom")
         nodes = self.join(torch.cat([species, time], -1))
-        return NodeInput(nodes, self.lattice.invariants(state["lattice"]), state["frac_coords"], layout)
+        return NodeInput(
+            nodes, self.lattice.invariants(state["lattice"]), state["frac_coords"], layout
+        )

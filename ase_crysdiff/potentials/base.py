@@ -16,8 +16,8 @@ from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 class Configurations:
     """Atoms in space, each set in its own box that may be periodic along some of its axes.
 
-    Unlike a `CrystalBatch` it holds Cartesian positions, so that molecules and slabs need no invented cell, and it may hold
-    sets of any order of size.
+    Unlike a `CrystalBatch` it holds Cartesian positions, so that molecules and slabs need no
+    invented cell, and it may hold sets of any order of size.
 
     Args:
         positions: Å, shape (atoms, 3).
@@ -42,8 +42,10 @@ class Configurations:
         sets = (len(self.cells), len(self.periodic))
         if atoms != (total, total) or sets != (len(self.num_atoms),) * 2:
             raise ShapeError(
-                f"num_atoms adds up to {total} for {len(self.num_atoms)} sets, but there are {atoms[0]} positions, {atoms[1]} "
-                f"species, {sets[0]} cells and {sets[1]} rows of periodic. Every atom must belong to one set."
+                f"num_atoms adds up to {total} for {len(self.num_atoms)} sets, but there are "
+                f"{atoms[0]} positions, {atoms[1]} "
+                f"species, {sets[0]} cells and {sets[1]} rows of periodic. Every atom must belong "
+                "to one set."
             )
 
     def __len__(self) -> int:
@@ -52,17 +54,23 @@ class Configurations:
     @property
     def index(self) -> Int[Tensor, " atoms"]:
         """The set that each atom belongs to."""
-        return torch.repeat_interleave(torch.arange(len(self), device=self.num_atoms.device), self.num_atoms)
+        return torch.repeat_interleave(
+            torch.arange(len(self), device=self.num_atoms.device), self.num_atoms
+        )
 
     @staticmethod
     def from_crystals(batch: CrystalBatch) -> "Configurations":
         """Fully periodic configurations of crystals."""
-        index = torch.repeat_interleave(torch.arange(len(batch), device=batch.num_atoms.device), batch.num_atoms)
+        index = torch.repeat_interleave(
+            torch.arange(len(batch), device=batch.num_atoms.device), batch.num_atoms
+        )
         positions = (batch.frac_coords.unsqueeze(1) @ batch.lattice[index]).squeeze(1)
         periodic = torch.ones(len(batch), 3, dtype=torch.bool, device=batch.lattice.device)
         return Configurations(positions, batch.lattice, periodic, batch.species, batch.num_atoms)
 
-    def to(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> "Configurations":
+    def to(
+        self, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> "Configurations":
         """The same on a device, its floating point tensors in a dtype."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
         moved |= {name: moved[name].to(dtype) for name in ("positions", "cells")}
@@ -72,21 +80,28 @@ class Configurations:
         """The sets at these positions, in this order."""
         chosen, atoms = rows_of(self.num_atoms, sets)
         return Configurations(
-            self.positions[atoms], self.cells[chosen], self.periodic[chosen], self.species[atoms], self.num_atoms[chosen]
+            self.positions[atoms],
+            self.cells[chosen],
+            self.periodic[chosen],
+            self.species[atoms],
+            self.num_atoms[chosen],
         )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a potential says of a batch of configurations; detached tensors, in the order of the input.
+    """What a potential says of a batch of configurations; detached tensors, in the order of the
+    input.
 
     Args:
         energies: Energy of each atom, eV; they add up to the energy of their set. Shape (atoms,).
         energy: Total energy of each set, eV, shape (sets,).
         forces: eV/Å, shape (atoms, 3).
-        stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for sets that are not periodic along all axes. Shape (sets, 3, 3).
-        failures: Reason by position, for sets that the potential cannot answer (atoms that overlap, an engine that did not
-            converge); their numbers are NaN, and the other sets are as good as without them.
+        stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for sets that are not periodic along
+            all axes. Shape (sets, 3, 3).
+        failures: Reason by position, for sets that the potential cannot answer (atoms that overlap,
+            an engine that did not converge); their numbers are NaN, and the other sets are as good
+            as without them.
     """
 
     energies: Float[Tensor, " atoms"]
@@ -102,10 +117,11 @@ class Potential(ABC):
     Attributes:
         name: Shown in reports.
         elements: Atomic numbers that it knows.
-        dtype: Number format it computes in; configurations may come in another one and on another device.
+        dtype: Number format it computes in; configurations may come in another one and on another
+            device.
         device: Where it computes.
-        formation_references: Energies of the elements that turn total into formation energies, eV/atom by atomic number; empty
-            if none come with it.
+        formation_references: Energies of the elements that turn total into formation energies,
+            eV/atom by atomic number; empty if none come with it.
     """
 
     name: str
@@ -119,12 +135,13 @@ class Potential(ABC):
         """Energies, forces and stresses.
 
         Raises:
-            InputError: If a configuration holds an element that the potential does not know, or positions or cells that are
-                not finite.
+            InputError: If a configuration holds an element that the potential does not know, or
+                positions or cells that are not finite.
         """
 
     def evaluate_energies(self, configurations: Configurations) -> Evaluation:
-        """As `evaluate`, but forces and stresses may be NaN: for those to whom derivatives are a waste.
+        """As `evaluate`, but forces and stresses may be NaN: for those to whom derivatives are a
+        waste.
 
         Raises:
             InputError: As `evaluate`.

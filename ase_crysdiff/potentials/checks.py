@@ -1,4 +1,6 @@
-"""What no potential may be asked, said before a neighbour list hangs or a network answers nonsense."""
+"""What no potential may be asked, said before a neighbour list hangs or a network answers
+nonsense.
+"""
 
 from collections.abc import Collection
 
@@ -17,7 +19,9 @@ SMALLEST_VOLUME_PER_ATOM = 1.0
 FARTHEST = 1e6
 
 
-def problems(configurations: Configurations, elements: Collection[int], name: str) -> dict[int, str]:
+def problems(
+    configurations: Configurations, elements: Collection[int], name: str
+) -> dict[int, str]:
     """Why sets cannot be evaluated: reason by position, nothing for those that can.
 
     Args:
@@ -35,8 +39,10 @@ def problems(configurations: Configurations, elements: Collection[int], name: st
         configurations.periodic.cpu().numpy(),
         strict=True,
     )
-    reasons = ((i, _problem(numbers, positions, cell[periodic], elements, name))
-               for i, (numbers, positions, cell, periodic) in enumerate(parts))  # fmt: skip
+    reasons = (
+        (i, _problem(numbers, positions, cell[periodic], elements, name))
+        for i, (numbers, positions, cell, periodic) in enumerate(parts)
+    )
     return {i: reason for i, reason in reasons if reason}
 
 
@@ -44,12 +50,17 @@ def check(configurations: Configurations, elements: Collection[int], name: str) 
     """Refuses configurations that cannot be evaluated.
 
     Raises:
-        InputError: If there are any; the message gives the first one's position and how many there are.
+        InputError: If there are any; the message gives the first one's position and how many there
+            are.
     """
     found = problems(configurations, elements, name)
     if found:
         first, reason = next(iter(found.items()))
-        others = f" ({len(found)} of {len(configurations)} sets cannot be evaluated.)" if len(found) > 1 else ""
+        others = (
+            f" ({len(found)} of {len(configurations)} sets cannot be evaluated.)"
+            if len(found) > 1
+            else ""
+        )
         where = f"Set {first}: " if len(configurations) > 1 else ""
         raise InputError(where + reason + others)
 
@@ -64,7 +75,9 @@ def element_ranges(elements: Collection[int]) -> str:
 
 
 def reciprocal(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reciprocal vectors without 2π as columns, shape (3, 1 to 3); a position times them is in fractional coordinates."""
+    """Reciprocal vectors without 2π as columns, shape (3, 1 to 3); a position times them is in
+    fractional coordinates.
+    """
     if len(rows) == 3 and abs(np.linalg.det(rows)) > 1e-6 * np.sqrt((rows * rows).sum(1)).prod():
         return np.asarray(np.linalg.inv(rows), dtype=np.float64)  # ten times faster
     return np.asarray(np.linalg.pinv(rows), dtype=np.float64)
@@ -81,15 +94,22 @@ def _problem(
         return "There are no atoms; a potential needs at least one."
     unknown = sorted(set(numbers.tolist()).difference(elements))
     if unknown:
-        symbols = ", ".join(chemical_symbols[z] if 0 < z < len(chemical_symbols) else f"X (Z = {z})" for z in unknown)
+        symbols = ", ".join(
+            chemical_symbols[z] if 0 < z < len(chemical_symbols) else f"X (Z = {z})"
+            for z in unknown
+        )
         return f"{name} does not know {symbols}; it knows {element_ranges(elements)}."
     if not np.isfinite(positions).all():
         first = int(np.nonzero(~np.isfinite(positions).all(1))[0][0])
-        return f"The position of atom {first} is not finite: {positions[first].tolist()}. An earlier step has probably diverged."
+        return (
+            f"The position of atom {first} is not finite: {positions[first].tolist()}. An earlier "
+            "step has probably diverged."
+        )
     if np.abs(positions).max() > FARTHEST:
         first = int(np.abs(positions).max(1).argmax())
         return (
-            f"Atom {first} lies {np.abs(positions[first]).max():.3g} Å from the origin; at most {FARTHEST:.0e} Å can be resolved."
+            f"Atom {first} lies {np.abs(positions[first]).max():.3g} Å from the origin; at most "
+            f"{FARTHEST:.0e} Å can be resolved."
         )
     return _cell_problem(rows, len(numbers)) if len(rows) else None
 
@@ -102,10 +122,12 @@ def _cell_problem(rows: NDArray[np.float64], num_atoms: int) -> str | None:
     extent = float(np.sqrt(max(0.0, np.linalg.det(rows @ rows.T))))
     if not lengths.all() or extent < 1e-9 * lengths.prod():
         return (
-            f"The vectors of the periodic axes are zero or parallel: {np.round(rows, 6).tolist()}. Give a cell that spans "
+            f"The vectors of the periodic axes are zero or parallel: {np.round(rows, 6).tolist()}. "
+            "Give a cell that spans "
             "them, or set pbc to False along axes that do not repeat."
         )
-    # Every lattice vector is at least as long as the smallest spacing of lattice planes: a reduction is rarely needed.
+    # Every lattice vector is at least as long as the smallest spacing of lattice planes: a
+    # reduction is rarely needed.
     spacings = 1 / np.linalg.norm(reciprocal(rows), axis=0)
     if spacings.min() < GATE_DISTANCE:
         padded = np.zeros((3, 3))
@@ -113,10 +135,14 @@ def _cell_problem(rows: NDArray[np.float64], num_atoms: int) -> str | None:
         reduced, _ = minkowski_reduce(padded, pbc=[i < len(rows) for i in range(3)])
         shortest = float(np.linalg.norm(reduced[: len(rows)], axis=1).min())
         if shortest < GATE_DISTANCE:
-            return f"The cell repeats every {shortest:.3g} Å; atoms would overlap their own images (at least {GATE_DISTANCE} Å)."
+            return (
+                f"The cell repeats every {shortest:.3g} Å; atoms would overlap their own images "
+                f"(at least {GATE_DISTANCE} Å)."
+            )
     if len(rows) == 3 and extent < SMALLEST_VOLUME_PER_ATOM * num_atoms:
         return (
-            f"The cell has {extent / num_atoms:.3g} Å³ per atom, less than {SMALLEST_VOLUME_PER_ATOM} Å³. "
+            f"The cell has {extent / num_atoms:.3g} Å³ per atom, less than "
+            f"{SMALLEST_VOLUME_PER_ATOM} Å³. "
             "Are its vectors in Å, and are all atoms meant to be there?"
         )
     return None

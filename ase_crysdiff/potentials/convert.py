@@ -12,17 +12,20 @@ from ase_crysdiff.potentials.checks import FARTHEST, reciprocal
 
 
 def from_atoms(atoms: Sequence[Atoms]) -> Configurations:
-    """Configurations of ASE atoms in float64, in the given order; each axis is periodic as `atoms.pbc` says.
+    """Configurations of ASE atoms in float64, in the given order; each axis is periodic as
+    `atoms.pbc` says.
 
-    Atoms are wrapped into their cell along periodic axes: energies do not change, and single precision keeps its digits for an
-    atom that has travelled far.
+    Atoms are wrapped into their cell along periodic axes: energies do not change, and single
+    precision keeps its digits for an atom that has travelled far.
     """
     positions = [_wrapped(a.positions, a.cell.array, a.pbc) for a in atoms]
     return Configurations(
         torch.from_numpy(np.concatenate([*positions, np.zeros((0, 3))])),
         torch.from_numpy(np.array([a.cell.array for a in atoms]).reshape(-1, 3, 3)),
         torch.from_numpy(np.array([a.pbc for a in atoms], dtype=bool).reshape(-1, 3)),
-        torch.from_numpy(np.concatenate([*(a.numbers for a in atoms), np.zeros(0)]).astype(np.int64)),
+        torch.from_numpy(
+            np.concatenate([*(a.numbers for a in atoms), np.zeros(0)]).astype(np.int64)
+        ),
         torch.tensor([len(a) for a in atoms], dtype=torch.long),
     )
 
@@ -42,7 +45,9 @@ def to_atoms(configurations: Configurations) -> list[Atoms]:
     ]
 
 
-def _wrapped(positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _wrapped(
+    positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     rows = cell[periodic]
     if not (len(rows) and np.isfinite(rows).all() and (np.abs(positions) <= FARTHEST).all()):
         return positions.copy()  # as it came, for `checks` to refuse

@@ -17,10 +17,11 @@ def fit_element_references(
     formation_energies: Sequence[float | int] | NDArray[np.float64],
     fewest: int = FEWEST_CRYSTALS,
 ) -> dict[str, float]:
-    """References with which a potential reproduces known formation energies best, in the sense of least squares.
+    """References with which a potential reproduces known formation energies best, in the sense of
+    least squares.
 
-    The element's own crystal need not be among the data: an error of the potential that is linear in the composition goes into
-    the references and out of the formation energies.
+    The element's own crystal need not be among the data: an error of the potential that is linear
+    in the composition goes into the references and out of the formation energies.
 
     Args:
         compositions: Amount of each element, by symbol, of every crystal.
@@ -32,16 +33,23 @@ def fit_element_references(
         eV/atom by symbol.
 
     Raises:
-        InputError: If the data do not fit together, are not finite, or do not determine the references.
+        InputError: If the data do not fit together, are not finite, or do not determine the
+            references.
     """
     if not len(compositions) == len(energies) == len(formation_energies) or not len(compositions):
         raise InputError(
-            f"There are {len(compositions)} compositions, {len(energies)} energies and {len(formation_energies)} formation "
+            f"There are {len(compositions)} compositions, {len(energies)} energies and "
+            f"{len(formation_energies)} formation "
             "energies; each crystal needs one of each, and at least one crystal is needed."
         )
-    difference = np.asarray(energies, dtype=np.float64) - np.asarray(formation_energies, dtype=np.float64)
+    difference = np.asarray(energies, dtype=np.float64) - np.asarray(
+        formation_energies, dtype=np.float64
+    )
     if not np.isfinite(difference).all():
-        raise InputError(f"{int((~np.isfinite(difference)).sum())} energies are not finite; leave those crystals out.")
+        raise InputError(
+            f"{int((~np.isfinite(difference)).sum())} energies are not finite; leave those "
+            "crystals out."
+        )
     symbols = sorted({symbol for composition in compositions for symbol in composition})
     column = {symbol: i for i, symbol in enumerate(symbols)}
     fractions = np.zeros((len(compositions), len(symbols)))
@@ -59,14 +67,19 @@ def fit_element_references(
     solution, _, rank, _ = np.linalg.lstsq(fractions[rows][:, use], difference[rows], rcond=None)
     if rank < use.sum() or not use.any():
         raise InputError(
-            f"The {int(rows.sum())} crystals with {int(use.sum())} elements that occur at least {fewest} times determine only "
+            f"The {int(rows.sum())} crystals with {int(use.sum())} elements that occur at least "
+            f"{fewest} times determine only "
             f"{rank} references; some elements always occur together. Add crystals."
         )
     kept = [symbol for symbol, used in zip(symbols, use, strict=True) if used]
     return {symbol: round(float(value), 6) for symbol, value in zip(kept, solution, strict=True)}
 
 
-def formation_energy(energy: float | int, composition: Mapping[str, float | int], references: Mapping[str, float | int]) -> float:
+def formation_energy(
+    energy: float | int,
+    composition: Mapping[str, float | int],
+    references: Mapping[str, float | int],
+) -> float:
     """Energy against the elements, eV/atom.
 
     Args:
@@ -79,6 +92,9 @@ def formation_energy(energy: float | int, composition: Mapping[str, float | int]
     """
     missing = sorted(set(composition) - set(references))
     if missing:
-        raise InputError(f"There is no reference energy for {', '.join(missing)}. Give element_references that hold it.")
+        raise InputError(
+            f"There is no reference energy for {', '.join(missing)}. Give element_references that "
+            "hold it."
+        )
     amount = sum(composition.values())
     return energy - sum(references[symbol] * n for symbol, n in composition.items()) / amount

@@ -18,14 +18,17 @@ from ase_crysdiff.potentials.convert import to_atoms
 
 
 class CalculatorPotential(Potential):
-    """An ASE calculator, asked for one set after another. Energies are on the calculator's own scale.
+    """An ASE calculator, asked for one set after another. Energies are on the calculator's own
+    scale.
 
     Args:
-        calculator: Any ASE calculator instance with energy and forces. Without per-atom energies the total is spread evenly;
-            without a stress it is NaN.
+        calculator: Any ASE calculator instance with energy and forces. Without per-atom energies
+            the total is spread evenly; without a stress it is NaN.
         name: Shown in reports; the calculator's own by default.
-        elements: Atomic numbers that it knows. Calculators do not tell, so all that the package knows by default.
-        min_distance: Sets with atoms closer than this fail, Å; for machine-learned potentials, which bind overlapping atoms.
+        elements: Atomic numbers that it knows. Calculators do not tell, so all that the package
+            knows by default.
+        min_distance: Sets with atoms closer than this fail, Å; for machine-learned potentials,
+            which bind overlapping atoms.
 
     Raises:
         InputError: If `calculator` is no calculator, or a class instead of an instance.
@@ -35,17 +38,25 @@ class CalculatorPotential(Potential):
     device = torch.device("cpu")
 
     def __init__(
-        self, calculator: Any, name: str | None = None, elements: frozenset[int] | None = None, min_distance: float = 0.0
+        self,
+        calculator: Any,
+        name: str | None = None,
+        elements: frozenset[int] | None = None,
+        min_distance: float = 0.0,
     ) -> None:
         if isinstance(calculator, type) or not hasattr(calculator, "get_property"):
-            raise InputError(f"An instance of an ASE calculator is needed, such as EMT(), not {calculator!r}.")
+            raise InputError(
+                f"An instance of an ASE calculator is needed, such as EMT(), not {calculator!r}."
+            )
         self.calculator = calculator
         self.name = name or getattr(calculator, "name", None) or type(calculator).__name__.lower()
         self.elements = frozenset(range(1, NUM_SPECIES)) if elements is None else elements
         self.min_distance = min_distance
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
-        """Energies, forces and stresses; a set for which the calculator raises or returns NaN fails alone."""
+        """Energies, forces and stresses; a set for which the calculator raises or returns NaN fails
+        alone.
+        """
         given = configurations.to(self.device, self.dtype)
         check(given, self.elements, self.name)
         parts, failures = [], {}
@@ -54,20 +65,33 @@ class CalculatorPotential(Potential):
                 parts.append(self._one(atoms))
             except Exception as error:  # whatever an engine raises concerns this set only
                 failures[i] = (
-                    str(error) if isinstance(error, InputError) else f"{self.name} failed: {type(error).__name__}: {error}"
+                    str(error)
+                    if isinstance(error, InputError)
+                    else f"{self.name} failed: {type(error).__name__}: {error}"
                 )
-                parts.append((np.full(len(atoms), np.nan), np.full((len(atoms), 3), np.nan), np.full((3, 3), np.nan)))
+                parts.append(
+                    (
+                        np.full(len(atoms), np.nan),
+                        np.full((len(atoms), 3), np.nan),
+                        np.full((3, 3), np.nan),
+                    )
+                )
         energies = torch.from_numpy(np.concatenate([*(p[0] for p in parts), np.zeros(0)]))
         total = torch.zeros(len(given), dtype=self.dtype).index_add(0, given.index, energies)
         forces = torch.from_numpy(np.concatenate([*(p[1] for p in parts), np.zeros((0, 3))]))
         stress = torch.from_numpy(np.array([p[2] for p in parts]).reshape(-1, 3, 3))
         return Evaluation(energies, total, forces, stress, failures)
 
-    def _one(self, atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _one(
+        self, atoms: Atoms
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Energies of the atoms, forces and stress of one set."""
         close = neighbor_list("d", atoms, self.min_distance) if self.min_distance else ()
         if len(close):
-            raise InputError(f"Two atoms are {min(close):.3g} Å apart; {self.name} means nothing below {self.min_distance} Å.")
+            raise InputError(
+                f"Two atoms are {min(close):.3g} Å apart; {self.name} means nothing below "
+                f"{self.min_distance} Å."
+            )
         energy = float(self.calculator.get_property("energy", atoms))
         forces = np.array(self.calculator.get_property("forces", atoms), dtype=np.float64)
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
@@ -76,11 +100,17 @@ class CalculatorPotential(Potential):
         if energies is None or not np.isclose(energies.sum(), energy, rtol=1e-5, atol=1e-5):
             energies = np.full(len(atoms), energy / len(atoms))
         else:
-            energies = energies + (energy - energies.sum()) / len(atoms)  # single precision sums differ in the last digits
+            energies = energies + (energy - energies.sum()) / len(
+                atoms
+            )  # single precision sums differ in the last digits
         stress = self._optional("stress", atoms) if atoms.pbc.all() else None
         if stress is None:
             stress = np.full((3, 3), np.nan)
-        return energies, forces, stress if stress.shape == (3, 3) else voigt_6_to_full_3x3_stress(stress)
+        return (
+            energies,
+            forces,
+            stress if stress.shape == (3, 3) else voigt_6_to_full_3x3_stress(stress),
+        )
 
     def _optional(self, name: str, atoms: Atoms) -> NDArray[np.float64] | None:
         if name not in self.calculator.implemented_properties:

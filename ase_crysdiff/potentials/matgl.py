@@ -19,15 +19,18 @@ PBE_TOLERANCE = 0.3
 
 
 class MatglPotential(CalculatorPotential):
-    """A potential of matgl from a local folder, asked through its own calculator with the units of ASE.
+    """A potential of matgl from a local folder, asked through its own calculator with the units of
+    ASE.
 
-    Weights written for matgl 2 are read by matgl 4 with little or no complaint, and some of them then give energies that are
-    wrong by 0.7 to 3.6 eV/atom for everything but elements. So the energies of reference crystals are asked for first.
+    Weights written for matgl 2 are read by matgl 4 with little or no complaint, and some of them
+    then give energies that are wrong by 0.7 to 3.6 eV/atom for everything but elements. So the
+    energies of reference crystals are asked for first.
 
     Args:
         model: Folder of the weights, or a loaded `matgl.apps.pes.Potential`. Nothing is downloaded.
-        reference_energies: eV/atom by the name of a reference crystal (see `potentials.reference_energies`), as the authors'
-            code gives them. By default rough PBE energies of Si and NaCl, which fit potentials for that functional only.
+        reference_energies: eV/atom by the name of a reference crystal (see
+            `potentials.reference_energies`), as the authors' code gives them. By default rough PBE
+            energies of Si and NaCl, which fit potentials for that functional only.
         tolerance: eV/atom; 0.3 by default without `reference_energies` and 0.001 with them.
 
     Raises:
@@ -42,7 +45,10 @@ class MatglPotential(CalculatorPotential):
         tolerance: float | None = None,
     ) -> None:
         if isinstance(model, str | Path) and not Path(model).is_dir():
-            raise InputError(f"{model} is no folder. Give the folder of a matgl model; names are not looked up on the network.")
+            raise InputError(
+                f"{model} is no folder. Give the folder of a matgl model; names are not looked up "
+                "on the network."
+            )
         import matgl
         from matgl.ext.ase import PESCalculator
 
@@ -53,13 +59,16 @@ class MatglPotential(CalculatorPotential):
         super().__init__(calculator, name=name, elements=elements, min_distance=GATE_DISTANCE)
         if tolerance is None:
             tolerance = PBE_TOLERANCE if reference_energies is None else 1e-3
-        check_reference_energies(self, PBE if reference_energies is None else reference_energies, tolerance)
+        check_reference_energies(
+            self, PBE if reference_energies is None else reference_energies, tolerance
+        )
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses.
 
         Raises:
-            InputError: If a set is periodic along some axes but not all: matgl would take it for a molecule.
+            InputError: If a set is periodic along some axes but not all: matgl would take it for a
+                molecule.
         """
         mixed = configurations.periodic.any(1) & ~configurations.periodic.all(1)
         if bool(mixed.any()):

@@ -1,4 +1,6 @@
-"""A trained network as a potential: its atomic terms, reference energies of the elements, and short-range repulsion."""
+"""A trained network as a potential: its atomic terms, reference energies of the elements, and
+short-range repulsion.
+"""
 
 from collections.abc import Collection
 
@@ -20,9 +22,11 @@ _COINCIDENT = 1e-4
 
 
 class NeuralPotential(Potential):
-    """Conservative forces and the right stress by construction: both are derivatives of one sum of atomic energies.
+    """Conservative forces and the right stress by construction: both are derivatives of one sum of
+    atomic energies.
 
-    Sets may be periodic along any of their axes. An atom without neighbours has the reference energy of its element.
+    Sets may be periodic along any of their axes. An atom without neighbours has the reference
+    energy of its element.
 
     Args:
         name: Shown in reports.
@@ -31,7 +35,8 @@ class NeuralPotential(Potential):
         elements: Atomic numbers that occurred in training.
         device: Where it computes.
         dtype: `torch.float32`, or `torch.float64` where differences of energies matter.
-        formation_references: Energies of the elements that turn total into formation energies, eV/atom by atomic number.
+        formation_references: Energies of the elements that turn total into formation energies,
+            eV/atom by atomic number.
 
     Raises:
         InputError: If the dtype is another one.
@@ -57,11 +62,12 @@ class NeuralPotential(Potential):
         self.formation_references = dict(formation_references or {})
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
-        """Energies, forces and stresses; energies are summed in double precision whatever the network computes in.
+        """Energies, forces and stresses; energies are summed in double precision whatever the
+        network computes in.
 
         Raises:
-            InputError: If a set is empty, holds an element that is not known, numbers that are not finite, a cell that
-                does not span its periodic axes, or two atoms in the same place.
+            InputError: If a set is empty, holds an element that is not known, numbers that are not
+                finite, a cell that does not span its periodic axes, or two atoms in the same place.
         """
         return self._evaluate_all(configurations, derivatives=True)
 
@@ -75,7 +81,10 @@ class NeuralPotential(Potential):
 
     def _evaluate_all(self, configurations: Configurations, derivatives: bool) -> Evaluation:
         check(configurations, self.elements, self.name)
-        parts = [self._evaluate(configurations.select(sets), derivatives) for sets in self._passes(configurations)]
+        parts = [
+            self._evaluate(configurations.select(sets), derivatives)
+            for sets in self._passes(configurations)
+        ]
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -108,15 +117,22 @@ class NeuralPotential(Potential):
         neighbors = neighbor_list(sets.positions, sets.cells, sets.periodic, sets.num_atoms, cutoff)
         vectors = neighbors.vectors(sets.positions, sets.cells, index)
         _refuse_coincident(neighbors, vectors, index)
-        graph = periodic_graph(sets.species, index, len(sets), neighbors, vectors.to(self.dtype), cutoff)
+        graph = periodic_graph(
+            sets.species, index, len(sets), neighbors, vectors.to(self.dtype), cutoff
+        )
         with torch.no_grad():
             wall = repulsion(graph)
             terms = self.network(graph) if derivatives else None
             interaction = self.network.energies(graph) if terms is None else terms.energies
         energies = torch.empty_like(sets.positions[:, 0])
-        energies[graph.order] = self.references[graph.species] + wall.energies.double() + interaction.double()
+        energies[graph.order] = (
+            self.references[graph.species] + wall.energies.double() + interaction.double()
+        )
         energy = torch.zeros_like(sets.cells[:, 0, 0]).index_add(0, index, energies)
-        forces, stress = torch.full_like(wall.forces, torch.nan), torch.full_like(wall.virials, torch.nan)
+        forces, stress = (
+            torch.full_like(wall.forces, torch.nan),
+            torch.full_like(wall.virials, torch.nan),
+        )
         if terms is not None:
             forces[graph.order] = terms.forces + wall.forces
             volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
@@ -125,7 +141,9 @@ class NeuralPotential(Potential):
         return Evaluation(energies, energy, forces, stress)
 
 
-def _refuse_coincident(neighbors: Neighbors, vectors: Float[Tensor, "pairs 3"], index: Tensor) -> None:
+def _refuse_coincident(
+    neighbors: Neighbors, vectors: Float[Tensor, "pairs 3"], index: Tensor
+) -> None:
     if not len(vectors):
         return
     square, pair = vectors.square().sum(-1).min(0)
@@ -133,6 +151,7 @@ def _refuse_coincident(neighbors: Neighbors, vectors: Float[Tensor, "pairs 3"], 
         i, j = int(neighbors.first[pair]), int(neighbors.second[pair])
         start = int(torch.searchsorted(index, index[i]))
         raise InputError(
-            f"Atoms {i - start} and {j - start} of set {int(index[i])} are in the same place (or one is on the other's image); "
+            f"Atoms {i - start} and {j - start} of set {int(index[i])} are in the same place (or "
+            "one is on the other's image); "
             "their forces have no direction. Move one of them, or remove it."
         )

@@ -1,7 +1,8 @@
-"""A guard against weights that load and are wrong: energies of a few crystals, stored with the weights and asked for at load.
+"""A guard against weights that load and are wrong: energies of a few crystals, stored with the
+weights and asked for at load.
 
-Binary and ternary crystals are among them for a reason: an exchange of the two atoms of a pair, for one, cannot be seen in
-elements.
+Binary and ternary crystals are among them for a reason: an exchange of the two atoms of a pair, for
+one, cannot be seen in elements.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,13 @@ _CRYSTALS = {
     "SrTiO3 displaced": (
         3.905,
         [[1.0, 0.03, 0.0], [0.0, 1.02, -0.01], [0.02, 0.0, 0.99]],
-        [[0.01, 0.0, -0.02], [0.53, 0.48, 0.5], [0.5, 0.47, 0.02], [0.48, 0.0, 0.5], [0.03, 0.5, 0.51]],
+        [
+            [0.01, 0.0, -0.02],
+            [0.53, 0.48, 0.5],
+            [0.5, 0.47, 0.02],
+            [0.48, 0.0, 0.5],
+            [0.03, 0.5, 0.51],
+        ],
         [38, 22, 8, 8, 8],
     ),
 }
@@ -43,7 +50,9 @@ def reference_configurations(names: list[str]) -> Configurations:
     """
     unknown = [name for name in names if name not in _CRYSTALS]
     if unknown:
-        raise InputError(f"There are no reference crystals {unknown}; there are {reference_names()}.")
+        raise InputError(
+            f"There are no reference crystals {unknown}; there are {reference_names()}."
+        )
     cells, positions, species, counts = [], [], [], []
     for name in names:
         constant, lattice, coords, numbers = _CRYSTALS[name]
@@ -61,7 +70,9 @@ def reference_configurations(names: list[str]) -> Configurations:
 
 
 def reference_energies(potential: Potential) -> dict[str, float]:
-    """The table to store with a potential's weights: eV/atom of each reference crystal whose elements it knows."""
+    """The table to store with a potential's weights: eV/atom of each reference crystal whose
+    elements it knows.
+    """
     names = [name for name, crystal in _CRYSTALS.items() if set(crystal[3]) <= potential.elements]
     if not names:
         return {}
@@ -70,7 +81,9 @@ def reference_energies(potential: Potential) -> dict[str, float]:
     return {name: round(value, 6) for name, value in zip(names, energy.tolist(), strict=True)}
 
 
-def check_reference_energies(potential: Potential, expected: Mapping[str, float | int], tolerance: float = 1e-3) -> None:
+def check_reference_energies(
+    potential: Potential, expected: Mapping[str, float | int], tolerance: float = 1e-3
+) -> None:
     """Refuses a potential that does not reproduce what is known of it.
 
     Args:
@@ -83,7 +96,10 @@ def check_reference_energies(potential: Potential, expected: Mapping[str, float 
         InputError: If there is nothing to compare with, or a name is unknown.
     """
     if not expected:
-        raise InputError(f"There are no reference energies for {potential.name}; give some of {reference_names()}.")
+        raise InputError(
+            f"There are no reference energies for {potential.name}; give some of "
+            f"{reference_names()}."
+        )
     names = list(expected)
     sets = reference_configurations(names)
     energy = potential.evaluate(sets).energy.double().cpu() / sets.num_atoms
@@ -94,6 +110,8 @@ def check_reference_energies(potential: Potential, expected: Mapping[str, float 
     ]
     if wrong:
         raise CheckpointError(
-            f"{potential.name} does not reproduce its reference energies (eV/atom, to {tolerance}): {'; '.join(wrong)}. The "
-            "weights are damaged, or the code reads them differently from the code that wrote them; do not use them."
+            f"{potential.name} does not reproduce its reference energies (eV/atom, to "
+            f"{tolerance}): {'; '.join(wrong)}. The "
+            "weights are damaged, or the code reads them differently from the code that wrote "
+            "them; do not use them."
         )

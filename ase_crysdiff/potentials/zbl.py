@@ -1,9 +1,12 @@
-"""Repulsion of atoms that overlap: screened Coulomb forces of the nuclei, switched off below the shortest bond.
+"""Repulsion of atoms that overlap: screened Coulomb forces of the nuclei, switched off below the
+shortest bond.
 
-Networks trained on crystals know little of very short distances and often attract there, so that a search falls into the
-hole. This term costs next to nothing and adds nothing at bond lengths: it ends at 0.6 of the sum of the covalent radii.
+Networks trained on crystals know little of very short distances and often attract there, so that a
+search falls into the hole. This term costs next to nothing and adds nothing at bond lengths: it
+ends at 0.6 of the sum of the covalent radii.
 
-Source: Ziegler, Biersack and Littmark 1985, "The Stopping and Range of Ions in Solids", universal potential.
+Source: Ziegler, Biersack and Littmark 1985, "The Stopping and Range of Ions in Solids", universal
+potential.
 """
 
 import torch
@@ -41,11 +44,20 @@ def pair_energy(
     length = 0.8854 * _BOHR / (z1**0.23 + z2**0.23)
     x = distance / length
     screening = sum(a * torch.exp(-b * x) for a, b in _SCREENING)
-    return COULOMB * z1 * z2 / distance * screening * envelope(distance / reach(first, second).to(distance.dtype))
+    return (
+        COULOMB
+        * z1
+        * z2
+        / distance
+        * screening
+        * envelope(distance / reach(first, second).to(distance.dtype))
+    )
 
 
 def repulsion(graph: PeriodicGraph) -> EnergyTerms:
-    """Repulsion of all atoms of a graph. Each atom has half of the energy of its pairs; no gradient for training."""
+    """Repulsion of all atoms of a graph. Each atom has half of the energy of its pairs; no gradient
+    for training.
+    """
     energies = graph.vectors.new_zeros(len(graph.species))
     gradient = torch.zeros_like(graph.vectors)
     species = graph.species

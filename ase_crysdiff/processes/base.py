@@ -12,10 +12,12 @@ def per_row(values: Float[Tensor, " rows"], like: Tensor) -> Tensor:
 
 
 class Process(ABC):
-    """How noise acts on rows of numbers, and how it is taken away again. Knows no crystals and has no state.
+    """How noise acts on rows of numbers, and how it is taken away again. Knows no crystals and has
+    no state.
 
-    Times are tensors with one value per row, 0 = data, 1 = prior. What the network is trained to predict is private to the
-    process; everybody else speaks of the clean estimate through `clean` and `from_clean`, which invert each other.
+    Times are tensors with one value per row, 0 = data, 1 = prior. What the network is trained to
+    predict is private to the process; everybody else speaks of the clean estimate through `clean`
+    and `from_clean`, which invert each other.
     """
 
     #: Numbers per row that the network predicts.
@@ -30,7 +32,9 @@ class Process(ABC):
         """A noisy state at t and what the network should predict for it."""
 
     @abstractmethod
-    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+    def reverse(
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+    ) -> Tensor:
         """A state at s < t, drawn from the reverse kernel."""
 
     @abstractmethod
@@ -45,21 +49,26 @@ class Process(ABC):
     def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
         """A state at t > s, drawn from the forward kernel that leads there from `value` at s."""
 
-    def loss(self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor) -> Float[Tensor, " rows"]:
+    def loss(
+        self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor
+    ) -> Float[Tensor, " rows"]:
         """Loss per row; the mean squared error unless a process says otherwise."""
         return ((prediction - target) ** 2).flatten(1).mean(1)
 
-    def correct(self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws) -> Tensor:
+    def correct(
+        self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws
+    ) -> Tensor:
         """One corrector step at fixed t; processes without a corrector leave the state alone."""
         return value
 
 
 class ContinuousProcess(Process):
-    """A process whose marginals an ordinary differential equation carries from noise to data as well.
+    """A process whose marginals an ordinary differential equation carries from noise to data as
+    well.
 
-    Each process writes its equation in the coordinates in which the way from a single datum to its noise is straight, so that
-    `slope` is constant there and one Euler step of any length is exact. Source: Song et al. 2021, section 4.3; Karras et al.
-    2022, section 3 (straightness).
+    Each process writes its equation in the coordinates in which the way from a single datum to its
+    noise is straight, so that `slope` is constant there and one Euler step of any length is exact.
+    Source: Song et al. 2021, section 4.3; Karras et al. 2022, section 3 (straightness).
     """
 
     @abstractmethod

@@ -15,21 +15,26 @@ KERNELS = ("exact", "published")
 
 
 class CategoricalDiffusion(Process):
-    """With probability 1 - ā a class has been redrawn from the prior: q(x_t | x_0) = ā δ(x_0) + (1 - ā) π.
+    """With probability 1 - ā a class has been redrawn from the prior: q(x_t | x_0) = ā δ(x_0) + (1
+    - ā) π.
 
-    The transition matrices are identity plus rank one, so posteriors need no matrices: O(K) per row.
+    The transition matrices are identity plus rank one, so posteriors need no matrices: O(K) per
+    row.
 
     Kernels
-    - `exact` mixes the posteriors q(x_s | x_t, a) with the weights p(a | x_t): fed the true p it reproduces the data exactly,
-      and a shift of the logits is exact guidance. Trained with the cross-entropy of the clean class.
-    - `published` mixes before normalising (Austin et al. 2021, equation 4; MiAD's code), which resists change; fed the
-      true p it does not return the data's distribution. Trained with MiAD's loss, 1000 KL with 1e-4 inside the logarithms.
-      Authors' weights need it; its `clean` is the softmax of logits that mean something else than p(x_0 | x_t).
+    - `exact` mixes the posteriors q(x_s | x_t, a) with the weights p(a | x_t): fed the true p it
+      reproduces the data exactly, and a shift of the logits is exact guidance. Trained with the
+      cross-entropy of the clean class.
+    - `published` mixes before normalising (Austin et al. 2021, equation 4; MiAD's code), which
+      resists change; fed the true p it does not return the data's distribution. Trained with MiAD's
+      loss, 1000 KL with 1e-4 inside the logarithms. Authors' weights need it; its `clean` is the
+      softmax of logits that mean something else than p(x_0 | x_t).
 
     Args:
         width: Number of classes.
         schedule: Survival probability ā as a function of time.
-        prior_weights: Prior π, one positive number per class; None means uniform (the published choice).
+        prior_weights: Prior π, one positive number per class; None means uniform (the published
+            choice).
         kernel: `exact` or `published`.
     """
 
@@ -44,7 +49,10 @@ class CategoricalDiffusion(Process):
             raise InputError(f"kernel must be one of {KERNELS}, got {kernel!r}.")
         weights = [1.0] * width if prior_weights is None else list(prior_weights)
         if len(weights) != width or min(weights) <= 0:
-            raise InputError(f"The prior needs {width} positive weights, got {len(weights)}, smallest {min(weights)}.")
+            raise InputError(
+                f"The prior needs {width} positive weights, got {len(weights)}, smallest "
+                f"{min(weights)}."
+            )
         self.width = width
         self.schedule = schedule
         self.kernel = kernel
@@ -74,7 +82,9 @@ class CategoricalDiffusion(Process):
             clean = functional.one_hot(clean, self.width).to(t.dtype)
         return torch.log(clean.clamp_min(torch.finfo(clean.dtype).tiny))
 
-    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+    def reverse(
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+    ) -> Tensor:
         probabilities = self.posterior(value, torch.softmax(prediction, -1), t, s)
         return _pick(probabilities, draws.uniform(1))
 
@@ -87,7 +97,10 @@ class CategoricalDiffusion(Process):
     ) -> Float[Tensor, "rows width"]:
         """p(x_s | x_t) for class probabilities `clean` of x_0; every row sums to 1."""
         prior = self._weights(clean)
-        survival_s, survival_t = self.schedule.survival(s)[:, None], self.schedule.survival(t)[:, None]
+        survival_s, survival_t = (
+            self.schedule.survival(s)[:, None],
+            self.schedule.survival(t)[:, None],
+        )
         kept = survival_t / survival_s
         here = functional.one_hot(value, self.width).to(clean.dtype)
         arrive = prior[value][:, None]
@@ -98,11 +111,15 @@ class CategoricalDiffusion(Process):
         joint = step * origin
         return joint / joint.sum(-1, keepdim=True)
 
-    def loss(self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor) -> Float[Tensor, " rows"]:
+    def loss(
+        self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor
+    ) -> Float[Tensor, " rows"]:
         if self.kernel == "exact":
             return functional.cross_entropy(prediction, target, reduction="none")
         s = (t - 1 / 1000).clamp_min(0)
-        true = self.posterior(value, functional.one_hot(target, self.width).to(prediction.dtype), t, s)
+        true = self.posterior(
+            value, functional.one_hot(target, self.width).to(prediction.dtype), t, s
+        )
         predicted = self.posterior(value, torch.softmax(prediction, -1), t, s)
         return 1000 * (true * ((true + 1e-4).log() - (predicted + 1e-4).log())).sum(-1)
 
@@ -110,8 +127,12 @@ class CategoricalDiffusion(Process):
         return self._prior.to(device=like.device, dtype=like.dtype)
 
 
-def _pick(probabilities: Float[Tensor, "rows width"], uniform: Float[Tensor, "rows 1"]) -> Int[Tensor, " rows"]:
-    """A class per row by inversion of the cumulative sum: one random number a row, whatever the number of classes."""
+def _pick(
+    probabilities: Float[Tensor, "rows width"], uniform: Float[Tensor, "rows 1"]
+) -> Int[Tensor, " rows"]:
+    """A class per row by inversion of the cumulative sum: one random number a row, whatever the
+    number of classes.
+    """
     cumulative = probabilities.cumsum(-1)
     picked = (uniform * cumulative[:, -1:] >= cumulative).sum(-1)
     # Rounding may land one past the end, or on a class of probability 0 there.

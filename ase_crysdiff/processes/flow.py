@@ -1,7 +1,7 @@
 """Flow matching: straight paths from data to the prior, and the velocity along them.
 
-Time runs from 0 = data to 1 = prior as everywhere here, so velocities point away from the data and a reverse step subtracts
-them; the papers count time the other way round.
+Time runs from 0 = data to 1 = prior as everywhere here, so velocities point away from the data and
+a reverse step subtracts them; the papers count time the other way round.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,8 @@ from ase_crysdiff.shapes import Float, Tensor
 
 
 class Flow(ContinuousProcess):
-    """x_t runs along the geodesic from x_0 to a draw from the prior at constant velocity; the network predicts that velocity.
+    """x_t runs along the geodesic from x_0 to a draw from the prior at constant velocity; the
+    network predicts that velocity.
 
     Source: Lipman et al. 2023 for straight paths; Chen & Lipman 2024 for geodesics.
     """
@@ -22,7 +23,9 @@ class Flow(ContinuousProcess):
         velocity = self.displacement(clean, self.prior(draws))
         return self.move(clean, per_row(t, clean) * velocity), velocity
 
-    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+    def reverse(
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+    ) -> Tensor:
         return self.advance(value, prediction, t, s)
 
     def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
@@ -38,7 +41,9 @@ class Flow(ContinuousProcess):
         return self.displacement(clean, value) / per_row(t, value)
 
     def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
-        """A way toward a new draw from the prior. A flow has no forward kernel; this keeps the share of the data at t right."""
+        """A way toward a new draw from the prior. A flow has no forward kernel; this keeps the
+        share of the data at t right.
+        """
         share = per_row((t - s) / (1 - s), value)
         return self.move(value, share * self.displacement(value, self.prior(draws)))
 
@@ -78,7 +83,9 @@ class LinearFlow(Flow):
 
 
 class TorusFlow(Flow):
-    """Shortest ways on the unit torus to uniform noise. Source: Miller et al. 2024 (FlowMM), section 4."""
+    """Shortest ways on the unit torus to uniform noise. Source: Miller et al. 2024 (FlowMM),
+    section 4.
+    """
 
     width = 3
 

@@ -12,8 +12,9 @@ from ase_crysdiff.shapes import Float, Tensor
 class GaussianDiffusion(ContinuousProcess):
     """x_t = √ᾱ x_0 + √(1 - ᾱ) ε, reversed with the exact posterior between any two times.
 
-    Source: Ho et al. 2020, equations 6-7, for the kernels; Salimans & Ho 2022, section 4, for the velocity
-    v = √ᾱ ε - √(1 - ᾱ) x_0, whose clean estimate has no division by √ᾱ and therefore stays sound at t = 1.
+    Source: Ho et al. 2020, equations 6-7, for the kernels; Salimans & Ho 2022, section 4, for the
+    velocity v = √ᾱ ε - √(1 - ᾱ) x_0, whose clean estimate has no division by √ᾱ and therefore stays
+    sound at t = 1.
 
     Args:
         width: Numbers per row.
@@ -48,11 +49,14 @@ class GaussianDiffusion(ContinuousProcess):
         noise = (value - signal * clean) / spread
         return noise if self.target == "noise" else signal * noise - spread * clean
 
-    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+    def reverse(
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+    ) -> Tensor:
         (signal_t, spread_t), (signal_s, spread_s) = self._scales(t, value), self._scales(s, value)
         kept = (signal_t / signal_s) ** 2  # share of the signal power at s that is left at t
         if self.target == "noise":
-            # Written with the noise, not the clean estimate, which at t = 1 would be divided by √ᾱ = 1.6e-5.
+            # Written with the noise, not the clean estimate, which at t = 1 would be divided by √ᾱ
+            # = 1.6e-5.
             mean = (value - (1 - kept) / spread_t * prediction) / kept.sqrt()
         else:
             clean = self.clean(value, prediction, t)
@@ -61,7 +65,9 @@ class GaussianDiffusion(ContinuousProcess):
         return mean + deviation * draws.normal(self.width)
 
     def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
-        """The estimated noise ε: dy/dρ for y = x/√ᾱ and ρ = √((1 - ᾱ)/ᾱ). Source: Song et al. 2021 (DDIM), equation 14."""
+        """The estimated noise ε: dy/dρ for y = x/√ᾱ and ρ = √((1 - ᾱ)/ᾱ). Source: Song et al. 2021
+        (DDIM), equation 14.
+        """
         if self.target == "noise":
             return prediction
         signal, spread = self._scales(t, value)

@@ -9,10 +9,11 @@ from ase_crysdiff.shapes import Float, Tensor
 
 
 class WrappedDiffusion(ContinuousProcess):
-    """F_t = wrap(F_0 + σ ε); the network predicts d / √E[d²], d = minus the score of the wrapped normal.
+    """F_t = wrap(F_0 + σ ε); the network predicts d / √E[d²], d = minus the score of the wrapped
+    normal.
 
-    Source: Jiao et al. 2023 (DiffCSP), equations 6-8 and algorithm 2. The published code calls d the target, so updates
-    subtract it.
+    Source: Jiao et al. 2023 (DiffCSP), equations 6-8 and algorithm 2. The published code calls d
+    the target, so updates subtract it.
 
     Args:
         schedule: σ as a function of time, fractional units.
@@ -32,7 +33,9 @@ class WrappedDiffusion(ContinuousProcess):
         return wrap(clean + shift), wrapped_normal_slope(shift, sigma) / scale
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
-        """Tweedie's estimate F_t - σ² d, the posterior mean as long as σ is well below half a cell."""
+        """Tweedie's estimate F_t - σ² d, the posterior mean as long as σ is well below half a
+        cell.
+        """
         sigma, scale = self._levels(t, value)
         return wrap(value - sigma**2 * scale * prediction)
 
@@ -40,7 +43,9 @@ class WrappedDiffusion(ContinuousProcess):
         sigma, scale = self._levels(t, value)
         return shortest_image(value - clean) / (sigma**2 * scale)
 
-    def reverse(self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> Tensor:
+    def reverse(
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+    ) -> Tensor:
         sigma, scale = self._levels(t, value)
         sigma_s = per_row(self.schedule.sigma(s), value)
         step = sigma**2 - sigma_s**2
@@ -53,17 +58,25 @@ class WrappedDiffusion(ContinuousProcess):
         return sigma * scale * prediction
 
     def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        sigma_t, sigma_s = per_row(self.schedule.sigma(t), value), per_row(self.schedule.sigma(s), value)
+        sigma_t, sigma_s = (
+            per_row(self.schedule.sigma(t), value),
+            per_row(self.schedule.sigma(s), value),
+        )
         return wrap(value - (sigma_t - sigma_s) * slope)
 
-    def correct(self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws) -> Tensor:
+    def correct(
+        self, value: Tensor, prediction: Tensor, t: Tensor, size: float, draws: Draws
+    ) -> Tensor:
         """One Langevin step of size `size` (σ / σ_min)²."""
         sigma, scale = self._levels(t, value)
         step = size * (sigma / self.schedule.smallest) ** 2
         return wrap(value - step * scale * prediction + (2 * step).sqrt() * draws.normal(3))
 
     def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
-        sigma_t, sigma_s = per_row(self.schedule.sigma(t), value), per_row(self.schedule.sigma(s), value)
+        sigma_t, sigma_s = (
+            per_row(self.schedule.sigma(t), value),
+            per_row(self.schedule.sigma(s), value),
+        )
         return wrap(value + (sigma_t**2 - sigma_s**2).sqrt() * draws.normal(3))
 
     def _levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

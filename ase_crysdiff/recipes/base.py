@@ -6,6 +6,7 @@ from typing import Any
 
 from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config
 from ase_crysdiff.networks.base import Encoder, Stem
 from ase_crysdiff.networks.encoders.crysformer import Crysformer, ElementTableStem
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
@@ -19,7 +20,6 @@ from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
 from ase_crysdiff.representations.lattice_polar import LatticePolar
-from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.schedules.noise import Cosine, Geometric
 
 
@@ -41,18 +41,26 @@ def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any
 
 def lattice_component(config: Config) -> Component:
     """The representation that the config names, under Gaussian diffusion or flow matching."""
-    representation: LatticeRepresentation = part(LATTICES, config["lattice"], "lattice representation")
+    representation: LatticeRepresentation = part(
+        LATTICES, config["lattice"], "lattice representation"
+    )
     process: Process = LinearFlow(representation.width)
     if _family(config) == "diffusion":
-        process = GaussianDiffusion(representation.width, Cosine(), config.get("lattice_target", "noise"))
+        process = GaussianDiffusion(
+            representation.width, Cosine(), config.get("lattice_target", "noise")
+        )
     return Component("lattice", representation, process, config["loss_weights"]["lattice"])
 
 
 def coordinate_component(config: Config) -> Component:
     """Fractional coordinates under wrapped-normal diffusion or flow matching on the torus."""
-    process = WrappedDiffusion(Geometric(0.005, 0.5)) if _family(config) == "diffusion" else TorusFlow()
+    process = (
+        WrappedDiffusion(Geometric(0.005, 0.5)) if _family(config) == "diffusion" else TorusFlow()
+    )
     centred = config.get("centred", False)
-    return Component("frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"], centred)
+    return Component(
+        "frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"], centred
+    )
 
 
 def _family(config: Config) -> str:
@@ -66,7 +74,9 @@ def make_encoder(config: Config) -> Any:
     """A function that builds the config's encoder for a number of invariants per crystal."""
 
     def build(crystal_features: int) -> Encoder:
-        encoder: Encoder = part(ENCODERS, config["encoder"], "encoder", crystal_features=crystal_features)
+        encoder: Encoder = part(
+            ENCODERS, config["encoder"], "encoder", crystal_features=crystal_features
+        )
         return encoder
 
     return build
@@ -77,8 +87,12 @@ def make_stem(config: Config) -> Callable[..., Stem]:
     return partial(_stem, config.get("stem", {"name": "embedding"}))
 
 
-def _stem(spec: Config, hidden: int, lattice: LatticeRepresentation, generates_species: bool) -> Stem:
-    stem: Stem = part(STEMS, spec, "stem", hidden=hidden, lattice=lattice, generates_species=generates_species)
+def _stem(
+    spec: Config, hidden: int, lattice: LatticeRepresentation, generates_species: bool
+) -> Stem:
+    stem: Stem = part(
+        STEMS, spec, "stem", hidden=hidden, lattice=lattice, generates_species=generates_species
+    )
     return stem
 
 

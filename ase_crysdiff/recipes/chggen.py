@@ -1,18 +1,22 @@
 """CHGGen: fills hosts, with whichever model can serve the request.
 
-Source: Host-guided crystal generation, Materials Horizons 2025 (CHGGen): host atoms held while guests are generated, RePaint
-resampling. Its network, a variance-exploding diffusion of Cartesian coordinates in a fixed cell, is replaced by the models that
-ship: structure prediction for known numbers of guests, mirage atoms for ranges.
+Source: Host-guided crystal generation, Materials Horizons 2025 (CHGGen): host atoms held while
+guests are generated, RePaint resampling. Its network, a variance-exploding diffusion of Cartesian
+coordinates in a fixed cell, is replaced by the models that ship: structure prediction for known
+numbers of guests, mirage atoms for ranges.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.sampling.model import Card
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.request import SampleRequest
 
@@ -64,7 +68,10 @@ class HostFiller:
             IncompatibleError: If none can; the message gives the reason of each.
         """
         if request.host is None:
-            raise IncompatibleError("'chggen' fills hosts: use inpaint(host, guests). For crystals from nothing use miad.")
+            raise IncompatibleError(
+                "'chggen' fills hosts: use inpaint(host, guests). For crystals from nothing use "
+                "miad."
+            )
         found, absent = self._models
         reasons = []
         for name in self.names:
@@ -94,3 +101,13 @@ class HostFiller:
     def sample(self, request: SampleRequest, streams: Streams) -> CrystalBatch:
         """One crystal per stream, in order."""
         return self.model_for(request).sample(request, streams)
+
+
+def chggen(weights: str | Path | None = None, device: str = "cpu") -> HostFiller:
+    """The sampler that fills hosts: the shipped models, or the one in a folder of weights."""
+    names = (
+        MODELS
+        if weights is None
+        else (weight_files.read_card(weight_files.find("chggen", weights)).name,)
+    )
+    return HostFiller(names, partial(load_sampler, weights=weights, device=device))

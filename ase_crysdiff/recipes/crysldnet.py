@@ -1,22 +1,23 @@
 """CrysLDNet: a backbone pretrained by autoencoding crystals and by flow matching of their latents.
 
-Source: CrysLDNet (2026). There the autoencoder comes first and the flow second; here both are trained at once by default, on one
-pass through the backbone, and the published order is two runs: `"stage": "vae"`, then `"stage": "flow"` with `--from`.
+Source: CrysLDNet (2026). There the autoencoder comes first and the flow second; here both are
+trained at once by default, on one pass through the backbone, and the published order is two runs:
+`"stage": "vae"`, then `"stage": "flow"` with `--from`.
 """
 
 from typing import Any
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.pretrained import KIND
 from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet
 from ase_crysdiff.networks.latent.decoders import GEOMETRY_DECODERS, Decoders
 from ase_crysdiff.networks.latent.dit import DiT
 from ase_crysdiff.networks.latent.posterior import PosteriorHead
-from ase_crysdiff.recipes.backbones import KIND
 from ase_crysdiff.recipes.base import part
-from ase_crysdiff.recipes.statistics import elements, size_histogram
-from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.training.pretraining import CrysLDNetObjective
 
 __all__ = ["KIND", "build", "configure", "objective", "published"]
@@ -56,24 +57,44 @@ def configure(data: PackedCrystals) -> dict[str, Any]:
         "recipe": "crysldnet",
         "kind": KIND,
         "stage": "both",
-        "backbone": {"name": "pddformer", "hidden": 96, "layers": 3, "neighbors": 12, "profile": 24},
+        "backbone": {
+            "name": "pddformer",
+            "hidden": 96,
+            "layers": 3,
+            "neighbors": 12,
+            "profile": 24,
+        },
         "latent": {"width": 64, "normalised": True, "detached": True},
         "decoder": {"name": "invariants"},
         "denoiser": {"name": "dit", "width": 128, "layers": 4, "heads": 4},
         "masked": 0.3,
-        "loss_weights": {"elements": 1.0, "geometry": 1.0, "divergence": 1e-5, "flow": 0.2, "spread": 1.0},
+        "loss_weights": {
+            "elements": 1.0,
+            "geometry": 1.0,
+            "divergence": 1e-5,
+            "flow": 0.2,
+            "spread": 1.0,
+        },
         "elements": elements(data),
         "sizes": size_histogram(data),
     }
 
 
 def published(data: PackedCrystals) -> dict[str, Any]:
-    """The paper's sizes, targets and decoders. Its flow collapses the latents, see the explanation of pretraining."""
+    """The paper's sizes, targets and decoders. Its flow collapses the latents, see the explanation
+    of pretraining.
+    """
     return {
         **configure(data),
         "stage": "vae",
         "latent": {"width": 256, "normalised": False, "detached": False},
-        "loss_weights": {"elements": 1.0, "geometry": 1.0, "divergence": 1e-5, "flow": 1.0, "spread": 0.0},
+        "loss_weights": {
+            "elements": 1.0,
+            "geometry": 1.0,
+            "divergence": 1e-5,
+            "flow": 1.0,
+            "spread": 0.0,
+        },
         "decoder": {"name": "published"},
         "denoiser": {"name": "dit", "width": 768, "layers": 12, "heads": 12, "positions": True},
     }

@@ -1,10 +1,14 @@
-"""DAO-G and DiffCSP: the crystal structure of a given composition. MiAD without its species component.
+"""DAO-G and DiffCSP: the crystal structure of a given composition. MiAD without its species
+component.
 
-Source: Jiao et al. 2023 (DiffCSP) for the processes and CSPNet; DAO (GLAD-RUC 2025) uses them unchanged.
-The lattice representation differs from the papers as it does in `recipes.miad`.
+Source: Jiao et al. 2023 (DiffCSP) for the processes and CSPNet; DAO (GLAD-RUC 2025) uses them
+unchanged. The lattice representation differs from the papers as it does in `recipes.miad`.
 """
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.recipes.base import (
@@ -15,15 +19,15 @@ from ase_crysdiff.recipes.base import (
     make_stem,
     part,
 )
-from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram
-from ase_crysdiff.sampling.model import Config, GenerativeModel
 
 
 def build(config: Config) -> GenerativeModel:
     """The model of a config."""
     joint = JointProcess(lattice_component(config), coordinate_component(config))
     space = part(SPACES, config["state_space"], "state space")
-    return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config), make_stem(config)), config)
+    return GenerativeModel(
+        space, joint, denoiser_for(joint, make_encoder(config), make_stem(config)), config
+    )
 
 
 def configure(data: PackedCrystals) -> Config:
@@ -48,6 +52,13 @@ def published(data: PackedCrystals) -> Config:
         "lattice": {"name": "matrix"},
         "lattice_target": "noise",
         "stem": {"name": "element-table", "learned": 0},
-        "encoder": {"name": "crysformer", "hidden": 384, "layers": 12, "heads": 8, "frequencies": 128, "joint_norm": True},
+        "encoder": {
+            "name": "crysformer",
+            "hidden": 384,
+            "layers": 12,
+            "heads": 8,
+            "frequencies": 128,
+            "joint_norm": True,
+        },
         "centred": False,
     }

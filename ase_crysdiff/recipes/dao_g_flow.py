@@ -1,18 +1,21 @@
 """DAO-G's task by flow matching: the crystal structure of a given composition in few steps.
 
-Source: Miller et al. 2024 (FlowMM) for the flow on the torus and the removal of its mean; Luo et al. 2025 (CrystalFlow) for the
-lattice numbers. Lattices start from the unit normal in standardised numbers, which is the training set's own mean and spread.
+Source: Miller et al. 2024 (FlowMM) for the flow on the torus and the removal of its mean; Luo et
+al. 2025 (CrystalFlow) for the lattice numbers. Lattices start from the unit normal in standardised
+numbers, which is the training set's own mean and spread.
 """
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.models.card import Config
 from ase_crysdiff.recipes import dao_g
-from ase_crysdiff.sampling.model import Config
 
 build = dao_g.build
 
 
 def configure(data: PackedCrystals) -> Config:
-    """The default config for a data set. Torus velocities have a variance of 1/12 per axis, hence the weight."""
+    """The default config for a data set. Torus velocities have a variance of 1/12 per axis, hence
+    the weight.
+    """
     return {
         **dao_g.configure(data),
         "recipe": "dao-g-flow",

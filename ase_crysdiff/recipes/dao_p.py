@@ -1,7 +1,8 @@
 """DAO-P as a potential: Crysformer with periodic edges, trained on energies, forces and stresses.
 
-Source: DAO (GLAD-RUC 2025) for the name, the attention and the task of steering the sibling generator. The published network is
-neither extensive nor the same in other cells of a crystal; this one is both, see `networks.encoders.crysformer_periodic`.
+Source: DAO (GLAD-RUC 2025) for the name, the attention and the task of steering the sibling
+generator. The published network is neither extensive nor the same in other cells of a crystal; this
+one is both, see `networks.encoders.crysformer_periodic`.
 """
 
 import json
@@ -11,9 +12,9 @@ from typing import Any
 import torch
 
 from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.networks.energy import build as build_network
-from ase_crysdiff.training.labels import Labels
 
 Config = Mapping[str, Any]
 KIND = "potential"
@@ -25,29 +26,42 @@ def build(config: Config) -> AtomicEnergies:
 
 
 def configure(labels: Labels) -> dict[str, Any]:
-    """The default config for a set of labels: reference energies fitted to it and a network that a CPU can train."""
+    """The default config for a set of labels: reference energies fitted to it and a network that a
+    CPU can train.
+    """
     return {
         "recipe": "dao-p",
         "kind": KIND,
         "encoder": {
-            "name": "crysformer", "edges": "periodic", "hidden": 64, "layers": 3, "heads": 4, "key_width": 8, "cutoff": 5.0,
-            "waves": [12, 8, 4], "expansion": 2,
+            "name": "crysformer",
+            "edges": "periodic",
+            "hidden": 64,
+            "layers": 3,
+            "heads": 4,
+            "key_width": 8,
+            "cutoff": 5.0,
+            "waves": [12, 8, 4],
+            "expansion": 2,
         },
         "references": reference_energies(labels),
         "formation_references": json.loads(labels.metadata.get("references", "{}")),
         "loss_weights": {"energy": 2.0, "forces": 1.0, "virial": 0.3},
         "elements": [int(z) for z in torch.unique(labels.configurations.species)],
-    }  # fmt: skip
+    }
 
 
 def reference_energies(labels: Labels) -> list[float]:
-    """Energy of each element's atom, eV, by least squares of the energies on the compositions; 0 where it does not occur.
+    """Energy of each element's atom, eV, by least squares of the energies on the compositions; 0
+    where it does not occur.
 
-    Only labels of undisturbed crystals count, if there are any: strain and disorder are the network's business.
+    Only labels of undisturbed crystals count, if there are any: strain and disorder are the
+    network's business.
     """
     c = labels.configurations
     composition = torch.zeros(len(labels), NUM_SPECIES, dtype=torch.float64)
-    composition.index_put_((c.index, c.species), torch.ones(len(c.species), dtype=torch.float64), accumulate=True)
+    composition.index_put_(
+        (c.index, c.species), torch.ones(len(c.species), dtype=torch.float64), accumulate=True
+    )
     calm = labels.kind == 0
     use = calm if bool(calm.any()) else torch.ones_like(calm)
     present = composition.sum(0) > 0

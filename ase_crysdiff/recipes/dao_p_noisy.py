@@ -1,14 +1,19 @@
 """DAO-P as published: the energy of noisy states, which guides the sibling generator on its way.
 
-Source: DAO (GLAD-RUC 2025) for the task, the mix-supervised loss and the energy head. The encoder is CSPNet by default, or
-Crysformer by name; labels are energies above the lowest of the composition, see `training.energy_crystals`, with the loss of
-`training.energy_losses`.
+Source: DAO (GLAD-RUC 2025) for the task, the mix-supervised loss and the energy head. The encoder
+is CSPNet by default, or Crysformer by name; labels are energies above the lowest of the
+composition, see `training.energy_crystals`, with the loss of `training.energy_losses`.
 """
 
 from functools import partial
 from typing import Any
 
+from ase_crysdiff.conditions.guides import KIND
+from ase_crysdiff.data.energy_crystals import ABOVE_LOWEST, energy_crystals
+from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.networks.noisy_energy import EnergyDenoiser
 from ase_crysdiff.processes.joint import JointProcess
@@ -21,12 +26,11 @@ from ase_crysdiff.recipes.base import (
     make_stem,
     part,
 )
-from ase_crysdiff.sampling.model import Config, GenerativeModel
-from ase_crysdiff.training.energy_crystals import ABOVE_LOWEST, energy_crystals
-from ase_crysdiff.training.labels import Labels
 
-KIND = "noisy energy"
-#: Largest energy above the lowest of a composition, eV/atom; DAO leaves out what is further above the hull, too.
+__all__ = ["KIND", "build", "configure", "noise_of"]
+
+#: Largest energy above the lowest of a composition, eV/atom; DAO leaves out what is further above
+#: the hull, too.
 LIMIT = 1.0
 #: Of the energy loss; with 1, as published, it is a small part of the total loss.
 ENERGY_WEIGHT = 10.0
@@ -37,14 +41,21 @@ def build(config: Config) -> GenerativeModel:
     joint = JointProcess(lattice_component(config), coordinate_component(config))
     space = part(SPACES, config["state_space"], "state space")
     kind = partial(EnergyDenoiser, mean=config["energy"]["mean"], std=config["energy"]["std"])
-    return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config), make_stem(config), kind), config)
+    return GenerativeModel(
+        space, joint, denoiser_for(joint, make_encoder(config), make_stem(config), kind), config
+    )
 
 
 def configure(labels: Labels) -> dict[str, Any]:
-    """The default config for a set of labels. It guides samplers with the same noise only, see `noise_of`."""
+    """The default config for a set of labels. It guides samplers with the same noise only, see
+    `noise_of`.
+    """
     crystals = energy_crystals(labels, LIMIT)
     if len(crystals) < 2:
-        raise InputError(f"No two of these {len(labels)} labels share a composition within {LIMIT} eV/atom. Label moved copies.")
+        raise InputError(
+            f"No two of these {len(labels)} labels share a composition within {LIMIT} eV/atom. "
+            "Label moved copies."
+        )
     energy = crystals.values[ABOVE_LOWEST]
     return {
         **dao_g.configure(crystals),
@@ -54,18 +65,25 @@ def configure(labels: Labels) -> dict[str, Any]:
         "encoder": {"name": "cspnet", "hidden": 128, "layers": 4, "frequencies": 32},
         "loss_weights": {"lattice": 1.0, "frac_coords": 1.0, "energy": ENERGY_WEIGHT},
         "energy": {
-            "loss": "linex", "limit": LIMIT, "mean": round(float(energy.mean()), 6), "std": round(float(energy.std()), 6),
+            "loss": "linex",
+            "limit": LIMIT,
+            "mean": round(float(energy.mean()), 6),
+            "std": round(float(energy.std()), 6),
         },
-    }  # fmt: skip
+    }
 
 
 def noise_of(sampler: Config) -> dict[str, Any]:
-    """What a config must take over from a sampler's, so that its energies belong to the sampler's noisy states.
+    """What a config must take over from a sampler's, so that its energies belong to the sampler's
+    noisy states.
 
     Raises:
         InputError: If the sampler generates species.
     """
     if "species" in sampler["loss_weights"]:
-        raise InputError(f"{sampler['recipe']} generates species; energies of noisy states need samplers of given compositions.")
+        raise InputError(
+            f"{sampler['recipe']} generates species; energies of noisy states need samplers of "
+            "given compositions."
+        )
     names = ("lattice", "lattice_target", "centred", "loss_weights")
     return {"family": "diffusion", **{n: sampler[n] for n in (*names, "family") if n in sampler}}

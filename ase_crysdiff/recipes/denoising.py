@@ -5,12 +5,12 @@ Source: Orb (Neumann et al. 2024), with a backbone of invariant features in plac
 
 from typing import Any
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.statistics import elements
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.pretrained import KIND
 from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.displacement import DisplacementNetwork
-from ase_crysdiff.recipes.backbones import KIND
-from ase_crysdiff.recipes.statistics import elements
-from ase_crysdiff.sampling.model import Config
 from ase_crysdiff.training.pretraining import DenoisingObjective
 
 __all__ = ["KIND", "build", "configure", "objective"]
@@ -31,7 +31,13 @@ def configure(data: PackedCrystals) -> dict[str, Any]:
     return {
         "recipe": "denoising",
         "kind": KIND,
-        "backbone": {"name": "pddformer", "hidden": 96, "layers": 3, "neighbors": 12, "profile": 24},
+        "backbone": {
+            "name": "pddformer",
+            "hidden": 96,
+            "layers": 3,
+            "neighbors": 12,
+            "profile": 24,
+        },
         "readout": 64,
         "deviations": [0.03, 0.06, 0.1, 0.17, 0.3],
         "elements": elements(data),

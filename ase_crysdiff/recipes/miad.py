@@ -1,14 +1,19 @@
 """MiAD: de novo crystals whose number of atoms is found while sampling.
 
-Source: Okhotin et al. 2025, "MiAD: Mirage Atom Diffusion for De Novo Crystal Generation", arXiv 2511.14426.
+Source: Okhotin et al. 2025, "MiAD: Mirage Atom Diffusion for De Novo Crystal Generation", arXiv
+2511.14426.
 
-Where the shipped model differs from the paper, and why: the lattice is the six standardised numbers of `LatticePolar` and
-its network predicts the velocity, the species start from the frequencies of the training data and follow the exact kernel.
-All three make the prior resemble real crystals, so that a small network needs fewer steps. `published()` gives the paper's.
+Where the shipped model differs from the paper, and why: the lattice is the six standardised numbers
+of `LatticePolar` and its network predicts the velocity, the species start from the frequencies of
+the training data and follow the exact kernel. All three make the prior resemble real crystals, so
+that a small network needs fewer steps. `published()` gives the paper's.
 """
 
 from ase_crysdiff.constants import NUM_SPECIES
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram, species_prior
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
 from ase_crysdiff.processes.joint import Component, JointProcess
@@ -19,9 +24,7 @@ from ase_crysdiff.recipes.base import (
     make_encoder,
     part,
 )
-from ase_crysdiff.recipes.statistics import elements, lattice_statistics, size_histogram, species_prior
 from ase_crysdiff.representations.class_index import ClassIndex
-from ase_crysdiff.sampling.model import Config, GenerativeModel
 from ase_crysdiff.schedules.noise import CosineSurvival
 
 SLOTS = 25
@@ -37,7 +40,9 @@ def build(config: Config) -> GenerativeModel:
         Component(
             "species",
             ClassIndex(),
-            CategoricalDiffusion(NUM_SPECIES, CosineSurvival(), species["prior"], species["kernel"]),
+            CategoricalDiffusion(
+                NUM_SPECIES, CosineSurvival(), species["prior"], species["kernel"]
+            ),
             config["loss_weights"]["species"],
         ),
     )
@@ -61,7 +66,9 @@ def configure(data: PackedCrystals) -> Config:
 
 
 def published(data: PackedCrystals) -> Config:
-    """The paper's model: raw lattice matrix, uniform species prior, the authors' kernel, 12.3 million parameters."""
+    """The paper's model: raw lattice matrix, uniform species prior, the authors' kernel, 12.3
+    million parameters.
+    """
     return {
         **configure(data),
         "lattice": {"name": "matrix"},

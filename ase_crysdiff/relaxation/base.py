@@ -1,4 +1,6 @@
-"""What a descent method is: it sees rows and forces of a batch, and never one set through another."""
+"""What a descent method is: it sees rows and forces of a batch, and never one set through
+another.
+"""
 
 from abc import ABC, abstractmethod
 
@@ -13,21 +15,32 @@ MAX_STEP = 0.2
 class Descent(ABC):
     """Steps for a batch of sets, with a memory of each.
 
-    A method keeps tensors with one entry per set, so that sets may leave and others may come. Padded rows have zero force and
-    take no step.
+    A method keeps tensors with one entry per set, so that sets may leave and others may come.
+    Padded rows have zero force and take no step.
     """
 
     @abstractmethod
     def rebatch(self, kept: Int[Tensor, " kept"], added: int, num_rows: int) -> None:
-        """The batch is now those sets of the old one, in this order, then new ones without memory, of so many rows each."""
+        """The batch is now those sets of the old one, in this order, then new ones without memory,
+        of so many rows each.
+        """
 
     @abstractmethod
-    def step(self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]) -> Float[Tensor, "sets rows 3"]:
+    def step(
+        self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]
+    ) -> Float[Tensor, "sets rows 3"]:
         """Where to go from here, Å; forces (eV/Å) are finite."""
 
 
-def regrouped(values: Tensor, kept: Int[Tensor, " kept"], added: int, num_rows: int | None = None, fill: float = 0.0) -> Tensor:
-    """Some entries of a tensor, then new ones; with `num_rows` the second axis is cut or padded with zeros.
+def regrouped(
+    values: Tensor,
+    kept: Int[Tensor, " kept"],
+    added: int,
+    num_rows: int | None = None,
+    fill: float = 0.0,
+) -> Tensor:
+    """Some entries of a tensor, then new ones; with `num_rows` the second axis is cut or padded
+    with zeros.
 
     Args:
         values: One entry per set; with `num_rows` one row per row of the set, too.
@@ -44,6 +57,8 @@ def regrouped(values: Tensor, kept: Int[Tensor, " kept"], added: int, num_rows: 
     return torch.cat([found, found.new_full((added, *found.shape[1:]), fill)]) if added else found
 
 
-def dot(a: Float[Tensor, "sets rows 3"], b: Float[Tensor, "sets rows 3"]) -> Float[Tensor, "sets 1 1"]:
+def dot(
+    a: Float[Tensor, "sets rows 3"], b: Float[Tensor, "sets rows 3"]
+) -> Float[Tensor, "sets 1 1"]:
     """One scalar product per set."""
     return (a * b).sum((1, 2), keepdim=True)

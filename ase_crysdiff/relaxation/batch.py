@@ -55,18 +55,29 @@ class Batch:
         """Some of the sets, then new ones, with as many rows as the largest needs."""
         part = self.sets.select(kept)
         parts = [part] if new is None else [part, new.sets]
-        sets = Configurations(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Configurations)))
+        sets = Configurations(
+            *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Configurations))
+        )
         num_rows = CELL_ROWS + (int(sets.num_atoms.max()) if len(sets) else 0)
         values: dict[str, Tensor] = {}
         for name in (f.name for f in fields(self) if f.name != "sets"):
             size = num_rows if name in _WITH_ROWS else None
             both = [regrouped(getattr(self, name), kept, 0, size)]
             if new is not None:
-                both.append(regrouped(getattr(new, name), torch.arange(len(new), device=kept.device), 0, size))
+                both.append(
+                    regrouped(
+                        getattr(new, name), torch.arange(len(new), device=kept.device), 0, size
+                    )
+                )
             values[name] = torch.cat(both)
         return Batch(sets, **values)
 
-    def evaluated(self, energy: Float[Tensor, " sets"], fmax: Float[Tensor, " sets"], is_sound: Bool[Tensor, " sets"]) -> "Batch":
+    def evaluated(
+        self,
+        energy: Float[Tensor, " sets"],
+        fmax: Float[Tensor, " sets"],
+        is_sound: Bool[Tensor, " sets"],
+    ) -> "Batch":
         """The same, with what an evaluation brought."""
         better = is_sound & (fmax < self.best_fmax)
         return replace(

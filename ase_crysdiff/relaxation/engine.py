@@ -33,7 +33,8 @@ class Outcome:
     """What became of one set.
 
     Args:
-        final: The set where it came to rest: at the end, or, after a failure, where its forces were smallest; one set, float64.
+        final: The set where it came to rest: at the end, or, after a failure, where its forces were
+            smallest; one set, float64.
         first_energy: Total energy at the start, eV; NaN if it could not be evaluated.
         energy: Total energy of `final`, eV.
         fmax: Largest force on an atom or row of the cell there, eV/Å.
@@ -63,13 +64,14 @@ def relaxations(
 ) -> Iterator[tuple[int, Outcome]]:
     """Relaxes every set; gives (position, outcome) as soon as one is done, so in any order.
 
-    Sets of about the same size share a batch. A set that converges, fails or runs out of steps leaves and the next one comes.
-    What a set does depends on nothing but itself.
+    Sets of about the same size share a batch. A set that converges, fails or runs out of steps
+    leaves and the next one comes. What a set does depends on nothing but itself.
 
     Args:
         configurations: Where to start.
         potential: The energy surface.
-        fmax: Converged when no atom and no row of the cell feels more, eV/Å (ASE's measure of `FrechetCellFilter`).
+        fmax: Converged when no atom and no row of the cell feels more, eV/Å (ASE's measure of
+            `FrechetCellFilter`).
         steps: At most so many per set.
         relax_cell: Whether the cells move, which needs periodicity along all axes.
         optimizer: A key of `OPTIMIZERS`.
@@ -82,7 +84,13 @@ def relaxations(
     if not len(configurations):
         return iter(())
     return _relaxations(
-        configurations.to(potential.device, torch.float64), potential, fmax, steps, relax_cell, OPTIMIZERS[optimizer](), max_atoms
+        configurations.to(potential.device, torch.float64),
+        potential,
+        fmax,
+        steps,
+        relax_cell,
+        OPTIMIZERS[optimizer](),
+        max_atoms,
     )
 
 
@@ -103,12 +111,22 @@ def check_options(fmax: float, steps: int, optimizer: str, max_atoms: int) -> No
 
 
 def _relaxations(
-    everything: Configurations, potential: Potential, fmax: float, steps: int, relax_cell: bool, descent: Descent, max_atoms: int
+    everything: Configurations,
+    potential: Potential,
+    fmax: float,
+    steps: int,
+    relax_cell: bool,
+    descent: Descent,
+    max_atoms: int,
 ) -> Iterator[tuple[int, Outcome]]:
     refused = problems(everything, potential.elements, potential.name)
     if relax_cell:
         for i in torch.nonzero(~everything.periodic.all(-1)).flatten().tolist():
-            refused.setdefault(i, "A cell can be relaxed only if it is periodic along all three axes; give relax_cell=False.")
+            refused.setdefault(
+                i,
+                "A cell can be relaxed only if it is periodic along all three axes; give "
+                "relax_cell=False.",
+            )
     for i, reason in refused.items():
         nan = float("nan")
         yield i, Outcome(everything.select([i]), nan, nan, nan, 0, converged=False, failure=reason)
@@ -128,7 +146,9 @@ def _relaxations(
         is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
         yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, given_up)
 
-        batch = batch.moved(descent.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout)
+        batch = batch.moved(
+            descent.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
+        )
         kept = torch.nonzero(~is_done).flatten()
         free = max_atoms - int(batch.sets.num_atoms[kept].sum())
         new = _next(queue, sizes, free, alone=len(kept) == 0)
@@ -147,12 +167,22 @@ def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) ->
 
 
 def _outcomes(
-    batch: Batch, layout: FrechetRows, is_done: Tensor, energy: Tensor, norms: Tensor, fmax: float, given_up: dict[int, str]
+    batch: Batch,
+    layout: FrechetRows,
+    is_done: Tensor,
+    energy: Tensor,
+    norms: Tensor,
+    fmax: float,
+    given_up: dict[int, str],
 ) -> Iterator[tuple[int, Outcome]]:
     at_best = layout.place(batch.best_rows, batch.sets) if given_up else batch.sets
     for i in torch.nonzero(is_done).flatten().tolist():
         reason = given_up.get(i)
-        sets, values = (batch.sets, (energy, norms)) if reason is None else (at_best, (batch.best_energy, batch.best_fmax))
+        sets, values = (
+            (batch.sets, (energy, norms))
+            if reason is None
+            else (at_best, (batch.best_energy, batch.best_fmax))
+        )
         yield (
             int(batch.ids[i]),
             Outcome(

@@ -9,11 +9,14 @@ from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import problems
 
 
-def evaluate_each(potential: Potential, sets: Configurations, derivatives: bool = True) -> Evaluation:
-    """The potential's answer in the format of the sets; one that it refuses or that is not finite is among the failures.
+def evaluate_each(
+    potential: Potential, sets: Configurations, derivatives: bool = True
+) -> Evaluation:
+    """The potential's answer in the format of the sets; one that it refuses or that is not finite
+    is among the failures.
 
-    If the potential refuses a batch, the sets that `checks` finds at fault are left out. If that does not help, halves are
-    tried, until what it refuses stands alone.
+    If the potential refuses a batch, the sets that `checks` finds at fault are left out. If that
+    does not help, halves are tried, until what it refuses stands alone.
 
     Args:
         potential: What is asked.
@@ -23,7 +26,10 @@ def evaluate_each(potential: Potential, sets: Configurations, derivatives: bool 
     ask = potential.evaluate if derivatives else potential.evaluate_energies
     like, count = sets.positions, len(sets)
     energies, forces = torch.full_like(like[:, 0], torch.nan), torch.full_like(like, torch.nan)
-    energy, stress = torch.full_like(sets.cells[:, 0, 0], torch.nan), torch.full_like(sets.cells, torch.nan)
+    energy, stress = (
+        torch.full_like(sets.cells[:, 0, 0], torch.nan),
+        torch.full_like(sets.cells, torch.nan),
+    )
     failures: dict[int, str] = {}
 
     def fill(chosen: list[int]) -> None:
@@ -54,8 +60,11 @@ def evaluate_each(potential: Potential, sets: Configurations, derivatives: bool 
     return Evaluation(energies, energy, forces, stress, failures)
 
 
-def unusable(found: Evaluation, sets: Configurations, relax_cell: bool, name: str) -> dict[int, str]:
-    """Why no step can follow from an evaluation: reason by position, for the sets that must be given up.
+def unusable(
+    found: Evaluation, sets: Configurations, relax_cell: bool, name: str
+) -> dict[int, str]:
+    """Why no step can follow from an evaluation: reason by position, for the sets that must be
+    given up.
 
     Args:
         found: What the potential said.
@@ -71,12 +80,16 @@ def unusable(found: Evaluation, sets: Configurations, relax_cell: bool, name: st
         reasons.setdefault(i, f"{name} gave an energy or a force that is not finite.")
     if relax_cell:
         for i in torch.nonzero(~torch.isfinite(found.stress).flatten(1).all(-1)).flatten().tolist():
-            reasons.setdefault(i, f"{name} gave no finite stress; without one, only relax_cell=False is possible.")
+            reasons.setdefault(
+                i, f"{name} gave no finite stress; without one, only relax_cell=False is possible."
+            )
     return reasons
 
 
 def without(found: Evaluation, sets: Configurations, given_up: dict[int, str]) -> Evaluation:
-    """The same with zero forces and stress for sets that are given up, so that their NaN spreads nowhere."""
+    """The same with zero forces and stress for sets that are given up, so that their NaN spreads
+    nowhere.
+    """
     if not given_up:
         return found
     lost = torch.zeros(len(sets), dtype=torch.bool, device=sets.positions.device)

@@ -12,12 +12,14 @@ _PATIENCE = 5
 
 
 class FIRE(Descent):
-    """Damped dynamics that stops when it runs uphill; the length of a whole step is limited. Takes `ase.optimize.FIRE`'s steps.
+    """Damped dynamics that stops when it runs uphill; the length of a whole step is limited. Takes
+    `ase.optimize.FIRE`'s steps.
 
     Args:
         max_step: Å.
 
-    Source: Bitzek et al. 2006, Phys. Rev. Lett. 97, 170201, the algorithm on its second page, with semi-implicit Euler steps.
+    Source: Bitzek et al. 2006, Phys. Rev. Lett. 97, 170201, the algorithm on its second page, with
+    semi-implicit Euler steps.
     """
 
     def __init__(self, max_step: float = MAX_STEP) -> None:
@@ -34,7 +36,9 @@ class FIRE(Descent):
         self._downhill = regrouped(self._downhill, kept, added)
         self._moving = regrouped(self._moving, kept, added)
 
-    def step(self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]) -> Float[Tensor, "sets rows 3"]:
+    def step(
+        self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]
+    ) -> Float[Tensor, "sets rows 3"]:
         if self._velocity is None:
             self._velocity = torch.zeros_like(rows)
             self._downhill = torch.zeros_like(rows[:, :1, :1])
@@ -50,7 +54,9 @@ class FIRE(Descent):
         velocity = torch.where(downhill, mixed, 0.0)
         step = torch.where(patient, (self._step * _GROW).clamp_max(_LONGEST_STEP), self._step)
         self._step = torch.where(uphill, self._step * _SHRINK, step)
-        self._mixing = torch.where(uphill, _START_MIXING, torch.where(patient, self._mixing * _MIXING_DECAY, self._mixing))
+        self._mixing = torch.where(
+            uphill, _START_MIXING, torch.where(patient, self._mixing * _MIXING_DECAY, self._mixing)
+        )
         self._downhill = torch.where(downhill, self._downhill + 1, 0.0)
         self._moving = torch.ones_like(self._moving)
         self._velocity = velocity + self._step * forces

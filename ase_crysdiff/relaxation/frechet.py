@@ -1,7 +1,8 @@
 """Positions and cells as one set of rows to minimise over, as ASE's `FrechetCellFilter` has them.
 
-A set of n atoms has n + 3 rows: first three for the cell, n U with U = log F the logarithm of the deformation that takes the
-first cell to the present one, then the positions with that deformation taken back. Sets are padded at the end.
+A set of n atoms has n + 3 rows: first three for the cell, n U with U = log F the logarithm of the
+deformation that takes the first cell to the present one, then the positions with that deformation
+taken back. Sets are padded at the end.
 Source: the variables and their scale are those of `ase.filters.FrechetCellFilter` in ASE 3.29.
 """
 
@@ -13,7 +14,8 @@ from ase_crysdiff.potentials.base import Configurations, Evaluation
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 CELL_ROWS = 3
-#: Largest entry of U: beyond it a cell is lost anyway, and the exponential of the rows must stay finite.
+#: Largest entry of U: beyond it a cell is lost anyway, and the exponential of the rows must stay
+#: finite.
 _MAX_LOG = 5.0
 
 
@@ -46,16 +48,26 @@ class FrechetRows:
         atoms = rows[:, CELL_ROWS:]
         if not self.relax_cell:
             return replace(sets, positions=atoms[self.is_atom])
-        deformation = torch.linalg.matrix_exp(self._log(rows)).mT  # acts on row vectors from the right
-        return replace(sets, positions=(atoms @ deformation)[self.is_atom], cells=self.first_cells @ deformation)
+        deformation = torch.linalg.matrix_exp(
+            self._log(rows)
+        ).mT  # acts on row vectors from the right
+        return replace(
+            sets,
+            positions=(atoms @ deformation)[self.is_atom],
+            cells=self.first_cells @ deformation,
+        )
 
-    def forces(self, rows: Float[Tensor, "sets rows 3"], sets: Configurations, found: Evaluation) -> Float[Tensor, "sets rows 3"]:
+    def forces(
+        self, rows: Float[Tensor, "sets rows 3"], sets: Configurations, found: Evaluation
+    ) -> Float[Tensor, "sets rows 3"]:
         """Minus the gradient of the energy over the rows, eV/Å, from finite forces and stresses.
 
-        The gradient over U is the adjoint of the derivative of the exponential, applied to the gradient over F. That adjoint is
-        the derivative at Uᵀ, which one exponential of a matrix of twice the size holds in its corner.
+        The gradient over U is the adjoint of the derivative of the exponential, applied to the
+        gradient over F. That adjoint is the derivative at Uᵀ, which one exponential of a matrix of
+        twice the size holds in its corner.
 
-        Source: Al-Mohy and Higham 2009, SIAM J. Matrix Anal. Appl. 30, 1639 (the block triangular identity).
+        Source: Al-Mohy and Higham 2009, SIAM J. Matrix Anal. Appl. 30, 1639 (the block triangular
+        identity).
         """
         atoms = self._padded(found.forces.to(rows.dtype))
         if not self.relax_cell:

@@ -37,5 +37,7 @@ class LatticeRepresentation(Representation):
     num_invariants: int
 
     @abstractmethod
-    def invariants(self, value: Float[Tensor, "crystals width"]) -> Float[Tensor, "crystals invariants"]:
+    def invariants(
+        self, value: Float[Tensor, "crystals width"]
+    ) -> Float[Tensor, "crystals invariants"]:
         """What a network may read: unchanged by rotations and reflections of the crystal."""

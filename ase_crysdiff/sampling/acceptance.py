@@ -1,4 +1,6 @@
-"""Which drawn crystals are handed out; the others are drawn again, with the reason in the report."""
+"""Which drawn crystals are handed out; the others are drawn again, with the reason in the
+report.
+"""
 
 import torch
 
@@ -9,8 +11,14 @@ from ase_crysdiff.sampling.request import SampleRequest
 
 
 def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
-    """Why a crystal, a batch of one, is not handed out; None if it is sound and obeys the request."""
-    lattice, frac, species = crystal.lattice.double(), crystal.frac_coords.double(), crystal.species.tolist()
+    """Why a crystal, a batch of one, is not handed out; None if it is sound and obeys the
+    request.
+    """
+    lattice, frac, species = (
+        crystal.lattice.double(),
+        crystal.frac_coords.double(),
+        crystal.species.tolist(),
+    )
     if not species:
         return "no atoms"
     if not (torch.isfinite(lattice).all() and torch.isfinite(frac).all()):
@@ -25,4 +33,6 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
         return f"two atoms closer than {GATE_DISTANCE} Å"
     if request.chemical_system is not None and set(species) != request.chemical_system:
         return "an element of the chemical system is missing"
-    return next((reason for reason in (f(crystal) for f in request.filters) if reason is not None), None)
+    return next(
+        (reason for reason in (f(crystal) for f in request.filters) if reason is not None), None
+    )

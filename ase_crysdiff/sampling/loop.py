@@ -6,10 +6,10 @@ import torch
 
 from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import DrawsFor, NoisyState, Prediction
 from ase_crysdiff.randomness import StreamDraws, Streams
-from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.sampling.solvers.base import Solver
 
 #: Called after each step with the time reached and the state.
@@ -56,7 +56,11 @@ def run(
         denoise = condition.wrap(denoise, joint, layout)
     for number, (t, s) in enumerate(plan, start=1):
         draws = _draws(streams, layout, number)
-        state = solver.step(denoise, joint, state, t, s, layout, draws) if s < t else joint.renoise(state, t, s, layout, draws)
+        state = (
+            solver.step(denoise, joint, state, t, s, layout, draws)
+            if s < t
+            else joint.renoise(state, t, s, layout, draws)
+        )
         for condition in conditions:
             state = condition.project(state, s, joint, layout, draws)
         if on_step is not None:
@@ -66,6 +70,8 @@ def run(
 
 def _draws(streams: Streams, layout: Layout, step: int) -> DrawsFor:
     def draws(name: str, level: str) -> StreamDraws:
-        return streams.draws(name, step, layout.rows_per_crystal(level), layout.device, layout.dtype)
+        return streams.draws(
+            name, step, layout.rows_per_crystal(level), layout.device, layout.dtype
+        )
 
     return draws

@@ -31,16 +31,20 @@ class SampleRequest:
 
     Args:
         composition: Atomic number and count of each element of one formula unit.
-        formula_units: Formula units per cell to choose from; None draws from the training statistics.
-        compositions: In place of these two, the contents of whole cells: crystal i of the run (its number in the streams, not
-            in the batch) has composition i modulo their number.
+        formula_units: Formula units per cell to choose from; None draws from the training
+            statistics.
+        compositions: In place of these two, the contents of whole cells: crystal i of the run (its
+            number in the streams, not in the batch) has composition i modulo their number.
         chemical_system: Atomic numbers; exactly these elements, each present.
         elements: Atomic numbers; only these may occur.
         num_atoms: Atoms per cell.
         lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept.
-        host: What is known of the crystal, and guests to be placed in it; in place of all wishes above.
-        filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a reason, or None.
-        start: A crystal to start from; its composition stays where the sampler does not find one itself.
+        host: What is known of the crystal, and guests to be placed in it; in place of all wishes
+            above.
+        filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a
+            reason, or None.
+        start: A crystal to start from; its composition stays where the sampler does not find one
+            itself.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan; None means the card's, and with `start` its share of them.
         on_step: Called with the share of the work that is done, for progress bars.
@@ -72,7 +76,8 @@ class Sampler(Protocol):
     """What a plugin of group `ase_crysdiff.samplers` returns: `(weights, device) -> Sampler`."""
 
     def sample(self, request: SampleRequest, streams: Streams) -> CrystalBatch:
-        """One crystal per stream, in the order of the streams. A crystal may be empty; the caller draws it again.
+        """One crystal per stream, in the order of the streams. A crystal may be empty; the caller
+        draws it again.
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request.

@@ -1,7 +1,7 @@
 """Noise levels as functions of time: t = 0 is data, t = 1 is the prior.
 
-The published schedules are tables over the steps k = 0 … 1000; times are looked up at k = round(1000 t), so every plan
-must put its times on that grid.
+The published schedules are tables over the steps k = 0 … 1000; times are looked up at k =
+round(1000 t), so every plan must put its times on that grid.
 """
 
 import math
@@ -40,8 +40,12 @@ class VariancePreserving(_Tables, ABC):
     def noise_power(self) -> Float[Tensor, " steps"]:
         return 1 - self.signal_power
 
-    def scales(self, t: Float[Tensor, " rows"]) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
-        """Factors of signal and noise at t. Both come from double precision: 1 - ᾱ of a float is useless near t = 0."""
+    def scales(
+        self, t: Float[Tensor, " rows"]
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]:
+        """Factors of signal and noise at t. Both come from double precision: 1 - ᾱ of a float is
+        useless near t = 0.
+        """
         return self.lookup("signal_power", t).sqrt(), self.lookup("noise_power", t).sqrt()
 
 
@@ -82,7 +86,9 @@ class Geometric(_Tables):
 
     @cached_property
     def score_scales(self) -> Float[Tensor, " steps"]:
-        """Root mean square of the wrapped normal's score; infinite at k = 0, where there is no noise."""
+        """Root mean square of the wrapped normal's score; infinite at k = 0, where there is no
+        noise.
+        """
         norms = mean_squared_slopes(tuple(self.levels[1:].tolist()))
         return torch.cat([torch.full((1,), torch.inf, dtype=torch.float64), norms.sqrt()])
 
@@ -94,7 +100,8 @@ class Geometric(_Tables):
 
 
 class CosineSurvival(_Tables):
-    """Probability ā that a discrete state has not been redrawn: a cosine, not squared, over T + 1 steps, unclipped.
+    """Probability ā that a discrete state has not been redrawn: a cosine, not squared, over T + 1
+    steps, unclipped.
 
     Source: Okhotin et al. 2025 (MiAD), code.
     """

@@ -12,8 +12,9 @@ from ase_crysdiff.errors import InputError
 class UniformPlan:
     """Equal steps from `start` down to 0, on the grid of the trained steps.
 
-    A plan shorter than the trained one starts at t = 0.99 at most: the clipped cosine schedule multiplies the error of the
-    lattice by 2,000 over its last steps, which only the full number of steps corrects again.
+    A plan shorter than the trained one starts at t = 0.99 at most: the clipped cosine schedule
+    multiplies the error of the lattice by 2,000 over its last steps, which only the full number of
+    steps corrects again.
 
     Args:
         steps: Number of (t, s) pairs, 1 to 1000.
@@ -24,8 +25,14 @@ class UniformPlan:
     start: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= TRAINED_STEPS:
-            raise InputError(f"steps must be a whole number from 1 to {TRAINED_STEPS}, got {self.steps!r}.")
+        if (
+            isinstance(self.steps, bool)
+            or not isinstance(self.steps, int)
+            or not 1 <= self.steps <= TRAINED_STEPS
+        ):
+            raise InputError(
+                f"steps must be a whole number from 1 to {TRAINED_STEPS}, got {self.steps!r}."
+            )
 
     def __len__(self) -> int:
         return len(self._grid()) - 1
@@ -36,20 +43,25 @@ class UniformPlan:
             yield k / TRAINED_STEPS, next_k / TRAINED_STEPS
 
     def _grid(self) -> list[int]:
-        start = self.start if self.start is not None else (1.0 if self.steps == TRAINED_STEPS else 0.99)
+        start = (
+            self.start if self.start is not None else (1.0 if self.steps == TRAINED_STEPS else 0.99)
+        )
         top = round(start * TRAINED_STEPS)
         return sorted({round(top * i / self.steps) for i in range(self.steps + 1)}, reverse=True)
 
 
 @dataclass(frozen=True)
 class RepaintPlan:
-    """A uniform plan that goes back up from time to time and takes the noise away again, `repeats` times in all.
+    """A uniform plan that goes back up from time to time and takes the noise away again, `repeats`
+    times in all.
 
-    After a jump the known and the unknown rows of a crystal are denoised together once more, which brings them into agreement.
-    Levels are counted from the data upwards; on first reaching level 1, 1 + j, 1 + 2j, … below the top by more than j, the plan
-    jumps j levels up. The noise of a jump is drawn at once, which has the same law as going up level by level.
+    After a jump the known and the unknown rows of a crystal are denoised together once more, which
+    brings them into agreement. Levels are counted from the data upwards; on first reaching level 1,
+    1 + j, 1 + 2j, … below the top by more than j, the plan jumps j levels up. The noise of a jump
+    is drawn at once, which has the same law as going up level by level.
 
-    Source: Lugmayr et al. 2022 (RePaint), section 4.2 and figure 9; its level 0 is our level 1, since ours ends at the data.
+    Source: Lugmayr et al. 2022 (RePaint), section 4.2 and figure 9; its level 0 is our level 1,
+    since ours ends at the data.
 
     Args:
         steps: Steps of the plan without jumps.
@@ -77,7 +89,9 @@ class RepaintPlan:
         down = list(UniformPlan(self.steps, self.start))
         times = [0.0, *(t for t, _ in reversed(down))]  # by level
         top = len(down)
-        left = dict.fromkeys(range(1, top - self.jump_length + 1, self.jump_length), self.repeats - 1)
+        left = dict.fromkeys(
+            range(1, top - self.jump_length + 1, self.jump_length), self.repeats - 1
+        )
         level = top
         while level > 0:
             yield times[level], times[level - 1]

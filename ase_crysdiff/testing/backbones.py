@@ -1,6 +1,7 @@
 """What every backbone must satisfy; authors of new ones run the same checks.
 
-Each check takes a backbone with any weights, in either number format, and raises AssertionError with the numbers that disagree:
+Each check takes a backbone with any weights, in either number format, and raises AssertionError
+with the numbers that disagree:
 
     for name, check in CHECKS.items():
         check(make_backbone({"name": "my-backbone"}))
@@ -32,14 +33,24 @@ def permutation(backbone: Backbone) -> None:
     """Atoms in another order have the same features in that order; the crystal has the same."""
     crystals, generator = _crystals(backbone), _generator()
     blocks = crystals.layout.blocks
-    order = torch.cat([
-        block.atoms.start + k * block.size + torch.randperm(block.size, generator=generator)
-        for block in blocks for k in range(block.count)
-    ])  # fmt: skip
-    mixed = CrystalBatch(crystals.lattice, crystals.frac_coords[order], crystals.species[order], crystals.num_atoms)
+    order = torch.cat(
+        [
+            block.atoms.start + k * block.size + torch.randperm(block.size, generator=generator)
+            for block in blocks
+            for k in range(block.count)
+        ]
+    )
+    mixed = CrystalBatch(
+        crystals.lattice, crystals.frac_coords[order], crystals.species[order], crystals.num_atoms
+    )
     before, after = features(backbone, crystals), features(backbone, mixed)
     _equal(backbone, before.nodes[order], after.nodes, "features of atoms in another order")
-    _equal(backbone, before.crystals, after.crystals, "features of crystals whose atoms are in another order")
+    _equal(
+        backbone,
+        before.crystals,
+        after.crystals,
+        "features of crystals whose atoms are in another order",
+    )
 
 
 def rotation(backbone: Backbone) -> None:
@@ -72,14 +83,22 @@ def image(backbone: Backbone) -> None:
 
 
 def supercell(backbone: Backbone) -> None:
-    """A supercell has the features of the crystal: as it is, or reduced again if the backbone asks for canonical cells."""
+    """A supercell has the features of the crystal: as it is, or reduced again if the backbone asks
+    for canonical cells.
+    """
     structures = [rattled(5)[4], prototypes()["NaCl"], prototypes()["MoS2"]]
     larger = [structure.make_supercell([2, 1, 1], in_place=False) for structure in structures]
     if backbone.needs_canonical_cell:
         one, two = (batch_of([reduced_cell(s) for s in group]) for group in (structures, larger))
     else:
         one, two = from_structures(structures), from_structures(larger)
-    _equal(backbone, _unsorted(backbone, one), _unsorted(backbone, two), "features of crystals and of their supercells", LOOSE)
+    _equal(
+        backbone,
+        _unsorted(backbone, one),
+        _unsorted(backbone, two),
+        "features of crystals and of their supercells",
+        LOOSE,
+    )
 
 
 def company(backbone: Backbone) -> None:
@@ -87,14 +106,26 @@ def company(backbone: Backbone) -> None:
     crystals = _crystals(backbone)
     alone = [features(backbone, crystal) for crystal in crystals.split()]
     together = features(backbone, crystals)
-    _equal(backbone, torch.cat([f.nodes for f in alone]), together.nodes, "features of atoms alone and in a batch")
-    _equal(backbone, torch.cat([f.crystals for f in alone]), together.crystals, "features of crystals alone and in a batch")
+    _equal(
+        backbone,
+        torch.cat([f.nodes for f in alone]),
+        together.nodes,
+        "features of atoms alone and in a batch",
+    )
+    _equal(
+        backbone,
+        torch.cat([f.crystals for f in alone]),
+        together.crystals,
+        "features of crystals alone and in a batch",
+    )
 
 
 def single_atom(backbone: Backbone) -> None:
     """A cell with one atom has finite features, and so has an atom far from its images."""
     found = features(backbone, _crystals(backbone, [_lone(3.6), _lone(20.0)]))
-    assert bool(torch.isfinite(found.nodes).all()), "features of a cell with one atom are not finite"
+    assert bool(torch.isfinite(found.nodes).all()), (
+        "features of a cell with one atom are not finite"
+    )
     _equal(backbone, found.nodes, found.crystals, "features of the atom and of its crystal")
 
 
@@ -104,14 +135,18 @@ def elements(backbone: Backbone) -> None:
     found = _evaluated(backbone, graph.with_species(torch.arange(MASKED, 101))).crystals
     distances = torch.cdist(found, found).fill_diagonal_(torch.inf)
     row, column = divmod(int(distances.argmin()), len(found))
-    assert distances[row, column] > 1e-3 * found.abs().max(), f"elements {row} and {column} have the same features"
+    assert distances[row, column] > 1e-3 * found.abs().max(), (
+        f"elements {row} and {column} have the same features"
+    )
     for number in (-1, 101):
         with pytest.raises(InputError, match=str(number)):
             _evaluated(backbone, graph.with_species(torch.full((101,), number)))
 
 
 def edges(backbone: Backbone) -> None:
-    """Every edge has its reverse, no edge twice; where neighbours are counted, every atom has as many."""
+    """Every edge has its reverse, no edge twice; where neighbours are counted, every atom has as
+    many.
+    """
     crystals = _crystals(backbone, [*rattled(4), *prototypes().values(), _lone(20.0)])
     graph = build_graph(crystals, backbone.neighborhood)
     forward = _rows(graph.first, graph.second, graph.shifts)
@@ -138,20 +173,42 @@ def gradients(backbone: Backbone) -> None:
 
 def noise(backbone: Backbone) -> None:
     """Displacements of 1e-8 Å do not change which neighbours a symmetric crystal has."""
-    crystals = from_structures([prototypes()[name] for name in ("Cu", "NaCl", "SrTiO3")]).to(dtype=torch.float64)
-    moved = crystals.frac_coords + 1e-8 / 4 * torch.randn(crystals.frac_coords.shape, generator=_generator()).double()
+    crystals = from_structures([prototypes()[name] for name in ("Cu", "NaCl", "SrTiO3")]).to(
+        dtype=torch.float64
+    )
+    moved = (
+        crystals.frac_coords
+        + 1e-8 / 4 * torch.randn(crystals.frac_coords.shape, generator=_generator()).double()
+    )
     graphs = [build_graph(c, backbone.neighborhood) for c in (crystals, _replaced(crystals, moved))]
     before, after = (_evaluated(backbone, _as(graph, _dtype(backbone))) for graph in graphs)
-    _equal(backbone, before.nodes, after.nodes, "features before and after displacements of 1e-8 Å", LOOSE)
+    _equal(
+        backbone,
+        before.nodes,
+        after.nodes,
+        "features before and after displacements of 1e-8 Å",
+        LOOSE,
+    )
 
 
 #: All of them by name.
 CHECKS: Mapping[str, Callable[[Backbone], None]] = {
     check.__name__: check
     for check in (
-        permutation, rotation, reflection, translation, image, supercell, company, single_atom, elements, edges, gradients, noise,
+        permutation,
+        rotation,
+        reflection,
+        translation,
+        image,
+        supercell,
+        company,
+        single_atom,
+        elements,
+        edges,
+        gradients,
+        noise,
     )
-}  # fmt: skip
+}
 
 
 def features(backbone: Backbone, crystals: CrystalBatch) -> Features:
@@ -175,18 +232,28 @@ def _unsorted(backbone: Backbone, crystals: CrystalBatch) -> Tensor:
 def _same(backbone: Backbone, one: CrystalBatch, other: CrystalBatch, what: str) -> None:
     before, after = features(backbone, one), features(backbone, other)
     _equal(backbone, before.nodes, after.nodes, f"features of atoms before and after {what}")
-    _equal(backbone, before.crystals, after.crystals, f"features of crystals before and after {what}")
+    _equal(
+        backbone, before.crystals, after.crystals, f"features of crystals before and after {what}"
+    )
 
 
-def _equal(backbone: Backbone, one: Tensor, other: Tensor, what: str, tolerance: float | None = None) -> None:
+def _equal(
+    backbone: Backbone, one: Tensor, other: Tensor, what: str, tolerance: float | None = None
+) -> None:
     scale, worst = float(one.abs().max()), float((one - other).abs().max())
     limit = tolerance or TOLERANCE[_dtype(backbone)]
-    assert worst <= limit * scale, f"{what} differ by {worst:.2g}, the largest being {scale:.2g}; {limit:g} of it is allowed"
+    assert worst <= limit * scale, (
+        f"{what} differ by {worst:.2g}, the largest being {scale:.2g}; {limit:g} of it is allowed"
+    )
 
 
 def _crystals(backbone: Backbone, structures: list[Structure] | None = None) -> CrystalBatch:
     """Sorted crystals without symmetry, in the number format of the backbone."""
-    return from_structures(rattled(8) if structures is None else structures).sorted()[0].to(dtype=_dtype(backbone))
+    return (
+        from_structures(rattled(8) if structures is None else structures)
+        .sorted()[0]
+        .to(dtype=_dtype(backbone))
+    )
 
 
 def _lone(constant: float) -> Structure:
@@ -206,7 +273,13 @@ def _replaced(crystals: CrystalBatch, frac_coords: Tensor) -> CrystalBatch:
 
 
 def _as(graph: CrystalGraph, dtype: torch.dtype) -> CrystalGraph:
-    return CrystalGraph(graph.crystals.to(dtype=dtype), graph.first, graph.second, graph.shifts, graph.profile.to(dtype))
+    return CrystalGraph(
+        graph.crystals.to(dtype=dtype),
+        graph.first,
+        graph.second,
+        graph.shifts,
+        graph.profile.to(dtype),
+    )
 
 
 def _rows(first: Tensor, second: Tensor, shifts: Tensor) -> set[tuple[int, ...]]:

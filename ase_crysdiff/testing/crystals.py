@@ -11,7 +11,9 @@ from ase_crysdiff.crystal.convert import from_structures
 
 
 def prototypes() -> dict[str, Structure]:
-    """One atom, two species, a perovskite, a layered cell, a skewed triclinic chain of five elements."""
+    """One atom, two species, a perovskite, a layered cell, a skewed triclinic chain of five
+    elements.
+    """
     return {name: structure.copy() for name, structure in _prototypes().items()}
 
 
@@ -19,23 +21,36 @@ def prototypes() -> dict[str, Structure]:
 def _prototypes() -> dict[str, Structure]:
     """Built once, because finding primitive cells takes a second."""
     return {
-        "Cu": Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]]).get_primitive_structure(),
+        "Cu": Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]]
+        ).get_primitive_structure(),
         "NaCl": Structure.from_spacegroup(
             "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
         ).get_primitive_structure(),
         "SrTiO3": Structure.from_spacegroup(
-            "Pm-3m", Lattice.cubic(3.905), ["Sr", "Ti", "O"], [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]]
+            "Pm-3m",
+            Lattice.cubic(3.905),
+            ["Sr", "Ti", "O"],
+            [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]],
         ),
         "MoS2": Structure(
-            Lattice.hexagonal(3.16, 12.29), ["Mo", "Mo", "S", "S", "S", "S"],
-            [[1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75], [1 / 3, 2 / 3, 0.621], [2 / 3, 1 / 3, 0.121],
-             [1 / 3, 2 / 3, 0.879], [2 / 3, 1 / 3, 0.379]],
+            Lattice.hexagonal(3.16, 12.29),
+            ["Mo", "Mo", "S", "S", "S", "S"],
+            [
+                [1 / 3, 2 / 3, 0.25],
+                [2 / 3, 1 / 3, 0.75],
+                [1 / 3, 2 / 3, 0.621],
+                [2 / 3, 1 / 3, 0.121],
+                [1 / 3, 2 / 3, 0.879],
+                [2 / 3, 1 / 3, 0.379],
+            ],
         ),
         "chain": Structure(
-            Lattice.from_parameters(4.0, 4.4, 9.0, 80, 95, 110), ["Li", "Mg", "Al", "Si", "P"],
+            Lattice.from_parameters(4.0, 4.4, 9.0, 80, 95, 110),
+            ["Li", "Mg", "Al", "Si", "P"],
             [[0.1, 0.2, 0.0], [0.4, 0.7, 0.2], [0.8, 0.3, 0.4], [0.2, 0.9, 0.6], [0.6, 0.5, 0.8]],
         ),
-    }  # fmt: skip
+    }
 
 
 def rattled(count: int, seed: int = 0, deviation: float = 0.02) -> list[Structure]:

@@ -1,7 +1,8 @@
-"""CSPNet as its authors describe it: a list of edges and concatenated edge inputs. Slow and obvious.
+"""CSPNet as its authors describe it: a list of edges and concatenated edge inputs. Slow and
+obvious.
 
-The oracle for `networks.encoders.cspnet` and the baseline of its benchmark. It borrows the parameters of the fast network,
-whose layout is the published one.
+The oracle for `networks.encoders.cspnet` and the baseline of its benchmark. It borrows the
+parameters of the fast network, whose layout is the published one.
 """
 
 import torch
@@ -33,7 +34,9 @@ class ReferenceCSPNet(nn.Module):
             assert isinstance(layer, CSPLayer)
             normed = layer.norm(nodes)
             crystal = inputs.crystals[batch[receiver]]
-            sines, cosines = fourier_features(difference, self.fast.frequencies)  # in every layer, as published
+            sines, cosines = fourier_features(
+                difference, self.fast.frequencies
+            )  # in every layer, as published
             edges = torch.cat([normed[receiver], normed[sender], crystal, sines, cosines], -1)
             messages = functional.silu(layer.edge_out(functional.silu(layer.edge_in(edges))))
             total = torch.zeros_like(nodes).index_add_(0, receiver, messages)
@@ -41,12 +44,16 @@ class ReferenceCSPNet(nn.Module):
             update = torch.cat([normed, mean], -1)
             nodes = nodes + functional.silu(layer.node_out(functional.silu(layer.node_in(update))))
         nodes = self.fast.norm(nodes)
-        pooled = torch.zeros(inputs.layout.num_crystals, nodes.shape[1], dtype=nodes.dtype).index_add_(0, batch, nodes)
+        pooled = torch.zeros(
+            inputs.layout.num_crystals, nodes.shape[1], dtype=nodes.dtype
+        ).index_add_(0, batch, nodes)
         return Features(nodes, pooled / inputs.layout.num_atoms[:, None])
 
 
 def all_pairs(sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Receiver and sender of every ordered pair inside each crystal, an atom and itself included."""
+    """Receiver and sender of every ordered pair inside each crystal, an atom and itself
+    included.
+    """
     receivers, senders, first = [], [], 0
     for size in sizes:
         for i in range(size):

@@ -1,4 +1,6 @@
-"""An analytic potential for tests: cheap, smooth, extensive, and exact to rounding in either number format."""
+"""An analytic potential for tests: cheap, smooth, extensive, and exact to rounding in either number
+format.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +18,9 @@ _CHUNK = 4_000_000
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Directed neighbours; `shift` counts the lattice vectors from the first atom's cell to the second one's image."""
+    """Directed neighbours; `shift` counts the lattice vectors from the first atom's cell to the
+    second one's image.
+    """
 
     first: Int[Tensor, " pairs"]
     second: Int[Tensor, " pairs"]
@@ -24,9 +28,11 @@ class _Pairs:
 
 
 class PairPotential(Potential):
-    """Morse pairs over all periodic images, with minima at the sum of covalent radii; knows every element.
+    """Morse pairs over all periodic images, with minima at the sum of covalent radii; knows every
+    element.
 
-    E = ½ Σ D [(1 - exp(-a (r - r₀)))² - 1] f(r / cutoff), where f falls from 1 to 0 with two continuous derivatives.
+    E = ½ Σ D [(1 - exp(-a (r - r₀)))² - 1] f(r / cutoff), where f falls from 1 to 0 with two
+    continuous derivatives.
 
     Args:
         depth: D, eV.
@@ -34,14 +40,19 @@ class PairPotential(Potential):
         cutoff: Å.
         dtype: Number format.
 
-    Source: P. M. Morse, Phys. Rev. 34, 57 (1929), eq. 4; envelope of Gasteiger et al. 2020 (arXiv:2003.03123), eq. 8 with p = 6.
+    Source: P. M. Morse, Phys. Rev. 34, 57 (1929), eq. 4; envelope of Gasteiger et al. 2020
+    (arXiv:2003.03123), eq. 8 with p = 6.
     """
 
     name = "pair-potential"
     elements = frozenset(range(1, NUM_SPECIES))
 
     def __init__(
-        self, depth: float = 0.3, stiffness: float = 1.4, cutoff: float = 5.0, dtype: torch.dtype = torch.float64
+        self,
+        depth: float = 0.3,
+        stiffness: float = 1.4,
+        cutoff: float = 5.0,
+        dtype: torch.dtype = torch.float64,
     ) -> None:
         self.depth, self.stiffness, self.cutoff, self.dtype = depth, stiffness, cutoff, dtype
         self.device = torch.device("cpu")
@@ -57,7 +68,11 @@ class PairPotential(Potential):
             positions = given.positions.detach().requires_grad_()
             strain = torch.zeros_like(cells).requires_grad_()
             sets = index[pairs.first]
-            vectors = positions[pairs.second] - positions[pairs.first] + (pairs.shift.unsqueeze(1) @ cells[sets]).squeeze(1)
+            vectors = (
+                positions[pairs.second]
+                - positions[pairs.first]
+                + (pairs.shift.unsqueeze(1) @ cells[sets]).squeeze(1)
+            )
             vectors = vectors + (vectors.unsqueeze(1) @ strain[sets]).squeeze(1)
             distances = torch.linalg.vector_norm(vectors, dim=-1)
             radii = self._radii[given.species]
@@ -71,7 +86,9 @@ class PairPotential(Potential):
         total = torch.zeros_like(volumes).index_add(0, index, energies)
         return Evaluation(energies, total, -slope, stress)
 
-    def _bond(self, r: Float[Tensor, " pairs"], r0: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
+    def _bond(
+        self, r: Float[Tensor, " pairs"], r0: Float[Tensor, " pairs"]
+    ) -> Float[Tensor, " pairs"]:
         x = r / self.cutoff
         envelope = 1 - x**6 * (28 - 48 * x + 21 * x**2)
         return self.depth * ((1 - torch.exp(-self.stiffness * (r - r0))) ** 2 - 1) * envelope
@@ -80,11 +97,13 @@ class PairPotential(Potential):
         """All neighbours within the cutoff, from dense tables of a few sets at a time."""
         counts = given.num_atoms.tolist()
         starts = [0, *given.num_atoms.cumsum(0).tolist()]
-        # The columns of the pseudo-inverse of the periodic rows are the reciprocal vectors of a lattice, plane or chain;
-        # those of open axes are zero only to rounding.
+        # The columns of the pseudo-inverse of the periodic rows are the reciprocal vectors of a
+        # lattice, plane or chain; those of open axes are zero only to rounding.
         cells = given.cells * given.periodic.unsqueeze(-1)
         reciprocal = torch.linalg.pinv(cells) * given.periodic.unsqueeze(-2)
-        reach = torch.ceil(self.cutoff * torch.linalg.vector_norm(reciprocal, dim=-2)).long()  # sets, 3
+        reach = torch.ceil(
+            self.cutoff * torch.linalg.vector_norm(reciprocal, dim=-2)
+        ).long()  # sets, 3
         home = torch.floor((given.positions.unsqueeze(1) @ reciprocal[given.index]).squeeze(1))
         found = []
         first = 0
@@ -92,13 +111,22 @@ class PairPotential(Potential):
             last, size, images = first, counts[first], reach[first]
             while last < len(counts):  # the longest run of sets whose table fits
                 size, images = max(size, counts[last]), torch.maximum(images, reach[last])
-                if last > first and (last - first + 1) * size**2 * int((2 * images + 1).prod()) > _CHUNK:
+                if (
+                    last > first
+                    and (last - first + 1) * size**2 * int((2 * images + 1).prod()) > _CHUNK
+                ):
                     break
                 last += 1
             part = slice(first, last)
-            found.append(self._dense_pairs(given, cells[part], home, counts[part], starts[first], reach[part]))
+            found.append(
+                self._dense_pairs(
+                    given, cells[part], home, counts[part], starts[first], reach[part]
+                )
+            )
             first = last
-        return _Pairs(*(torch.cat([getattr(p, name) for p in found]) for name in ("first", "second", "shift")))
+        return _Pairs(
+            *(torch.cat([getattr(p, name) for p in found]) for name in ("first", "second", "shift"))
+        )
 
     def _dense_pairs(
         self,
@@ -113,13 +141,20 @@ class PairPotential(Potential):
         present = torch.arange(num) < size[:, None]
         atoms = torch.zeros(present.shape, dtype=torch.long)
         atoms[present] = torch.arange(start, start + int(size.sum()))
-        shifts = torch.cartesian_prod(*[torch.arange(-n, n + 1, dtype=self.dtype) for n in reach.amax(0).tolist()])
-        inside = given.positions - (home.unsqueeze(1) @ (given.cells * given.periodic.unsqueeze(-1))[given.index]).squeeze(1)
+        shifts = torch.cartesian_prod(
+            *[torch.arange(-n, n + 1, dtype=self.dtype) for n in reach.amax(0).tolist()]
+        )
+        inside = given.positions - (
+            home.unsqueeze(1) @ (given.cells * given.periodic.unsqueeze(-1))[given.index]
+        ).squeeze(1)
         points = inside[atoms]
-        vectors = points[:, None, :, None] - points[:, :, None, None] + (shifts @ cells)[:, None, None]
+        vectors = (
+            points[:, None, :, None] - points[:, :, None, None] + (shifts @ cells)[:, None, None]
+        )
         near = (vectors**2).sum(-1) < self.cutoff**2  # sets, atoms, atoms, images
         near &= (present[:, :, None] & present[:, None])[..., None]
-        # Another set of the table may reach farther; along an open axis all images coincide, and only one of them counts.
+        # Another set of the table may reach farther; along an open axis all images coincide, and
+        # only one of them counts.
         near &= (shifts.abs() <= reach[:, None]).all(-1)[:, None, None]
         own = torch.eye(num, dtype=torch.bool)[..., None] & (shifts == 0).all(-1)
         sets, i, j, image = torch.nonzero(near & ~own, as_tuple=True)

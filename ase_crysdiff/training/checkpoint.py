@@ -36,7 +36,9 @@ class Progress:
     crystals: int = 0
 
 
-def save(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
+def save(
+    folder: Path, progress: Progress, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+) -> Path:
     """Writes the checkpoint of a step and removes all but the last two."""
     metadata = {
         "format": FORMAT,
@@ -72,7 +74,8 @@ def load(path: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
     """Progress, tensors and config of one checkpoint.
 
     Raises:
-        CheckpointError: If the file is damaged, of another kind or holds numbers that are not finite.
+        CheckpointError: If the file is damaged, of another kind or holds numbers that are not
+            finite.
     """
     try:
         with safe_open(str(path), "pt") as file:
@@ -81,7 +84,9 @@ def load(path: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}).") from error
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this version (format {metadata.get('format')!r}).")
+        raise CheckpointError(
+            f"{path} is no checkpoint of this version (format {metadata.get('format')!r})."
+        )
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite.")
     return Progress(**json.loads(metadata["progress"])), tensors, json.loads(metadata["config"])

@@ -7,7 +7,8 @@ from ase_crysdiff.shapes import Tensor
 
 
 class WeightAverage:
-    """Averaged parameters; the decay rises with the number of updates, so that early weights are forgotten.
+    """Averaged parameters; the decay rises with the number of updates, so that early weights are
+    forgotten.
 
     Args:
         module: Whose parameters are averaged.
@@ -16,11 +17,15 @@ class WeightAverage:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights: dict[str, Tensor] = {n: p.detach().clone() for n, p in module.named_parameters()}
+        self.weights: dict[str, Tensor] = {
+            n: p.detach().clone() for n, p in module.named_parameters()
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Moves the average towards the module's parameters after step number `step`, counted from 0."""
+        """Moves the average towards the module's parameters after step number `step`, counted from
+        0.
+        """
         decay = min(self.decay, (1 + step) / (10 + step))
         parameters = dict(module.named_parameters())
         averages = list(self.weights.values())

@@ -7,23 +7,25 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from ase_crysdiff.data.labels import LabelBatch, LabelBatches, Labels
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.energy import AtomicEnergies, EnergyTerms
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.labels import LabelBatch, LabelBatches, Labels
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
 #: Errors below these count quadratically, above them linearly: eV/atom, eV/Å, eV/atom.
 _KNEES = {"energy": 0.02, "forces": 0.05, "virial": 0.05}
-#: Force at which an atom counts half, eV/Å. Labels of atoms that are pressed together are large and poor.
+#: Force at which an atom counts half, eV/Å. Labels of atoms that are pressed together are large and
+#: poor.
 _STRONG = 3.0
 
 
 class EnergyObjective:
-    """Energy per atom, forces, and stress times volume per atom, each with a Huber-like loss sqrt(x² + d²) - d.
+    """Energy per atom, forces, and stress times volume per atom, each with a Huber-like loss
+    sqrt(x² + d²) - d.
 
     The network learns what reference energies and short-range repulsion leave over.
 
@@ -32,7 +34,9 @@ class EnergyObjective:
         weights: Of `energy`, `forces` and `virial`.
     """
 
-    def __init__(self, references: Float[Tensor, " elements"], weights: Mapping[str, float]) -> None:
+    def __init__(
+        self, references: Float[Tensor, " elements"], weights: Mapping[str, float]
+    ) -> None:
         self.references, self.weights = references, dict(weights)
 
     def loss(
@@ -55,9 +59,12 @@ class EnergyObjective:
         differences = {
             "energy": (known - labels.energy.to(known.dtype)) / counts,
             "forces": terms.forces + wall.forces - forces,
-            "virial": (terms.virials + wall.virials - labels.stress * volumes) / counts[:, None, None],
+            "virial": (terms.virials + wall.virials - labels.stress * volumes)
+            / counts[:, None, None],
         }
-        strength = torch.linalg.vector_norm(forces, dim=-1) + torch.linalg.vector_norm(wall.forces, dim=-1)
+        strength = torch.linalg.vector_norm(forces, dim=-1) + torch.linalg.vector_norm(
+            wall.forces, dim=-1
+        )
         trust = 1 / (1 + strength / _STRONG)
         per_set = torch.zeros_like(differences["energy"]).index_add(0, graph.index, trust) / counts
         trusts = {"energy": per_set, "forces": trust, "virial": per_set}
@@ -67,7 +74,9 @@ class EnergyObjective:
         )
         assert isinstance(total, Tensor)
         errors = {name: differences[name].detach().abs().mean() for name in ("energy", "forces")}
-        errors["stress"] = (differences["virial"].detach() * counts[:, None, None] / volumes).abs().mean()
+        errors["stress"] = (
+            (differences["virial"].detach() * counts[:, None, None] / volumes).abs().mean()
+        )
         return total, errors
 
 
@@ -104,10 +113,17 @@ class EnergyTrainer(Loop):
         validation: Labels | None = None,
     ) -> None:
         if settings.precision != "float32":
-            raise InputError(f"Potentials are trained in float32, not {settings.precision}: their gradients are forces.")
+            raise InputError(
+                f"Potentials are trained in float32, not {settings.precision}: their gradients are "
+                "forces."
+            )
         cutoff, device = network.encoder.cutoff, fabric.device
         data = LabelBatches(labels, settings.batch_atoms, cutoff, device)
-        held_out = None if validation is None else LabelBatches(validation, 4 * settings.batch_atoms, cutoff, device)
+        held_out = (
+            None
+            if validation is None
+            else LabelBatches(validation, 4 * settings.batch_atoms, cutoff, device)
+        )
         references = torch.tensor(config["references"], device=device, dtype=torch.float64)
         objective = EnergyObjective(references, config["loss_weights"])
         super().__init__(Task(network, config, data, objective, held_out), folder, settings, fabric)

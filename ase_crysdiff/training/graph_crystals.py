@@ -1,4 +1,6 @@
-"""Crystals with their edges as a training set: edges are found once, batches are gathered from tensors on the device."""
+"""Crystals with their edges as a training set: edges are found once, batches are gathered from
+tensors on the device.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ import torch
 
 from ase_crysdiff.constants import GATE_VOLUME
 from ase_crysdiff.crystal.batch import CrystalBatch, rows_of
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.backbones.elements import NUM_ELEMENTS
@@ -24,7 +26,8 @@ class GraphBatch:
 
     Args:
         graph: Crystals in order of size, with their edges.
-        targets: What is known of each, in the same order, shape (crystals,) or (crystals, values); None if there is nothing.
+        targets: What is known of each, in the same order, shape (crystals,) or (crystals, values);
+            None if there is nothing.
         rows: Position of each in the data set, shape (crystals,).
     """
 
@@ -37,8 +40,8 @@ class GraphBatch:
 
 
 class GraphCrystals:
-    """Batches of crystals of about equally many atoms, with edges. `left_out` counts crystals that have no usable cell or hold
-    an element that backbones do not know.
+    """Batches of crystals of about equally many atoms, with edges. `left_out` counts crystals that
+    have no usable cell or hold an element that backbones do not know.
 
     Args:
         data: All crystals.
@@ -46,7 +49,8 @@ class GraphCrystals:
         batch_size: Crystals of a batch, about.
         device: Where the tensors live.
         targets: Numbers per crystal, shape (crystals,) or (crystals, values).
-        max_atoms_per_batch: Batches of large crystals hold fewer of them, so that they have about as many atoms at most.
+        max_atoms_per_batch: Batches of large crystals hold fewer of them, so that they have about
+            as many atoms at most.
 
     Raises:
         InputError: If targets are not one row per crystal, or no crystal is usable.
@@ -63,11 +67,17 @@ class GraphCrystals:
     ) -> None:
         crystals = data.batch if isinstance(data, PackedCrystals) else data
         if targets is not None and len(targets) != len(crystals):
-            raise InputError(f"{len(targets)} targets came for {len(crystals)} crystals; give one row per crystal.")
+            raise InputError(
+                f"{len(targets)} targets came for {len(crystals)} crystals; give one row per "
+                "crystal."
+            )
         self.batch_size, self.max_atoms, self.device = batch_size, max_atoms_per_batch, device
         members = torch.nonzero(_usable(crystals)).flatten()
         if not len(members):
-            raise InputError(f"None of {len(crystals)} crystals can be used: cells must have a volume, elements be Z = 1 to 100.")
+            raise InputError(
+                f"None of {len(crystals)} crystals can be used: cells must have a volume, elements "
+                "be Z = 1 to 100."
+            )
         self.left_out = len(crystals) - len(members)
         crystals = crystals.select(members)
         self.sizes = crystals.num_atoms.cpu()
@@ -79,8 +89,12 @@ class GraphCrystals:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def epoch(self, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Iterator[GraphBatch]:
-        """The batches of one epoch, a pure function of the arguments; each process takes every world_size-th of them."""
+    def epoch(
+        self, seed: int, epoch: int, rank: int = 0, world_size: int = 1
+    ) -> Iterator[GraphBatch]:
+        """The batches of one epoch, a pure function of the arguments; each process takes every
+        world_size-th of them.
+        """
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
         plan = self._plan(torch.randperm(len(self), generator=generator))
         whole = len(plan) - len(plan) % world_size
@@ -97,7 +111,9 @@ class GraphCrystals:
         sizes = self.sizes[order]
         total = int(sizes.sum())
         batches = max(-(-len(order) // self.batch_size), -(-total // self.max_atoms))
-        batch = (2 * sizes.cumsum(0) - sizes) * batches // (2 * total)  # where the middle of a crystal lies
+        batch = (
+            (2 * sizes.cumsum(0) - sizes) * batches // (2 * total)
+        )  # where the middle of a crystal lies
         return [rows for rows in order.split(torch.bincount(batch).tolist()) if len(rows)]
 
     def _batch(self, rows: Tensor) -> GraphBatch:
@@ -110,7 +126,9 @@ class GraphCrystals:
             self.crystals.species[atoms],
             self.crystals.num_atoms[crystals],
         )
-        starts = (batch.num_atoms.cumsum(0) - batch.num_atoms).repeat_interleave(self.num_edges[crystals])
+        starts = (batch.num_atoms.cumsum(0) - batch.num_atoms).repeat_interleave(
+            self.num_edges[crystals]
+        )
         graph = CrystalGraph(
             batch,
             self.first[edges].long() + starts,
@@ -128,20 +146,35 @@ class GraphCrystals:
             piece = self.crystals.select(rows.to(self.device))
             edges, profile = topology(piece, neighborhood)
             counts = piece.num_atoms
-            owner = torch.arange(len(piece), device=self.device).repeat_interleave(counts)[edges.first]
+            owner = torch.arange(len(piece), device=self.device).repeat_interleave(counts)[
+                edges.first
+            ]
             starts = (counts.cumsum(0) - counts)[owner]
-            found.append((
-                (edges.first - starts).short(), (edges.second - starts).short(), edges.shifts.short(),
-                profile, torch.bincount(owner, minlength=len(piece)),
-            ))  # fmt: skip
+            found.append(
+                (
+                    (edges.first - starts).short(),
+                    (edges.second - starts).short(),
+                    edges.shifts.short(),
+                    profile,
+                    torch.bincount(owner, minlength=len(piece)),
+                )
+            )
         self.first, self.second, self.shifts, self.profile, self.num_edges = (
             torch.cat(parts) for parts in zip(*found, strict=True)
         )
 
 
 def _usable(crystals: CrystalBatch) -> Bool[Tensor, " crystals"]:
-    index = torch.arange(len(crystals), device=crystals.lattice.device).repeat_interleave(crystals.num_atoms)
-    bad = ~torch.isfinite(crystals.frac_coords).all(-1) | (crystals.species < 1) | (crystals.species >= NUM_ELEMENTS)
-    faults = torch.zeros(len(crystals), dtype=torch.long, device=index.device).index_add(0, index, bad.long())
+    index = torch.arange(len(crystals), device=crystals.lattice.device).repeat_interleave(
+        crystals.num_atoms
+    )
+    bad = (
+        ~torch.isfinite(crystals.frac_coords).all(-1)
+        | (crystals.species < 1)
+        | (crystals.species >= NUM_ELEMENTS)
+    )
+    faults = torch.zeros(len(crystals), dtype=torch.long, device=index.device).index_add(
+        0, index, bad.long()
+    )
     is_cell = torch.linalg.det(crystals.lattice).abs() > GATE_VOLUME
     return (faults == 0) & is_cell & (crystals.num_atoms > 0)

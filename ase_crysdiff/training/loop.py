@@ -1,4 +1,6 @@
-"""One training run: a plain loop on Lightning Fabric that can be killed at any moment and goes on where it was."""
+"""One training run: a plain loop on Lightning Fabric that can be killed at any moment and goes on
+where it was.
+"""
 
 import json
 import logging
@@ -33,8 +35,9 @@ _MAX_BAD_STEPS = 20
 class Loop:
     """Trains the network of a task.
 
-    Randomness of step k comes from a generator seeded with (seed, k, process), the order of the data from (seed, epoch):
-    a resumed run therefore needs no state of random generators, and on a CPU repeats the uninterrupted one bit for bit.
+    Randomness of step k comes from a generator seeded with (seed, k, process), the order of the
+    data from (seed, epoch): a resumed run therefore needs no state of random generators, and on a
+    CPU repeats the uninterrupted one bit for bit.
 
     Args:
         task: What to train.
@@ -51,7 +54,10 @@ class Loop:
         network = task.network
         fused = fabric.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=fused
+            network.parameters(),
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=fused,
         )
         wrapped, self.optimizer = fabric.setup(network, self.optimizer)
         self.average = WeightAverage(network, settings.ema_decay)
@@ -60,7 +66,8 @@ class Loop:
         self._stop = False
 
     def run(self, minutes: float | None = None, progress: bool | None = None) -> Progress:
-        """Trains until the last step, the end of the time, or a signal to stop; returns where it is.
+        """Trains until the last step, the end of the time, or a signal to stop; returns where it
+        is.
 
         Args:
             minutes: Time budget of this call.
@@ -73,7 +80,8 @@ class Loop:
             total=self.settings.steps,
             initial=self.progress.step,
             unit=" steps",
-            disable=(not self.fabric.is_global_zero) or (None if progress is None else not progress),
+            disable=(not self.fabric.is_global_zero)
+            or (None if progress is None else not progress),
             desc=self.folder.name,
         )
         bad_steps = 0
@@ -84,7 +92,11 @@ class Loop:
                 total, parts, norm = self._step(batch)
                 bad_steps = 0 if torch.isfinite(norm) else bad_steps + 1
                 if self.fabric.is_global_zero and self.progress.step % self.settings.log_every == 0:
-                    record = {"step": self.progress.step, "epoch": self.progress.epoch, "loss": float(total)}
+                    record = {
+                        "step": self.progress.step,
+                        "epoch": self.progress.epoch,
+                        "loss": float(total),
+                    }
                     record |= {name: float(part) for name, part in parts.items()}
                     record |= {"grad_norm": float(norm), "seconds": round(self.progress.seconds, 1)}
                     lines.write(json.dumps(record) + "\n")
@@ -92,12 +104,16 @@ class Loop:
                     bar.set_postfix({name: f"{float(part):.3f}" for name, part in parts.items()})
                 if bad_steps > _MAX_BAD_STEPS:
                     raise CrysDiffError(
-                        f"The gradient was not finite in {bad_steps} steps in a row. Lower the learning rate "
+                        f"The gradient was not finite in {bad_steps} steps in a row. Lower the "
+                        "learning rate "
                         f"(now {self.settings.learning_rate}) and start again from {self.folder}."
                     )
                 bar.update()
                 self.progress = replace(self.progress, seconds=before + time.monotonic() - started)
-                if self.validation is not None and self.progress.step % self.settings.validate_every == 0:
+                if (
+                    self.validation is not None
+                    and self.progress.step % self.settings.validate_every == 0
+                ):
                     self._validate(lines)
                 if self.progress.step % self.settings.checkpoint_every == 0:
                     self.save()
@@ -119,27 +135,37 @@ class Loop:
         total, parts = self.task.objective.loss(self.network, batch, generator)
         self.fabric.backward(total)
         norm = torch.nn.utils.clip_grad_norm_(self.task.network.parameters(), settings.clip_norm)
-        # A gradient that is not finite must not reach the weights: the step is skipped, by every process alike.
+        # A gradient that is not finite must not reach the weights: the step is skipped, by every
+        # process alike.
         if torch.isfinite(norm):
             self.optimizer.step()
             self.average.update(self.task.network, step)
         self.optimizer.zero_grad()
         crystals = len(batch) * self.fabric.world_size
         done = self.progress
-        self.progress = replace(done, step=step + 1, position=done.position + 1, crystals=done.crystals + crystals)
+        self.progress = replace(
+            done, step=step + 1, position=done.position + 1, crystals=done.crystals + crystals
+        )
         return total.detach(), parts, norm
 
     def _batches(self) -> Iterator[Any]:
         while True:
             done = self.progress.position
-            epoch = self.data.epoch(self.settings.seed, self.progress.epoch, self.fabric.global_rank, self.fabric.world_size)
+            epoch = self.data.epoch(
+                self.settings.seed,
+                self.progress.epoch,
+                self.fabric.global_rank,
+                self.fabric.world_size,
+            )
             for position, batch in enumerate(epoch):
                 if position >= done:
                     yield batch
             self.progress = replace(self.progress, epoch=self.progress.epoch + 1, position=0)
 
     def _finished(self, deadline: float | None) -> bool:
-        """Whether to stop before the next step. All processes must agree, or one would wait for the others forever."""
+        """Whether to stop before the next step. All processes must agree, or one would wait for the
+        others forever.
+        """
         over = self._stop or (deadline is not None and time.monotonic() > deadline)
         if self.fabric.world_size > 1:
             over = bool(self.fabric.all_reduce(torch.tensor(float(over)), reduce_op="sum") > 0)
@@ -162,7 +188,10 @@ class Loop:
             count += len(batch)
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(part) * len(batch)
-        record = {"step": self.progress.step, **{f"val_{n}": s / max(count, 1) for n, s in sums.items()}}
+        record = {
+            "step": self.progress.step,
+            **{f"val_{n}": s / max(count, 1) for n, s in sums.items()},
+        }
         lines.write(json.dumps(record) + "\n")
         lines.flush()
 
@@ -184,7 +213,8 @@ class Loop:
         part = "backbone" if "backbone" in self.task.config else "encoder"
         if config.get(part) != json.loads(json.dumps(self.task.config[part])):
             raise InputError(
-                f"{self.folder} holds a run with the {part} {config.get(part)}, not {self.task.config[part]}. "
+                f"{self.folder} holds a run with the {part} {config.get(part)}, not "
+                f"{self.task.config[part]}. "
                 "Give another folder, or the config of the old run."
             )
         for name, parameter in self.task.network.named_parameters():
@@ -192,19 +222,28 @@ class Loop:
             self.average.weights[name].copy_(tensors[f"average:{name}"])
             state = {m: tensors[f"{m}:{name}"].to(parameter.device) for m in _MOMENTS}
             on = parameter.device if parameter.is_cuda else torch.device("cpu")
-            self.optimizer.state[parameter] = {"step": torch.tensor(float(self.progress.step), device=on), **state}
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(self.progress.step), device=on),
+                **state,
+            }
         log.info("%s continues at step %d", self.folder, self.progress.step)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the step in progress; a second one ends it at once."""
+        """SIGINT and SIGTERM end the run after the step in progress; a second one ends it at
+        once.
+        """
 
         def stop(number: int, frame: FrameType | None) -> None:
             self._stop = True
-            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+            signal.signal(
+                number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler
+            )
 
         try:
-            old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+            old = {
+                number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
+            }
         except ValueError:  # not in the main thread, where no handler can be set
             yield
             return

@@ -5,8 +5,11 @@ import torch
 from ase_crysdiff.shapes import Bool, Int, Tensor
 
 
-def draw_masks(num_atoms: Int[Tensor, " crystals"], share: float, generator: torch.Generator) -> Bool[Tensor, " atoms"]:
-    """Marks ceil(share × N) atoms of a crystal of N, at least one, each set of so many with the same probability.
+def draw_masks(
+    num_atoms: Int[Tensor, " crystals"], share: float, generator: torch.Generator
+) -> Bool[Tensor, " atoms"]:
+    """Marks ceil(share × N) atoms of a crystal of N, at least one, each set of so many with the
+    same probability.
 
     Args:
         num_atoms: Atoms of each crystal.
@@ -15,7 +18,9 @@ def draw_masks(num_atoms: Int[Tensor, " crystals"], share: float, generator: tor
     """
     device = num_atoms.device
     crystal = torch.arange(len(num_atoms), device=device).repeat_interleave(num_atoms)
-    lots = torch.rand(len(crystal), generator=generator, device=generator.device, dtype=torch.float64).to(device)
+    lots = torch.rand(
+        len(crystal), generator=generator, device=generator.device, dtype=torch.float64
+    ).to(device)
     order = torch.argsort(lots + crystal)  # crystal by crystal, in random order within
     rank = torch.arange(len(crystal), device=device) - (num_atoms.cumsum(0) - num_atoms)[crystal]
     # Rounded first, so that 0.3 × 10 is 3 and not 3.0000000000000004.

@@ -6,33 +6,38 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 
+from ase_crysdiff.data.energy_crystals import EnergyBatch, EnergyCrystals
+from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.noisy_energy import ENERGY
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorDraws
-from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
-from ase_crysdiff.training.energy_crystals import EnergyBatch, EnergyCrystals
 from ase_crysdiff.training.energy_losses import clamped_share, energy_loss
-from ase_crysdiff.training.labels import Labels
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.objective import stratified_times
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
-#: Share of the crystals that are shown as they are, at t = 0, where only their energy can be learnt.
+#: Share of the crystals that are shown as they are, at t = 0, where only their energy can be
+#: learnt.
 STILL = 0.1
 
 
 class NoisyEnergyObjective:
-    """Losses of all components plus that of the energy (mix-supervised), at a random time for each crystal.
+    """Losses of all components plus that of the energy (mix-supervised), at a random time for each
+    crystal.
 
-    The energy loss works on z-scores, so the law that the energy tilts has b = 1/std, in 1/(eV/atom).
+    The energy loss works on z-scores, so the law that the energy tilts has b = 1/std, in
+    1/(eV/atom).
 
     Args:
-        model: Processes, loss weights and the entry `energy` of the config. The network is passed to `loss`.
+        model: Processes, loss weights and the entry `energy` of the config. The network is passed
+            to `loss`.
 
-    Source: DAO (GLAD-RUC 2025), DAO-P: losses, there with equal weights; time 0 is never drawn there, though it is used.
+    Source: DAO (GLAD-RUC 2025), DAO-P: losses, there with equal weights; time 0 is never drawn
+    there, though it is used.
     """
 
     def __init__(self, model: GenerativeModel) -> None:
@@ -43,7 +48,8 @@ class NoisyEnergyObjective:
     def loss(
         self, denoiser: Callable[..., Prediction], batch: EnergyBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Total loss, its parts, the mean error of the energy in eV/atom, and the share of clamped differences.
+        """Total loss, its parts, the mean error of the energy in eV/atom, and the share of clamped
+        differences.
 
         Args:
             denoiser: The network of the model, possibly wrapped.
@@ -60,16 +66,27 @@ class NoisyEnergyObjective:
         still = torch.rand(len(batch), generator=generator, device=generator.device) < STILL
         noisy, target = joint.corrupt(clean, t, layout, draws)
         levels = {name: c.representation.level for name, c in joint.components.items()}
-        state = {n: torch.where(layout.spread(still, levels[n])[:, None], clean[n], x) for n, x in noisy.items()}
-        prediction = denoiser(state, t.masked_fill(still, 0.0), {"species": batch.crystals.species}, layout)
+        state = {
+            n: torch.where(layout.spread(still, levels[n])[:, None], clean[n], x)
+            for n, x in noisy.items()
+        }
+        prediction = denoiser(
+            state, t.masked_fill(still, 0.0), {"species": batch.crystals.species}, layout
+        )
         losses = joint.loss(prediction, target, state, t, layout)
-        parts = {n: (rows * ~layout.spread(still, levels[n])).mean() / (1 - STILL) for n, rows in losses.items()}
+        parts = {
+            n: (rows * ~layout.spread(still, levels[n])).mean() / (1 - STILL)
+            for n, rows in losses.items()
+        }
         mean, std = self.settings["mean"], self.settings["std"]
         found, wanted = (prediction[ENERGY] - mean) / std, (batch.energy - mean) / std
         parts[ENERGY] = energy_loss(self.settings["loss"], found, wanted).mean()
         total = sum(self.weights[name] * part for name, part in parts.items())
         assert isinstance(total, Tensor)
-        parts |= {"error": std * (found - wanted).abs().mean(), "clamped": clamped_share(found - wanted)}
+        parts |= {
+            "error": std * (found - wanted).abs().mean(),
+            "clamped": clamped_share(found - wanted),
+        }
         return total, {name: part.detach() for name, part in parts.items()}
 
 
@@ -101,10 +118,16 @@ class NoisyEnergyTrainer(Loop):
         data = EnergyCrystals(labels, limit, space, settings.batch_size, settings.max_pairs, device)
         if not len(data):
             raise InputError(
-                f"No configuration of at most {space.max_atoms} atoms can be used: energies are compared among configurations of "
-                f"one composition, and none has a second one within {limit} eV/atom. Label moved copies: crysdiff label --help."
+                f"No configuration of at most {space.max_atoms} atoms can be used: energies are "
+                "compared among configurations of "
+                f"one composition, and none has a second one within {limit} eV/atom. Label moved "
+                "copies: crysdiff label --help."
             )
-        held_out = None if validation is None else EnergyCrystals(validation, limit, space, 256, settings.max_pairs, device)
+        held_out = (
+            None
+            if validation is None
+            else EnergyCrystals(validation, limit, space, 256, settings.max_pairs, device)
+        )
         model.denoiser.encoder.products = getattr(torch, settings.precision)
         task = Task(model.denoiser, model.config, data, NoisyEnergyObjective(model), held_out)
         super().__init__(task, folder, settings, fabric)

@@ -6,9 +6,9 @@ import torch
 
 from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorDraws
-from ase_crysdiff.sampling.model import GenerativeModel
 from ase_crysdiff.shapes import Tensor
 
 
@@ -16,7 +16,8 @@ class DenoisingObjective:
     """Noise at a random time, one per crystal, and the loss of every component's prediction.
 
     Args:
-        model: State space, processes and loss weights. The network is passed to `loss`, because training wraps it.
+        model: State space, processes and loss weights. The network is passed to `loss`, because
+            training wraps it.
     """
 
     def __init__(self, model: GenerativeModel) -> None:
@@ -56,7 +57,9 @@ class DenoisingObjective:
 
 
 def stratified_times(count: int, generator: torch.Generator) -> Tensor:
-    """Stratified times on the grid k = 1 … 1000: the same law as independent draws, less variance per batch."""
+    """Stratified times on the grid k = 1 … 1000: the same law as independent draws, less variance
+    per batch.
+    """
     offset = torch.rand(1, generator=generator, device=generator.device)
     strata = (torch.arange(count, device=generator.device) + offset) / count
     k = torch.floor(strata * TRAINED_STEPS).long().clamp_max(TRAINED_STEPS - 1) + 1

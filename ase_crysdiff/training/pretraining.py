@@ -1,4 +1,6 @@
-"""Pretraining of backbones without labels: autoencoding and latent flow matching, or denoising of positions."""
+"""Pretraining of backbones without labels: autoencoding and latent flow matching, or denoising of
+positions.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +11,7 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.networks.backbones.base import MASKED, CrystalGraph, Neighborhood
 from ase_crysdiff.networks.backbones.graphs import build_graph
@@ -26,23 +28,26 @@ from ase_crysdiff.training.task import Objective, Task
 
 #: The flow is taught between these times, where both noise and latent are to be seen.
 _TIMES = (0.01, 0.99)
-#: Standard deviation over the atoms of a batch below which a number of the latents counts as collapsing.
+#: Standard deviation over the atoms of a batch below which a number of the latents counts as
+#: collapsing.
 _LEAST_SPREAD = 0.5
 
 
 class CrysLDNetObjective:
-    """Autoencoding with hidden elements, and flow matching of the latents, whichever parts the network has.
+    """Autoencoding with hidden elements, and flow matching of the latents, whichever parts the
+    network has.
 
-    Where there are decoders, elements of some atoms are hidden, drawn anew at every step, and only those are to be told. The flow
-    learns on the latents of the same pass. Latents that are all alike would be easiest to denoise; `spread` makes that dear.
+    Where there are decoders, elements of some atoms are hidden, drawn anew at every step, and only
+    those are to be told. The flow learns on the latents of the same pass. Latents that are all
+    alike would be easiest to denoise; `spread` makes that dear.
 
     Args:
         network: Which parts there are, and their targets. Its weights are passed to `loss`.
         weights: Of `elements`, `geometry`, `divergence`, `flow` and `spread`.
         masked: Share of the atoms whose elements are hidden.
 
-    Source: CrysLDNet (2026), stages 1 and 2; errors of geometry are absolute and the divergence weighs 1e-5, as in its code. The
-    spread's hinge is that of Bardes et al. 2022 (VICReg).
+    Source: CrysLDNet (2026), stages 1 and 2; errors of geometry are absolute and the divergence
+    weighs 1e-5, as in its code. The spread's hinge is that of Bardes et al. 2022 (VICReg).
     """
 
     def __init__(self, network: CrysLDNet, weights: Mapping[str, float], masked: float) -> None:
@@ -51,7 +56,8 @@ class CrysLDNetObjective:
     def loss(
         self, network: Callable[..., LatentOutput], batch: GraphBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, its parts, the share of hidden elements that are told right, and the spread of the latents.
+        """The loss, its parts, the share of hidden elements that are told right, and the spread of
+        the latents.
 
         Args:
             network: The network, possibly wrapped.
@@ -64,8 +70,12 @@ class CrysLDNetObjective:
             hidden = draw_masks(crystals.num_atoms, self.masked, generator)
             graph = graph.with_species(crystals.species.masked_fill(hidden, MASKED))
         low, high = _TIMES
-        t = (low + (high - low) * stratified_times(len(batch), generator)).to(crystals.lattice.dtype)
-        output = network(graph, t, GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype))
+        t = (low + (high - low) * stratified_times(len(batch), generator)).to(
+            crystals.lattice.dtype
+        )
+        output = network(
+            graph, t, GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype)
+        )
         parts: dict[str, Tensor] = {}
         total = crystals.lattice.new_zeros(())
         if decoders is not None and output.decoded is not None:
@@ -84,14 +94,17 @@ class CrysLDNetObjective:
     def _flow(self, denoised: Denoised, t: Tensor, batch: GraphBatch) -> Tensor:
         """Mean over the atoms of each crystal, then over crystals."""
         layout = batch.graph.crystals.layout
-        rows = self.network.flow.loss(denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom"))
+        rows = self.network.flow.loss(
+            denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom")
+        )
         return (rows / layout.spread(layout.num_atoms, "atom")).sum() / len(batch)
 
 
 def reconstruction(
     decoders: Decoders, decoded: Decoded, graph: CrystalGraph, hidden: Bool[Tensor, " atoms"]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Losses `elements` and `geometry`; the share of right elements, and the mean absolute error of each geometric number.
+    """Losses `elements` and `geometry`; the share of right elements, and the mean absolute error of
+    each geometric number.
 
     Args:
         decoders: What made the estimates.
@@ -101,16 +114,23 @@ def reconstruction(
     """
     logits, truth = decoded.elements[hidden], graph.crystals.species[hidden]
     wanted = decoders.geometry.targets(graph.crystals)
-    errors = {name: (decoded.geometry[name] - target).abs().mean() for name, target in wanted.items()}
-    losses = {"elements": functional.cross_entropy(logits, truth), "geometry": torch.stack(list(errors.values())).sum()}
+    errors = {
+        name: (decoded.geometry[name] - target).abs().mean() for name, target in wanted.items()
+    }
+    losses = {
+        "elements": functional.cross_entropy(logits, truth),
+        "geometry": torch.stack(list(errors.values())).sum(),
+    }
     return losses, {"accuracy": (logits.argmax(-1) == truth).to(logits.dtype).mean(), **errors}
 
 
 class DenoisingObjective:
-    """Atoms are displaced at random and the network tells by how much, in units of the deviation drawn for each crystal.
+    """Atoms are displaced at random and the network tells by how much, in units of the deviation
+    drawn for each crystal.
 
-    Edges and distance profiles are found anew for the displaced crystals; those of the crystals as they were would give
-    the answer away. A common displacement of all atoms cannot be seen and is taken out.
+    Edges and distance profiles are found anew for the displaced crystals; those of the crystals as
+    they were would give the answer away. A common displacement of all atoms cannot be seen and is
+    taken out.
 
     Args:
         neighborhood: Of the backbone.
@@ -134,17 +154,29 @@ class DenoisingObjective:
         """
         crystals = batch.graph.crystals
         layout = crystals.layout
-        levels = torch.tensor(self.deviations, device=crystals.lattice.device, dtype=crystals.lattice.dtype)
-        level = torch.randint(len(levels), (len(batch),), generator=generator, device=generator.device)
-        noise = layout.centred(GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype).normal(3))
-        graph = displaced(batch.graph, noise * layout.spread(levels[level], "atom").unsqueeze(-1), self.neighborhood)
+        levels = torch.tensor(
+            self.deviations, device=crystals.lattice.device, dtype=crystals.lattice.dtype
+        )
+        level = torch.randint(
+            len(levels), (len(batch),), generator=generator, device=generator.device
+        )
+        noise = layout.centred(
+            GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype).normal(3)
+        )
+        graph = displaced(
+            batch.graph,
+            noise * layout.spread(levels[level], "atom").unsqueeze(-1),
+            self.neighborhood,
+        )
         squares = (network(graph, levels[level]) - noise).square().mean(-1)
         # Centring takes one atom's share of the variance of each crystal.
         total = squares.sum() / (layout.num_atoms - 1).sum().clamp_min(1)
         return total, {"denoising": total.detach()}
 
 
-def displaced(graph: CrystalGraph, steps: Float[Tensor, "atoms 3"], neighborhood: Neighborhood) -> CrystalGraph:
+def displaced(
+    graph: CrystalGraph, steps: Float[Tensor, "atoms 3"], neighborhood: Neighborhood
+) -> CrystalGraph:
     """The graph of crystals whose atoms have moved by these steps, Å."""
     crystals = graph.crystals
     inverse = torch.linalg.inv(crystals.lattice)[crystals.layout.batch_index]
@@ -181,5 +213,11 @@ class PretrainingTrainer(Loop):
         validation: PackedCrystals | None = None,
     ) -> None:
         training = GraphCrystals(data, neighborhood, settings.batch_size, fabric.device)
-        held_out = None if validation is None else GraphCrystals(validation, neighborhood, 256, fabric.device)
-        super().__init__(Task(network, config, training, objective, held_out), folder, settings, fabric)
+        held_out = (
+            None
+            if validation is None
+            else GraphCrystals(validation, neighborhood, 256, fabric.device)
+        )
+        super().__init__(
+            Task(network, config, training, objective, held_out), folder, settings, fabric
+        )

@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.func import functional_call
 
-from ase_crysdiff.crystal.labelled import LabelledCrystals
+from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.shapes import Float, Tensor
@@ -24,14 +24,17 @@ from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
-    "l1": nn.functional.l1_loss, "huber": nn.functional.smooth_l1_loss, "mse": nn.functional.mse_loss,
-}  # fmt: skip
+    "l1": nn.functional.l1_loss,
+    "huber": nn.functional.smooth_l1_loss,
+    "mse": nn.functional.mse_loss,
+}
 _BEST = "best.safetensors"
 
 
 @dataclass(frozen=True)
 class TargetScale:
-    """Values in their unit against what the network estimates: standardised, by choice after the decimal logarithm.
+    """Values in their unit against what the network estimates: standardised, by choice after the
+    decimal logarithm.
 
     Args:
         mean: Of the training values (or of their logarithms).
@@ -48,14 +51,20 @@ class TargetScale:
         """The scale of training values.
 
         Raises:
-            InputError: If they are all the same, or not positive where their logarithm is asked for.
+            InputError: If they are all the same, or not positive where their logarithm is asked
+                for.
         """
         if log and bool((values <= 0).any()):
-            raise InputError(f"{int((values <= 0).sum())} values are not positive and have no logarithm. Leave them out.")
+            raise InputError(
+                f"{int((values <= 0).sum())} values are not positive and have no logarithm. Leave "
+                "them out."
+            )
         known = values.double().log10() if log else values.double()
         std = float(known.std(unbiased=False)) if len(known) else 0.0
         if not std > 0:
-            raise InputError(f"The {len(values)} training values do not differ; there is nothing to learn.")
+            raise InputError(
+                f"The {len(values)} training values do not differ; there is nothing to learn."
+            )
         return TargetScale(float(known.mean()), std, log)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -73,21 +82,26 @@ class TargetScale:
 
 
 class PropertyObjective:
-    """The loss of every head on its own resample of the crystals, so that the heads differ where the data allow it.
+    """The loss of every head on its own resample of the crystals, so that the heads differ where
+    the data allow it.
 
-    A crystal counts for a head as often as a bootstrap of the training set would draw it (Poisson with mean 1), fixed by its
-    position. A single head counts every crystal once. Source: Osband et al. 2016, bootstrapped heads on a shared network.
+    A crystal counts for a head as often as a bootstrap of the training set would draw it (Poisson
+    with mean 1), fixed by its position. A single head counts every crystal once. Source: Osband et
+    al. 2016, bootstrapped heads on a shared network.
 
     Args:
         scale: Of the targets.
         loss: `l1`, `huber` or `mse`, on the scale of the network.
-        counts: How often each crystal counts for each head, shape (crystals, members); None counts all once.
+        counts: How often each crystal counts for each head, shape (crystals, members); None counts
+            all once.
 
     Raises:
         InputError: If there is no such loss.
     """
 
-    def __init__(self, scale: TargetScale, loss: str, counts: Float[Tensor, "rows members"] | None) -> None:
+    def __init__(
+        self, scale: TargetScale, loss: str, counts: Float[Tensor, "rows members"] | None
+    ) -> None:
         if loss not in LOSSES:
             raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {loss!r}.")
         self.scale, self.function, self.counts = scale, LOSSES[loss], counts
@@ -122,7 +136,8 @@ def bootstrap_counts(rows: int, members: int, seed: int) -> Float[Tensor, "rows 
 
 
 class RegressionTrainer(Loop):
-    """Trains a property network, keeps the averaged weights with the lowest validation error, and stops when it rises.
+    """Trains a property network, keeps the averaged weights with the lowest validation error, and
+    stops when it rises.
 
     Args:
         network: What to train; its weights are changed in place.
@@ -153,19 +168,29 @@ class RegressionTrainer(Loop):
         ]
         counts = bootstrap_counts(len(data), len(network.heads), settings.seed)
         self.scale = TargetScale(**config["scale"])
-        objective = PropertyObjective(self.scale, config["loss"], None if counts is None else counts.to(device))
+        objective = PropertyObjective(
+            self.scale, config["loss"], None if counts is None else counts.to(device)
+        )
         self.patience = patience
-        super().__init__(Task(network, config, sets[0], objective, sets[1]), folder, settings, fabric)
+        super().__init__(
+            Task(network, config, sets[0], objective, sets[1]), folder, settings, fabric
+        )
         self.best = self._stored_best()
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do: all steps are done, or the validation error has not fallen for long."""
+        """Whether there is nothing left to do: all steps are done, or the validation error has not
+        fallen for long.
+        """
         step = self.progress.step
-        return step >= self.settings.steps or (self.best is not None and step - self.best[0] >= self.patience)
+        return step >= self.settings.steps or (
+            self.best is not None and step - self.best[0] >= self.patience
+        )
 
     def best_weights(self) -> dict[str, Tensor]:
-        """The averaged weights with the lowest validation error; the newest ones if nothing was validated yet."""
+        """The averaged weights with the lowest validation error; the newest ones if nothing was
+        validated yet.
+        """
         if self.best is None:
             return dict(self.average.weights)
         return checkpoint.load(self.folder / _BEST)[1]
@@ -183,13 +208,15 @@ class RegressionTrainer(Loop):
         record = {"step": self.progress.step, "val_mae": error}
         lines.write(json.dumps(record) + "\n")
         lines.flush()
-        # Equal errors keep the older weights, so that a resumed run, which repeats them, changes nothing.
+        # Equal errors keep the older weights, so that a resumed run, which repeats them, changes
+        # nothing.
         if math.isfinite(error) and (self.best is None or error < self.best[1]):
             self.best = (self.progress.step, error)
             metadata = {
-                "format": checkpoint.FORMAT, "progress": json.dumps(self.progress.__dict__),
+                "format": checkpoint.FORMAT,
+                "progress": json.dumps(self.progress.__dict__),
                 "config": json.dumps({"best": self.best}),
-            }  # fmt: skip
+            }
             write_tensors(self.folder / _BEST, self.average.weights, metadata)
 
     @torch.no_grad()
@@ -200,7 +227,9 @@ class RegressionTrainer(Loop):
         network.eval()
         for batch in self.validation.everything():
             estimates = functional_call(network, self.average.weights, (batch.graph,))
-            total += float((self.scale.inverse(estimates.mean(-1)).double() - batch.targets).abs().sum())
+            total += float(
+                (self.scale.inverse(estimates.mean(-1)).double() - batch.targets).abs().sum()
+            )
             count += len(batch)
         network.train()
         return total / max(count, 1)

@@ -15,7 +15,8 @@ class TrainSettings:
         steps: Optimiser steps of the whole run; fixes the learning rate's course.
         batch_size: Crystals per step and process.
         max_pairs: Upper limit of batch_size × atoms² per step and process.
-        batch_atoms: Atoms per step and process in the training of potentials, which goes by atoms, not by crystals.
+        batch_atoms: Atoms per step and process in the training of potentials, which goes by atoms,
+            not by crystals.
         learning_rate: Peak learning rate of AdamW.
         warmup: Steps of linear rise.
         cooldown: Last share of the steps over which the rate falls linearly to zero.
@@ -48,8 +49,17 @@ class TrainSettings:
     log_every: int = 50
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch_size", "max_pairs", "batch_atoms", "learning_rate", "clip_norm", "validate_every",
-                    "checkpoint_every", "log_every")  # fmt: skip
+        positive = (
+            "steps",
+            "batch_size",
+            "max_pairs",
+            "batch_atoms",
+            "learning_rate",
+            "clip_norm",
+            "validate_every",
+            "checkpoint_every",
+            "log_every",
+        )
         for name in positive:
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)}.")

@@ -1,4 +1,6 @@
-"""What a run of training is given: a network, data and an objective. The loop knows no more of it."""
+"""What a run of training is given: a network, data and an objective. The loop knows no more of
+it.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ class Batches(Protocol):
         ...
 
     def epoch(self, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        """The batches of one epoch, a pure function of the arguments. The length of a batch counts its members."""
+        """The batches of one epoch, a pure function of the arguments. The length of a batch counts
+        its members.
+        """
         ...
 
     def everything(self) -> Iterator[Any]:
@@ -33,7 +37,9 @@ class Batches(Protocol):
 class Objective(Protocol):
     """What a run minimises."""
 
-    def loss(self, network: Callable[..., Any], batch: Any, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, network: Callable[..., Any], batch: Any, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch and named numbers for the log, means over the batch."""
         ...
 

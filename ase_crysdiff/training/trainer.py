@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.buckets import BucketedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.sampling.model import GenerativeModel
-from ase_crysdiff.training.buckets import BucketedCrystals
+from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.objective import DenoisingObjective
 from ase_crysdiff.training.settings import TrainSettings
@@ -44,7 +44,11 @@ class Trainer(Loop):
         training = BucketedCrystals(data, space, settings.batch_size, settings.max_pairs, device)
         if not len(training):
             raise InputError(f"No training crystal has at most {space.max_atoms} atoms.")
-        held_out = None if validation is None else BucketedCrystals(validation, space, 256, settings.max_pairs, device)
+        held_out = (
+            None
+            if validation is None
+            else BucketedCrystals(validation, space, 256, settings.max_pairs, device)
+        )
         model.denoiser.encoder.products = getattr(torch, settings.precision)
         task = Task(model.denoiser, model.config, training, DenoisingObjective(model), held_out)
         super().__init__(task, folder, settings, fabric)

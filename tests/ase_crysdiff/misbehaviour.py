@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def misbehave(item):
-    """The item, unless it asks for something else; a path ends the process where nobody has left a file."""
+    """The item, unless it asks for something else; a path ends the process where nobody has left a
+    file.
+    """
     if isinstance(item, Path) and not item.exists():
         item.touch()
         os._exit(3)

@@ -1,4 +1,6 @@
-"""Processes that hang, compute for too long or die cost one item each, and what came from outside costs none."""
+"""Processes that hang, compute for too long or die cost one item each, and what came from outside
+costs none.
+"""
 
 import os
 import signal
@@ -18,11 +20,18 @@ def test_processes_that_hang_or_die_cost_one_item_each(monkeypatch):
     values = {(c, i): r.reason if isinstance(r, Failure) else r for c, i, r in results}
     assert len(values) == len(results)
     assert values == {
-        (0, 0): 1, (0, 1): "the process ended", (0, 2): 2,
-        (1, 0): 3, (1, 1): 4, (1, 2): "no answer within 1.5 s by the clock", (1, 3): 5,
-        (3, 0): "ValueError: no number", (3, 1): 6, (3, 2): "the process ended",
+        (0, 0): 1,
+        (0, 1): "the process ended",
+        (0, 2): 2,
+        (1, 0): 3,
+        (1, 1): 4,
+        (1, 2): "no answer within 1.5 s by the clock",
+        (1, 3): 5,
+        (3, 0): "ValueError: no number",
+        (3, 1): 6,
+        (3, 2): "the process ended",
         (4, 0): 7,
-    }  # fmt: skip
+    }
 
 
 def test_computing_for_too_long():
@@ -31,12 +40,16 @@ def test_computing_for_too_long():
 
 
 def test_waiting_is_not_computing():
-    """As on a machine that is busy with other things: much time passes, little of it for the item."""
+    """As on a machine that is busy with other things: much time passes, little of it for the
+    item.
+    """
     assert map_isolated(misbehave, ["wait", 1], workers=1, timeout=0.5) == ["wait", 1]
 
 
 def test_second_try(tmp_path):
-    """A process that ends once, as if killed from outside, loses nothing; each item has tries of its own."""
+    """A process that ends once, as if killed from outside, loses nothing; each item has tries of
+    its own.
+    """
     items = [1, tmp_path / "a", tmp_path / "b", "die", 2]
     found = map_isolated(misbehave, items, workers=1, timeout=5.0)
     assert found == [1, tmp_path / "a", tmp_path / "b", Failure("the process ended"), 2]
@@ -44,7 +57,9 @@ def test_second_try(tmp_path):
 
 @pytest.mark.parametrize("answered", [1, 2])
 def test_killed_from_outside(answered):
-    """In the middle of an item, or between two chunks: the items that had no answer are worked on elsewhere."""
+    """In the middle of an item, or between two chunks: the items that had no answer are worked on
+    elsewhere.
+    """
     results = run_isolated(process_of, [[0.0, 0.5], [0.0]], workers=1, timeout=5.0)
     first = [next(results)[2] for _ in range(answered)]
     os.kill(first[0], signal.SIGKILL)

@@ -25,7 +25,9 @@ def add_distribution(folder, name, version, entries):
 def plugins(tmp_path, monkeypatch):
     """A good plugin, one that cannot be imported, one that leaves the program, and a clash."""
     add_distribution(tmp_path, "good", "1.0", {"fine": "goodmodule:make"})
-    add_distribution(tmp_path, "bad", "2.3", {"broken": "badmodule:make", "leaves": "exitmodule:make"})
+    add_distribution(
+        tmp_path, "bad", "2.3", {"broken": "badmodule:make", "leaves": "exitmodule:make"}
+    )
     add_distribution(tmp_path, "thief", "0.1", {"miad": "goodmodule:make"})
     (tmp_path / "goodmodule.py").write_text("def make(weights, device):\n    return 'good'\n")
     (tmp_path / "badmodule.py").write_text("import a_package_that_does_not_exist\n")
@@ -46,13 +48,17 @@ def test_broken_plugins_harm_nobody_else(plugins):
 
 
 def test_duplicates_are_refused_until_the_owner_is_named(plugins):
-    with pytest.raises(PluginError, match=r"ase-crysdiff 0\.1.*thief 0\.1|thief 0\.1.*ase-crysdiff"):
+    with pytest.raises(
+        PluginError, match=r"ase-crysdiff 0\.1.*thief 0\.1|thief 0\.1.*ase-crysdiff"
+    ):
         registry.load(registry.SAMPLERS, "miad")
     assert registry.load(registry.SAMPLERS, "thief:miad")(None, "cpu") == "good"
     assert registry.load(registry.SAMPLERS, "ase-crysdiff:miad") is not None
 
 
-@pytest.mark.parametrize(("wrong", "right"), [("maid", "miad"), ("MIADD", "miad"), ("dao-g-perov", "dao-g-perov5")])
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("maid", "miad"), ("MIADD", "miad"), ("dao-g-perov", "dao-g-perov5")]
+)
 def test_unknown_names_suggest_close_ones(wrong, right):
     with pytest.raises(UnknownNameError, match=f"Did you mean '{right}'"):
         registry.load(registry.SAMPLERS, wrong)
@@ -81,7 +87,8 @@ def test_importing_the_packages_imports_nothing_heavy():
         "import sys, ase_crysdiff, pymatgen_ext, calculators\n"
         "from ase_crysdiff import registry\n"
         "assert 'miad' in registry.names(registry.SAMPLERS)\n"
-        "print([m for m in ('torch', 'pymatgen.core', 'ase', 'numpy', 'pandas') if m in sys.modules])"
+        "print([m for m in ('torch', 'pymatgen.core', 'ase', 'numpy', 'pandas') if m in "
+        "sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -116,7 +123,9 @@ def test_example_plugin_is_installed_and_samples(tmp_path):
         "try: s.sample(1)\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "IncompatibleError" in done.stdout
     assert sysconfig.get_paths()["purelib"] not in str(target)

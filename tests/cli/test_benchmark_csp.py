@@ -1,4 +1,6 @@
-"""`crysdiff benchmark csp` as a user types it: the numbers, the state on disk, interruption, refusals."""
+"""`crysdiff benchmark csp` as a user types it: the numbers, the state on disk, interruption,
+refusals.
+"""
 
 import csv
 import gzip
@@ -14,17 +16,17 @@ import pytest
 import torch
 from pymatgen.io.cif import CifWriter
 
-from ase_crysdiff.cli.benchmark.predictions import request_for
-from ase_crysdiff.cli.benchmark.targets import read_targets
+from ase_crysdiff.campaigns.benchmark.predictions import request_for
+from ase_crysdiff.campaigns.benchmark.targets import read_targets
+from ase_crysdiff.campaigns.state import Journal, RunFolder
 from ase_crysdiff.cli.main import main
-from ase_crysdiff.cli.state import Journal, RunFolder
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.recipes.samplers import load_sampler
 from ase_crysdiff.registry import SAMPLERS, register, unregister
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.testing.crystals import prototypes, rattled
 
@@ -56,11 +58,15 @@ def score(toy, targets, output, *more):
 
 def lasting(content):
     """What does not depend on the machine, the time and how the work was shared out."""
-    return {k: v for k, v in content.items() if k not in ("seconds", "machine", "workers", "batch_size")}
+    return {
+        k: v for k, v in content.items() if k not in ("seconds", "machine", "workers", "batch_size")
+    }
 
 
 class Oracle:
-    """Knows the answers: `crystals` by composition, each moved a little for later samples; fails where it holds None."""
+    """Knows the answers: `crystals` by composition, each moved a little for later samples; fails
+    where it holds None.
+    """
 
     def __init__(self, crystals):
         self.crystals = crystals
@@ -73,7 +79,10 @@ class Oracle:
             shift = 0.02 * (index // len(request.compositions))
             if crystal is None:
                 crystal = CrystalBatch(
-                    torch.full((1, 3, 3), torch.nan), torch.zeros(1, 3), torch.ones(1).long(), torch.ones(1).long()
+                    torch.full((1, 3, 3), torch.nan),
+                    torch.zeros(1, 3),
+                    torch.ones(1).long(),
+                    torch.ones(1).long(),
                 )
             frac = crystal.frac_coords.clone()
             frac[0, 0] += shift
@@ -86,7 +95,9 @@ def oracle(tmp_path):
     """A sampler that knows four of five targets; NaN is all it says of the fifth."""
     table = write_table(tmp_path / "five.csv.gz", list(prototypes().values()))
     known = read_targets(table, None, progress=False)
-    crystals = {c: from_structures([s]) for c, s in zip(known.compositions, known.structures, strict=True)}
+    crystals = {
+        c: from_structures([s]) for c, s in zip(known.compositions, known.structures, strict=True)
+    }
     crystals[known.compositions[1]] = None
     register(SAMPLERS, "oracle", lambda weights, device: Oracle(crystals))
     yield table
@@ -98,14 +109,31 @@ def oracle(tmp_path):
 
 def test_sampler_that_knows_the_answers(oracle, tmp_path, capsys):
     output, kept = tmp_path / "out" / "csp.json", tmp_path / "kept"
-    assert main(["benchmark", "csp", "oracle", "--targets", str(oracle), "-o", str(output), "--keep", str(kept), "--metre"]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "csp",
+                "oracle",
+                "--targets",
+                str(oracle),
+                "-o",
+                str(output),
+                "--keep",
+                str(kept),
+                "--metre",
+            ]
+        )
+        == 0
+    )
     content = json.loads(output.read_text())
     values = {name: r["value"] for name, r in content["results"].items()}
     assert values["match_rate"] == values["metre"] == 0.8
     assert values["rmse"] == pytest.approx(0, abs=1e-4)
     assert values["crmse"] == pytest.approx(0.1, abs=1e-4)
     assert values["volume_error"] == pytest.approx(0, abs=1e-4)
-    # LiMgAlSiP5-like chains and MoS2 pass or fail SMACT by their formula alone: the filter only takes matches away.
+    # LiMgAlSiP5-like chains and MoS2 pass or fail SMACT by their formula alone: the filter only
+    # takes matches away.
     assert values["match_rate_diffcsp"] <= 0.8
     assert content["results"]["match_rate_diffcsp"]["settings"]["ceiling"] <= 1
     assert content["failures"] == content["rejections"] == {"not finite": 1}
@@ -120,11 +148,18 @@ def test_sampler_that_knows_the_answers(oracle, tmp_path, capsys):
 
 def test_several_samples_give_a_curve(oracle, tmp_path):
     output = tmp_path / "csp.json"
-    assert main(["benchmark", "csp", "oracle", "--targets", str(oracle), "-o", str(output), "-k", "6"]) == 0
+    assert (
+        main(["benchmark", "csp", "oracle", "--targets", str(oracle), "-o", str(output), "-k", "6"])
+        == 0
+    )
     content = json.loads(output.read_text())
     assert list(content["curve"]) == ["1", "5", "6"]
     assert content["curve"]["1"]["match_rate"]["value"] == pytest.approx(0.8)
-    assert content["curve"]["1"]["rmse"] > content["curve"]["5"]["rmse"] > content["results"]["rmse"]["value"]
+    assert (
+        content["curve"]["1"]["rmse"]
+        > content["curve"]["5"]["rmse"]
+        > content["results"]["rmse"]["value"]
+    )
     assert content["failures"] == {"not finite": 6}
 
 
@@ -143,7 +178,9 @@ def test_untrained_model_is_measured_without_a_draw_repeated(toy_csp, targets, t
 
 def test_other_work_sharing_gives_the_same_result(toy_csp, targets, tmp_path):
     one = score(toy_csp, targets, tmp_path / "one.json", "--limit", 6)
-    two = score(toy_csp, targets, tmp_path / "two.json", "--limit", 6, "--batch-size", 4, "--workers", 2)
+    two = score(
+        toy_csp, targets, tmp_path / "two.json", "--limit", 6, "--batch-size", 4, "--workers", 2
+    )
     assert lasting(one) == lasting(two)
 
 
@@ -184,7 +221,9 @@ def test_compositions_are_checked(toy_csp, toy_miad):
 def test_targets_beyond_the_sampler_count_as_misses(toy_csp, tmp_path, capsys):
     unknown = prototypes()["Cu"].copy()
     unknown.replace_species({"Cu": "U"})
-    table = write_table(tmp_path / "t.csv.gz", [unknown, prototypes()["NaCl"], prototypes()["SrTiO3"] * (5, 1, 1)])
+    table = write_table(
+        tmp_path / "t.csv.gz", [unknown, prototypes()["NaCl"], prototypes()["SrTiO3"] * (5, 1, 1)]
+    )
     content = score(toy_csp, table, tmp_path / "csp.json", "-k", 2)
     assert sorted(content["refused_targets"].values()) == [["mp-0"], ["mp-2"]]
     assert len(content["least_distances"]) == 3
@@ -219,7 +258,10 @@ def test_more_samples_continue_a_kept_run(toy_csp, targets, tmp_path, capsys):
 def test_other_settings_in_the_same_folder_are_refused(change, toy_csp, targets, tmp_path, capsys):
     kept = tmp_path / "kept"
     score(toy_csp, targets, tmp_path / "csp.json", "--keep", kept, "--limit", 4)
-    assert main(words(toy_csp, targets, tmp_path / "csp.json", "--keep", kept, "--limit", 4, *change)) == 1
+    assert (
+        main(words(toy_csp, targets, tmp_path / "csp.json", "--keep", kept, "--limit", 4, *change))
+        == 1
+    )
     assert "holds a run with other settings" in capsys.readouterr().err
 
 
@@ -258,10 +300,16 @@ def test_killed_run_goes_on(journal, toy_csp, targets, tmp_path, uninterrupted):
     output = tmp_path / "killed.json"
     command = [sys.executable, "-m", "ase_crysdiff.cli", *words(toy_csp, targets, output, *LONG)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     path = tmp_path / "killed.parts" / journal
     limit = time.monotonic() + 120
-    while not (path.exists() and path.stat().st_size) and process.poll() is None and time.monotonic() < limit:
+    while (
+        not (path.exists() and path.stat().st_size)
+        and process.poll() is None
+        and time.monotonic() < limit
+    ):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -298,7 +346,17 @@ def test_nonsense_is_explained(more, message, toy_csp, targets, tmp_path, capsys
 
 
 def test_sampler_without_compositions_is_refused(toy_miad, targets, tmp_path, capsys):
-    command = ["benchmark", "csp", "miad", "--targets", str(targets), "--weights", str(toy_miad), "-o", str(tmp_path / "c.json")]
+    command = [
+        "benchmark",
+        "csp",
+        "miad",
+        "--targets",
+        str(targets),
+        "--weights",
+        str(toy_miad),
+        "-o",
+        str(tmp_path / "c.json"),
+    ]
     assert main(command) == 1
     assert "takes no composition" in capsys.readouterr().err
 
@@ -310,7 +368,10 @@ def test_broken_target_is_named(toy_csp, tmp_path, capsys):
     assert "target 'mp-7' cannot be read" in capsys.readouterr().err
     close = prototypes()["NaCl"].copy()
     close.translate_sites([1], [0.49, 0.5, 0.5])
-    assert main(words(toy_csp, write_table(tmp_path / "c.csv.gz", [close]), tmp_path / "csp.json")) == 1
+    assert (
+        main(words(toy_csp, write_table(tmp_path / "c.csv.gz", [close]), tmp_path / "csp.json"))
+        == 1
+    )
     assert "target 'mp-0' cannot be used (two atoms closer" in capsys.readouterr().err
 
 
@@ -320,10 +381,30 @@ def test_broken_target_is_named(toy_csp, tmp_path, capsys):
 @pytest.mark.data
 @pytest.mark.slow
 def test_shipped_weights_on_validation_targets(data, tmp_path):
-    """Far below what was measured on 200 targets, far above the few that an untrained model would match."""
+    """Far below what was measured on 200 targets, far above the few that an untrained model would
+    match.
+    """
     output = tmp_path / "csp.json"
     path = data / "perov_5" / "val.csv.gz"
-    assert main(["benchmark", "csp", "dao-g-perov5", "--targets", str(path), "--limit", "24", "-o", str(output)]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "csp",
+                "dao-g-perov5",
+                "--targets",
+                str(path),
+                "--limit",
+                "24",
+                "-o",
+                str(output),
+            ]
+        )
+        == 0
+    )
     content = json.loads(output.read_text())
     assert content["results"]["match_rate"]["value"] >= 0.3
-    assert content["results"]["match_rate_diffcsp"]["value"] <= content["results"]["match_rate_diffcsp"]["settings"]["ceiling"]
+    assert (
+        content["results"]["match_rate_diffcsp"]["value"]
+        <= content["results"]["match_rate_diffcsp"]["settings"]["ceiling"]
+    )

@@ -8,13 +8,13 @@ from pymatgen.core import Composition
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 from test_benchmark_csp import Oracle, write_table
 
-from ase_crysdiff.cli.benchmark.guidance import compare, paired
-from ase_crysdiff.cli.benchmark.panel import judge
-from ase_crysdiff.cli.benchmark.targets import read_targets
-from ase_crysdiff.cli.benchmark.textbook import PANEL
+from ase_crysdiff.campaigns.benchmark.guidance import compare, paired
+from ase_crysdiff.campaigns.benchmark.panel import judge
+from ase_crysdiff.campaigns.benchmark.targets import read_targets
+from ase_crysdiff.campaigns.benchmark.textbook import PANEL
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.registry import POTENTIALS, SAMPLERS, register, unregister
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
@@ -24,7 +24,9 @@ FORMS = {form.name: form for form in PANEL}
 
 @pytest.fixture
 def oracle():
-    """Registers a sampler that gives one structure for every content of a cell; removed afterwards."""
+    """Registers a sampler that gives one structure for every content of a cell; removed
+    afterwards.
+    """
 
     def teach(structures):
         crystals = {}
@@ -51,10 +53,25 @@ def test_textbook_crystals_have_their_space_group_and_sound_bonds(form):
 
 # g/cm³, CRC Handbook of Chemistry and Physics
 DENSITIES = {
-    "NaCl": 2.17, "MgO": 3.6, "CsCl": 3.99, "ZnS zinc blende": 4.04, "ZnS wurtzite": 4.09, "CaF2": 3.18, "TiO2 rutile": 4.23,
-    "TiO2 anatase": 3.9, "SrTiO3": 5.1, "Al2O3": 3.99, "MgB2": 2.57, "NiAs": 7.77, "MgAl2O4": 3.55, "GaN": 6.1,
-    "FeS2 pyrite": 5.02, "Fe2O3": 5.25, "BaTiO3": 6.02, "Si": 2.33,
-}  # fmt: skip
+    "NaCl": 2.17,
+    "MgO": 3.6,
+    "CsCl": 3.99,
+    "ZnS zinc blende": 4.04,
+    "ZnS wurtzite": 4.09,
+    "CaF2": 3.18,
+    "TiO2 rutile": 4.23,
+    "TiO2 anatase": 3.9,
+    "SrTiO3": 5.1,
+    "Al2O3": 3.99,
+    "MgB2": 2.57,
+    "NiAs": 7.77,
+    "MgAl2O4": 3.55,
+    "GaN": 6.1,
+    "FeS2 pyrite": 5.02,
+    "Fe2O3": 5.25,
+    "BaTiO3": 6.02,
+    "Si": 2.33,
+}
 
 
 def test_textbook_crystals_have_the_measured_densities():
@@ -63,7 +80,9 @@ def test_textbook_crystals_have_the_measured_densities():
 
 
 def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path, capsys):
-    """The sampler knows all but silicon; its titanium dioxide is much too large, which the matcher alone would not see."""
+    """The sampler knows all but silicon; its titanium dioxide is much too large, which the matcher
+    alone would not see.
+    """
     known = [f.structure for f in PANEL if f.name != "Si"]
     known = [s.copy() for s in known]
     for s in known:
@@ -73,22 +92,39 @@ def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path, caps
     silicon.replace_species({"Na": "Si", "Cl": "Si"})
     oracle([*known, silicon])
     training = tmp_path / "training.safetensors"
-    PackedCrystals(from_structures([FORMS["NaCl"].structure * (1, 1, 2), FORMS["Si"].structure])).save(training)
+    PackedCrystals(
+        from_structures([FORMS["NaCl"].structure * (1, 1, 2), FORMS["Si"].structure])
+    ).save(training)
     output = tmp_path / "panel.json"
-    words = ["benchmark", "panel", "oracle", "-k", "1", "--device", "cpu", "--training", str(training), "-o", str(output)]
+    words = [
+        "benchmark",
+        "panel",
+        "oracle",
+        "-k",
+        "1",
+        "--device",
+        "cpu",
+        "--training",
+        str(training),
+        "-o",
+        str(output),
+    ]
     assert main(words) == 0
     content = json.loads(output.read_text())
     forms = {f["form"]: f for f in content["forms"]}
     assert len(forms) == 22
     lost = {name for name, f in forms.items() if not f["samples_that_are_found"]}
-    # Rutile and anatase have one content of the cell: the sampler knows rutile only, at half the density.
+    # Rutile and anatase have one content of the cell: the sampler knows rutile only, at half the
+    # density.
     assert lost == {"Si", "TiO2 rutile", "TiO2 anatase"}
     assert forms["TiO2 rutile"]["samples_that_match"] == 1
     assert forms["TiO2 rutile"]["least_volume_error"] == pytest.approx(0.5, abs=1e-3)
     assert {name for name, f in forms.items() if f["seen_in_training"]} == {"NaCl", "Si"}
     assert content["results"] == {
-        "all": {"forms": 22, "found": 19}, "seen": {"forms": 2, "found": 1}, "unseen": {"forms": 20, "found": 18}
-    }  # fmt: skip
+        "all": {"forms": 22, "found": 19},
+        "seen": {"forms": 2, "found": 1},
+        "unseen": {"forms": 20, "found": 18},
+    }
     text = capsys.readouterr().out
     assert "unseen: 18 of 20 forms found" in text
 
@@ -98,20 +134,36 @@ def test_judging_needs_a_sound_structure_of_the_composition():
     assert judge((salt, salt)) == pytest.approx(0, abs=1e-9)
     assert judge((None, salt)) is None
     assert judge((FORMS["MgO"].structure, salt)) is None
-    assert judge((FORMS["CsCl"].structure, FORMS["CsCl"].structure * (2, 1, 1))) == pytest.approx(0, abs=1e-9)
+    assert judge((FORMS["CsCl"].structure, FORMS["CsCl"].structure * (2, 1, 1))) == pytest.approx(
+        0, abs=1e-9
+    )
 
 
 # Polymorphs
 
 
 def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
-    """Two forms of ZnS with other cells, both known; two of TiO2 with the same content, of which the sampler gives one."""
+    """Two forms of ZnS with other cells, both known; two of TiO2 with the same content, of which
+    the sampler gives one.
+    """
     names = ["ZnS zinc blende", "ZnS wurtzite", "TiO2 rutile", "TiO2 anatase", "Si"]
     structures = [FORMS[n].structure for n in names]
     table = write_table(tmp_path / "forms.csv.gz", [*structures, structures[2] * (1, 1, 2)])
     oracle(list(read_targets(table, None, progress=False).structures))
     output, kept = tmp_path / "polymorphs.json", tmp_path / "kept"
-    words = ["benchmark", "polymorphs", "oracle", "--targets", str(table), "-k", "3", "--device", "cpu", "-o", str(output)]
+    words = [
+        "benchmark",
+        "polymorphs",
+        "oracle",
+        "--targets",
+        str(table),
+        "-k",
+        "3",
+        "--device",
+        "cpu",
+        "-o",
+        str(output),
+    ]
     assert main([*words, "--keep", str(kept)]) == 0
     content = json.loads(output.read_text())
     lines = {line["formula"]: line for line in content["compositions"]}
@@ -123,7 +175,9 @@ def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
     assert content["results"]["mean_coverage"]["value"] == 0.75
     assert "full_coverage (2 forms)" in capsys.readouterr().out
     draws = (kept / "draws.jsonl").read_bytes()
-    assert main([*words, "--keep", str(kept)]) == 0  # goes on from what is there: nothing is left to do
+    assert (
+        main([*words, "--keep", str(kept)]) == 0
+    )  # goes on from what is there: nothing is left to do
     assert (kept / "draws.jsonl").read_bytes() == draws
     assert json.loads(output.read_text())["results"] == content["results"]
 
@@ -131,7 +185,20 @@ def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
 def test_no_polymorphs_is_an_error(oracle, tmp_path, capsys):
     table = write_table(tmp_path / "t.csv.gz", list(prototypes().values()))
     oracle([])
-    assert main(["benchmark", "polymorphs", "oracle", "--targets", str(table), "-o", str(tmp_path / "p.json")]) == 1
+    assert (
+        main(
+            [
+                "benchmark",
+                "polymorphs",
+                "oracle",
+                "--targets",
+                str(table),
+                "-o",
+                str(tmp_path / "p.json"),
+            ]
+        )
+        == 1
+    )
     assert "No composition of these files has 2 or 3 or 4 forms" in capsys.readouterr().err
 
 
@@ -155,19 +222,44 @@ def test_guided_and_unguided_draws_share_their_noise(toy_csp, tmp_path, capsys):
     table = write_table(tmp_path / "t.csv.gz", [prototypes()[n] for n in ("NaCl", "SrTiO3")])
     hull = tmp_path / "hull.csv"
     hull.write_text(
-        "reduced_formula,hull_energy_per_atom\nNaCl,-2\nSrTiO3,-3\n" + "".join(f"{e},0\n" for e in ("Na", "Cl", "Sr", "Ti", "O"))
+        "reduced_formula,hull_energy_per_atom\nNaCl,-2\nSrTiO3,-3\n"
+        + "".join(f"{e},0\n" for e in ("Na", "Cl", "Sr", "Ti", "O"))
     )
     output = tmp_path / "guidance.json"
-    words = ["benchmark", "guidance", "dao-g-perov5", "--weights", str(toy_csp), "--targets", str(table), "--hull", str(hull),
-             "--guide", "pairs", "--judge", "dao-p", "-k", "3",
-             "--relax-steps", "2", "--device", "cpu", "-o", str(output)]  # fmt: skip
+    words = [
+        "benchmark",
+        "guidance",
+        "dao-g-perov5",
+        "--weights",
+        str(toy_csp),
+        "--targets",
+        str(table),
+        "--hull",
+        str(hull),
+        "--guide",
+        "pairs",
+        "--judge",
+        "dao-p",
+        "-k",
+        "3",
+        "--relax-steps",
+        "2",
+        "--device",
+        "cpu",
+        "-o",
+        str(output),
+    ]
     try:
         assert main([*words, "--scale", "0"]) == 0
         zero = json.loads(output.read_text())["results"]
         assert zero["match_rate"]["difference"]["value"] == 0
         for kind in ("single_point", "relaxed"):
             assert zero[kind]["mean_above_hull"]["difference"]["value"] in (0, None)
-            assert zero[kind]["without_energy"]["guided"] == zero[kind]["without_energy"]["unguided"] < 6
+            assert (
+                zero[kind]["without_energy"]["guided"]
+                == zero[kind]["without_energy"]["unguided"]
+                < 6
+            )
         assert main([*words, "--scale", "5"]) == 0
         five = json.loads(output.read_text())["results"]
         assert five["single_point"]["mean_above_hull"]["difference"]["value"] != 0

@@ -7,11 +7,11 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.cli.benchmark.hosts import puzzle
+from ase_crysdiff.campaigns.benchmark.hosts import puzzle
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.registry import SAMPLERS, register, unregister
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -20,7 +20,9 @@ PEROVSKITE = prototypes()["SrTiO3"]
 
 
 class Filler:
-    """Puts every guest where rocksalt wants it; every second draw puts it elsewhere, with one guest too many for ranges."""
+    """Puts every guest where rocksalt wants it; every second draw puts it elsewhere, with one guest
+    too many for ranges.
+    """
 
     inpaints = True
     drawn = 0
@@ -56,7 +58,17 @@ def targets(tmp_path):
 
 
 def score(targets, output, *more):
-    assert main([*map(str, ["benchmark", "inpaint", "filler", "--targets", targets, "-o", output, *more])]) == 0
+    assert (
+        main(
+            [
+                *map(
+                    str,
+                    ["benchmark", "inpaint", "filler", "--targets", targets, "-o", output, *more],
+                )
+            ]
+        )
+        == 0
+    )
     return json.loads(output.read_text())
 
 
@@ -104,8 +116,20 @@ def test_a_range_tests_the_count_and_more_samples_add_to_those_there_are(targets
     assert one["exact_count"]["value"] == two["exact_count"]["value"] == 1
     entries = [json.loads(line) for line in (keep / "draws.jsonl").read_text().splitlines()]
     assert [len(e["species"]) for e in entries] == [2, 3]
-    assert [json.loads(x)["distance"] is None for x in (keep / "pairs.jsonl").read_text().splitlines()] == [False, True]
-    command = ["benchmark", "inpaint", "filler", "--targets", targets, "-o", tmp_path / "c.json", "--keep", keep]
+    assert [
+        json.loads(x)["distance"] is None for x in (keep / "pairs.jsonl").read_text().splitlines()
+    ] == [False, True]
+    command = [
+        "benchmark",
+        "inpaint",
+        "filler",
+        "--targets",
+        targets,
+        "-o",
+        tmp_path / "c.json",
+        "--keep",
+        keep,
+    ]
     assert main([*map(str, command)]) == 1  # without --range it is another benchmark
 
 

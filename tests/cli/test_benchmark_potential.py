@@ -24,14 +24,26 @@ def table(path, rows):
 def salts(tmp_path):
     rows = []
     for name, a, energy in (("LiF", 4.08, -3.1), ("NaCl", 5.69, -2.1), ("MgO", 4.25, "")):
-        symbols = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [name[:2], name[2:]], [[0, 0, 0], [0.5] * 3])
+        symbols = Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(a), [name[:2], name[2:]], [[0, 0, 0], [0.5] * 3]
+        )
         rows.append((name, symbols.get_primitive_structure(), energy))
     return table(tmp_path / "salts.csv", rows)
 
 
 def test_a_potential_agrees_with_itself_and_crystals_come_back(salts, tmp_path, capsys):
     out = tmp_path / "out.json"
-    command = ["benchmark", "potential", "dao-p", "--structures", str(salts), "--reference", "dao-p", "-o", str(out)]
+    command = [
+        "benchmark",
+        "potential",
+        "dao-p",
+        "--structures",
+        str(salts),
+        "--reference",
+        "dao-p",
+        "-o",
+        str(out),
+    ]
     assert main([*command, "--rattled", "2", "--relaxed", "2"]) == 0
     content = json.loads(out.read_text())
     results = content["results"]
@@ -48,5 +60,18 @@ def test_a_potential_agrees_with_itself_and_crystals_come_back(salts, tmp_path, 
 def test_a_table_without_energies_is_refused(tmp_path, capsys):
     cesium = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5] * 3])
     path = table(tmp_path / "plain.csv", [("CsCl", cesium, "")])
-    assert main(["benchmark", "potential", "dao-p", "--structures", str(path), "-o", str(tmp_path / "x.json")]) == 1
+    assert (
+        main(
+            [
+                "benchmark",
+                "potential",
+                "dao-p",
+                "--structures",
+                str(path),
+                "-o",
+                str(tmp_path / "x.json"),
+            ]
+        )
+        == 1
+    )
     assert COLUMN in capsys.readouterr().err

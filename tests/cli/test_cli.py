@@ -1,4 +1,6 @@
-"""The commands as a user types them. Weights are those of untrained toys, so draws are often rejected: --redraws 30."""
+"""The commands as a user types them. Weights are those of untrained toys, so draws are often
+rejected: --redraws 30.
+"""
 
 import json
 import os
@@ -15,9 +17,10 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import __version__, registry
 from ase_crysdiff.cli.main import COMMANDS, main
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.recipes import weights
+from ase_crysdiff.models import weights
+from ase_crysdiff.models.generative import load
 from ase_crysdiff.testing.crystals import rattled
 
 HOME = Path(__file__).parents[2]
@@ -47,7 +50,11 @@ def table(text):
 
 def crystal_files(folder):
     """Time and content of what drawing writes."""
-    return {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir() if p.suffix in (".cif", ".jsonl")}
+    return {
+        p.name: (p.stat().st_mtime_ns, p.read_bytes())
+        for p in folder.iterdir()
+        if p.suffix in (".cif", ".jsonl")
+    }
 
 
 def same_run(a, b):
@@ -88,7 +95,9 @@ def test_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["paint"], ["sample"], ["sample", "miad", "-n", "many"], ["list", "--loud"]])
+@pytest.mark.parametrize(
+    "words", [[], ["paint"], ["sample"], ["sample", "miad", "-n", "many"], ["list", "--loud"]]
+)
 def test_wrong_usage_exits_2(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main(words)
@@ -146,7 +155,9 @@ def test_pack_into_a_place_that_cannot_be_written_is_explained(place, tmp_path, 
     (tmp_path / "file").write_text("")
     rattled(1)[0].to(filename=str(tmp_path / "one.cif"))
     code = main(["pack", str(tmp_path / "one.cif"), "-o", str(tmp_path / place)])
-    assert code == 0 or "cannot be written" in capsys.readouterr().err  # making the folder is as good
+    assert (
+        code == 0 or "cannot be written" in capsys.readouterr().err
+    )  # making the folder is as good
     assert (code == 0) == (tmp_path / place).exists()
 
 
@@ -154,11 +165,37 @@ def test_pack_into_a_place_that_cannot_be_written_is_explained(place, tmp_path, 
 
 
 def test_train_export_sample(tmp_path, crystals, capsys):
-    data, runs, toy, out = tmp_path / "data.safetensors", tmp_path / "runs", tmp_path / "toy", tmp_path / "out"
+    data, runs, toy, out = (
+        tmp_path / "data.safetensors",
+        tmp_path / "runs",
+        tmp_path / "toy",
+        tmp_path / "out",
+    )
     crystals.save(data)
-    words = ["train", "miad", f"dao-g={data}", "--data", str(data), "--validation", str(data), "-o", str(runs)]
+    words = [
+        "train",
+        "miad",
+        f"dao-g={data}",
+        "--data",
+        str(data),
+        "--validation",
+        str(data),
+        "-o",
+        str(runs),
+    ]
     words += ["--config", json.dumps(TINY)]
-    words += ["--accelerator", "cpu", "--steps", "3", "--batch-size", "8", "--validate-every", "3", "--log-every", "1"]
+    words += [
+        "--accelerator",
+        "cpu",
+        "--steps",
+        "3",
+        "--batch-size",
+        "8",
+        "--validate-every",
+        "3",
+        "--log-every",
+        "1",
+    ]
     assert main(words) == 0
     text = capsys.readouterr().out
     assert "60 crystals (0 left out)" in text
@@ -169,17 +206,50 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     assert "miad: step 3 of 3" in capsys.readouterr().out
 
     about = json.dumps({"data": "sixty toys"})
-    assert main(["export", "miad", str(runs / "miad"), "-o", str(toy), "--steps", "10", "--about", about]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "miad",
+                str(runs / "miad"),
+                "-o",
+                str(toy),
+                "--steps",
+                "10",
+                "--about",
+                about,
+            ]
+        )
+        == 0
+    )
     card = weights.read_card(toy)
     assert capsys.readouterr().out.startswith(f"{toy}: miad {card.version}, ")
     assert card.training["data"] == "sixty toys"
     assert card.training["steps"] == 3
     assert card.sampling["steps"] == 10
-    tuned = ["--solver", "heun", "--start", "0.9", "--hurry", "4", "--closest-approach", "0.7", "--corrector", "1e-6"]
+    tuned = [
+        "--solver",
+        "heun",
+        "--start",
+        "0.9",
+        "--hurry",
+        "4",
+        "--closest-approach",
+        "0.7",
+        "--corrector",
+        "1e-6",
+    ]
     assert main(["export", "miad", str(runs / "miad"), "-o", str(tmp_path / "tuned"), *tuned]) == 0
     sampling = weights.read_card(tmp_path / "tuned").sampling
-    assert (sampling["solver"], sampling["start"], sampling["hurry"]) == ("heun", 0.9, {"frac_coords": 4.0})
-    assert (sampling["closest_approach"], sampling["corrections"]) == ({"fraction": 0.7}, {"frac_coords": 1e-6})
+    assert (sampling["solver"], sampling["start"], sampling["hurry"]) == (
+        "heun",
+        0.9,
+        {"frac_coords": 4.0},
+    )
+    assert (sampling["closest_approach"], sampling["corrections"]) == (
+        {"fraction": 0.7},
+        {"frac_coords": 1e-6},
+    )
     capsys.readouterr()
 
     assert main(sample_words(toy, out, "-n", 3)) == 0
@@ -197,7 +267,11 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     assert record["settings"]["weights"] == card.version
     assert record["settings"]["num_atoms"] == 2
     assert record["last_run"]["made"] == 3
-    assert {p.name for p in out.iterdir() if p.suffix != ".cif"} == {"crystals.extxyz", "run.json", "journal.jsonl"}
+    assert {p.name for p in out.iterdir() if p.suffix != ".cif"} == {
+        "crystals.extxyz",
+        "run.json",
+        "journal.jsonl",
+    }
 
 
 @pytest.mark.parametrize(
@@ -213,7 +287,16 @@ def test_train_export_sample(tmp_path, crystals, capsys):
 def test_train_explains_nonsense(change, message, tmp_path, crystals, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     crystals.save("data.safetensors")
-    common = ["--data", "data.safetensors", "--accelerator", "cpu", "--steps", "1", "--config", json.dumps(TINY)]
+    common = [
+        "--data",
+        "data.safetensors",
+        "--accelerator",
+        "cpu",
+        "--steps",
+        "1",
+        "--config",
+        json.dumps(TINY),
+    ]
     assert main(["train", "miad", *common, *change]) == 1
     err = capsys.readouterr().err
     assert err.startswith("crysdiff train: ")
@@ -294,14 +377,16 @@ def test_other_options_in_the_same_folder_are_refused(change, name, toy_miad, si
 
 
 def test_other_weights_in_the_same_folder_are_refused(toy_miad, tmp_path, six, capsys):
-    model, card = weights.load(toy_miad)
+    model, card = load(toy_miad)
     changed = {n: p * 1.01 for n, p in model.denoiser.named_parameters()}
     weights.save(tmp_path, changed, {k: v for k, v in vars(card).items() if k != "sha256"})
     assert main(sample_words(tmp_path, six, "-n", 8)) == 1
     assert "(weights differ)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("tear", ["garbage", "middle", "one byte", "no line end", "zeros", "nothing"])
+@pytest.mark.parametrize(
+    "tear", ["garbage", "middle", "one byte", "no line end", "zeros", "nothing"]
+)
 def test_torn_journal_is_repaired(tear, toy_miad, tmp_path, six):
     """Each kind of damage that a kill or a power cut may leave at the end of the journal."""
     assert main(sample_words(toy_miad, tmp_path, "-n", 4)) == 0
@@ -322,8 +407,12 @@ def test_torn_journal_is_repaired(tear, toy_miad, tmp_path, six):
     same_run(tmp_path, six)
 
 
-@pytest.mark.parametrize("line", [b'{"index": 4, "struc', b"{}", b'{"index": 4, "structure": {}}', b""])
-def test_damaged_line_inside_the_journal_is_repaired_or_explained(line, toy_miad, tmp_path, six, capsys):
+@pytest.mark.parametrize(
+    "line", [b'{"index": 4, "struc', b"{}", b'{"index": 4, "structure": {}}', b""]
+)
+def test_damaged_line_inside_the_journal_is_repaired_or_explained(
+    line, toy_miad, tmp_path, six, capsys
+):
     assert main(sample_words(toy_miad, tmp_path, "-n", 4)) == 0
     path = tmp_path / "journal.jsonl"
     path.write_bytes(line + b"\n" + path.read_bytes())
@@ -347,7 +436,11 @@ def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     process = crysdiff(*sample_words(toy_miad, killed, *options), cwd=tmp_path)
     deadline = time.monotonic() + 120
     path = killed / "journal.jsonl"
-    while process.poll() is None and time.monotonic() < deadline and not (path.exists() and path.read_bytes().count(b"\n") > 2):
+    while (
+        process.poll() is None
+        and time.monotonic() < deadline
+        and not (path.exists() and path.read_bytes().count(b"\n") > 2)
+    ):
         time.sleep(0.01)
     process.send_signal(kill)
     _, err = process.communicate(timeout=60)
@@ -399,7 +492,9 @@ def test_nonsense_is_refused_before_weights_are_read(words, message, tmp_path, c
         (["--weights", "absent"], "holds no weights"),
     ],
 )
-def test_bad_options_are_explained_and_may_be_corrected(change, message, toy_miad, tmp_path, six, capsys):
+def test_bad_options_are_explained_and_may_be_corrected(
+    change, message, toy_miad, tmp_path, six, capsys
+):
     """The folder must not remember a refused command as the run that it holds."""
     words = sample_words(toy_miad, tmp_path, "-n", 6)
     assert main([*words, *change]) == 1
@@ -411,7 +506,9 @@ def test_bad_options_are_explained_and_may_be_corrected(change, message, toy_mia
 def test_output_that_cannot_be_written_is_refused_before_any_work(toy_miad, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     started = time.monotonic()
-    assert main(sample_words(toy_miad, tmp_path / "file" / "out", "-n", 100_000, "--steps", 1000)) == 1
+    assert (
+        main(sample_words(toy_miad, tmp_path / "file" / "out", "-n", 100_000, "--steps", 1000)) == 1
+    )
     assert time.monotonic() - started < 60
     streams = capsys.readouterr()
     assert "cannot be written" in streams.err
@@ -422,7 +519,11 @@ def test_run_without_any_crystal_exits_1(toy_miad, tmp_path, capsys):
     """At -n 1 without redraws some seed fails; the command must say so and can be given again."""
     for seed in range(30):
         folder = tmp_path / str(seed)
-        code = main(sample_words(toy_miad, folder, "-n", 1, "--redraws", 0, "--seed", seed, "--num-atoms", 6))
+        code = main(
+            sample_words(
+                toy_miad, folder, "-n", 1, "--redraws", 0, "--seed", seed, "--num-atoms", 6
+            )
+        )
         text = capsys.readouterr().out
         assert (code == 0) == (len(list(folder.glob("*.cif"))) == 1)
         if code:
@@ -455,7 +556,9 @@ def test_doctor_prints_what_is_there(tmp_path):
         (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
         assert line.split()[1][0].isdigit()
     assert "is imported from" not in out
-    missing = [n for n in registry.names(registry.SAMPLERS) if n != "chggen" and not has_weights(n)]  # it borrows them
+    missing = [
+        n for n in registry.names(registry.SAMPLERS) if n != "chggen" and not has_weights(n)
+    ]  # it borrows them
     for name in missing:
         assert f"no weights for {name!r}" in out
     assert process.returncode == (1 if missing else 0)

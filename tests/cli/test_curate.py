@@ -9,18 +9,20 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
-from ase_crysdiff.cli.curate.candidates import copies, read_candidates
+from ase_crysdiff.campaigns.curation.candidates import copies, read_candidates
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import to_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.perturbations import WAYS
 from ase_crysdiff.metrics.formation import formation_energies
-from ase_crysdiff.potentials.labelling import WAYS
-from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.testing.crystals import prototypes
 
 
 def rocksalt(cation, anion, a):
-    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
     return salt.get_primitive_structure()
 
 
@@ -32,7 +34,9 @@ def write_table(path, rows):
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["material_id", "e_above_hull", "cif"])
-        table.writerows([name, height, str(CifWriter(structure))] for name, height, structure in rows)
+        table.writerows(
+            [name, height, str(CifWriter(structure))] for name, height, structure in rows
+        )
     return path
 
 
@@ -74,7 +78,9 @@ def test_every_rule_takes_its_crystal(pool, benchmark, tmp_path, capsys):
     report = json.loads((output / "report.json").read_text())
     assert report["read"] == 8
     assert report["unusable"] == {"as-is": {"fewer than 2 atoms": 1, "disordered": 1}}
-    assert report["stage1"]["losses"] == {"as-is": {"in test.csv": 1, "… eV/atom or more above the hull": 1, "a duplicate": 1}}
+    assert report["stage1"]["losses"] == {
+        "as-is": {"in test.csv": 1, "… eV/atom or more above the hull": 1, "a duplicate": 1}
+    }
     first, values = load(output, "stage1")
     assert set(first) == {"NaCl", "MgO", "CaO"}
     assert values["e_above_hull"].tolist() == pytest.approx([0.0, 0.2, 0.7])
@@ -85,7 +91,12 @@ def test_every_rule_takes_its_crystal(pool, benchmark, tmp_path, capsys):
     assert torch.isnan(values["e_above_hull"][1])  # a predicted energy is no label
     assert second["MgO"].volume > 1.03 * first["MgO"].volume
     assert StructureMatcher().fit(second["MgO"], first["MgO"])
-    assert report["stage1"]["by_height"] == {"up to 0.08": 1, "up to 0.2": 1, "up to 0.5": 0, "above 0.5": 1}
+    assert report["stage1"]["by_height"] == {
+        "up to 0.08": 1,
+        "up to 0.2": 1,
+        "up to 0.5": 0,
+        "above 0.5": 1,
+    }
     text = capsys.readouterr().out
     assert "8 crystals read" in text
     assert "1 as-is: in test.csv" in text
@@ -115,12 +126,19 @@ def test_other_rules_do_not_continue_a_run(pool, tmp_path, capsys):
 
 
 def test_copies_get_their_height_from_the_potential_and_may_not_be_in_a_benchmark(tmp_path):
-    """The hull is laid so that rock salt is on it; copies of it lie where the potential puts them."""
+    """The hull is laid so that rock salt is on it; copies of it lie where the potential puts
+    them.
+    """
     salt = rocksalt("Na", "Cl", 5.64)
     found = formation_energies([salt], load_potential("dao-p"))
     hull = tmp_path / "hull.csv"
-    elements = "".join(f"{symbol},0\n" for symbol in ("Na", "Cl", "Li", "K", "Rb", "Cs", "H", "F", "Br", "I", "At", "Fr"))
-    hull.write_text(f"reduced_formula,hull_energy_per_atom\nNaCl,{found.formation_energy[0]}\n{elements}")
+    elements = "".join(
+        f"{symbol},0\n"
+        for symbol in ("Na", "Cl", "Li", "K", "Rb", "Cs", "H", "F", "Br", "I", "At", "Fr")
+    )
+    hull.write_text(
+        f"reduced_formula,hull_energy_per_atom\nNaCl,{found.formation_energy[0]}\n{elements}"
+    )
     table = write_table(tmp_path / "salt.csv", [("salt", "", salt)])
     output = tmp_path / "curated"
     how = ["--hull", hull, "--copies", "rattled,volume,swapped", "--seed", 3]

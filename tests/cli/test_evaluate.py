@@ -28,12 +28,39 @@ def test_evaluate_offline(files, tmp_path, capsys):
     assert json.loads((out / "results.json").read_text())["requested"] == 4
     assert "a partial list of known crystals" in (out / "report.html").read_text()
 
-    assert main(["evaluate", str(files), "-o", str(out), "--potential", "none", "--profile", "miad"]) == 1
+    assert (
+        main(["evaluate", str(files), "-o", str(out), "--potential", "none", "--profile", "miad"])
+        == 1
+    )
     assert "(profile differ)" in capsys.readouterr().err
 
 
 def test_nothing_to_score(files, tmp_path, capsys):
-    assert main(["evaluate", str(files / "broken.cif"), "-o", str(tmp_path / "out"), "--potential", "none"]) == 1
-    assert main(["evaluate", str(files), "-o", str(tmp_path / "two"), "--hull", str(files / "absent.csv")]) == 1
+    assert (
+        main(
+            [
+                "evaluate",
+                str(files / "broken.cif"),
+                "-o",
+                str(tmp_path / "out"),
+                "--potential",
+                "none",
+            ]
+        )
+        == 1
+    )
+    assert (
+        main(
+            [
+                "evaluate",
+                str(files),
+                "-o",
+                str(tmp_path / "two"),
+                "--hull",
+                str(files / "absent.csv"),
+            ]
+        )
+        == 1
+    )
     assert "cannot be read as a hull" in capsys.readouterr().err
     assert not (tmp_path / "two").exists()

@@ -8,7 +8,7 @@ from ase.io import read
 from toys import write_encoder
 
 from ase_crysdiff.cli.main import main
-from ase_crysdiff.recipes import weights
+from ase_crysdiff.models import weights
 from ase_crysdiff.testing.crystals import rattled
 
 ELEMENTS = [3, 8, 11, 12, 13, 14, 15, 16, 17, 22, 29, 38, 42]
@@ -29,13 +29,38 @@ def table(tmp_path):
         rows.writerow(["id", "cif", "volume (Å³)", "volume_of_all"])
         for i, structure in enumerate(rattled(30, deviation=0.03)):
             cif = structure.to(fmt="cif", symprec=None)
-            rows.writerow([f"c{i}", cif, "" if i == 7 else structure.volume / len(structure), structure.volume / len(structure)])
+            rows.writerow(
+                [
+                    f"c{i}",
+                    cif,
+                    "" if i == 7 else structure.volume / len(structure),
+                    structure.volume / len(structure),
+                ]
+            )
     return path
 
 
 def finetune(table, folder, *more):
-    return main(["finetune", "--data", str(table), "--target", "volume", "--unit", "Å³", "--encoder", "toy-encoder",
-                 "-o", str(folder), "--epochs", "2", "--members", "2", *more])  # fmt: skip
+    return main(
+        [
+            "finetune",
+            "--data",
+            str(table),
+            "--target",
+            "volume",
+            "--unit",
+            "Å³",
+            "--encoder",
+            "toy-encoder",
+            "-o",
+            str(folder),
+            "--epochs",
+            "2",
+            "--members",
+            "2",
+            *more,
+        ]
+    )
 
 
 def test_from_a_table_to_a_predictor_to_a_table(encoders, table, tmp_path, capsys):
@@ -52,23 +77,43 @@ def test_from_a_table_to_a_predictor_to_a_table(encoders, table, tmp_path, capsy
     assert "</svg>" in (tmp_path / "volume" / "parity.svg").read_text()
 
     assert (
-        main(["predict", str(tmp_path / "volume"), str(table), "-o", str(tmp_path / "p.csv"), "--compare", "volume_of_all"]) == 0
+        main(
+            [
+                "predict",
+                str(tmp_path / "volume"),
+                str(table),
+                "-o",
+                str(tmp_path / "p.csv"),
+                "--compare",
+                "volume_of_all",
+            ]
+        )
+        == 0
     )
     compared = json.loads(capsys.readouterr().out.partition("\n")[2])
     assert compared["MAE"]["rows"] == 30
     rows = {row["name"]: row for row in csv.DictReader((tmp_path / "p.csv").open())}
     assert len(rows) == 30
     for row in held_out:  # what was stored is what is read again
-        assert float(rows[row["name"]]["volume (Å³)"]) == pytest.approx(float(row["predicted"]), rel=1e-4)
-        assert float(rows[row["name"]]["uncertainty (Å³)"]) == pytest.approx(float(row["uncertainty"]), rel=1e-2)
+        assert float(rows[row["name"]]["volume (Å³)"]) == pytest.approx(
+            float(row["predicted"]), rel=1e-4
+        )
+        assert float(rows[row["name"]]["uncertainty (Å³)"]) == pytest.approx(
+            float(row["uncertainty"]), rel=1e-2
+        )
 
-    assert main(["predict", str(tmp_path / "volume"), str(table), "-o", str(tmp_path / "p.extxyz")]) == 0
+    assert (
+        main(["predict", str(tmp_path / "volume"), str(table), "-o", str(tmp_path / "p.extxyz")])
+        == 0
+    )
     assert read(tmp_path / "p.extxyz", 3).info["crysdiff_volume_unit"] == "Å³"
     assert main(["list"]) == 0
     assert "formation_energy in eV/atom, MAE 0.0293" in capsys.readouterr().out
 
 
-def test_a_finished_run_is_measured_again_and_another_table_refused(encoders, table, tmp_path, capsys):
+def test_a_finished_run_is_measured_again_and_another_table_refused(
+    encoders, table, tmp_path, capsys
+):
     assert finetune(table, tmp_path / "volume") == 0
     digest = weights.read_card(tmp_path / "volume").sha256
     steps = sorted(p.name for p in (tmp_path / "volume" / "training").glob("step-*"))
@@ -110,7 +155,14 @@ def test_predict_keeps_going(encoders, tmp_path, capsys):
     rattled(2)[1].to(filename=str(tmp_path / "good.cif"))
     (tmp_path / "bad.cif").write_text("data_nothing\n")
     output = tmp_path / "p.csv"
-    command = ["predict", "formation-energy", str(tmp_path / "good.cif"), str(tmp_path / "bad.cif"), "-o", str(output)]
+    command = [
+        "predict",
+        "formation-energy",
+        str(tmp_path / "good.cif"),
+        str(tmp_path / "bad.cif"),
+        "-o",
+        str(output),
+    ]
     assert main(command) == 0
     assert "bad" in capsys.readouterr().err
     rows = list(csv.DictReader(output.open()))

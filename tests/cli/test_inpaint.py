@@ -14,25 +14,45 @@ from ase_crysdiff.errors import InputError
 
 @pytest.fixture
 def host(tmp_path):
-    structure = Structure(Lattice.orthorhombic(5.0, 5.5, 6.0), ["Ti", "O", "O"], [[0, 0, 0], [0.4, 0.4, 0.1], [0.5, 0.1, 0.6]])
+    structure = Structure(
+        Lattice.orthorhombic(5.0, 5.5, 6.0),
+        ["Ti", "O", "O"],
+        [[0, 0, 0], [0.4, 0.4, 0.1], [0.5, 0.1, 0.6]],
+    )
     path = tmp_path / "host.cif"
     structure.to(str(path))
     return path
 
 
 def words(host, toy, folder, *more):
-    common = ["--sampler", "miad", "--weights", str(toy), "--seed", "3", "--redraws", "30", "--device", "cpu", "--steps", "5"]
+    common = [
+        "--sampler",
+        "miad",
+        "--weights",
+        str(toy),
+        "--seed",
+        "3",
+        "--redraws",
+        "30",
+        "--device",
+        "cpu",
+        "--steps",
+        "5",
+    ]
     return ["inpaint", str(host), "-o", str(folder), *common, *map(str, more)]
 
 
 @pytest.mark.parametrize(
-    ("text", "guests"), [(["Li=3"], {"Li": 3}), (["Li=0..6", "Na=1"], {"Li": (0, 6), "Na": 1}), ([" O=2 "], {"O": 2})]
+    ("text", "guests"),
+    [(["Li=3"], {"Li": 3}), (["Li=0..6", "Na=1"], {"Li": (0, 6), "Na": 1}), ([" O=2 "], {"O": 2})],
 )
 def test_guests_are_read(text, guests):
     assert parse_guests(text) == guests
 
 
-@pytest.mark.parametrize("text", [["Li"], ["Li=-1"], ["Li=1.5"], ["Li=1..", "Na=1"], ["=3"], ["Li=3", "Li=4"]])
+@pytest.mark.parametrize(
+    "text", [["Li"], ["Li=-1"], ["Li=1.5"], ["Li=1..", "Na=1"], ["=3"], ["Li=3", "Li=4"]]
+)
 def test_guests_that_cannot_be_read_are_refused(text):
     with pytest.raises(InputError, match=r"written Li=3 or Li=0\.\.6|given twice"):
         parse_guests(text)
@@ -59,7 +79,12 @@ def test_host_is_filled_and_the_run_goes_on(host, toy_miad, tmp_path, capsys):
 
 def test_filled_hosts_are_ranked(host, toy_miad, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(words(host, toy_miad, out, "-g", "Na=1", "-n", 3, "--potential", "dao-p", "--distinct")) == 0
+    assert (
+        main(
+            words(host, toy_miad, out, "-g", "Na=1", "-n", 3, "--potential", "dao-p", "--distinct")
+        )
+        == 0
+    )
     text = capsys.readouterr().out
     assert "ranked by dao-p" in text
     found = ase.io.read(out / "selected.extxyz", ":")

@@ -9,10 +9,10 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.cli import label as command
 from ase_crysdiff.cli.main import main
+from ase_crysdiff.data.labels import Labels
+from ase_crysdiff.data.perturbations import WAYS, Crystal, variants
 from ase_crysdiff.networks.elements import covalent_radii
-from ase_crysdiff.potentials.labelling import WAYS, Crystal, variants
 from ase_crysdiff.testing.crystals import prototypes, rattled
-from ase_crysdiff.training.labels import Labels
 
 WORDS = ["--calculator", "ase.calculators.lj:LennardJones", "--ways", "as-is,rattled,doubled"]
 
@@ -49,12 +49,18 @@ def test_labels_are_those_of_the_calculator_and_can_be_packed(folder, tmp_path, 
     starts = np.cumsum(data["num_atoms"]) - data["num_atoms"]
     for i in (0, 7, 20):
         rows = slice(starts[i], starts[i] + data["num_atoms"][i])
-        structure = Structure(Lattice(data["lattice"][i]), data["atomic_numbers"][rows], data["frac_coords"][rows])
+        structure = Structure(
+            Lattice(data["lattice"][i]), data["atomic_numbers"][rows], data["frac_coords"][rows]
+        )
         atoms = structure.to_ase_atoms()
         atoms.calc = LennardJones()
-        assert atoms.get_potential_energy() / len(atoms) == pytest.approx(data["energy_per_atom"][i], rel=1e-4)
+        assert atoms.get_potential_energy() / len(atoms) == pytest.approx(
+            data["energy_per_atom"][i], rel=1e-4
+        )
         np.testing.assert_allclose(atoms.get_forces(), data["forces"][rows], rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(atoms.get_stress(voigt=False), data["stress"][i], rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            atoms.get_stress(voigt=False), data["stress"][i], rtol=1e-3, atol=1e-5
+        )
     packed = tmp_path / "labels.safetensors"
     assert main(["pack", str(output), "-o", str(packed)]) == 0
     assert len(Labels.load(packed)) == len(data["kind"])
@@ -86,7 +92,9 @@ def test_other_settings_do_not_continue_a_run(folder, tmp_path, capsys):
 
 def test_bad_labels_are_refused_with_their_reason(folder, tmp_path, capsys):
     output = str(tmp_path / "labels.npz")
-    code = main(["label", str(folder), "-o", output, *WORDS, "--max-force", "1e-7", "--max-atoms", "5"])
+    code = main(
+        ["label", str(folder), "-o", output, *WORDS, "--max-force", "1e-7", "--max-atoms", "5"]
+    )
     text = capsys.readouterr().out
     assert "refused: a force above 1e-07 eV/Å" in text
     assert "4 refused: more than 5 atoms" in text
@@ -136,7 +144,10 @@ def test_death_of_a_process_costs_time_only(tmp_path, monkeypatch, capsys):
     a, b = np.load(whole), np.load(torn)
     assert all(np.array_equal(a[name], b[name]) for name in a.files)
     capsys.readouterr()
-    assert main(["label", str(source), "-o", str(tmp_path / "none.npz"), *words, "fragile:Always"]) == 1
+    assert (
+        main(["label", str(source), "-o", str(tmp_path / "none.npz"), *words, "fragile:Always"])
+        == 1
+    )
     assert "1 of 1 pieces failed (part-0000000.npz: the process ended)" in capsys.readouterr().err
     assert not (tmp_path / "none.npz").exists()
 
@@ -159,12 +170,17 @@ def test_wrong_words_are_explained_before_any_work(words, message, folder, tmp_p
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_keep_a_crystal_and_are_repeatable(way):
-    (kind, first), (_, second) = (variants(crystal(), [way], np.random.default_rng(3))[0] for _ in range(2))
+    (kind, first), (_, second) = (
+        variants(crystal(), [way], np.random.default_rng(3))[0] for _ in range(2)
+    )
     assert kind == list(WAYS).index(way)
     assert np.array_equal(first.frac_coords, second.frac_coords)
     assert np.linalg.det(first.lattice) > 0
     assert len(first.species) == (10 if way == "doubled" else 5)
-    assert sorted(first.species) == sorted(list(crystal().species) * (len(first.species) // 5)) or way == "swapped"
+    assert (
+        sorted(first.species) == sorted(list(crystal().species) * (len(first.species) // 5))
+        or way == "swapped"
+    )
 
 
 def test_ways_do_what_they_say():

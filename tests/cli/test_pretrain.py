@@ -7,14 +7,18 @@ import torch
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.models import weights
+from ase_crysdiff.models.pretrained import load_autoencoder, load_backbone, load_latent_model
 from ase_crysdiff.networks.backbones.graphs import build_graph
-from ase_crysdiff.recipes import weights
-from ase_crysdiff.recipes.backbones import load_autoencoder, load_backbone, load_latent_model
 from ase_crysdiff.testing.crystals import prototype_batch
 from ase_crysdiff.training import checkpoint
 
 BACKBONE = {"name": "crystal-graph", "hidden": 32, "layers": 2, "neighbors": 6}
-SMALL = {"backbone": BACKBONE, "latent": {"width": 16}, "denoiser": {"width": 32, "layers": 1, "heads": 2}}
+SMALL = {
+    "backbone": BACKBONE,
+    "latent": {"width": 16},
+    "denoiser": {"width": 32, "layers": 1, "heads": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,18 @@ def data(crystals, tmp_path_factory):
 
 
 def train(data, folder, *more, name="crysldnet", config=None, steps=4):
-    words = ["train", name, "--data", str(data), "-o", str(folder), "--steps", str(steps), "--batch-size", "32"]
+    words = [
+        "train",
+        name,
+        "--data",
+        str(data),
+        "-o",
+        str(folder),
+        "--steps",
+        str(steps),
+        "--batch-size",
+        "32",
+    ]
     return main([*words, "--accelerator", "cpu", "--config", json.dumps(config or {}), *more])
 
 
@@ -45,7 +60,11 @@ def exported(run, tmp_path_factory):
 
 
 def averages(run):
-    return {n.removeprefix("average:"): t for n, t in checkpoint.load_newest(run)[1].items() if n.startswith("average:")}
+    return {
+        n.removeprefix("average:"): t
+        for n, t in checkpoint.load_newest(run)[1].items()
+        if n.startswith("average:")
+    }
 
 
 def test_exported_backbone_has_the_averaged_weights(run, exported, monkeypatch):
@@ -113,7 +132,17 @@ def test_a_stage_cannot_change_the_backbone(data, run, tmp_path, capsys):
 
 def test_reconstruction_of_crystals(data, exported, crystals, tmp_path, capsys):
     result = tmp_path / "r.json"
-    words = ["benchmark", "reconstruction", str(exported), "--targets", str(data), "--limit", "20", "-o", str(result)]
+    words = [
+        "benchmark",
+        "reconstruction",
+        str(exported),
+        "--targets",
+        str(data),
+        "--limit",
+        "20",
+        "-o",
+        str(result),
+    ]
     assert main(words) == 0
     first = json.loads(result.read_text())
     assert first["targets"]["count"] == 20

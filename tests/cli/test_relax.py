@@ -8,8 +8,8 @@ import pytest
 from pymatgen.core import Structure
 
 from ase_crysdiff.cli.main import main
+from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.testing.crystals import rattled
-from pymatgen_ext.folder import SampleFolder
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_relax_writes_and_continues(files, tmp_path, capsys, monkeypatch):
     table = pd.read_csv(out / "table.csv")
     assert table["formula"].tolist() == ["Cu", "NaCl", "SrTiO3"]
     assert table["crysdiff_source"].astype(str).tolist() == ["0", "1", "2"]
-    assert table["crysdiff_energy_per_atom"].tolist() == pytest.approx([-4.083, -3.668, -8.424], abs=0.01)
+    assert table["crysdiff_energy_per_atom"].tolist() == pytest.approx(
+        [-4.083, -3.668, -8.424], abs=0.01
+    )
     assert "accepted" in streams.out
     assert json.loads((out / "run.json").read_text())["settings"]["fmax"] == 0.05
 
@@ -70,10 +72,25 @@ def test_relax_writes_and_continues(files, tmp_path, capsys, monkeypatch):
 def test_fixed_cell(files, tmp_path, capsys):
     out = tmp_path / "out"
     assert (
-        main(["relax", str(files / "1.cif"), "--potential", "chgnet", "-o", str(out), "--fixed-cell", "--optimizer", "fire"]) == 0
+        main(
+            [
+                "relax",
+                str(files / "1.cif"),
+                "--potential",
+                "chgnet",
+                "-o",
+                str(out),
+                "--fixed-cell",
+                "--optimizer",
+                "fire",
+            ]
+        )
+        == 0
     )
     (path,) = out.glob("*.cif")
-    assert Structure.from_file(path).volume == pytest.approx(Structure.from_file(files / "1.cif").volume, rel=1e-5)
+    assert Structure.from_file(path).volume == pytest.approx(
+        Structure.from_file(files / "1.cif").volume, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from lightning.fabric import Fabric
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.errors import CheckpointError, InputError
-from ase_crysdiff.recipes.export import export
 from ase_crysdiff.training import checkpoint
+from ase_crysdiff.training.export import export
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = '{"encoder": {"hidden": 32, "layers": 1, "frequencies": 4}}'
@@ -20,7 +20,18 @@ def files(crystals, tmp_path):
     stages = tmp_path / "stage1.safetensors", tmp_path / "stage2.safetensors"
     crystals.save(stages[0])
     crystals.select(crystals.batch.num_atoms <= 2).save(stages[1])
-    command = ["train", "dao-g", "--data", str(stages[0]), "-o", str(tmp_path / "one"), "--steps", "6", "--config", TINY]
+    command = [
+        "train",
+        "dao-g",
+        "--data",
+        str(stages[0]),
+        "-o",
+        str(tmp_path / "one"),
+        "--steps",
+        "6",
+        "--config",
+        TINY,
+    ]
     assert main([*command, "--batch-size", "8", "--accelerator", "cpu"]) == 0
     return stages
 
@@ -34,11 +45,15 @@ def trainer(data, folder, origin, changes=None, name="dao-g"):
 
 def averages(run):
     _, tensors, config = checkpoint.load_newest(run)
-    return {n.removeprefix("average:"): t for n, t in tensors.items() if n.startswith("average:")}, config
+    return {
+        n.removeprefix("average:"): t for n, t in tensors.items() if n.startswith("average:")
+    }, config
 
 
 @pytest.mark.parametrize("exported", [False, True])
-def test_second_stage_begins_with_the_averaged_weights_and_the_config_of_the_first(exported, files, tmp_path):
+def test_second_stage_begins_with_the_averaged_weights_and_the_config_of_the_first(
+    exported, files, tmp_path
+):
     run = tmp_path / "one" / "dao-g"
     origin = tmp_path / "weights" if exported else run
     if exported:
@@ -51,15 +66,43 @@ def test_second_stage_begins_with_the_averaged_weights_and_the_config_of_the_fir
         torch.testing.assert_close(second.average.weights[name], weights[name], rtol=0, atol=0)
     assert second.progress.step == 0
     assert not second.optimizer.state
-    assert second.task.config["elements"] == config["elements"]  # of the first stage: the second one's are fewer
+    assert (
+        second.task.config["elements"] == config["elements"]
+    )  # of the first stage: the second one's are fewer
     second.run(progress=False)
     assert second.progress.step == 4
-    assert trainer(files[1], tmp_path / "two", origin).progress.step == 4  # goes on, and does not begin anew
+    assert (
+        trainer(files[1], tmp_path / "two", origin).progress.step == 4
+    )  # goes on, and does not begin anew
 
 
 def test_command_line(files, tmp_path):
-    command = ["train", "dao-g", "--data", str(files[1]), "-o", str(tmp_path / "two"), "--from", str(tmp_path / "one" / "dao-g")]
-    assert main([*command, "--steps", "3", "--batch-size", "8", "--learning-rate", "1e-4", "--accelerator", "cpu"]) == 0
+    command = [
+        "train",
+        "dao-g",
+        "--data",
+        str(files[1]),
+        "-o",
+        str(tmp_path / "two"),
+        "--from",
+        str(tmp_path / "one" / "dao-g"),
+    ]
+    assert (
+        main(
+            [
+                *command,
+                "--steps",
+                "3",
+                "--batch-size",
+                "8",
+                "--learning-rate",
+                "1e-4",
+                "--accelerator",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     after, _ = averages(tmp_path / "two" / "dao-g")
     before, _ = averages(tmp_path / "one" / "dao-g")
     moved = max(float((after[n] - before[n]).abs().max()) for n in after)

@@ -15,7 +15,9 @@ from ase_crysdiff.testing.pair_potential import PairPotential
 
 @pytest.fixture
 def pair_potential():
-    registry.register(registry.POTENTIALS, "toy-pairs", lambda weights, device, dtype: PairPotential())
+    registry.register(
+        registry.POTENTIALS, "toy-pairs", lambda weights, device, dtype: PairPotential()
+    )
     yield "toy-pairs"
     registry.unregister(registry.POTENTIALS, "toy-pairs")
 
@@ -77,7 +79,20 @@ def test_files_that_are_no_single_crystal_are_explained(toy_miad, seed_file, tmp
 
 def test_selection_is_made_anew_from_the_finished_set(toy_miad, pair_potential, tmp_path, capsys):
     folder = tmp_path / "out"
-    sample = ["sample", "miad", "--weights", str(toy_miad), "-o", str(folder), "-n", "5", "--num-atoms", "3", "--seed", "3"]
+    sample = [
+        "sample",
+        "miad",
+        "--weights",
+        str(toy_miad),
+        "-o",
+        str(folder),
+        "-n",
+        "5",
+        "--num-atoms",
+        "3",
+        "--seed",
+        "3",
+    ]
     sample += ["--redraws", "30", "--device", "cpu"]
     assert main([*sample, "--potential", pair_potential, "--distinct"]) == 0
     out = capsys.readouterr().out
@@ -89,10 +104,18 @@ def test_selection_is_made_anew_from_the_finished_set(toy_miad, pair_potential, 
     drawn = journal(folder)
     assert "crysdiff_energy_per_atom" not in drawn[0].properties
     for frame in frames:
-        np.testing.assert_allclose(frame.cell.volume, drawn[frame.info["crysdiff_index"]].volume, rtol=1e-6)
+        np.testing.assert_allclose(
+            frame.cell.volume, drawn[frame.info["crysdiff_index"]].volume, rtol=1e-6
+        )
     assert main([*sample, "--symprec", "0.2"]) == 0
     assert "5 crystals are already in" in capsys.readouterr().out
     assert journal(folder) == drawn
-    assert [f.info["crysdiff_index"] for f in ase.io.read(folder / "selected.extxyz", ":")] == [0, 1, 2, 3, 4]
+    assert [f.info["crysdiff_index"] for f in ase.io.read(folder / "selected.extxyz", ":")] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     record = json.loads((folder / "run.json").read_text())
     assert set(record["settings"]).isdisjoint({"potential", "distinct", "symprec"})

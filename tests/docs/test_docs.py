@@ -31,9 +31,17 @@ def test_links_lead_somewhere(page):
 
 
 def test_entry_points_are_those_of_pyproject():
-    """Entry points are read at installation; an editable install that is older than pyproject fails here."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["ase_crysdiff.samplers"]
-    installed = {e.name: e.value for e in entry_points(group="ase_crysdiff.samplers") if e.dist.name == "ase-crysdiff"}
+    """Entry points are read at installation; an editable install that is older than pyproject fails
+    here.
+    """
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
+        "ase_crysdiff.samplers"
+    ]
+    installed = {
+        e.name: e.value
+        for e in entry_points(group="ase_crysdiff.samplers")
+        if e.dist.name == "ase-crysdiff"
+    }
     assert installed == declared
 
 

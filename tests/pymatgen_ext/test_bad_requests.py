@@ -1,4 +1,6 @@
-"""What nobody can predict is refused before anything is drawn; what fails for one sample costs that sample only."""
+"""What nobody can predict is refused before anything is drawn; what fails for one sample costs that
+sample only.
+"""
 
 import numpy as np
 import pytest
@@ -6,9 +8,9 @@ from ase.calculators.lj import LennardJones
 from pymatgen.core import Composition, Lattice, Structure
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
-from pymatgen_ext.sample_set import Report, SampleSet
 from pymatgen_ext.selection import Refinement
 
 SALT = prototypes()["NaCl"]
@@ -38,7 +40,9 @@ class Moody(LennardJones):
 )
 def test_compositions_of_no_crystal_are_refused(composition, message, toy_csp):
     with pytest.raises(InputError, match=message):
-        StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(1, composition=composition)
+        StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(
+            1, composition=composition
+        )
 
 
 def test_oxidation_states_that_balance_are_left_out(toy_csp):
@@ -47,15 +51,25 @@ def test_oxidation_states_that_balance_are_left_out(toy_csp):
     assert dict(request.composition) == {11: 1, 17: 1}
 
 
-@pytest.mark.parametrize("lattice", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3)), 0.01 * np.eye(3), "cubic"])
+@pytest.mark.parametrize(
+    "lattice",
+    [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3)), 0.01 * np.eye(3), "cubic"],
+)
 def test_impossible_lattices_are_refused(lattice, toy_csp):
     with pytest.raises(InputError, match="lattice"):
-        StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(1, composition="NaCl", lattice=lattice)
+        StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(
+            1, composition="NaCl", lattice=lattice
+        )
 
 
 def test_a_potential_that_fails_for_one_sample_ranks_the_others():
     structures = [
-        Structure(Lattice(SALT.lattice.matrix * f), SALT.species, SALT.frac_coords, properties={"crysdiff_index": i})
+        Structure(
+            Lattice(SALT.lattice.matrix * f),
+            SALT.species,
+            SALT.frac_coords,
+            properties={"crysdiff_index": i},
+        )
         for i, f in enumerate((1.0, 1.2, 0.98))
     ]
     found = Refinement.of(Moody(sigma=2.2, rc=6.0), distinct=False, symprec=0.05)(

@@ -20,7 +20,14 @@ def chloride():
     return Structure(
         cell,
         [{"La3+": 0.5, "Ta5+": 0.5}] * 2 + [{"Li+": 0.4}] * 2 + ["Cl-"] * 6,
-        [[1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75], [0, 0, 0], [0, 0, 0.5], *chlorine, *(-np.array(chlorine))],
+        [
+            [1 / 3, 2 / 3, 0.25],
+            [2 / 3, 1 / 3, 0.75],
+            [0, 0, 0],
+            [0, 0, 0.5],
+            *chlorine,
+            *(-np.array(chlorine)),
+        ],
     )
 
 
@@ -33,7 +40,9 @@ def test_chloride_becomes_its_framework_and_guests():
     np.testing.assert_allclose(host.frac_coords, chloride().frac_coords[4:])
 
 
-@pytest.mark.parametrize("supercell", [2, (2, 2, 2), np.diag([2, 2, 2]), [[2, 0, 0], [0, 2, 0], [0, 0, 2]]])
+@pytest.mark.parametrize(
+    "supercell", [2, (2, 2, 2), np.diag([2, 2, 2]), [[2, 0, 0], [0, 2, 0], [0, 0, 2]]]
+)
 def test_larger_cells_round_less(supercell):
     host, guests = from_disordered(chloride(), supercell)
     assert host.formula == "Cl48"
@@ -52,7 +61,11 @@ def test_the_given_structure_is_not_changed():
     [
         (Structure(Lattice.cubic(4), ["Na"], [[0, 0, 0]]), None, "no partially occupied site"),
         (Structure(Lattice.cubic(4), [{"Na": 0.5}], [[0, 0, 0]]), None, "so there is no host"),
-        (Structure(Lattice.cubic(4), ["Cl", {"Na": 0.2}], [[0, 0, 0], [0.5, 0.5, 0.5]]), None, "larger supercell"),
+        (
+            Structure(Lattice.cubic(4), ["Cl", {"Na": 0.2}], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+            None,
+            "larger supercell",
+        ),
         (chloride(), 0, "at least as large"),
         (chloride(), 1.5, "whole number"),
         (chloride(), (1, 2), "whole number"),
@@ -65,7 +78,9 @@ def test_what_cannot_be_filled_is_refused(structure, supercell, message):
 
 @pytest.mark.data
 def test_superconductors_keep_their_composition(data):
-    """Twelve published crystals in cells of 27: sums of occupancies, rounded, whatever the sites and labels look like."""
+    """Twelve published crystals in cells of 27: sums of occupancies, rounded, whatever the sites
+    and labels look like.
+    """
     filled = 0
     with gzip.open(data / "superconductors" / "3dsc_mp_disordered.csv.gz", "rt") as file:
         csv.field_size_limit(10**7)

@@ -6,24 +6,31 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.campaigns.evaluation.relaxed import relaxed_by, relaxed_from
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
 from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.relaxation.structures import RelaxResult, relax
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext.evaluation import evaluate
-from pymatgen_ext.relaxation import RelaxResult, relax
-from pymatgen_ext.scoring.relaxed import relaxed_by, relaxed_from
 
 POTENTIAL = PairPotential()
 
 
 def rocksalt(a=5.3, symbols=("Na", "Cl")):
-    cell = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), list(symbols), [[0, 0, 0], [0.5, 0.5, 0.5]])
+    cell = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(a), list(symbols), [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
     return cell.get_primitive_structure()
 
 
 def disturbed(structure, seed=0):
     noise = 0.02 * np.random.default_rng(seed).standard_normal((len(structure), 3))
-    return Structure(structure.lattice, structure.species, structure.cart_coords + noise, coords_are_cartesian=True)
+    return Structure(
+        structure.lattice,
+        structure.species,
+        structure.cart_coords + noise,
+        coords_are_cartesian=True,
+    )
 
 
 CLOSE = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]])
@@ -38,15 +45,35 @@ def hull():
 
 @pytest.fixture(scope="module")
 def results(hull):
-    structures = [rocksalt(), disturbed(rocksalt() * (2, 1, 1)), rocksalt(6.0, ("K", "Cl")), CLOSE, None, FAR_OUT]
-    return evaluate(structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL)
+    structures = [
+        rocksalt(),
+        disturbed(rocksalt() * (2, 1, 1)),
+        rocksalt(6.0, ("K", "Cl")),
+        CLOSE,
+        None,
+        FAR_OUT,
+    ]
+    return evaluate(
+        structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL
+    )
 
 
 def test_every_name_is_there(results):
     assert {
-        "uniqueness", "uniqueness_relaxed", "novelty", "novelty_relaxed", "structural_validity_relaxed", "stability",
-        "metastability", "sun", "msun", "energy_above_hull", "rmsd_to_relaxed", "symmetry_success_relaxed", "space_groups",
-    } <= results.keys()  # fmt: skip
+        "uniqueness",
+        "uniqueness_relaxed",
+        "novelty",
+        "novelty_relaxed",
+        "structural_validity_relaxed",
+        "stability",
+        "metastability",
+        "sun",
+        "msun",
+        "energy_above_hull",
+        "rmsd_to_relaxed",
+        "symmetry_success_relaxed",
+        "space_groups",
+    } <= results.keys()
     for name, result in results.items():
         assert len(result.per_structure) == 6, name
 
@@ -66,7 +93,9 @@ def test_stable_unique_and_new(results):
     assert results["msun"].value == pytest.approx(1 / 6)
     assert results["sun"].settings["profile"] == "package"
     assert results["sun"].settings["potential"] == POTENTIAL.name
-    assert results["sun"].value <= min(results[n].value for n in ("stability", "uniqueness_relaxed", "novelty_relaxed"))
+    assert results["sun"].value <= min(
+        results[n].value for n in ("stability", "uniqueness_relaxed", "novelty_relaxed")
+    )
 
 
 def test_supercell_has_the_energy_of_its_cell(results):
@@ -85,14 +114,22 @@ def test_relaxation_moves_little_what_is_nearly_relaxed(results):
 @pytest.mark.parametrize("profile", ["miad", "flowmm", "mattergen", "lemat"])
 def test_other_profiles_run_on_the_same_set(profile, hull):
     structures = [rocksalt(), rocksalt(6.0, ("K", "Cl")), CLOSE]
-    results = evaluate(structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL, profile=profile)
+    results = evaluate(
+        structures,
+        reference=[rocksalt(6.0, ("K", "Cl"))],
+        hull=hull,
+        potential=POTENTIAL,
+        profile=profile,
+    )
     assert results["sun"].per_structure == (True, False, False)
     assert results["sun"].value == pytest.approx(1 / 2 if profile == "lemat" else 1 / 3)
 
 
 def test_sound_start_with_an_unsound_end_is_rejected():
     def ended(structure, energy=-1.0, converged=True):
-        return RelaxResult(structure, converged, 5, energy, 0.01, 0.0, True, None if converged else "out of steps")
+        return RelaxResult(
+            structure, converged, 5, energy, 0.01, 0.0, True, None if converged else "out of steps"
+        )
 
     collapsed = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.2, 0, 0]])
     given = [rocksalt()] * 5
@@ -144,7 +181,9 @@ def test_fingerprints_serve_where_no_crystal_is_needed(hull):
     assert results["sun"].value == 1
     assert "density_distance" not in results
     with pytest.raises(IncompatibleError, match="fingerprints"):
-        evaluate([rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL, profile="flowmm")
+        evaluate(
+            [rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL, profile="flowmm"
+        )
 
 
 def test_what_makes_no_sense_is_refused_before_anything_is_computed(hull):

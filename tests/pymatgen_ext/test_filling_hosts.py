@@ -1,4 +1,6 @@
-"""Filling hosts through the public door, with untrained toys: what is given must come back whatever the network says."""
+"""Filling hosts through the public door, with untrained toys: what is given must come back whatever
+the network says.
+"""
 
 import json
 
@@ -12,15 +14,16 @@ from toys import tiny_config, write_weights
 from ase_crysdiff import registry
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.recipes.chggen import HostFiller
-from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import InpaintTransformation, StructureSampler
 from pymatgen_ext.masks import masked_sites
 
 HOST = Structure(
-    Lattice.from_parameters(5.1, 5.6, 6.2, 80, 95, 110), ["Ti", "O", "O", "Sr"],
+    Lattice.from_parameters(5.1, 5.6, 6.2, 80, 95, 110),
+    ["Ti", "O", "O", "Sr"],
     [[0.1, 0.2, 0.3], [0.6, 0.6, 0.4], [-0.2, 0.9, 1.8], [0.5, 0.1, 0.7]],
-)  # fmt: skip
+)
 SKEWED = Structure(
     np.array([[5.0, 0, 0], [5.2, 5.5, 0], [-10.1, 5.4, 6.0]]),
     ["Na", "Cl", "Cl"],
@@ -31,15 +34,26 @@ SKEWED = Structure(
 @pytest.fixture(scope="module", params=["dao-g", "dao-g-flow"])
 def csp(request, crystals, tmp_path_factory):
     sampling = {"steps": 6, "solver": "heun" if request.param == "dao-g-flow" else "ancestral"}
-    folder = write_weights(request.param, tiny_config(request.param, crystals), tmp_path_factory.mktemp("w") / "csp", sampling)
-    registry.register(registry.SAMPLERS, "toy-fill", lambda weights, device: load_sampler(request.param, folder, device))
+    folder = write_weights(
+        request.param,
+        tiny_config(request.param, crystals),
+        tmp_path_factory.mktemp("w") / "csp",
+        sampling,
+    )
+    registry.register(
+        registry.SAMPLERS,
+        "toy-fill",
+        lambda weights, device: load_sampler(request.param, folder, device),
+    )
     yield StructureSampler("toy-fill", device="cpu")
     registry.unregister(registry.SAMPLERS, "toy-fill")
 
 
 def fill(sampler, host=HOST, guests=None, count=3, **wishes):
     wishes = {"seed": 0, "redraws": 30, "progress": False} | wishes
-    return sampler.inpaint(host, {"Na": 2} if guests is None else guests, num_samples=count, **wishes)
+    return sampler.inpaint(
+        host, {"Na": 2} if guests is None else guests, num_samples=count, **wishes
+    )
 
 
 def same_host(structure, host):
@@ -63,17 +77,23 @@ def test_host_and_cell_are_kept_exactly(miad, csp, host, wishes):
 
 
 def test_guests_lie_where_the_niggli_cell_has_them(miad):
-    """The skewed and the Niggli cell describe one host; the same draw gives the same crystal in both."""
+    """The skewed and the Niggli cell describe one host; the same draw gives the same crystal in
+    both.
+    """
     niggli = SKEWED.get_reduced_structure("niggli")
     mapping = niggli.lattice.find_mapping(SKEWED.lattice, ltol=1e-5, atol=1e-3)
     reduced = Structure(niggli.lattice, SKEWED.species, SKEWED.frac_coords @ np.rint(mapping[2]))
     a, b = fill(miad, SKEWED, count=1)[0], fill(miad, reduced, count=1)[0]
-    np.testing.assert_allclose(np.sort(a.distance_matrix.ravel()), np.sort(b.distance_matrix.ravel()), atol=1e-3)
+    np.testing.assert_allclose(
+        np.sort(a.distance_matrix.ravel()), np.sort(b.distance_matrix.ravel()), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("wishes", [{"batch_size": 1}, {"batch_size": 2}])
 def test_batch_size_changes_nothing(miad, csp, wishes):
-    assert list(fill(miad, count=3, guests={"Na": (0, 4)})) == list(fill(miad, count=3, guests={"Na": (0, 4)}, **wishes))
+    assert list(fill(miad, count=3, guests={"Na": (0, 4)})) == list(
+        fill(miad, count=3, guests={"Na": (0, 4)}, **wishes)
+    )
     assert list(fill(csp, count=3)) == list(fill(csp, count=3, **wishes))
 
 
@@ -143,7 +163,15 @@ def test_relaxed_cell_keeps_setting_and_orientation():
 
     way = HostCell(CellMap.of(SKEWED.lattice), SKEWED, True)
     inside = Structure(way.cell.niggli, SKEWED.species, SKEWED.frac_coords @ way.cell.matrix)
-    turned = from_structures([Structure(Lattice.from_parameters(*inside.lattice.parameters), inside.species, inside.frac_coords)])
+    turned = from_structures(
+        [
+            Structure(
+                Lattice.from_parameters(*inside.lattice.parameters),
+                inside.species,
+                inside.frac_coords,
+            )
+        ]
+    )
     back = way.structure(turned, {})
     np.testing.assert_allclose(back.lattice.matrix, SKEWED.lattice.matrix, atol=1e-4)
 
@@ -151,7 +179,13 @@ def test_relaxed_cell_keeps_setting_and_orientation():
 def test_charge_balance_narrows_filters_and_reports(miad):
     host = Structure(Lattice.cubic(6.0), ["O", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     samples = fill(miad, host, {"Na": (0, 4)}, charge_balance=True)
-    assert {s.composition.reduced_formula for s in samples} <= {"Na2O", "Na2O2", "NaO2", "O2", "NaO"}
+    assert {s.composition.reduced_formula for s in samples} <= {
+        "Na2O",
+        "Na2O2",
+        "NaO2",
+        "O2",
+        "NaO",
+    }
     assert all(s.composition.oxi_state_guesses() for s in samples)
     assert any("oxidation states that pymatgen guesses" in note for note in samples.report.notes)
     assert "oxidation states" in str(samples.report)
@@ -164,11 +198,15 @@ def test_sets_are_ranked_freed_of_duplicates_and_symmetrised(miad):
     ranked = fill(miad, count=4, potential=PairPotential(), distinct=True)
     energies = [s.properties["crysdiff_energy_per_atom"] for s in ranked]
     assert energies == sorted(energies)
-    assert {s.properties["crysdiff_index"] for s in ranked} <= {s.properties["crysdiff_index"] for s in plain}
+    assert {s.properties["crysdiff_index"] for s in ranked} <= {
+        s.properties["crysdiff_index"] for s in plain
+    }
     assert ranked.report.selection["potential"] == "pair-potential"
     for s in ranked:
         same_host(s, HOST)
-    moved = fill(miad, Structure(Lattice.cubic(4.2), ["Cl"], [[0, 0, 0]]), {"Na": 1}, count=2, symprec=0.1)
+    moved = fill(
+        miad, Structure(Lattice.cubic(4.2), ["Cl"], [[0, 0, 0]]), {"Na": 1}, count=2, symprec=0.1
+    )
     assert moved.report.selection["symprec"] == 0.1
     for s in moved:
         np.testing.assert_array_equal(s.lattice.matrix, 4.2 * np.eye(3))
@@ -192,7 +230,9 @@ def test_roles_survive_in_cif_files(miad, tmp_path):
 def test_report_and_origin(miad):
     samples = fill(miad, repeats=3, jump_length=2)
     plan = samples.report.evaluations
-    assert plan == 2 * (10 + 4 * 2 * 2)  # toy: 10 steps, a corrector, jumps from levels 1, 3, 5 and 7
+    assert plan == 2 * (
+        10 + 4 * 2 * 2
+    )  # toy: 10 steps, a corrector, jumps from levels 1, 3, 5 and 7
     assert samples[0].properties["crysdiff_sampler"] == "miad"
     assert samples[0].properties["crysdiff_weights"] == miad.version
 
@@ -217,8 +257,18 @@ def test_report_and_origin(miad):
         ("host.cif", {"Na": 1}, {}, "pymatgen Structure, got str"),
         (Structure(Lattice.cubic(4), [], []), {"Na": 1}, {}, "no atoms"),
         (Structure(Lattice.cubic(4), [{"Na": 0.5}], [[0, 0, 0]]), {"Na": 1}, {}, "from_disordered"),
-        (Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0.05]]), {"Na": 1}, {}, "0.20 Å apart"),
-        (Structure(Lattice.cubic(2.0), ["Sr"], [[0, 0, 0]]), {"Sr": 1}, {}, "no room for Sr.*Sr .site 0.*2.34 Å"),
+        (
+            Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0.05]]),
+            {"Na": 1},
+            {},
+            "0.20 Å apart",
+        ),
+        (
+            Structure(Lattice.cubic(2.0), ["Sr"], [[0, 0, 0]]),
+            {"Sr": 1},
+            {},
+            "no room for Sr.*Sr .site 0.*2.34 Å",
+        ),
         (Structure(Lattice.cubic(3.0), ["Na"], [[0, 0, 0]]), {"Cl": 12}, {}, "Å³ per atom"),
     ],
 )
@@ -228,7 +278,10 @@ def test_nonsense_is_refused(miad, host, guests, wishes, message):
 
 
 def test_limits_are_named(miad, csp):
-    with pytest.raises(IncompatibleError, match="at most 6 atoms, here are 4 of the host and up to 30 guests|at most 20 atoms"):
+    with pytest.raises(
+        IncompatibleError,
+        match="at most 6 atoms, here are 4 of the host and up to 30 guests|at most 20 atoms",
+    ):
         fill(miad, guests={"Na": (0, 30)})
     with pytest.raises(IncompatibleError, match="known numbers of guests only"):
         fill(csp, guests={"Na": (0, 2)})
@@ -243,7 +296,9 @@ def test_sampler_that_cannot_inpaint_is_refused():
 
     registry.register(registry.SAMPLERS, "plain", lambda weights, device: Plain())
     try:
-        with pytest.raises(IncompatibleError, match=r"'plain' cannot fill hosts\. Installed samplers: .*chggen"):
+        with pytest.raises(
+            IncompatibleError, match=r"'plain' cannot fill hosts\. Installed samplers: .*chggen"
+        ):
             fill(StructureSampler("plain", device="cpu"))
     finally:
         registry.unregister(registry.SAMPLERS, "plain")
@@ -254,14 +309,23 @@ def test_sampler_that_cannot_inpaint_is_refused():
 
 def test_chggen_takes_the_first_model_that_can(toy_miad, toy_csp):
     places = {"dao-g": toy_csp, "dao-g-flow": toy_csp.parent / "none", "miad": toy_miad}
-    filler = HostFiller(("dao-g", "dao-g-flow", "miad"), lambda name: load_sampler(name, places[name]))
+    filler = HostFiller(
+        ("dao-g", "dao-g-flow", "miad"), lambda name: load_sampler(name, places[name])
+    )
     registry.register(registry.SAMPLERS, "toy-chggen", lambda weights, device: filler)
     try:
         sampler = StructureSampler("toy-chggen", device="cpu")
         known, free = fill(sampler), fill(sampler, guests={"Na": (0, 2)})
         assert known.report.weights == load_sampler("dao-g", toy_csp).card.version
-        assert free.report.weights == load_sampler("miad", toy_miad).card.version == free[0].properties["crysdiff_weights"]
-        with pytest.raises(IncompatibleError, match=r"'dao-g' cannot fill.*'dao-g-flow' has no weights.*'miad' cannot fill"):
+        assert (
+            free.report.weights
+            == load_sampler("miad", toy_miad).card.version
+            == free[0].properties["crysdiff_weights"]
+        )
+        with pytest.raises(
+            IncompatibleError,
+            match=r"'dao-g' cannot fill.*'dao-g-flow' has no weights.*'miad' cannot fill",
+        ):
             fill(sampler, guests={"Na": 900})
         with pytest.raises(IncompatibleError, match=r"use inpaint"):
             sampler.sample(1, chemical_system="Na-Cl")
@@ -280,14 +344,26 @@ def test_chggen_with_given_weights(toy_miad):
 
 
 def test_transformation_is_one_to_many_and_serialisable(toy_miad):
-    change = InpaintTransformation({"Na": (0, 3)}, "miad", num_samples=3, seed=0, weights=str(toy_miad), device="cpu", mask="Sr")
+    change = InpaintTransformation(
+        {"Na": (0, 3)},
+        "miad",
+        num_samples=3,
+        seed=0,
+        weights=str(toy_miad),
+        device="cpu",
+        mask="Sr",
+    )
     assert change.is_one_to_many
     assert change.inverse is None
     ranked = change.apply_transformation(HOST, return_ranked_list=True)
     assert [r["index"] for r in ranked] == [0, 1, 2]
     assert len(change.apply_transformation(HOST, return_ranked_list=2)) == 2
     again = json.loads(json.dumps(change, cls=MontyEncoder), cls=MontyDecoder)
-    assert again.apply_transformation(HOST) == ranked[0]["structure"] == change.apply_transformation(HOST)
+    assert (
+        again.apply_transformation(HOST)
+        == ranked[0]["structure"]
+        == change.apply_transformation(HOST)
+    )
     change.potential = "dao-p"
     best = change.apply_transformation(HOST, return_ranked_list=2)
     energies = [entry["energy_per_atom"] for entry in best]

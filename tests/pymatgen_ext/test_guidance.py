@@ -1,4 +1,6 @@
-"""Guidance through the public door: neutral at scale 0, lower energies above, costs reported, failures harmless."""
+"""Guidance through the public door: neutral at scale 0, lower energies above, costs reported,
+failures harmless.
+"""
 
 import json
 import pickle
@@ -11,15 +13,17 @@ from monty.json import MontyDecoder, MontyEncoder
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.relaxation.ranking import rank
 from ase_crysdiff.testing.pair_potential import PairPotential
 from calculators import PotentialCalculator
 from pymatgen_ext import EnergyGuidance
-from pymatgen_ext.selection import rank
 
 
 def draw(sampler, guidance, count=6, **wishes):
     conditions = () if guidance is None else [guidance]
-    return sampler.sample(count, conditions=conditions, **{"seed": 0, "redraws": 30, "progress": False} | wishes)
+    return sampler.sample(
+        count, conditions=conditions, **{"seed": 0, "redraws": 30, "progress": False} | wishes
+    )
 
 
 def mean_energy(samples):
@@ -58,7 +62,10 @@ def test_batches_and_seeds(miad, csp):
 
 
 def test_our_calculators_are_as_good_as_their_potentials(csp):
-    one, two = (EnergyGuidance(p, guidance_scale=20) for p in (PairPotential(), PotentialCalculator(PairPotential())))
+    one, two = (
+        EnergyGuidance(p, guidance_scale=20)
+        for p in (PairPotential(), PotentialCalculator(PairPotential()))
+    )
     assert list(draw(csp, one, 2, **SALT)) == list(draw(csp, two, 2, **SALT))
 
 
@@ -100,11 +107,18 @@ def test_guided_variation(csp):
 
 
 def test_names_and_numbers_survive_storage():
-    registry.register(registry.POTENTIALS, "toy-stored", lambda weights, device, dtype: PairPotential())
+    registry.register(
+        registry.POTENTIALS, "toy-stored", lambda weights, device, dtype: PairPotential()
+    )
     try:
         guidance = EnergyGuidance("toy-stored", 2, window=(0.1, 0.5), max_shift=0.02)
         again = json.loads(json.dumps(guidance, cls=MontyEncoder), cls=MontyDecoder)
-        assert (again.potential, again.guidance_scale, again.window, again.max_shift) == ("toy-stored", 2.0, (0.1, 0.5), 0.02)
+        assert (again.potential, again.guidance_scale, again.window, again.max_shift) == (
+            "toy-stored",
+            2.0,
+            (0.1, 0.5),
+            0.02,
+        )
         assert pickle.loads(pickle.dumps(guidance)).window == (0.1, 0.5)  # noqa: S301
         with pytest.raises(InputError, match="by a potential's name"):
             EnergyGuidance(PairPotential()).as_dict()

@@ -1,4 +1,6 @@
-"""Guidance on the noisy state through the public door, with untrained weights: plumbing, costs, refusals."""
+"""Guidance on the noisy state through the public door, with untrained weights: plumbing, costs,
+refusals.
+"""
 
 import json
 import pickle
@@ -10,13 +12,14 @@ from toys import TINY, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.base import Configurations
-from ase_crysdiff.recipes import dao_p_noisy, weights
-from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.recipes import dao_p_noisy
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from ase_crysdiff.training.labels import Labels
 from calculators import DAOPCalculator
 from pymatgen_ext import EnergyGuidance, StructureSampler
 
@@ -29,13 +32,24 @@ def csp(csp_weights, tmp_path_factory):
     recipe, folder = csp_weights
     sets = Configurations.from_crystals(from_structures(rattled(60)))
     found = PairPotential().evaluate(sets.to(dtype=torch.float64))
-    labels = Labels(sets, found.energy.double(), found.forces.float(), found.stress.float(), torch.zeros(60, dtype=torch.long))
+    labels = Labels(
+        sets,
+        found.energy.double(),
+        found.forces.float(),
+        found.stress.float(),
+        torch.zeros(60, dtype=torch.long),
+    )
     config = dao_p_noisy.configure(labels)
     noise = dao_p_noisy.noise_of(weights.read_card(folder).config)
-    config |= noise | {"encoder": TINY, "loss_weights": config["loss_weights"] | noise["loss_weights"]}
+    config |= noise | {
+        "encoder": TINY,
+        "loss_weights": config["loss_weights"] | noise["loss_weights"],
+    }
     place = tmp_path_factory.mktemp("noisy")
     write_weights("dao-p-noisy", config, place / "dao-p-noisy", {})
-    registry.register(registry.SAMPLERS, "toy-noisy", lambda weights, device: load_sampler(recipe, folder, device))
+    registry.register(
+        registry.SAMPLERS, "toy-noisy", lambda weights, device: load_sampler(recipe, folder, device)
+    )
     patch = pytest.MonkeyPatch()
     patch.setenv("CRYSDIFF_WEIGHTS", str(place))
     yield StructureSampler("toy-noisy", device="cpu")
@@ -45,7 +59,11 @@ def csp(csp_weights, tmp_path_factory):
 
 def draw(sampler, guidance, count=4, **wishes):
     conditions = () if guidance is None else [guidance]
-    return sampler.sample(count, conditions=conditions, **{"seed": 0, "redraws": 30, "progress": False} | SALT | wishes)
+    return sampler.sample(
+        count,
+        conditions=conditions,
+        **{"seed": 0, "redraws": 30, "progress": False} | SALT | wishes,
+    )
 
 
 def test_scale_zero_is_exactly_unguided_and_costs_nothing(csp):
@@ -93,7 +111,12 @@ def test_samplers_that_generate_species_are_refused(csp, toy_miad):
 def test_names_survive_storage(csp):
     guidance = EnergyGuidance("dao-p-noisy", 2, window=(0.1, 0.5), max_shift=0.02)
     again = json.loads(json.dumps(guidance, cls=MontyEncoder), cls=MontyDecoder)
-    assert (again.potential, again.guidance_scale, again.window, again.max_shift) == ("dao-p-noisy", 2.0, (0.1, 0.5), 0.02)
+    assert (again.potential, again.guidance_scale, again.window, again.max_shift) == (
+        "dao-p-noisy",
+        2.0,
+        (0.1, 0.5),
+        0.02,
+    )
     assert pickle.loads(pickle.dumps(guidance)).potential == "dao-p-noisy"  # noqa: S301
 
 

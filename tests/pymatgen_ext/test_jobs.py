@@ -19,12 +19,16 @@ def test_job_writes_the_report_in_its_folder(tmp_path, monkeypatch):
     from pymatgen_ext.jobs import EvaluateMaker
 
     monkeypatch.chdir(tmp_path)
-    maker = json.loads(json.dumps(EvaluateMaker(potential=None), cls=MontyEncoder), cls=MontyDecoder)
+    maker = json.loads(
+        json.dumps(EvaluateMaker(potential=None), cls=MontyEncoder), cls=MontyDecoder
+    )
     assert maker == EvaluateMaker(potential=None)
     job = maker.make([prototypes()["NaCl"], prototypes()["chain"]])
     assert job.name == "evaluate structures"
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    output = run_locally(job, store=store, create_folders=True, ensure_success=True)[job.uuid][1].output
+    output = run_locally(job, store=store, create_folders=True, ensure_success=True)[job.uuid][
+        1
+    ].output
     assert output["funnel"][0]["count"] == 2
     assert output["metrics"]["structural_validity"]["value"] == 1.0
     assert (Path(output["folder"]) / "report.html").exists()

@@ -30,9 +30,14 @@ def volume(encoder, structures):
     """Fine-tuned on volumes per atom, with some rows that cannot be used."""
     values = [s.volume / len(s) for s in structures]
     return StructurePredictor(encoder).finetune(
-        [*structures, None, structures[0], structures[1]], [*values, 3.0, np.nan, 2 * values[1]], unit="Å³",
-        target="volume_per_atom", epochs=25, learning_rate=1e-2, progress=False,
-    )  # fmt: skip
+        [*structures, None, structures[0], structures[1]],
+        [*values, 3.0, np.nan, 2 * values[1]],
+        unit="Å³",
+        target="volume_per_atom",
+        epochs=25,
+        learning_rate=1e-2,
+        progress=False,
+    )
 
 
 def test_finetuning_learns_and_reports_bad_rows(volume, structures):
@@ -48,9 +53,13 @@ def test_finetuning_learns_and_reports_bad_rows(volume, structures):
 def test_bad_rows_are_named(encoder, structures):
     values = [s.volume for s in structures[:20]]
     found = StructurePredictor(encoder).finetune(
-        [*structures[:20], None, structures[0], structures[1]], [*values, 3.0, np.nan, 2 * values[1]], unit="Å³",
-        target="volume", epochs=1, progress=False,
-    )  # fmt: skip
+        [*structures[:20], None, structures[0], structures[1]],
+        [*values, 3.0, np.nan, 2 * values[1]],
+        unit="Å³",
+        target="volume",
+        epochs=1,
+        progress=False,
+    )
     reasons = dict(found.finetune_report.left_out)
     assert set(reasons) == {"20", "21", "22", "1"}
     assert "contradictory" in reasons["1"]
@@ -62,7 +71,9 @@ def test_supercells_and_atoms_get_the_same_value(volume):
     for structure in prototypes().values():
         large = structure.copy()
         large.make_supercell([[2, 0, 0], [1, 1, 0], [0, 0, 1]])
-        values = volume.predict([structure, large, structure.to_ase_atoms(), large.to_ase_atoms()], progress=False)
+        values = volume.predict(
+            [structure, large, structure.to_ase_atoms(), large.to_ase_atoms()], progress=False
+        )
         assert np.allclose(values, values[0], rtol=1e-4)
 
 
@@ -70,8 +81,14 @@ def test_bad_structures_get_nan_and_a_reason(volume):
     good = prototypes()["NaCl"]
     half = Structure(Lattice.cubic(4), [{"Cu": 0.5, "Si": 0.5}], [[0, 0, 0]])
     unknown = Structure(Lattice.cubic(4), ["Au"], [[0, 0, 0]])
-    values, uncertainty = volume.predict([good, None, half, unknown, good], return_uncertainty=True, progress=False)
-    assert np.isfinite(values).tolist() == np.isfinite(uncertainty).tolist() == [True, False, False, False, True]
+    values, uncertainty = volume.predict(
+        [good, None, half, unknown, good], return_uncertainty=True, progress=False
+    )
+    assert (
+        np.isfinite(values).tolist()
+        == np.isfinite(uncertainty).tolist()
+        == [True, False, False, False, True]
+    )
     refused = volume.report.refused
     assert list(refused) == [1, 2, 3]
     assert "does not know the elements [79]" in refused[3]
@@ -105,7 +122,9 @@ def test_saved_predictors_travel_by_name(encoder, structures, tmp_path):
     same = StructurePredictor(tmp_path / "volume")
     travelled = json.loads(json.dumps(predictor, cls=MontyEncoder), cls=MontyDecoder)
     for other in (same, travelled):
-        assert np.array_equal(other.predict(structures, progress=False), predictor.predict(structures, progress=False))
+        assert np.array_equal(
+            other.predict(structures, progress=False), predictor.predict(structures, progress=False)
+        )
     assert predictor.finetune_report.kept == 20
     assert predictor.card.version == same.card.version != ""
 
@@ -119,7 +138,9 @@ def test_units_and_targets_are_not_guessed(volume, encoder, structures):
     with pytest.raises(InputError, match=r"no settings \['layers'\]"):
         StructurePredictor(encoder).finetune(structures, values, unit="eV", target="gap", layers=3)
     with pytest.raises(InputError, match="do not differ"):
-        StructurePredictor(encoder).finetune(structures, values, unit="eV", target="gap", progress=False)
+        StructurePredictor(encoder).finetune(
+            structures, values, unit="eV", target="gap", progress=False
+        )
     with pytest.raises(IncompatibleError, match="has learned no property"):
         StructurePredictor(encoder).predict(structures)
     with pytest.raises(IncompatibleError, match="asks a potential"):
@@ -146,7 +167,9 @@ def test_featurizer(encoder, with_matminer, monkeypatch):
     featurizer = EncoderFeaturizer(encoder)
     salt, unknown = prototypes()["NaCl"], Structure(Lattice.cubic(4), ["Au"], [[0, 0, 0]])
     assert len(featurizer.featurize(salt)) == len(featurizer.feature_labels()) == 32
-    rows = featurizer.featurize_many([salt, (salt * (2, 1, 1),), unknown], ignore_errors=True, return_errors=True)
+    rows = featurizer.featurize_many(
+        [salt, (salt * (2, 1, 1),), unknown], ignore_errors=True, return_errors=True
+    )
     assert np.allclose(rows[0][:-1], rows[1][:-1], atol=1e-4)
     assert np.isnan(rows[2][:-1]).all()
     assert "does not know: [79]" in rows[2][-1]

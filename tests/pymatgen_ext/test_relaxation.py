@@ -15,10 +15,10 @@ import pymatgen_ext
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import CrysDiffError, InputError
+from ase_crysdiff.relaxation.structures import objection
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import relax
-from pymatgen_ext.relaxation import objection
 
 
 def test_relaxes_as_ase_does_and_keeps_the_rest():
@@ -67,10 +67,18 @@ def test_order_is_kept_and_bad_entries_are_reported():
     slab = bulk("Cu")
     slab.pbc = (True, True, False)
     sound = rattled(3)
-    results = relax([sound[2], disordered, sound[0], flat, lost, slab, None, sound[1]], PairPotential())
+    results = relax(
+        [sound[2], disordered, sound[0], flat, lost, slab, None, sound[1]], PairPotential()
+    )
     assert [len(results[i].structure) for i in (0, 2, 7)] == [5, 1, 2]
     assert all(results[i].converged for i in (0, 2, 7))
-    expected = {1: "disordered", 3: "parallel", 4: "not finite", 5: "periodic along", 6: "got NoneType"}
+    expected = {
+        1: "disordered",
+        3: "parallel",
+        4: "not finite",
+        5: "periodic along",
+        6: "got NoneType",
+    }
     for i, message in expected.items():
         result = results[i]
         assert message in result.reason
@@ -104,7 +112,10 @@ def test_progress_bar_counts_crystals(capsys):
     [
         (lambda s: s.scale_lattice(s.volume * 1.25), "volume has changed by .25 %"),
         (lambda s: s.scale_lattice(s.volume * 0.79), "volume has changed by -21 %"),
-        (lambda s: s.translate_sites([0], [0.35, 0.35, 0.35], to_unit_cell=False), "(Na and Cl|Cl and Na) are .* Å apart"),
+        (
+            lambda s: s.translate_sites([0], [0.35, 0.35, 0.35], to_unit_cell=False),
+            "(Na and Cl|Cl and Na) are .* Å apart",
+        ),
         (lambda s: s.replace(0, "K"), "formula has changed from Na1 Cl1 to K1 Na1"),
     ],
 )

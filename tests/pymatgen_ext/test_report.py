@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 import pytest
 from ase.data import chemical_symbols
 
+from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
+from ase_crysdiff.report.crystals import drawing
+from ase_crysdiff.report.elements import periodic_table, place
+from ase_crysdiff.report.page import html_report
+from ase_crysdiff.report.svg import nice_ticks, number
 from ase_crysdiff.testing.crystals import prototypes
-from pymatgen_ext.report.charts import compared_columns, compared_rows, energy_histogram
-from pymatgen_ext.report.crystals import drawing
-from pymatgen_ext.report.elements import periodic_table, place
-from pymatgen_ext.report.page import html_report
-from pymatgen_ext.report.svg import nice_ticks, number
 
 VOID = {"meta", "rect", "line", "circle", "path", "br", "i"}
 
@@ -51,28 +51,58 @@ def example(**changes):
     metric = {"value": 0.5, "interval": [0.3, 0.7], "failures": 1, "settings": {"ltol": 0.2}}
     unknown = {"value": None, "interval": [None, None], "failures": 2, "settings": {}}
     crystals = [
-        {"index": i, "name": f"<{name}>", "formula": s.composition.reduced_formula, "space_group": "P1",
-         "energy_above_hull": -0.01 * i, "is_listed": bool(i % 2), "novel": True, "unique": True, "structure": s.as_dict()}
+        {
+            "index": i,
+            "name": f"<{name}>",
+            "formula": s.composition.reduced_formula,
+            "space_group": "P1",
+            "energy_above_hull": -0.01 * i,
+            "is_listed": bool(i % 2),
+            "novel": True,
+            "unique": True,
+            "structure": s.as_dict(),
+        }
         for i, (name, s) in enumerate(prototypes().items())
-    ]  # fmt: skip
+    ]
     results = {
-        "requested": 4, "sources": ["in & out"], "notes": ["An open, partial hull."],
-        "funnel": [{"stage": "Requested", "meaning": "all", "count": 4}, {"stage": "Read", "meaning": "<parse>", "count": 3}],
+        "requested": 4,
+        "sources": ["in & out"],
+        "notes": ["An open, partial hull."],
+        "funnel": [
+            {"stage": "Requested", "meaning": "all", "count": 4},
+            {"stage": "Read", "meaning": "<parse>", "count": 3},
+        ],
         "metrics": {
-            "uniqueness": metric, "uniqueness_relaxed": metric, "sun": metric, "density_distance": unknown, "odd": metric,
+            "uniqueness": metric,
+            "uniqueness_relaxed": metric,
+            "sun": metric,
+            "density_distance": unknown,
+            "odd": metric,
         },
         "breakdown": {
             "Crystal <system>": [
-                {"group": "cubic & all", "crystals": 4, "metastable": 3, "stable": 1, "msun": None, "sun": None},
+                {
+                    "group": "cubic & all",
+                    "crystals": 4,
+                    "metastable": 3,
+                    "stable": 1,
+                    "msun": None,
+                    "sun": None,
+                },
             ]
         },
         "energies_above_hull": [0.0, 0.1, 0.100001, -0.7, 5.0, None],
-        "distributions": {"num_atoms": {"ours": {"1": 2, "2": 1}, "reference": {"1": 5}, "note": "n"}},
-        "elements": {"Na": 2, "Cl": 1, "U": 1}, "best": crystals,
+        "distributions": {
+            "num_atoms": {"ours": {"1": 2, "2": 1}, "reference": {"1": 5}, "note": "n"}
+        },
+        "elements": {"Na": 2, "Cl": 1, "U": 1},
+        "best": crystals,
         "lost": [{"index": 3, "name": "bad", "stage": "read", "reason": "<b>12.5</b> is wrong"}],
-        "settings": {"potential": "toy", "fmax": 0.05}, "hull": {"name": "h", "entries": 3},
-        "reference": {"name": "known", "crystals": 7}, "versions": {"numpy": "1"},
-    }  # fmt: skip
+        "settings": {"potential": "toy", "fmax": 0.05},
+        "hull": {"name": "h", "entries": 3},
+        "reference": {"name": "known", "crystals": 7},
+        "versions": {"numpy": "1"},
+    }
     return {**results, **changes}
 
 
@@ -80,7 +110,15 @@ def test_page_is_well_formed_and_complete():
     page = html_report(example())
     found = checked(page)
     text = " ".join(found.text)
-    wanted = ["An open, partial hull.", "in & out", "<b>12.5</b> is wrong", "<parse>", "<Cu>", "S.U.N.", "odd"]
+    wanted = [
+        "An open, partial hull.",
+        "in & out",
+        "<b>12.5</b> is wrong",
+        "<parse>",
+        "<Cu>",
+        "S.U.N.",
+        "odd",
+    ]
     for expected in [*wanted, "Crystal <system>", "cubic & all", "75.0 % "]:
         assert expected in text
     assert found.seen.count("h1") == 1
@@ -91,8 +129,15 @@ def test_page_is_well_formed_and_complete():
 
 def test_far_below_a_partial_hull_is_doubted():
     best = example()["best"]
-    for energy, is_listed, doubted in ((-0.5, False, True), (-0.5, True, False), (-0.1, False, False), (None, False, False)):
-        page = html_report(example(best=[{**best[0], "energy_above_hull": energy, "is_listed": is_listed}]))
+    for energy, is_listed, doubted in (
+        (-0.5, False, True),
+        (-0.5, True, False),
+        (-0.1, False, False),
+        (None, False, False),
+    ):
+        page = html_report(
+            example(best=[{**best[0], "energy_above_hull": energy, "is_listed": is_listed}])
+        )
         assert ("lacks competitors" in page) == doubted
 
 

@@ -11,14 +11,16 @@ from pymatgen.core import Composition, Lattice, Structure
 from ase_crysdiff import registry
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError, SamplingError
-from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.sampling.loading import load_sampler
+from ase_crysdiff.sampling.sample_set import SampleSet
 from pymatgen_ext import StructureSampler, available_samplers
-from pymatgen_ext.sample_set import SampleSet
 
 
 @pytest.fixture(scope="module")
 def csp(toy_csp):
-    registry.register(registry.SAMPLERS, "toy-csp", lambda weights, device: load_sampler("dao-g", toy_csp, device))
+    registry.register(
+        registry.SAMPLERS, "toy-csp", lambda weights, device: load_sampler("dao-g", toy_csp, device)
+    )
     yield StructureSampler("toy-csp", device="cpu")
     registry.unregister(registry.SAMPLERS, "toy-csp")
 
@@ -60,7 +62,9 @@ def test_workers_change_nothing(toy_miad):
 
 @pytest.mark.slow
 def test_workers_that_end(toy_miad, tmp_path):
-    """A process that is killed once loses nothing; a batch that ends two is an error that says so; others come as they are."""
+    """A process that is killed once loses nothing; a batch that ends two is an error that says so;
+    others come as they are.
+    """
     miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
     mortal, wishes = Mortal(tmp_path), {"batch_size": 2, "workers": 2}
     (tmp_path / "0").touch()
@@ -68,7 +72,9 @@ def test_workers_that_end(toy_miad, tmp_path):
     assert not list(tmp_path.iterdir())
     for number in range(4):
         (tmp_path / str(number)).touch()
-    with pytest.raises(SamplingError, match=r"2 crystals could not be drawn.*the process ended.*smaller batch_size"):
+    with pytest.raises(
+        SamplingError, match=r"2 crystals could not be drawn.*the process ended.*smaller batch_size"
+    ):
         draw(miad, 4, conditions=[mortal], **wishes)
     (tmp_path / "refuse").touch()
     with pytest.raises(InputError, match="not in this world"):
@@ -90,7 +96,10 @@ def test_chemical_system_is_exact(miad):
 
 def test_elements_are_an_upper_limit(miad):
     allowed = {"Sr", "Ti", "O"}
-    assert all({e.symbol for e in s.composition} <= allowed for s in draw(miad, 6, elements=sorted(allowed)))
+    assert all(
+        {e.symbol for e in s.composition} <= allowed
+        for s in draw(miad, 6, elements=sorted(allowed))
+    )
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])
@@ -111,7 +120,10 @@ def test_num_atoms_is_exact(miad, count):
 )
 def test_lattice_is_kept_exactly(miad, csp, cell):
     matrix = cell.matrix if isinstance(cell, Lattice) else np.array(cell)
-    for samples in (draw(miad, 3, lattice=cell, num_atoms=2), draw(csp, 3, lattice=cell, composition="NaCl", formula_units=1)):
+    for samples in (
+        draw(miad, 3, lattice=cell, num_atoms=2),
+        draw(csp, 3, lattice=cell, composition="NaCl", formula_units=1),
+    ):
         assert len(samples) == 3
         for s in samples:
             np.testing.assert_allclose(s.lattice.matrix, matrix, atol=1e-10)
@@ -121,8 +133,13 @@ def test_lattice_map_keeps_distances(miad):
     """A structure in the user's cell is the one that was drawn in its Niggli cell."""
     skewed = np.array([[4.0, 0, 0], [0, 4.5, 0], [8.1, 4.4, 5]])
     niggli = Lattice(skewed).get_niggli_reduced_lattice()
-    a, b = draw(miad, 1, lattice=skewed, num_atoms=3)[0], draw(miad, 1, lattice=niggli, num_atoms=3)[0]
-    np.testing.assert_allclose(np.sort(a.distance_matrix.ravel()), np.sort(b.distance_matrix.ravel()), atol=1e-5)
+    a, b = (
+        draw(miad, 1, lattice=skewed, num_atoms=3)[0],
+        draw(miad, 1, lattice=niggli, num_atoms=3)[0],
+    )
+    np.testing.assert_allclose(
+        np.sort(a.distance_matrix.ravel()), np.sort(b.distance_matrix.ravel()), atol=1e-5
+    )
 
 
 def test_composition_is_exactly_as_written(csp):
@@ -134,11 +151,22 @@ def test_composition_is_exactly_as_written(csp):
 
 def test_impossible_indices_are_reported_and_the_rest_is_kept(csp):
     """A cell of 4 Å³ per atom is dense, so some draws put atoms on each other."""
-    samples = csp.sample(30, composition="NaCl", formula_units=3, lattice=Lattice.cubic(2.9), seed=0, redraws=0, progress=False)
+    samples = csp.sample(
+        30,
+        composition="NaCl",
+        formula_units=3,
+        lattice=Lattice.cubic(2.9),
+        seed=0,
+        redraws=0,
+        progress=False,
+    )
     report = samples.report
     assert report.made + len(report.failed) == 30
     assert report.failed
-    assert set(report.failed.values()) <= {"two atoms closer than 0.5 Å", "volume outside 3-200 Å³ per atom"}
+    assert set(report.failed.values()) <= {
+        "two atoms closer than 0.5 Å",
+        "volume outside 3-200 Å³ per atom",
+    }
     assert sum(report.rejections.values()) == len(report.failed)
 
 
@@ -158,7 +186,11 @@ def test_impossible_indices_are_reported_and_the_rest_is_kept(csp):
         ({"chemical_system": "Li-Xx"}, InputError, "'Xx' is no chemical element"),
         ({"chemical_system": ""}, InputError, "names no element"),
         ({"chemical_system": "Na-Na"}, InputError, "twice"),
-        ({"chemical_system": "Na-U"}, InputError, r"has not seen the elements with atomic numbers \[92\]"),
+        (
+            {"chemical_system": "Na-U"},
+            InputError,
+            r"has not seen the elements with atomic numbers \[92\]",
+        ),
         ({"elements": ["Fm"]}, InputError, "beyond the heaviest"),
         ({"chemical_system": "Na-Cl", "elements": "Na"}, InputError, "does not allow"),
         ({"chemical_system": "Na-Cl", "num_atoms": 1}, InputError, "cannot hold the 2 elements"),
@@ -246,7 +278,9 @@ def test_written_files_hold_the_same_crystals(miad, tmp_path):
     for s, file in zip(samples, files, strict=True):
         read = Structure.from_file(file)
         assert read.composition == s.composition
-        np.testing.assert_allclose(np.sort(read.distance_matrix.ravel()), np.sort(s.distance_matrix.ravel()), atol=1e-4)
+        np.testing.assert_allclose(
+            np.sort(read.distance_matrix.ravel()), np.sort(s.distance_matrix.ravel()), atol=1e-4
+        )
     frames = ase.io.read(samples.write(tmp_path / "all.extxyz"), ":")
     assert [f.info["crysdiff_index"] for f in frames] == [0, 1, 2, 3]
     np.testing.assert_allclose(frames[0].cell, samples[0].lattice.matrix, atol=1e-7)

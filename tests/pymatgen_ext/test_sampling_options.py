@@ -4,7 +4,7 @@ import pytest
 from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
-from ase_crysdiff.recipes.samplers import load_sampler
+from ase_crysdiff.sampling.loading import load_sampler
 from pymatgen_ext import StructureSampler
 
 STEERED = {
@@ -18,7 +18,9 @@ STEERED = {
 
 @pytest.fixture(scope="module")
 def steered(crystals, tmp_path_factory):
-    folder = write_weights("miad", tiny_config("miad", crystals), tmp_path_factory.mktemp("w") / "miad", STEERED)
+    folder = write_weights(
+        "miad", tiny_config("miad", crystals), tmp_path_factory.mktemp("w") / "miad", STEERED
+    )
     return StructureSampler("miad", weights=str(folder), device="cpu")
 
 
@@ -26,8 +28,17 @@ def steered(crystals, tmp_path_factory):
 def flow(request, crystals, tmp_path_factory):
     sampling = {"steps": 8, "solver": request.param, "start": 1.0, "hurry": {"frac_coords": 4.0}}
     sampling["closest_approach"] = {"fraction": 0.7}
-    folder = write_weights("dao-g-flow", tiny_config("dao-g-flow", crystals), tmp_path_factory.mktemp("w") / "flow", sampling)
-    registry.register(registry.SAMPLERS, "toy-flow", lambda weights, device: load_sampler("dao-g-flow", folder, device))
+    folder = write_weights(
+        "dao-g-flow",
+        tiny_config("dao-g-flow", crystals),
+        tmp_path_factory.mktemp("w") / "flow",
+        sampling,
+    )
+    registry.register(
+        registry.SAMPLERS,
+        "toy-flow",
+        lambda weights, device: load_sampler("dao-g-flow", folder, device),
+    )
     yield request.param, StructureSampler("toy-flow", device="cpu")
     registry.unregister(registry.SAMPLERS, "toy-flow")
 

@@ -11,11 +11,13 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.relaxation.ranking import rank
+from ase_crysdiff.sampling.sample_set import Report, SampleSet
+from ase_crysdiff.symmetry.refinement import symmetrise
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import StructureSampler
-from pymatgen_ext.sample_set import Report, SampleSet
-from pymatgen_ext.selection import Refinement, rank, symmetrise
+from pymatgen_ext.selection import Refinement
 
 COPPER = prototypes()["Cu"]
 
@@ -26,7 +28,11 @@ def numbered(structures):
 
 
 def scaled(structure, factor):
-    return Structure(structure.lattice.scale(structure.volume * factor**3), structure.species, structure.frac_coords)
+    return Structure(
+        structure.lattice.scale(structure.volume * factor**3),
+        structure.species,
+        structure.frac_coords,
+    )
 
 
 def indices(samples):
@@ -35,13 +41,20 @@ def indices(samples):
 
 def rattled(structure, deviation, seed=0):
     generator = np.random.default_rng(seed)
-    lattice = structure.lattice.matrix @ (np.eye(3) + deviation / 5 * generator.standard_normal((3, 3)))
+    lattice = structure.lattice.matrix @ (
+        np.eye(3) + deviation / 5 * generator.standard_normal((3, 3))
+    )
     moved = structure.cart_coords + deviation * generator.standard_normal((len(structure), 3))
     return Structure(lattice, structure.species, moved @ np.linalg.inv(structure.lattice.matrix))
 
 
 def test_ranking_is_by_energy_per_atom_and_refused_ones_come_last():
-    structures = [scaled(COPPER, 1.1), scaled(COPPER * (2, 1, 1), 1.0), prototypes()["NaCl"], scaled(COPPER, 0.9)]
+    structures = [
+        scaled(COPPER, 1.1),
+        scaled(COPPER * (2, 1, 1), 1.0),
+        prototypes()["NaCl"],
+        scaled(COPPER, 0.9),
+    ]
     found = Refinement.of(EMT())(numbered(structures))
     assert indices(found) == [1, 0, 3, 2] or indices(found) == [1, 3, 0, 2]
     energies = [s.properties.get("crysdiff_energy_per_atom") for s in found]
@@ -62,21 +75,29 @@ def test_ranking_does_not_depend_on_the_company():
     assert not reasons
     for s in structures:
         (alone,), _ = rank([s], PairPotential())
-        twin = next(x for x in together if x.properties["crysdiff_index"] == s.properties["crysdiff_index"])
+        twin = next(
+            x for x in together if x.properties["crysdiff_index"] == s.properties["crysdiff_index"]
+        )
         energy = twin.properties["crysdiff_energy_per_atom"]
         assert alone.properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-10)
 
 
 def test_the_best_of_equal_structures_is_kept():
     copper, salt = COPPER, prototypes()["NaCl"]
-    samples = numbered([scaled(copper, 1.02), salt, scaled(copper, 1.0), copper * (1, 1, 2), scaled(salt, 1.01)])
+    samples = numbered(
+        [scaled(copper, 1.02), salt, scaled(copper, 1.0), copper * (1, 1, 2), scaled(salt, 1.01)]
+    )
     found = Refinement.of(PairPotential(), distinct=True)(samples)
     assert len(found) == 2
     assert found.report.made == 2
     assert len(found.report.selection["duplicates"]) == 3
     everything, _ = rank(list(samples), PairPotential())
-    energy = {s.properties["crysdiff_index"]: s.properties["crysdiff_energy_per_atom"] for s in everything}
-    assert energy[next(i for i in indices(found) if i in (0, 2, 3))] == min(energy[i] for i in (0, 2, 3))
+    energy = {
+        s.properties["crysdiff_index"]: s.properties["crysdiff_energy_per_atom"] for s in everything
+    }
+    assert energy[next(i for i in indices(found) if i in (0, 2, 3))] == min(
+        energy[i] for i in (0, 2, 3)
+    )
     assert indices(Refinement.of(distinct=True)(samples)) == [0, 1]
 
 
@@ -106,7 +127,9 @@ def test_symmetrised_structures_have_their_symmetry_in_the_same_cell(name, super
 
 
 def test_what_cannot_be_symmetrised_is_left_alone_and_named():
-    lonely = Structure(Lattice.cubic(4), ["Na", "Na"], [[0, 0, 0], [0.02, 0, 0]])  # gate refuses atoms on each other
+    lonely = Structure(
+        Lattice.cubic(4), ["Na", "Na"], [[0, 0, 0], [0.02, 0, 0]]
+    )  # gate refuses atoms on each other
     samples = numbered([rattled(COPPER, 0.005), lonely])
     found = Refinement.of(symprec=0.3)(samples)
     assert found[0].properties["crysdiff_space_group"] == "Fm-3m"
@@ -117,7 +140,9 @@ def test_what_cannot_be_symmetrised_is_left_alone_and_named():
 
 def test_a_given_cell_stays():
     salt = prototypes()["NaCl"]
-    shifted = Structure(salt.lattice, salt.species, salt.frac_coords + np.array([[0, 0, 0], [0.004, -0.003, 0.002]]))
+    shifted = Structure(
+        salt.lattice, salt.species, salt.frac_coords + np.array([[0, 0, 0], [0.004, -0.003, 0.002]])
+    )
     found = symmetrise(shifted, 0.1, fixed_cell=True)
     np.testing.assert_array_equal(found.lattice.matrix, salt.lattice.matrix)
     with pytest.raises(InputError, match="the given cell lacks"):
@@ -143,7 +168,10 @@ def test_other_wishes_that_mean_nothing_are_refused_before_anything_is_drawn(toy
 def test_a_sampler_ranks_its_draws(toy_miad):
     miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
     how = {"seed": 0, "redraws": 30, "progress": False, "num_atoms": 3}
-    plain, ranked = miad.sample(5, **how), miad.sample(5, potential=LennardJones(sigma=2.0, rc=5.0), **how)
+    plain, ranked = (
+        miad.sample(5, **how),
+        miad.sample(5, potential=LennardJones(sigma=2.0, rc=5.0), **how),
+    )
     assert sorted(indices(ranked)) == indices(plain)
     by_index = {s.properties["crysdiff_index"]: s for s in plain}
     for s in ranked:

@@ -25,7 +25,9 @@ def element(symbol: str) -> Structure:
 
 
 def test_a_hull_comes_from_a_table_a_mapping_or_structures(tmp_path):
-    (tmp_path / "hull.csv").write_text("reduced_formula,hull_energy_per_atom\n" + "".join(f"{f},{e}\n" for f, e in TABLE.items()))
+    (tmp_path / "hull.csv").write_text(
+        "reduced_formula,hull_energy_per_atom\n" + "".join(f"{f},{e}\n" for f, e in TABLE.items())
+    )
     references = {"Cu": -0.1, "Au": 0.1}
     found = [
         energy_above_hull([alloy()], EMT(), hull, element_references=references)
@@ -34,7 +36,9 @@ def test_a_hull_comes_from_a_table_a_mapping_or_structures(tmp_path):
     expected = found[0].energy[0] - (3 * -0.1 + 0.1) / 4 - -0.04
     assert [f.energy_above_hull[0] for f in found] == pytest.approx([expected] * 4)
     own = energy_above_hull([alloy(), element("Cu")], EMT(), [element("Cu"), element("Au")])
-    relative = EMT_energy(alloy()) - 0.75 * EMT_energy(element("Cu")) - 0.25 * EMT_energy(element("Au"))
+    relative = (
+        EMT_energy(alloy()) - 0.75 * EMT_energy(element("Cu")) - 0.25 * EMT_energy(element("Au"))
+    )
     assert own.energy_above_hull == pytest.approx([relative, 0], abs=1e-9)
 
 

@@ -16,7 +16,9 @@ PEROVSKITE = prototypes()["SrTiO3"]
 
 
 def vary(sampler, structure, count=4, **wishes):
-    return sampler.vary(structure, num_samples=count, **{"seed": 0, "redraws": 30, "progress": False} | wishes)
+    return sampler.vary(
+        structure, num_samples=count, **{"seed": 0, "redraws": 30, "progress": False} | wishes
+    )
 
 
 def skewed(structure):
@@ -25,7 +27,9 @@ def skewed(structure):
     other.make_supercell([[1, 1, 0], [0, 1, 2], [0, 0, 1]], to_unit_cell=True)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     order = np.random.default_rng(1).permutation(len(other))
-    return Structure(other.lattice.matrix @ turn, [other[i].specie for i in order], other.frac_coords[order])
+    return Structure(
+        other.lattice.matrix @ turn, [other[i].specie for i in order], other.frac_coords[order]
+    )
 
 
 @pytest.mark.parametrize("structure", [ROCK_SALT, LAYERS, CHAIN, skewed(CHAIN), skewed(PEROVSKITE)])
@@ -42,7 +46,9 @@ def test_almost_no_strength_gives_the_structure_back(miad, csp, structure):
 def test_a_small_strength_stays_near_and_a_large_one_goes_away(csp):
     def distance(strength):
         found = vary(csp, CHAIN, 6, strength=strength)
-        return np.mean([abs(np.log(s.volume / CHAIN.volume)) + s.lattice.angles[0] / 1e3 for s in found])
+        return np.mean(
+            [abs(np.log(s.volume / CHAIN.volume)) + s.lattice.angles[0] / 1e3 for s in found]
+        )
 
     start = CHAIN.lattice.angles[0] / 1e3
     assert distance(0.01) - start < 0.1 < distance(1.0) - start
@@ -72,8 +78,12 @@ def test_batches_and_seeds(miad, csp):
 
 
 def test_the_plan_is_the_share_of_the_card(csp):
-    evaluations = {s: vary(csp, ROCK_SALT, 1, strength=s).report.evaluations for s in (1e-4, 0.3, 1.0)}
-    whole = csp.sample(1, composition="NaCl", formula_units=1, seed=0, redraws=9, progress=False).report.evaluations
+    evaluations = {
+        s: vary(csp, ROCK_SALT, 1, strength=s).report.evaluations for s in (1e-4, 0.3, 1.0)
+    }
+    whole = csp.sample(
+        1, composition="NaCl", formula_units=1, seed=0, redraws=9, progress=False
+    ).report.evaluations
     assert evaluations[1e-4] == 0
     assert 0 < evaluations[0.3] <= 0.35 * whole
     assert evaluations[1.0] == whole
@@ -86,7 +96,11 @@ def test_atoms_of_ase_are_taken(csp):
 
 def broken(**change):
     place = [[0, 0, 0], [0.5, 0.5, 0.5]]
-    return Structure(change.get("lattice", Lattice.cubic(4)), change.get("species", ["Na", "Cl"]), change.get("coords", place))
+    return Structure(
+        change.get("lattice", Lattice.cubic(4)),
+        change.get("species", ["Na", "Cl"]),
+        change.get("coords", place),
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import torch
 from toys import tiny_config, write_weights
 
 from ase_crysdiff.constants import VACANCY
+from ase_crysdiff.data.statistics import size_histogram, species_prior
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.recipes.statistics import size_histogram, species_prior
+from ase_crysdiff.sampling.batched import SamplerSpec
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.testing.crystals import prototypes
-from pymatgen_ext.drawing import SamplerSpec
 from pymatgen_ext.samplers import StructureSampler
 
 MAX_ATOMS = 5
@@ -44,7 +44,9 @@ def test_numbers_of_atoms_are_those_of_the_training_data(sampler, crystals):
     assert found.keys() == histogram.keys()
     for n, c in histogram.items():
         share = c / sum(histogram.values())
-        assert found[n] / count == pytest.approx(share, abs=4 * (share * (1 - share) / count) ** 0.5)
+        assert found[n] / count == pytest.approx(
+            share, abs=4 * (share * (1 - share) / count) ** 0.5
+        )
 
 
 def test_no_row_is_ever_a_vacancy(sampler, crystals):
@@ -64,7 +66,11 @@ def test_a_crystal_does_not_depend_on_its_batch(sampler):
 def test_wishes(weights):
     sampler = StructureSampler("miad", weights, device="cpu")
     request, _ = sampler.request(num_atoms=4, chemical_system="Na-Cl")
-    drawn = SamplerSpec("miad", weights, "cpu").load().sample(request, Streams(0, tuple(range(20)), (0,) * 20))
+    drawn = (
+        SamplerSpec("miad", weights, "cpu")
+        .load()
+        .sample(request, Streams(0, tuple(range(20)), (0,) * 20))
+    )
     assert drawn.num_atoms.tolist() == [4] * 20
     assert set(drawn.species.tolist()) == {11, 17}
 

@@ -1,7 +1,8 @@
-"""Networks of the generators as backbones: every atom of one cell sees every other, and all of them the lattice.
+"""Networks of the generators as backbones: every atom of one cell sees every other, and all of them
+the lattice.
 
-They know no periodic images, so features depend on which of the cells of a crystal is given, and a supercell is another crystal
-to them. Give primitive Niggli cells.
+They know no periodic images, so features depend on which of the cells of a crystal is given, and a
+supercell is another crystal to them. Give primitive Niggli cells.
 """
 
 from ase_crysdiff.geometry.lattice import log_polar
@@ -36,7 +37,9 @@ class CellBackbone(Backbone):
         nodes = self.elements(crystals.species)
         polar = log_polar(crystals.lattice)
         invariants = (polar - polar.new_tensor(_LATTICE_MEAN)) / polar.new_tensor(_LATTICE_SCALE)
-        features: Features = self.encoder(NodeInput(nodes, invariants, crystals.frac_coords, crystals.layout))
+        features: Features = self.encoder(
+            NodeInput(nodes, invariants, crystals.frac_coords, crystals.layout)
+        )
         return features
 
 
@@ -52,7 +55,9 @@ class CSPNetBackbone(CellBackbone):
     Source: Jiao et al. 2023 (DiffCSP), section 4.2.
     """
 
-    def __init__(self, hidden: int = 128, layers: int = 4, frequencies: int = 32, elements: str = "described") -> None:
+    def __init__(
+        self, hidden: int = 128, layers: int = 4, frequencies: int = 32, elements: str = "described"
+    ) -> None:
         super().__init__(CSPNet(6, hidden, layers, frequencies), elements)
 
 
@@ -70,6 +75,11 @@ class FullCrysformer(CellBackbone):
     """
 
     def __init__(
-        self, hidden: int = 96, layers: int = 4, heads: int = 4, frequencies: int = 32, elements: str = "described"
+        self,
+        hidden: int = 96,
+        layers: int = 4,
+        heads: int = 4,
+        frequencies: int = 32,
+        elements: str = "described",
     ) -> None:
         super().__init__(Crysformer(6, hidden, layers, heads, frequencies), elements)

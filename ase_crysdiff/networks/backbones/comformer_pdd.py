@@ -1,7 +1,9 @@
-"""The encoder that CrysLDNet pretrains: gated convolutions over nearest neighbours, and profiles of distances between them.
+"""The encoder that CrysLDNet pretrains: gated convolutions over nearest neighbours, and profiles of
+distances between them.
 
-Its authors call it PDDFormer, but its convolutions are ComFormer's; `pddformer` has the original ones. It reads distances and
-elements only, so that mirror images are the same to it. Norms act on each vector instead of the batch, with as many parameters.
+Its authors call it PDDFormer, but its convolutions are ComFormer's; `pddformer` has the original
+ones. It reads distances and elements only, so that mirror images are the same to it. Norms act on
+each vector instead of the batch, with as many parameters.
 
 Source: Mukherjee et al. 2026 (CrysLDNet), code; Yan et al. 2024 (ComFormer) for the convolution.
 """
@@ -22,13 +24,21 @@ from ase_crysdiff.shapes import Float, Tensor
 #: Gaussians of -0.75 / d: many for bonds, few for what is far away.
 _SCALE, _RANGE = -0.75, (-4.0, 0.0)
 #: Arguments of the published network, 4,332,800 parameters.
-PUBLISHED: dict[str, Any] = {"hidden": 256, "layers": 4, "neighbors": 25, "profile": 92, "elements": "one-hot"}
+PUBLISHED: dict[str, Any] = {
+    "hidden": 256,
+    "layers": 4,
+    "neighbors": 25,
+    "profile": 92,
+    "elements": "one-hot",
+}
 
 
 class ComformerConvolution(nn.Module):
-    """κ_ij = MLP[k_i, k_j, e_ij], m_ij = MLP[v_i, v_j, e_ij]; h_i ← softplus(h_i + LN(W Σ_j m_ij ⊙ σ(LN(q_i ⊙ κ_ij)))).
+    """κ_ij = MLP[k_i, k_j, e_ij], m_ij = MLP[v_i, v_j, e_ij]; h_i ← softplus(h_i + LN(W Σ_j m_ij ⊙
+    σ(LN(q_i ⊙ κ_ij)))).
 
-    A factor 1/√d before the inner norm is left out: the norm takes it back. Source: CrysLDNet (code).
+    A factor 1/√d before the inner norm is left out: the norm takes it back. Source: CrysLDNet
+    (code).
     """
 
     def __init__(self, hidden: int) -> None:
@@ -41,7 +51,10 @@ class ComformerConvolution(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges hidden"], graph: CrystalGraph
+        self,
+        nodes: Float[Tensor, "atoms hidden"],
+        edges: Float[Tensor, "edges hidden"],
+        graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         query, key, value = self.project(nodes).chunk(3, -1)
         edges, ends = self.edge(edges), (graph.first, graph.second)
@@ -58,15 +71,25 @@ class ComformerPDD(ProfileBackbone):
         layers: Convolutions.
         neighbors: Nearest neighbours per atom.
         profile: Distances per atom.
-        elements: How elements are read: `described`, `one-hot`, which is the published way, or `table`.
+        elements: How elements are read: `described`, `one-hot`, which is the published way, or
+            `table`.
     """
 
     def __init__(
-        self, hidden: int = 96, layers: int = 4, neighbors: int = 12, profile: int = 24, elements: str = "described"
+        self,
+        hidden: int = 96,
+        layers: int = 4,
+        neighbors: int = 12,
+        profile: int = 24,
+        elements: str = "described",
     ) -> None:
         super().__init__(
-            hidden, layers, Neighborhood(neighbors, profile=profile),
+            hidden,
+            layers,
+            Neighborhood(neighbors, profile=profile),
             make_elements(elements, hidden),
             nn.Sequential(Linear(hidden, hidden), nn.Softplus()),
-            ComformerConvolution, _SCALE, _RANGE,
-        )  # fmt: skip
+            ComformerConvolution,
+            _SCALE,
+            _RANGE,
+        )

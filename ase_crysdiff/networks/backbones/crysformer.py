@@ -1,4 +1,6 @@
-"""Crysformer on atoms and all periodic images within a cutoff, the network of the potential, as a backbone."""
+"""Crysformer on atoms and all periodic images within a cutoff, the network of the potential, as a
+backbone.
+"""
 
 import torch
 
@@ -25,10 +27,14 @@ class PeriodicCrysformerBackbone(Backbone):
     Source: see `networks.encoders.crysformer_periodic`.
     """
 
-    def __init__(self, hidden: int = 96, layers: int = 2, heads: int = 4, cutoff: float = 5.0) -> None:
+    def __init__(
+        self, hidden: int = 96, layers: int = 2, heads: int = 4, cutoff: float = 5.0
+    ) -> None:
         super().__init__()
         self.hidden, self.neighborhood = hidden, Neighborhood(None, cutoff)
-        self.encoder = PeriodicCrysformer(hidden, layers, heads, cutoff=cutoff, num_species=NUM_ELEMENTS)
+        self.encoder = PeriodicCrysformer(
+            hidden, layers, heads, cutoff=cutoff, num_species=NUM_ELEMENTS
+        )
 
     def forward(self, graph: CrystalGraph) -> Features:
         check_species(graph.crystals.species, NUM_ELEMENTS)
@@ -38,7 +44,15 @@ class PeriodicCrysformerBackbone(Backbone):
         return features(nodes, graph.crystals.layout)
 
     def _tables(self, graph: CrystalGraph) -> PeriodicGraph:
-        layout, neighbors = graph.crystals.layout, Neighbors(graph.first, graph.second, graph.shifts)
+        layout, neighbors = (
+            graph.crystals.layout,
+            Neighbors(graph.first, graph.second, graph.shifts),
+        )
         return periodic_graph(
-            graph.crystals.species, layout.batch_index, layout.num_crystals, neighbors, graph.vectors, self.encoder.cutoff
+            graph.crystals.species,
+            layout.batch_index,
+            layout.num_crystals,
+            neighbors,
+            graph.vectors,
+            self.encoder.cutoff,
         )

@@ -1,7 +1,9 @@
-"""Convolutions over the nearest neighbours with a gate per edge: small, fast, and hard to beat with little data.
+"""Convolutions over the nearest neighbours with a gate per edge: small, fast, and hard to beat with
+little data.
 
-Deviations from the paper: norms act on each vector instead of the batch, so that a crystal's features do not depend on its
-company, in training or after it; missing neighbours are not filled with atom 0, because every atom has as many as it needs.
+Deviations from the paper: norms act on each vector instead of the batch, so that a crystal's
+features do not depend on its company, in training or after it; missing neighbours are not filled
+with atom 0, because every atom has as many as it needs.
 """
 
 import torch
@@ -31,7 +33,10 @@ class GatedConvolution(nn.Module):
         self.sum_norm = nn.LayerNorm(hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges width"], graph: CrystalGraph
+        self,
+        nodes: Float[Tensor, "atoms hidden"],
+        edges: Float[Tensor, "edges width"],
+        graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         gate, core = self.norm(self.join(nodes, edges, graph.first, graph.second)).chunk(2, -1)
         messages = torch.sigmoid(gate) * functional.softplus(core)
@@ -50,7 +55,9 @@ class CrystalGraphBackbone(Backbone):
     Source: Xie and Grossman 2018 (CGCNN).
     """
 
-    def __init__(self, hidden: int = 96, layers: int = 4, neighbors: int = 12, elements: str = "described") -> None:
+    def __init__(
+        self, hidden: int = 96, layers: int = 4, neighbors: int = 12, elements: str = "described"
+    ) -> None:
         super().__init__()
         self.hidden, self.neighborhood = hidden, Neighborhood(neighbors)
         self.elements = make_elements(elements, hidden)

@@ -1,4 +1,6 @@
-"""Elements as node vectors. Row 0 is an element that is hidden; every other row differs from all others."""
+"""Elements as node vectors. Row 0 is an element that is hidden; every other row differs from all
+others.
+"""
 
 from torch import nn
 from torch.nn import functional
@@ -16,10 +18,11 @@ _ONE_HOT = 119
 
 
 class DescribedElements(nn.Module):
-    """A learned row for every element beside a linear map of its place in the periodic table, radius and electronegativity.
+    """A learned row for every element beside a linear map of its place in the periodic table,
+    radius and electronegativity.
 
-    What elements have in common comes first; what sets one apart is learnt. So an element that is rare in the training data
-    resembles its neighbours in the table instead of noise.
+    What elements have in common comes first; what sets one apart is learnt. So an element that is
+    rare in the training data resembles its neighbours in the table instead of noise.
 
     Args:
         hidden: Width.
@@ -52,11 +55,16 @@ class OneHotElements(nn.Module):
 
     def forward(self, species: Int[Tensor, " atoms"]) -> Float[Tensor, "atoms hidden"]:
         check_species(species, NUM_ELEMENTS)
-        return product(functional.one_hot(species, _ONE_HOT).to(self.linear.weight.dtype), self.linear.weight, self.linear.bias)
+        return product(
+            functional.one_hot(species, _ONE_HOT).to(self.linear.weight.dtype),
+            self.linear.weight,
+            self.linear.bias,
+        )
 
 
 class TableElements(nn.Module):
-    """A linear map of CGCNN's table, as Matformer and PDDFormer publish it. Some elements share a row: La is Ce.
+    """A linear map of CGCNN's table, as Matformer and PDDFormer publish it. Some elements share a
+    row: La is Ce.
 
     Args:
         hidden: Width.
@@ -97,5 +105,6 @@ def check_species(species: Int[Tensor, " atoms"], classes: int) -> None:
     if bool(bad.any()):
         found = sorted(set(species[bad].tolist()))
         raise InputError(
-            f"Backbones know the elements Z = 1 to {classes - 1} and 0 for a hidden one, got {found}. Leave these crystals out."
+            f"Backbones know the elements Z = 1 to {classes - 1} and 0 for a hidden one, got "
+            f"{found}. Leave these crystals out."
         )

@@ -10,12 +10,15 @@ from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
 from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Images of an atom that it has self-edges to, with their opposites: Matformer's choice (Yan et al. 2022, code).
+#: Images of an atom that it has self-edges to, with their opposites: Matformer's choice (Yan et al.
+#: 2022, code).
 _SELF_IMAGES = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))
 
 
 class Topology(NamedTuple):
-    """Which atoms are joined, in the order of a batch's atoms, and the profile of their distances."""
+    """Which atoms are joined, in the order of a batch's atoms, and the profile of their
+    distances.
+    """
 
     neighbors: Neighbors
     profile: Float[Tensor, "atoms neighbours"]
@@ -30,7 +33,8 @@ def build_graph(crystals: CrystalBatch, neighborhood: Neighborhood) -> CrystalGr
 
     Raises:
         ShapeError: If the crystals are not sorted, or one is empty.
-        InputError: If the vectors of a cell are not finite and independent, or lie so densely that no search is sensible.
+        InputError: If the vectors of a cell are not finite and independent, or lie so densely that
+            no search is sensible.
     """
     assert crystals.layout.sizes  # a layout refuses what is empty or not sorted
     found = topology(crystals, neighborhood)
@@ -42,12 +46,15 @@ def topology(crystals: CrystalBatch, neighborhood: Neighborhood) -> Topology:
     """Edges and profile of crystals in any order.
 
     Raises:
-        InputError: If the vectors of a cell are not finite and independent, or lie so densely that no search is sensible.
+        InputError: If the vectors of a cell are not finite and independent, or lie so densely that
+            no search is sensible.
     """
     cells, counts = crystals.lattice.double(), crystals.num_atoms
     owner = torch.arange(len(crystals), device=cells.device).repeat_interleave(counts)
     positions = (crystals.frac_coords.double().unsqueeze(-1) * cells[owner]).sum(-2)
-    nearest = nearest_neighbors(positions, cells, counts, neighborhood.neighbors or 0, neighborhood.profile)
+    nearest = nearest_neighbors(
+        positions, cells, counts, neighborhood.neighbors or 0, neighborhood.profile
+    )
     edges = nearest.neighbors
     if neighborhood.neighbors is None:
         assert neighborhood.cutoff is not None

@@ -10,7 +10,9 @@ from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 
-def gaussians(x: Float[Tensor, " edges"], start: float, stop: float, count: int) -> Float[Tensor, "edges count"]:
+def gaussians(
+    x: Float[Tensor, " edges"], start: float, stop: float, count: int
+) -> Float[Tensor, "edges count"]:
     """exp(-(x - c)² / Δ) for centres c from start to stop at a spacing Δ.
 
     The spacing itself divides, not its square, so that neighbouring functions overlap widely.
@@ -21,7 +23,8 @@ def gaussians(x: Float[Tensor, " edges"], start: float, stop: float, count: int)
 
 
 class EdgeLinear(nn.Module):
-    """A linear map of vectors at the ends of an edge and of the edge, joined: W [x_i, x_j, e_ij] + b.
+    """A linear map of vectors at the ends of an edge and of the edge, joined: W [x_i, x_j, e_ij] +
+    b.
 
     Columns of W that meet atoms are multiplied once per atom, not once per edge.
 
@@ -39,9 +42,14 @@ class EdgeLinear(nn.Module):
         self.linear = Linear(sum(self.columns), outputs)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms nodes"], edges: Float[Tensor, "edges width"], *ends: Int[Tensor, " edges"]
+        self,
+        nodes: Float[Tensor, "atoms nodes"],
+        edges: Float[Tensor, "edges width"],
+        *ends: Int[Tensor, " edges"],
     ) -> Float[Tensor, "edges outputs"]:
-        """The map; `ends` are the atoms at the ends of every edge, as many as the constructor was told."""
+        """The map; `ends` are the atoms at the ends of every edge, as many as the constructor was
+        told.
+        """
         of_nodes, of_edges = self.linear.weight.split(self.columns, 1)
         # (atoms, ends * outputs): one product for all ends
         at_nodes = product(nodes, torch.cat(of_nodes.chunk(self.ends, 1))).chunk(self.ends, -1)
@@ -65,20 +73,27 @@ class EdgeMLP(nn.Module):
         self.out = Linear(hidden, hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges hidden"], *ends: Int[Tensor, " edges"]
+        self,
+        nodes: Float[Tensor, "atoms hidden"],
+        edges: Float[Tensor, "edges hidden"],
+        *ends: Int[Tensor, " edges"],
     ) -> Float[Tensor, "edges hidden"]:
         """As in `EdgeLinear`."""
         return self.out(nn.functional.silu(self.join(nodes, edges, *ends)))
 
 
-def gathered(messages: Float[Tensor, "edges width"], graph: CrystalGraph, reduce: str = "sum") -> Float[Tensor, "atoms width"]:
+def gathered(
+    messages: Float[Tensor, "edges width"], graph: CrystalGraph, reduce: str = "sum"
+) -> Float[Tensor, "atoms width"]:
     """Messages of all edges added up, or averaged, at the atoms where they begin."""
     from torch_geometric.utils import scatter
 
     return scatter(messages, graph.first, 0, len(graph.crystals.species), reduce)
 
 
-def crystal_means(rows: Float[Tensor, "atoms ..."], layout: Layout) -> Float[Tensor, "crystals ..."]:
+def crystal_means(
+    rows: Float[Tensor, "atoms ..."], layout: Layout
+) -> Float[Tensor, "crystals ..."]:
     """Means over the atoms of each crystal."""
     from torch_geometric.utils import scatter
 

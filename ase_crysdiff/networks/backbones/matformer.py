@@ -1,8 +1,10 @@
-"""Attention with a vector of weights per edge, over the nearest neighbours and the atom's own images.
+"""Attention with a vector of weights per edge, over the nearest neighbours and the atom's own
+images.
 
-Edges to an atom's own images (self-edges) tell the network the lattice. They are those of the given cell, and there whatever the
-radius of the search for neighbours was. Features then depend on the choice of the cell, so give primitive Niggli cells, or
-switch them off. Norms act on each vector instead of the batch, with as many parameters.
+Edges to an atom's own images (self-edges) tell the network the lattice. They are those of the given
+cell, and there whatever the radius of the search for neighbours was. Features then depend on the
+choice of the cell, so give primitive Niggli cells, or switch them off. Norms act on each vector
+instead of the batch, with as many parameters.
 
 Source: Yan et al. 2022 (Matformer), section 4 and code.
 """
@@ -27,10 +29,11 @@ PUBLISHED: dict[str, Any] = {"hidden": 128, "layers": 5, "heads": 4, "elements":
 
 
 class MatformerConvolution(nn.Module):
-    """α_ij = [q_i, q_i, q_i] ⊙ [k_i, k_j, e_ij]; m_ij = LN(W_b [W_a [v_i, v_j, e_ij] ⊙ σ(LN(α_ij))]).
+    """α_ij = [q_i, q_i, q_i] ⊙ [k_i, k_j, e_ij]; m_ij = LN(W_b [W_a [v_i, v_j, e_ij] ⊙
+    σ(LN(α_ij))]).
 
-    Then h_i ← W h_i + SiLU(LN(W_c Σ_j m_ij)), where the heads' sums are joined. A factor 1/√(3d) of α is left out: the norm takes
-    it back. Source: Yan et al. 2022, equations 6-8.
+    Then h_i ← W h_i + SiLU(LN(W_c Σ_j m_ij)), where the heads' sums are joined. A factor 1/√(3d) of
+    α is left out: the norm takes it back. Source: Yan et al. 2022, equations 6-8.
     """
 
     def __init__(self, hidden: int, heads: int) -> None:
@@ -49,10 +52,16 @@ class MatformerConvolution(nn.Module):
         self.skip = Linear(hidden, hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges hidden"], graph: CrystalGraph
+        self,
+        nodes: Float[Tensor, "atoms hidden"],
+        edges: Float[Tensor, "edges hidden"],
+        graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         first, second = graph.first, graph.second
-        heads = [x.chunk(self.heads, -1) for x in (self.query(nodes), self.key(nodes), self.value(nodes), self.edge(edges))]
+        heads = [
+            x.chunk(self.heads, -1)
+            for x in (self.query(nodes), self.key(nodes), self.value(nodes), self.edge(edges))
+        ]
         sums = []
         for query, key, value, edge in zip(*heads, strict=True):
             own = query * key
@@ -75,7 +84,8 @@ class Matformer(Backbone):
         radial: Gaussians of the distance; as many as the width by default.
         neighbors: Nearest neighbours per atom.
         self_edges: Whether every atom has edges to its own images.
-        elements: How elements are read: `described`, `one-hot` or `table`, which is the published way.
+        elements: How elements are read: `described`, `one-hot` or `table`, which is the published
+            way.
     """
 
     def __init__(
@@ -93,7 +103,9 @@ class Matformer(Backbone):
         self.neighborhood = Neighborhood(neighbors, self_edges=self_edges)
         self.needs_canonical_cell = self_edges
         self.elements = make_elements(elements, hidden)
-        self.edges = nn.Sequential(Linear(self.radial, hidden), nn.Softplus(), Linear(hidden, hidden))
+        self.edges = nn.Sequential(
+            Linear(self.radial, hidden), nn.Softplus(), Linear(hidden, hidden)
+        )
         self.layers = nn.ModuleList(MatformerConvolution(hidden, heads) for _ in range(layers))
 
     def forward(self, graph: CrystalGraph) -> Features:

@@ -1,7 +1,9 @@
-"""PDDFormer: attention in which both ends of an edge ask each other, and profiles of distances between the layers.
+"""PDDFormer: attention in which both ends of an edge ask each other, and profiles of distances
+between the layers.
 
-Deviations from the code: norms act on each vector instead of the batch, with as many parameters; messages are averaged, not
-summed, over neighbours, because every message contains the receiver's query and a sum would grow with each tie.
+Deviations from the code: norms act on each vector instead of the batch, with as many parameters;
+messages are averaged, not summed, over neighbours, because every message contains the receiver's
+query and a sum would grow with each tie.
 
 Source: Balasingham et al. 2024 (PDDFormer), code.
 """
@@ -22,13 +24,21 @@ from ase_crysdiff.shapes import Float, Tensor
 #: Gaussians of -1 / d.
 _SCALE, _RANGE = -1.0, (-6.0, 0.0)
 #: Arguments of the published network, 4,512,257 parameters with its readout of 66,049.
-PUBLISHED: dict[str, Any] = {"hidden": 256, "layers": 3, "neighbors": 12, "profile": 50, "elements": "table"}
+PUBLISHED: dict[str, Any] = {
+    "hidden": 256,
+    "layers": 3,
+    "neighbors": 12,
+    "profile": 50,
+    "elements": "table",
+}
 
 
 class MutualConvolution(nn.Module):
-    """α_ij = q_i ⊙ MLP[k_j, e] + q_j ⊙ MLP'[k_i, e]; m_ij = MLP[v_i, v_j, e] ⊙ σ(LN(W [v_i, v_j, e])).
+    """α_ij = q_i ⊙ MLP[k_j, e] + q_j ⊙ MLP'[k_i, e]; m_ij = MLP[v_i, v_j, e] ⊙ σ(LN(W [v_i, v_j,
+    e])).
 
-    The message is q_i + m_ij ⊙ σ(LN(α_ij)), and h_i ← SiLU(h_i + W_u LN(W_c mean_j message)). Source: PDDFormer (code).
+    The message is q_i + m_ij ⊙ σ(LN(α_ij)), and h_i ← SiLU(h_i + W_u LN(W_c mean_j message)).
+    Source: PDDFormer (code).
     """
 
     def __init__(self, hidden: int) -> None:
@@ -44,14 +54,19 @@ class MutualConvolution(nn.Module):
         self.out = Linear(hidden, hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], edges: Float[Tensor, "edges hidden"], graph: CrystalGraph
+        self,
+        nodes: Float[Tensor, "atoms hidden"],
+        edges: Float[Tensor, "edges hidden"],
+        graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         query, key, value = self.project(nodes).chunk(3, -1)
         edges, first, second = self.edge(edges), graph.first, graph.second
         weights = query.index_select(0, first) * self.sender_keys(key, edges, second)
         weights = weights + query.index_select(0, second) * self.receiver_keys(key, edges, first)
         messages = self.values(value, edges, first, second)
-        messages = messages * torch.sigmoid(self.value_norm(self.value_gate(value, edges, first, second)))
+        messages = messages * torch.sigmoid(
+            self.value_norm(self.value_gate(value, edges, first, second))
+        )
         arrived = query + gathered(messages * torch.sigmoid(self.gate_norm(weights)), graph, "mean")
         return functional.silu(nodes + self.out(self.norm(self.join(arrived))))
 
@@ -64,15 +79,25 @@ class PDDFormer(ProfileBackbone):
         layers: Convolutions.
         neighbors: Nearest neighbours per atom.
         profile: Distances per atom.
-        elements: How elements are read: `described`, `one-hot` or `table`, which is the published way.
+        elements: How elements are read: `described`, `one-hot` or `table`, which is the published
+            way.
     """
 
     def __init__(
-        self, hidden: int = 96, layers: int = 3, neighbors: int = 12, profile: int = 24, elements: str = "described"
+        self,
+        hidden: int = 96,
+        layers: int = 3,
+        neighbors: int = 12,
+        profile: int = 24,
+        elements: str = "described",
     ) -> None:
         super().__init__(
-            hidden, layers, Neighborhood(neighbors, profile=profile),
+            hidden,
+            layers,
+            Neighborhood(neighbors, profile=profile),
             nn.Sequential(make_elements(elements, hidden), nn.SiLU(), Linear(hidden, hidden)),
             nn.Sequential(Linear(hidden, hidden), nn.SiLU()),
-            MutualConvolution, _SCALE, _RANGE,
-        )  # fmt: skip
+            MutualConvolution,
+            _SCALE,
+            _RANGE,
+        )

@@ -1,9 +1,12 @@
-"""Pointwise distance distributions: what an atom's surroundings look like from far away, in one vector.
+"""Pointwise distance distributions: what an atom's surroundings look like from far away, in one
+vector.
 
-Row i of the distribution holds the ascending distances from atom i to its k nearest neighbours, and a weight. Rows stay in the
-order of the atoms and equal rows are not merged, so that they can be added to node vectors.
+Row i of the distribution holds the ascending distances from atom i to its k nearest neighbours, and
+a weight. Rows stay in the order of the atoms and equal rows are not merged, so that they can be
+added to node vectors.
 
-Source: Widdowson and Kurlin 2022 for the distribution; Balasingham et al. 2024 (PDDFormer) and CrysLDNet (code) for its use.
+Source: Widdowson and Kurlin 2022 for the distribution; Balasingham et al. 2024 (PDDFormer) and
+CrysLDNet (code) for its use.
 """
 
 from collections.abc import Callable
@@ -25,7 +28,8 @@ _CENTRE, _SPREAD = 1.45, 0.53
 def weights(graph: CrystalGraph) -> Float[Tensor, " atoms"]:
     """Z_i over the mean of Z over the crystal's atoms; hidden elements have none.
 
-    Published is the sum in place of the mean, which makes the weight depend on how many primitive cells the cell holds.
+    Published is the sum in place of the mean, which makes the weight depend on how many primitive
+    cells the cell holds.
     """
     number = graph.crystals.species.to(graph.profile.dtype)
     mean = crystal_means(number, graph.crystals.layout)
@@ -52,9 +56,11 @@ class ProfileEmbedding(nn.Module):
 
 
 class ProfileMixer(nn.Module):
-    """p ← p + h; [u, g] = W₁ LN(p); h ← h + W₃ (W₂ u ⊙ GELU(g)). The profile p is carried to the next mixer.
+    """p ← p + h; [u, g] = W₁ LN(p); h ← h + W₃ (W₂ u ⊙ GELU(g)). The profile p is carried to the
+    next mixer.
 
-    Published are a batch norm and dropout of 0.1 at the gate; the latter is left out. Source: CrysLDNet (code).
+    Published are a batch norm and dropout of 0.1 at the gate; the latter is left out. Source:
+    CrysLDNet (code).
 
     Args:
         hidden: Width.

@@ -1,7 +1,8 @@
 """TensorNet of matgl as a backbone: vectors and tensors of neighbours, features from their norms.
 
-The module is matgl's own, with weights of our training. matgl sums messages at the source of an edge since version 2 of the model
-and at its end before that, which other versions of it would change without a word; so the version is checked.
+The module is matgl's own, with weights of our training. matgl sums messages at the source of an
+edge since version 2 of the model and at its end before that, which other versions of it would
+change without a word; so the version is checked.
 """
 
 from types import SimpleNamespace
@@ -34,13 +35,16 @@ class TensorNetBackbone(Backbone):
     Source: Simeon and De Fabritiis 2023 (TensorNet).
     """
 
-    def __init__(self, hidden: int = 48, layers: int = 1, radial: int = 32, cutoff: float = 4.5) -> None:
+    def __init__(
+        self, hidden: int = 48, layers: int = 1, radial: int = 32, cutoff: float = 4.5
+    ) -> None:
         super().__init__()
         from matgl.models import TensorNet
 
         if TensorNet.__version__ != _VERSION:
             raise IncompatibleError(
-                f"matgl's TensorNet has version {TensorNet.__version__}, this backbone was tested with {_VERSION}. Its messages "
+                f"matgl's TensorNet has version {TensorNet.__version__}, this backbone was tested "
+                f"with {_VERSION}. Its messages "
                 "may run the other way, which changes all features. Install matgl 4.1."
             )
         self.hidden, self.neighborhood = hidden, Neighborhood(None, cutoff)

@@ -1,13 +1,16 @@
-"""Crysformer as published: attention over all pairs of atoms of a cell, for generation and for energies of noisy crystals.
+"""Crysformer as published: attention over all pairs of atoms of a cell, for generation and for
+energies of noisy crystals.
 
-It reads the cell itself and no periodic images, so that its features depend on the choice of the cell; potentials use
-`crysformer_periodic` instead. Both are edge modes of one network: pre-norm attention in which an edge speaks into keys and
-values alike, then a feed-forward block.
+It reads the cell itself and no periodic images, so that its features depend on the choice of the
+cell; potentials use `crysformer_periodic` instead. Both are edge modes of one network: pre-norm
+attention in which an edge speaks into keys and values alike, then a feed-forward block.
 
 What is mended, each by an argument that restores the published network:
-- lattice invariants and Fourier features are normalised apart (`joint_norm=False`): normalised together, the invariants, which
-  reach hundreds of Å², leave the Fourier part a deviation of 0.1 in a cell of 10 Å;
-- elements get a learned embedding beside the table (`learned=16`), because some of them share a row.
+- lattice invariants and Fourier features are normalised apart (`joint_norm=False`): normalised
+  together, the invariants, which reach hundreds of Å², leave the Fourier part a deviation of 0.1 in
+  a cell of 10 Å;
+- elements get a learned embedding beside the table (`learned=16`), because some of them share a
+  row.
 
 Source: DAO (GLAD-RUC 2025), Crysformer: code, and paper for the equations of attention and gate.
 """
@@ -32,19 +35,25 @@ from ase_crysdiff.shapes import Float, Tensor
 
 
 class GatedAddition(nn.Module):
-    """g x + (1 - g) y with one gate per atom, sigmoid(w · [x, y, x - y]); unlike a sum it can close the residual path."""
+    """g x + (1 - g) y with one gate per atom, sigmoid(w · [x, y, x - y]); unlike a sum it can close
+    the residual path.
+    """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.gate = Linear(3 * hidden, 1, bias=False)
 
-    def forward(self, x: Float[Tensor, "atoms hidden"], y: Float[Tensor, "atoms hidden"]) -> Float[Tensor, "atoms hidden"]:
+    def forward(
+        self, x: Float[Tensor, "atoms hidden"], y: Float[Tensor, "atoms hidden"]
+    ) -> Float[Tensor, "atoms hidden"]:
         gate = torch.sigmoid(self.gate(torch.cat([x, y, x - y], -1)))
         return gate * x + (1 - gate) * y
 
 
 class _Pairs(NamedTuple):
-    """Of one block: invariants (count, features) and Fourier features (count, size, size, features)."""
+    """Of one block: invariants (count, features) and Fourier features (count, size, size,
+    features).
+    """
 
     block: Block
     crystals: Tensor
@@ -54,7 +63,9 @@ class _Pairs(NamedTuple):
 class CrysformerLayer(nn.Module):
     """Attention and feed-forward block with the parameters of the published layer."""
 
-    def __init__(self, hidden: int, heads: int, crystal_features: int, fourier: int, joint_norm: bool) -> None:
+    def __init__(
+        self, hidden: int, heads: int, crystal_features: int, fourier: int, joint_norm: bool
+    ) -> None:
         super().__init__()
         self.heads, self.features, self.joint_norm = heads, (crystal_features, fourier), joint_norm
         self.norm = nn.LayerNorm(hidden)
@@ -69,14 +80,20 @@ class CrysformerLayer(nn.Module):
         self.narrow = Linear(4 * hidden, hidden)
         self.forward_gate = GatedAddition(hidden)
 
-    def forward(self, nodes: Float[Tensor, "atoms hidden"], pairs: Sequence[_Pairs]) -> Float[Tensor, "atoms hidden"]:
+    def forward(
+        self, nodes: Float[Tensor, "atoms hidden"], pairs: Sequence[_Pairs]
+    ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
         query, key_value = self.query(normed), self.key_value(normed)
         messages = torch.cat([self._attend(part, query, key_value) for part in pairs])
         nodes = self.gate(nodes, self.out(messages))
-        return self.forward_gate(nodes, self.narrow(functional.gelu(self.widen(self.forward_norm(nodes)))))
+        return self.forward_gate(
+            nodes, self.narrow(functional.gelu(self.widen(self.forward_norm(nodes))))
+        )
 
-    def _attend(self, part: _Pairs, query: Tensor, key_value: Tensor) -> Float[Tensor, "rows hidden"]:
+    def _attend(
+        self, part: _Pairs, query: Tensor, key_value: Tensor
+    ) -> Float[Tensor, "rows hidden"]:
         edges = self._edges(part)
         block, heads = part.block, self.heads
         key, value = block.view(key_value).chunk(2, -1)
@@ -130,7 +147,10 @@ class Crysformer(Encoder):
         super().__init__()
         self.hidden, self.frequencies = hidden, frequencies
         fourier = 6 * frequencies
-        self.layers = nn.ModuleList(CrysformerLayer(hidden, heads, crystal_features, fourier, joint_norm) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            CrysformerLayer(hidden, heads, crystal_features, fourier, joint_norm)
+            for _ in range(layers)
+        )
 
     def forward(self, inputs: NodeInput) -> Features:
         nodes = inputs.nodes
@@ -142,7 +162,11 @@ class Crysformer(Encoder):
     def _pairs(self, block: Block, inputs: NodeInput) -> _Pairs:
         frac = block.view(inputs.frac_coords)
         difference = frac.unsqueeze(1) - frac.unsqueeze(2)  # f_j - f_i at place (i, j)
-        return _Pairs(block, inputs.crystals[block.crystals], torch.cat(fourier_features(difference, self.frequencies), -1))
+        return _Pairs(
+            block,
+            inputs.crystals[block.crystals],
+            torch.cat(fourier_features(difference, self.frequencies), -1),
+        )
 
 
 class ElementTableStem(Stem):
@@ -155,7 +179,13 @@ class ElementTableStem(Stem):
         learned: Width of a learned embedding beside the table, 0 for none, as published.
     """
 
-    def __init__(self, hidden: int, lattice: LatticeRepresentation, generates_species: bool, learned: int = 16) -> None:
+    def __init__(
+        self,
+        hidden: int,
+        lattice: LatticeRepresentation,
+        generates_species: bool,
+        learned: int = 16,
+    ) -> None:
         super().__init__()
         self.lattice, self.generates_species = lattice, generates_species
         self.table: Tensor
@@ -164,10 +194,17 @@ class ElementTableStem(Stem):
         self.learned = nn.Embedding(NUM_SPECIES, learned) if learned else None
         self.join = Linear(hidden + learned + TIME_WIDTH, hidden)
 
-    def forward(self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout) -> NodeInput:
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> NodeInput:
         species = state["species"] if self.generates_species else context["species"]
         parts = [self.species(self.table[species].to(t.dtype))]
         if self.learned is not None:
             parts.append(self.learned(species))
         parts.append(layout.spread(time_embedding(t, TIME_WIDTH), "atom"))
-        return NodeInput(self.join(torch.cat(parts, -1)), self.lattice.invariants(state["lattice"]), state["frac_coords"], layout)
+        return NodeInput(
+            self.join(torch.cat(parts, -1)),
+            self.lattice.invariants(state["lattice"]),
+            state["frac_coords"],
+            layout,
+        )

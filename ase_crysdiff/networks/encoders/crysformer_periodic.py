@@ -1,13 +1,15 @@
 """Crysformer on atoms and all periodic images within a cutoff: the edge mode of potentials.
 
-The published network attends over the atoms of one cell and reads the cell itself, so that another cell of the same crystal
-is another input. Here an atom attends to its neighbours in space, which makes sums of atomic terms extensive. Attention is
-a_ij = f e^s / (1 + Σ f e^s) with an envelope f: a plain softmax jumps when the only neighbour crosses the cutoff.
-What is attended to are the neighbours' values times radial waves and harmonics of degree 0, 1 and 2 of the direction; scalar
+The published network attends over the atoms of one cell and reads the cell itself, so that another
+cell of the same crystal is another input. Here an atom attends to its neighbours in space, which
+makes sums of atomic terms extensive. Attention is a_ij = f e^s / (1 + Σ f e^s) with an envelope f:
+a plain softmax jumps when the only neighbour crosses the cutoff. What is attended to are the
+neighbours' values times radial waves and harmonics of degree 0, 1 and 2 of the direction; scalar
 products of the sums are invariants. Everything wide happens per atom, only a few numbers per edge.
 
-Source of the attention block: DAO-P's Crysformer (GLAD-RUC 2025), pre-norm, one shared edge projection; the invariants follow
-PaiNN (Schütt et al. 2021) and the density trick of ACE (Drautz 2019).
+Source of the attention block: DAO-P's Crysformer (GLAD-RUC 2025), pre-norm, one shared edge
+projection; the invariants follow PaiNN (Schütt et al. 2021) and the density trick of ACE (Drautz
+2019).
 """
 
 from collections.abc import Sequence
@@ -24,14 +26,17 @@ from ase_crysdiff.shapes import Float, Tensor
 
 #: Components of the harmonics of degree 0, 1, 2.
 _COMPONENTS = (1, 3, 5)
-#: Weighted means over neighbours nearly cancel; with this initial gain their invariants are of order 1.
+#: Weighted means over neighbours nearly cancel; with this initial gain their invariants are of
+#: order 1.
 _GAIN = 4.0
 
 
 class _Edges:
     """What all layers read of the edges of one piece."""
 
-    def __init__(self, piece: Piece, graph: PeriodicGraph, radii: Tensor, cutoff: float, waves: Sequence[int]) -> None:
+    def __init__(
+        self, piece: Piece, graph: PeriodicGraph, radii: Tensor, cutoff: float, waves: Sequence[int]
+    ) -> None:
         self.piece = piece
         self.second = graph.second[piece.slots]
         vectors = piece.view(graph.vectors)
@@ -41,7 +46,9 @@ class _Edges:
         size = piece.gather(radii, self.second) + radii[piece.atoms].unsqueeze(1)
         waves_here = bessel(distance / cutoff, max(waves) // 2)
         # Waves of the distance and bumps of the distance in units of the bond length take turns.
-        self.radial = torch.stack([waves_here, bumps(distance / size, max(waves) // 2)], -1).flatten(-2)
+        self.radial = torch.stack(
+            [waves_here, bumps(distance / size, max(waves) // 2)], -1
+        ).flatten(-2)
         unit = (vectors / distance.unsqueeze(-1)).unsqueeze(-1)
         harmonics = (None, unit, quadrupole(unit))
         parts = [self.radial[..., : waves[0]]]
@@ -56,7 +63,9 @@ class _Edges:
 class PeriodicLayer(nn.Module):
     """Attention to neighbours in space, then a feed-forward block on its invariants."""
 
-    def __init__(self, hidden: int, heads: int, key_width: int, waves: Sequence[int], expansion: int) -> None:
+    def __init__(
+        self, hidden: int, heads: int, key_width: int, waves: Sequence[int], expansion: int
+    ) -> None:
         super().__init__()
         self.heads, self.waves = heads, tuple(waves)
         self.columns = (heads * key_width, heads * max(waves), heads * key_width, hidden)
@@ -73,7 +82,9 @@ class PeriodicLayer(nn.Module):
         nn.init.normal_(linear.weight, std=_GAIN * inputs**-0.5)
         return linear
 
-    def forward(self, nodes: Float[Tensor, "atoms hidden"], pieces: list[_Edges]) -> Float[Tensor, "atoms hidden"]:
+    def forward(
+        self, nodes: Float[Tensor, "atoms hidden"], pieces: list[_Edges]
+    ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
         query, radial_query, key, value = self.project(normed).split(self.columns, -1)
         sent = torch.cat([key, value], -1)
@@ -83,8 +94,12 @@ class PeriodicLayer(nn.Module):
         update = self.widen(torch.cat([normed, *invariants, amounts], -1))
         return nodes + self.narrow(functional.silu(update))
 
-    def _attend(self, edges: _Edges, query: Tensor, radial_query: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighted sums over neighbours, (atoms, rows, hidden), and the logarithm of 1 + Σ f e^s per head."""
+    def _attend(
+        self, edges: _Edges, query: Tensor, radial_query: Tensor, sent: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Weighted sums over neighbours, (atoms, rows, hidden), and the logarithm of 1 + Σ f e^s
+        per head.
+        """
         atoms, heads = edges.piece.atoms, self.heads
         arrived = edges.piece.gather(sent, edges.second)
         key, value = arrived.split((self.columns[2], self.columns[3]), -1)
@@ -149,10 +164,16 @@ class PeriodicCrysformer(nn.Module):
         # What elements have in common comes first; what sets one apart is learnt.
         nn.init.normal_(self.species.weight, std=0.1)
         nn.init.normal_(self.describe.weight, std=0.5)
-        self.layers = nn.ModuleList(PeriodicLayer(hidden, heads, key_width, waves, expansion) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            PeriodicLayer(hidden, heads, key_width, waves, expansion) for _ in range(layers)
+        )
 
-    def forward(self, graph: PeriodicGraph) -> tuple[Float[Tensor, "atoms hidden"], Float[Tensor, " atoms"]]:
-        """Node features, and how much of a neighbourhood each atom has: Σ f, 0 for an isolated atom."""
+    def forward(
+        self, graph: PeriodicGraph
+    ) -> tuple[Float[Tensor, "atoms hidden"], Float[Tensor, " atoms"]]:
+        """Node features, and how much of a neighbourhood each atom has: Σ f, 0 for an isolated
+        atom.
+        """
         radii = self.radii[graph.species]
         pieces = [_Edges(piece, graph, radii, self.cutoff, self.waves) for piece in graph.pieces]
         nodes = self.species(graph.species) + self.describe(self.descriptors[graph.species])

@@ -1,14 +1,17 @@
-"""CSPNet: message passing between all pairs of atoms of a crystal, on dense blocks of equally large crystals.
+"""CSPNet: message passing between all pairs of atoms of a crystal, on dense blocks of equally large
+crystals.
 
-Same weights and, up to rounding, same results as the published network (`testing.cspnet_reference` writes that out). What
-is done differently, all of it exact:
-- the first edge map is split by its columns: node parts are computed once per atom and lattice parts once per crystal,
-  then added by broadcasting;
-- sines of a difference change sign when the pair is swapped and cosines do not, so one product serves both directions;
+Same weights and, up to rounding, same results as the published network (`testing.cspnet_reference`
+writes that out). What is done differently, all of it exact:
+- the first edge map is split by its columns: node parts are computed once per atom and lattice
+  parts once per crystal, then added by broadcasting;
+- sines of a difference change sign when the pair is swapped and cosines do not, so one product
+  serves both directions;
 - Fourier features are computed once per call, not once per layer;
-- blocks are dense, so that messages are averaged over an axis, without lists of edges, and small enough for the cache while
-  sampling;
-- for sampling, `tabulate` replaces the Fourier products by interpolation in a table (relative error about 1e-6).
+- blocks are dense, so that messages are averaged over an axis, without lists of edges, and small
+  enough for the cache while sampling;
+- for sampling, `tabulate` replaces the Fourier products by interpolation in a table (relative error
+  about 1e-6).
 """
 
 from collections.abc import Sequence
@@ -19,11 +22,18 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import Block
 from ase_crysdiff.networks.base import Encoder, Features, NodeInput
-from ase_crysdiff.networks.encoders.pair_terms import POINTS_PER_FREQUENCY, FourierPairs, PairTerms, TabulatedPairs, tabulate
+from ase_crysdiff.networks.encoders.pair_terms import (
+    POINTS_PER_FREQUENCY,
+    FourierPairs,
+    PairTerms,
+    TabulatedPairs,
+    tabulate,
+)
 from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Numbers in an edge tensor that stays in a core's cache while it is added to, squashed and multiplied (4 MiB in float32).
+#: Numbers in an edge tensor that stays in a core's cache while it is added to, squashed and
+#: multiplied (4 MiB in float32).
 _CACHED = 2**20
 
 
@@ -52,24 +62,32 @@ class CSPLayer(nn.Module):
         normed = self.norm(nodes)
         receive, send, lattice, odd, even = self.edge_in.weight.split(self.columns, 1)
         from_nodes = product(normed.to(products), torch.cat([receive, send]).to(products))
-        # Lattice invariants reach hundreds of Å² in the published representation: they stay in single precision.
+        # Lattice invariants reach hundreds of Å² in the published representation: they stay in
+        # single precision.
         from_crystals = product(crystals, lattice, self.edge_in.bias).to(products)
         odd, even = odd.to(products), even.to(products)
         out_weight, out_bias = self.edge_out.weight.to(products), self.edge_out.bias.to(products)
-        # Split, not sliced: the gradient is then one concatenation, not one tensor of zeros for every block.
+        # Split, not sliced: the gradient is then one concatenation, not one tensor of zeros for
+        # every block.
         node_parts = from_nodes.split([block.count * block.size for block in blocks])
         crystal_parts = from_crystals.split([block.count for block in blocks])
         gathered = []
-        for block, terms, node_part, crystal_part in zip(blocks, pairs, node_parts, crystal_parts, strict=True):
+        for block, terms, node_part, crystal_part in zip(
+            blocks, pairs, node_parts, crystal_parts, strict=True
+        ):
             received, sent = node_part.unflatten(0, (block.count, block.size)).chunk(2, -1)
             received = (received + crystal_part.unsqueeze(1)).unsqueeze(2)
             edges = terms.dense(odd, even, self.table).add_(received).add_(sent.unsqueeze(1))
-            reuse = not edges.requires_grad  # the largest tensors are overwritten where no gradient needs them
+            reuse = (
+                not edges.requires_grad
+            )  # the largest tensors are overwritten where no gradient needs them
             messages = product(functional.silu(edges, inplace=reuse), out_weight, out_bias)
             messages = functional.silu(messages, inplace=reuse)
             gathered.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
         update = torch.cat([normed, torch.cat(gathered)], -1).to(products)
-        update = functional.silu(product(update, self.node_in.weight.to(products), self.node_in.bias.to(products)))
+        update = functional.silu(
+            product(update, self.node_in.weight.to(products), self.node_in.bias.to(products))
+        )
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
         return nodes + functional.silu(update.to(nodes.dtype))
 
@@ -91,17 +109,23 @@ class CSPNet(Encoder):
         frequencies: Fourier frequencies per axis.
     """
 
-    def __init__(self, crystal_features: int, hidden: int = 512, layers: int = 6, frequencies: int = 128) -> None:
+    def __init__(
+        self, crystal_features: int, hidden: int = 512, layers: int = 6, frequencies: int = 128
+    ) -> None:
         super().__init__()
         self.hidden = hidden
         self.frequencies = frequencies
-        self.layers = nn.ModuleList(CSPLayer(hidden, crystal_features, frequencies) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            CSPLayer(hidden, crystal_features, frequencies) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, inputs: NodeInput) -> Features:
         blocks = inputs.layout.blocks
         if not torch.is_grad_enabled():
-            blocks = tuple(part for block in blocks for part in block.portions(_CACHED // self.hidden))
+            blocks = tuple(
+                part for block in blocks for part in block.portions(_CACHED // self.hidden)
+            )
         nodes = inputs.nodes
         products = self.products or nodes.dtype
         pairs = [self._pair_terms(block, inputs.frac_coords, products) for block in blocks]
@@ -118,7 +142,9 @@ class CSPNet(Encoder):
     def _points(self) -> int:
         return POINTS_PER_FREQUENCY * self.frequencies
 
-    def _pair_terms(self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype) -> PairTerms:
+    def _pair_terms(
+        self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype
+    ) -> PairTerms:
         if self.layers[0].table is not None and not torch.is_grad_enabled():
             return TabulatedPairs.of(block, frac_coords, self._points)
         return FourierPairs.of(block, frac_coords, self.frequencies, products)

@@ -1,4 +1,6 @@
-"""A backbone with what pretraining puts around it: a latent, decoders, and a denoiser of latents."""
+"""A backbone with what pretraining puts around it: a latent, decoders, and a denoiser of
+latents.
+"""
 
 from typing import NamedTuple
 
@@ -44,8 +46,9 @@ class LatentOutput(NamedTuple):
 class CrysLDNet(nn.Module):
     """Crystals to latents, and back to crystals, and through noise back to latents.
 
-    With `detached` the denoiser's target is a constant: otherwise an encoder that gives all atoms the same latent is a perfect
-    solution. The gradient still reaches the encoder through the noisy latents, which it can make easier to tell apart.
+    With `detached` the denoiser's target is a constant: otherwise an encoder that gives all atoms
+    the same latent is a perfect solution. The gradient still reaches the encoder through the noisy
+    latents, which it can make easier to tell apart.
 
     Args:
         backbone: What is pretrained.
@@ -70,7 +73,9 @@ class CrysLDNet(nn.Module):
         self.backbone, self.posterior = backbone, posterior
         self.decoders, self.denoiser = decoders, denoiser
 
-    def forward(self, graph: CrystalGraph, t: Float[Tensor, " crystals"], draws: Draws) -> LatentOutput:
+    def forward(
+        self, graph: CrystalGraph, t: Float[Tensor, " crystals"], draws: Draws
+    ) -> LatentOutput:
         """One pass.
 
         Args:
@@ -81,9 +86,13 @@ class CrysLDNet(nn.Module):
         posterior: Posterior = self.posterior(self.backbone(graph).nodes)
         decoded = denoised = None
         if self.decoders is not None:
-            decoded = self.decoders(posterior.sample(draws.normal(self.posterior.width)), graph.crystals.num_atoms)
+            decoded = self.decoders(
+                posterior.sample(draws.normal(self.posterior.width)), graph.crystals.num_atoms
+            )
         if self.denoiser is not None:
             layout = graph.crystals.layout
             noisy, target = self.flow.corrupt(posterior.mean, layout.spread(t, "atom"), draws)
-            denoised = Denoised(noisy, self.denoiser(noisy, t, layout), target.detach() if self.detached else target)
+            denoised = Denoised(
+                noisy, self.denoiser(noisy, t, layout), target.detach() if self.detached else target
+            )
         return LatentOutput(posterior, decoded, denoised)

@@ -21,7 +21,8 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 #: Numbers of a crystal's geometry by name.
 Geometry = Mapping[str, Tensor]
 
-#: Random positions from which those are sought that have given distances; four times as many find a tenth less of an error.
+#: Random positions from which those are sought that have given distances; four times as many find a
+#: tenth less of an error.
 STARTS = 16
 
 
@@ -29,7 +30,8 @@ class Decoded(NamedTuple):
     """What decoders make of latents.
 
     Args:
-        elements: Logarithms of the unnormalised probabilities of the atomic numbers, shape (atoms, numbers).
+        elements: Logarithms of the unnormalised probabilities of the atomic numbers, shape (atoms,
+            numbers).
         geometry: The estimates of a geometry decoder.
     """
 
@@ -50,14 +52,17 @@ class Cells(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """What a number of the geometry belongs to, `pair` (of atoms), `atom` or `crystal`, and its unit."""
+    """What a number of the geometry belongs to, `pair` (of atoms), `atom` or `crystal`, and its
+    unit.
+    """
 
     level: str
     unit: str
 
 
 class GeometryDecoder(nn.Module, ABC):
-    """Estimates numbers of a crystal's geometry. Their units are such that mean absolute errors can be added up.
+    """Estimates numbers of a crystal's geometry. Their units are such that mean absolute errors can
+    be added up.
 
     Attributes:
         quantities: What is estimated, by name.
@@ -66,7 +71,9 @@ class GeometryDecoder(nn.Module, ABC):
     quantities: ClassVar[Mapping[str, Quantity]]
 
     @abstractmethod
-    def forward(self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]) -> dict[str, Tensor]:
+    def forward(
+        self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
+    ) -> dict[str, Tensor]:
         """The estimates, by name."""
 
     @abstractmethod
@@ -75,7 +82,8 @@ class GeometryDecoder(nn.Module, ABC):
 
     @abstractmethod
     def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
-        """Crystals that have such numbers, as nearly as can be. Cells that no angles allow come out flat or not finite.
+        """Crystals that have such numbers, as nearly as can be. Cells that no angles allow come out
+        flat or not finite.
 
         Args:
             geometry: Estimates, by name.
@@ -87,8 +95,8 @@ class GeometryDecoder(nn.Module, ABC):
 class InvariantDecoder(GeometryDecoder):
     """Shortest distances of all pairs of atoms, and lengths and angles of the cell.
 
-    They are functions of what invariant features can know, up to the choice of the Niggli cell: origin, orientation and order of
-    the atoms do not enter.
+    They are functions of what invariant features can know, up to the choice of the Niggli cell:
+    origin, orientation and order of the atoms do not enter.
 
     Args:
         latent: Width of the latents.
@@ -96,8 +104,10 @@ class InvariantDecoder(GeometryDecoder):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "distances": Quantity("pair", "Å"), "lengths": Quantity("crystal", "Å"), "angles": Quantity("crystal", "rad"),
-    }  # fmt: skip
+        "distances": Quantity("pair", "Å"),
+        "lengths": Quantity("crystal", "Å"),
+        "angles": Quantity("crystal", "rad"),
+    }
 
     def __init__(self, latent: int, hidden: int = 64) -> None:
         super().__init__()
@@ -107,11 +117,15 @@ class InvariantDecoder(GeometryDecoder):
         self.distance = Linear(hidden, 1)
         self.cell = nn.Sequential(Linear(latent + 1, hidden), nn.SiLU(), Linear(hidden, 6))
 
-    def forward(self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]) -> dict[str, Tensor]:
+    def forward(
+        self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
+    ) -> dict[str, Tensor]:
         pairs = all_pairs(num_atoms)
         counts = num_atoms.to(latent.dtype).unsqueeze(-1)
         # A mean over atoms does not know how many there are, on which the cell's lengths depend.
-        lengths, angles = self.cell(torch.cat([_mean(latent, num_atoms), counts.log()], -1)).chunk(2, -1)
+        lengths, angles = self.cell(torch.cat([_mean(latent, num_atoms), counts.log()], -1)).chunk(
+            2, -1
+        )
         return {
             "distances": self._distances(latent, pairs),
             "lengths": functional.softplus(lengths) * counts ** (1 / 3),
@@ -121,21 +135,29 @@ class InvariantDecoder(GeometryDecoder):
     def targets(self, crystals: CrystalBatch) -> dict[str, Tensor]:
         pairs = all_pairs(crystals.num_atoms)
         lengths, angles = to_parameters(crystals.lattice)
-        distances = pair_distances(pairs, crystals.frac_coords, crystals.lattice, crystals.num_atoms)
+        distances = pair_distances(
+            pairs, crystals.frac_coords, crystals.lattice, crystals.num_atoms
+        )
         return {"distances": distances, "lengths": lengths, "angles": torch.deg2rad(angles)}
 
     def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
         lattice = from_parameters(geometry["lengths"], torch.rad2deg(geometry["angles"]))
         counts = num_atoms.tolist()
         distances = geometry["distances"].split([n * (n + 1) // 2 for n in counts])
-        starts = draws.uniform(3 * STARTS).unflatten(-1, (STARTS, 3)).transpose(0, 1).split(counts, 1)
-        found = [positions_from_distances(*each) for each in zip(distances, lattice, starts, strict=True)]
+        starts = (
+            draws.uniform(3 * STARTS).unflatten(-1, (STARTS, 3)).transpose(0, 1).split(counts, 1)
+        )
+        found = [
+            positions_from_distances(*each) for each in zip(distances, lattice, starts, strict=True)
+        ]
         return Cells(lattice, torch.cat(found))
 
     def _distances(self, latent: Tensor, pairs: Pairs) -> Float[Tensor, " pairs"]:
         """Unchanged when the atoms of a pair change places."""
         terms, factors = self.sum(latent), self.product(latent)
-        joint = terms[pairs.first] + terms[pairs.second] + factors[pairs.first] * factors[pairs.second]
+        joint = (
+            terms[pairs.first] + terms[pairs.second] + factors[pairs.first] * factors[pairs.second]
+        )
         joint = joint + (pairs.first == pairs.second).unsqueeze(-1) * self.itself
         return functional.softplus(self.distance(functional.silu(joint)).squeeze(-1))
 
@@ -152,15 +174,18 @@ class PublishedDecoder(GeometryDecoder):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "coordinates": Quantity("atom", "fraction"), "lattice": Quantity("crystal", "Å"),
-    }  # fmt: skip
+        "coordinates": Quantity("atom", "fraction"),
+        "lattice": Quantity("crystal", "Å"),
+    }
 
     def __init__(self, latent: int) -> None:
         super().__init__()
         self.coordinates = Linear(latent, 3)
         self.lattice = Linear(latent, 9)
 
-    def forward(self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]) -> dict[str, Tensor]:
+    def forward(
+        self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
+    ) -> dict[str, Tensor]:
         lattice = self.lattice(_mean(latent, num_atoms)).unflatten(-1, (3, 3))
         return {"coordinates": self.coordinates(latent), "lattice": lattice}
 
@@ -187,12 +212,16 @@ class Decoders(nn.Module):
         self.elements = Linear(latent, NUM_ELEMENTS)
         self.geometry = geometry
 
-    def forward(self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]) -> Decoded:
+    def forward(
+        self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
+    ) -> Decoded:
         """Estimates for crystals with these numbers of atoms."""
         return Decoded(self.elements(latent), self.geometry(latent, num_atoms))
 
 
-def _mean(rows: Float[Tensor, "atoms width"], num_atoms: Int[Tensor, " crystals"]) -> Float[Tensor, "crystals width"]:
+def _mean(
+    rows: Float[Tensor, "atoms width"], num_atoms: Int[Tensor, " crystals"]
+) -> Float[Tensor, "crystals width"]:
     index = torch.arange(len(num_atoms), device=rows.device).repeat_interleave(num_atoms)
     sums = rows.new_zeros(len(num_atoms), rows.shape[-1]).index_add(0, index, rows)
     return sums / num_atoms.unsqueeze(-1)

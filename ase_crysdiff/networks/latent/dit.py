@@ -44,7 +44,8 @@ class Tokens:
 
 
 class DiT(nn.Module):
-    """Predicts clean latents from noisy ones. Atoms are a set: without `positions` their order does not matter.
+    """Predicts clean latents from noisy ones. Atoms are a set: without `positions` their order does
+    not matter.
 
     Args:
         latent: Width of the latents.
@@ -55,7 +56,8 @@ class DiT(nn.Module):
         times: Width of the embedding of time.
         positions: Whether tokens know their place in the list, as in the published model.
 
-    Source: Peebles & Xie 2023 (DiT), adaLN-Zero; CrysLDNet (2026) with latent 256, width 768, 12 layers, 12 heads, times 256.
+    Source: Peebles & Xie 2023 (DiT), adaLN-Zero; CrysLDNet (2026) with latent 256, width 768, 12
+    layers, 12 heads, times 256.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class DiT(nn.Module):
         tokens = Tokens.of(layout)
         x = self.enter(tokens.dense(noisy))
         if self.positions:
-            x = x + time_embedding(torch.arange(x.shape[1], device=x.device, dtype=x.dtype) / TRAINED_STEPS, self.width)
+            x = x + time_embedding(
+                torch.arange(x.shape[1], device=x.device, dtype=x.dtype) / TRAINED_STEPS, self.width
+            )
         condition = functional.silu(self.time(time_embedding(t, self.times)))
         for block in self.blocks:
             x = block(x, condition, tokens.known)
@@ -98,7 +102,9 @@ class DiT(nn.Module):
 
 
 class _Block(nn.Module):
-    """Attention, then a perceptron; time shifts and scales what they read and gates what they add, by nothing at first."""
+    """Attention, then a perceptron; time shifts and scales what they read and gates what they add,
+    by nothing at first.
+    """
 
     def __init__(self, width: int, heads: int, expansion: int) -> None:
         super().__init__()
@@ -107,11 +113,15 @@ class _Block(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.perceptron = nn.Sequential(
-            nn.Linear(width, expansion * width), nn.GELU(approximate="tanh"), nn.Linear(expansion * width, width)
+            nn.Linear(width, expansion * width),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(expansion * width, width),
         )
 
     def forward(self, x: Tensor, condition: Tensor, known: Tensor) -> Tensor:
-        shift, scale, gate, shift2, scale2, gate2 = self.modulation(condition).unsqueeze(1).chunk(6, -1)
+        shift, scale, gate, shift2, scale2, gate2 = (
+            self.modulation(condition).unsqueeze(1).chunk(6, -1)
+        )
         x = x + gate * self._attention(_modulated(x, shift, scale), known)
         return x + gate2 * self.perceptron(_modulated(x, shift2, scale2))
 

@@ -29,7 +29,8 @@ class Posterior(NamedTuple):
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
     def divergence(self) -> Float[Tensor, " atoms"]:
-        """Kullback-Leibler divergence of every atom's latent from the unit normal, a sum over the latent's numbers.
+        """Kullback-Leibler divergence of every atom's latent from the unit normal, a sum over the
+        latent's numbers.
 
         Source: Kingma & Welling 2014, appendix B.
         """
@@ -40,15 +41,18 @@ class Posterior(NamedTuple):
 class PosteriorHead(nn.Module):
     """A linear map to mean and log variance.
 
-    The mean is what a flow is taught on and what decoders read, so both parts of the pretraining see one latent. Normalised, it
-    cannot win against the flow's noise by growing, nor please the flow by shrinking.
+    The mean is what a flow is taught on and what decoders read, so both parts of the pretraining
+    see one latent. Normalised, it cannot win against the flow's noise by growing, nor please the
+    flow by shrinking.
 
     Args:
         hidden: Width of the features.
         width: Width of the latent.
-        normalised: Whether means have zero mean and unit variance over the numbers of each latent; the published ones have not.
+        normalised: Whether means have zero mean and unit variance over the numbers of each latent;
+            the published ones have not.
 
-    Source: CrysLDNet (2026), stage 1, for map and limits. There the flow is taught on the features themselves.
+    Source: CrysLDNet (2026), stage 1, for map and limits. There the flow is taught on the features
+    themselves.
     """
 
     def __init__(self, hidden: int, width: int, normalised: bool = True) -> None:

@@ -15,8 +15,8 @@ def make_solver(sampling: Mapping[str, Any]) -> Solver:
     """The solver that a card's `sampling` entry asks for.
 
     Args:
-        sampling: `solver` (one of `NAMES`; ancestral where nothing is said), `corrections` of the ancestral solver and `hurry`
-            of the deterministic ones.
+        sampling: `solver` (one of `NAMES`; ancestral where nothing is said), `corrections` of the
+            ancestral solver and `hurry` of the deterministic ones.
 
     Raises:
         InputError: If the name is not known.

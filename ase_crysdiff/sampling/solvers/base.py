@@ -16,6 +16,13 @@ class Solver(ABC):
 
     @abstractmethod
     def step(
-        self, denoise: Denoise, joint: JointProcess, state: NoisyState, t: float, s: float, layout: Layout, draws: DrawsFor
+        self,
+        denoise: Denoise,
+        joint: JointProcess,
+        state: NoisyState,
+        t: float,
+        s: float,
+        layout: Layout,
+        draws: DrawsFor,
     ) -> NoisyState:
         """The state at s."""

@@ -10,16 +10,18 @@ from ase_crysdiff.sampling.solvers.base import Solver
 
 
 class Ode(Solver):
-    """Euler's or Heun's rule in the coordinates of each process; discrete components take their posterior.
+    """Euler's or Heun's rule in the coordinates of each process; discrete components take their
+    posterior.
 
-    On Gaussian diffusion the first order is DDIM, the second the solver of Karras et al. 2022 (algorithm 1) without noise.
+    On Gaussian diffusion the first order is DDIM, the second the solver of Karras et al. 2022
+    (algorithm 1) without noise.
 
     Args:
-        order: 1 (Euler) or 2 (Heun: a second evaluation at the end of each step but the last, which ends at t = 0, where no
-            network was trained).
-        hurry: By component, how much faster than its clock it moves near the data: it is brought to t - (t - s)(1 + h (1 - t)) in
-            the time from t to s, never past 0. Flow papers call this anti-annealing of velocities (CrystalFlow uses 5 for
-            coordinates).
+        order: 1 (Euler) or 2 (Heun: a second evaluation at the end of each step but the last, which
+            ends at t = 0, where no network was trained).
+        hurry: By component, how much faster than its clock it moves near the data: it is brought to
+            t - (t - s)(1 + h (1 - t)) in the time from t to s, never past 0. Flow papers call this
+            anti-annealing of velocities (CrystalFlow uses 5 for coordinates).
     """
 
     def __init__(self, order: int = 1, hurry: Mapping[str, float] | None = None) -> None:
@@ -32,9 +34,19 @@ class Ode(Solver):
         return steps if self.order == 1 else 2 * steps - 1
 
     def step(
-        self, denoise: Denoise, joint: JointProcess, state: NoisyState, t: float, s: float, layout: Layout, draws: DrawsFor
+        self,
+        denoise: Denoise,
+        joint: JointProcess,
+        state: NoisyState,
+        t: float,
+        s: float,
+        layout: Layout,
+        draws: DrawsFor,
     ) -> NoisyState:
-        reach = {name: max(0.0, t - (t - s) * (1 + self.hurry.get(name, 0.0) * (1 - t))) for name in joint.components}
+        reach = {
+            name: max(0.0, t - (t - s) * (1 + self.hurry.get(name, 0.0) * (1 - t)))
+            for name in joint.components
+        }
         estimates = [(state, denoise(state, t), t)]
         reached = joint.transport(state, estimates, t, reach, layout, draws)
         if self.order == 1 or s == 0:

@@ -10,10 +10,12 @@ from ase_crysdiff.sampling.solvers.base import Solver
 
 
 class PredictorCorrector(Solver):
-    """Source: Song et al. 2021, algorithm 1, in DiffCSP's order: correct first, then predict with a second evaluation.
+    """Source: Song et al. 2021, algorithm 1, in DiffCSP's order: correct first, then predict with a
+    second evaluation.
 
     Args:
-        corrections: Size of the corrector step by component; empty for plain ancestral sampling with one evaluation.
+        corrections: Size of the corrector step by component; empty for plain ancestral sampling
+            with one evaluation.
     """
 
     def __init__(self, corrections: Mapping[str, float]) -> None:
@@ -23,12 +25,21 @@ class PredictorCorrector(Solver):
         return 2 * steps if self.corrections else steps
 
     def step(
-        self, denoise: Denoise, joint: JointProcess, state: NoisyState, t: float, s: float, layout: Layout, draws: DrawsFor
+        self,
+        denoise: Denoise,
+        joint: JointProcess,
+        state: NoisyState,
+        t: float,
+        s: float,
+        layout: Layout,
+        draws: DrawsFor,
     ) -> NoisyState:
         if self.corrections:
 
             def corrector_draws(name: str, level: str) -> Draws:
                 return draws(f"correct {name}", level)
 
-            state = joint.correct(state, denoise(state, t), t, self.corrections, layout, corrector_draws)
+            state = joint.correct(
+                state, denoise(state, t), t, self.corrections, layout, corrector_draws
+            )
         return joint.reverse(state, denoise(state, t), t, s, layout, draws)

@@ -1,4 +1,6 @@
-"""DAOPCalculator with an untrained network of toy size: names, parameters, files, processes and the command line of ASE."""
+"""DAOPCalculator with an untrained network of toy size: names, parameters, files, processes and the
+command line of ASE.
+"""
 
 import copy
 import json
@@ -38,7 +40,9 @@ def test_a_folder_of_weights_makes_a_calculator(folder):
     assert np.isfinite(atoms.get_potential_energy())
     assert np.abs(atoms.get_forces()).max() > 1e-4
     assert atoms.get_stress().shape == (6,)
-    assert atoms.get_potential_energies().sum() == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
+    assert atoms.get_potential_energies().sum() == pytest.approx(
+        atoms.get_potential_energy(), abs=1e-5
+    )
     assert isinstance(atoms.calc, PotentialCalculator)
     for open_atoms in (molecule("H2O"), fcc111("Cu", (1, 1, 3), vacuum=5.0)):
         assert np.isfinite(energy_of(open_atoms, DAOPCalculator(model=folder)))
@@ -46,10 +50,20 @@ def test_a_folder_of_weights_makes_a_calculator(folder):
 
 def test_parameters_are_plain_and_defaults_are_not_repeated(folder):
     calc = DAOPCalculator(model=folder, device="cpu", dtype="float64")
-    assert json.loads(json.dumps(calc.todict())) == {"model": str(folder), "device": "cpu", "dtype": "float64"}
-    assert DAOPCalculator.default_parameters == {"model": "dao-p", "device": "auto", "dtype": "float32"}
+    assert json.loads(json.dumps(calc.todict())) == {
+        "model": str(folder),
+        "device": "cpu",
+        "dtype": "float64",
+    }
+    assert DAOPCalculator.default_parameters == {
+        "model": "dao-p",
+        "device": "auto",
+        "dtype": "float32",
+    }
     assert calc.potential.dtype == torch.float64
-    assert DAOPCalculator(model=folder, stress_weight=0.01).todict() == {"model": str(folder)}  # as pymatgen calls classes
+    assert DAOPCalculator(model=folder, stress_weight=0.01).todict() == {
+        "model": str(folder)
+    }  # as pymatgen calls classes
 
 
 def test_a_changed_parameter_drops_results_and_loads_again(folder):
@@ -62,7 +76,9 @@ def test_a_changed_parameter_drops_results_and_loads_again(folder):
     assert calc.potential.dtype == torch.float64
     assert double == pytest.approx(single, abs=1e-4)
     assert calc.set(dtype="float64") == {}
-    with pytest.raises(InputError, match=r"no parameters \['cutoff'\]; it has \['device', 'dtype', 'model'\]"):
+    with pytest.raises(
+        InputError, match=r"no parameters \['cutoff'\]; it has \['device', 'dtype', 'model'\]"
+    ):
         calc.set(cutoff=3)
 
 
@@ -131,18 +147,37 @@ def test_files_remember_the_calculator(folder, tmp_path):
 def test_ase_run_daop_works(folder, tmp_path):
     write(tmp_path / "a.traj", salt())
     done = subprocess.run(
-        [sys.executable, "-m", "ase", "run", "daop", "a.traj", "-p", "dtype=float64", "-o", "out.json"],
-        cwd=tmp_path, env={**os.environ, "CRYSDIFF_WEIGHTS": str(folder.parent)}, capture_output=True, text=True, timeout=120,
+        [
+            sys.executable,
+            "-m",
+            "ase",
+            "run",
+            "daop",
+            "a.traj",
+            "-p",
+            "dtype=float64",
+            "-o",
+            "out.json",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "CRYSDIFF_WEIGHTS": str(folder.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     double = DAOPCalculator(model=folder, dtype="float64")
-    assert read(tmp_path / "out.json").get_potential_energy() == pytest.approx(energy_of(salt(), double), abs=1e-9)
+    assert read(tmp_path / "out.json").get_potential_energy() == pytest.approx(
+        energy_of(salt(), double), abs=1e-9
+    )
 
 
 def test_pymatgen_takes_the_class_and_the_instance(folder, monkeypatch):
     monkeypatch.setenv("CRYSDIFF_WEIGHTS", str(folder.parent))
-    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structure = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
     by_class = structure.calculate(DAOPCalculator)
     assert by_class.results["energy"] == structure.calculate(DAOPCalculator()).results["energy"]
     assert len(structure.relax(DAOPCalculator, steps=2)) == 8
@@ -152,4 +187,6 @@ def test_pymatgen_takes_the_class_and_the_instance(folder, monkeypatch):
 def test_a_gpu_gives_the_same_answer(folder):
     on_gpu = DAOPCalculator(model=folder)
     assert on_gpu.potential.device.type == "cuda"
-    assert energy_of(salt(), on_gpu) == pytest.approx(energy_of(salt(), DAOPCalculator(model=folder, device="cpu")), abs=1e-4)
+    assert energy_of(salt(), on_gpu) == pytest.approx(
+        energy_of(salt(), DAOPCalculator(model=folder, device="cpu")), abs=1e-4
+    )

@@ -1,4 +1,6 @@
-"""ASE's contract for calculators (Calculator.calculate, Properties, Trajectory, ase.db), on an analytic potential."""
+"""ASE's contract for calculators (Calculator.calculate, Properties, Trajectory, ase.db), on an
+analytic potential.
+"""
 
 import copy
 import io
@@ -90,8 +92,14 @@ def test_results_have_the_types_that_ase_wants(any_atoms):
     if any_atoms.pbc.all():
         assert any_atoms.get_stress().shape == (6,)
         assert any_atoms.get_stress().dtype == np.float64
-        assert np.array_equal(any_atoms.calc.get_property("stress", any_atoms), any_atoms.get_stress())
-        assert set(any_atoms.get_properties(["energy", "forces", "stress"])) >= {"energy", "forces", "stress"}
+        assert np.array_equal(
+            any_atoms.calc.get_property("stress", any_atoms), any_atoms.get_stress()
+        )
+        assert set(any_atoms.get_properties(["energy", "forces", "stress"])) >= {
+            "energy",
+            "forces",
+            "stress",
+        }
     assert dict(any_atoms.calc.export_properties())["energy"] == energy
 
 
@@ -99,7 +107,12 @@ def test_one_evaluation_serves_all_properties():
     potential = Counting()
     atoms = salt()
     atoms.calc = PotentialCalculator(potential)
-    atoms.get_forces(), atoms.get_stress(), atoms.get_potential_energy(), atoms.get_potential_energies()
+    (
+        atoms.get_forces(),
+        atoms.get_stress(),
+        atoms.get_potential_energy(),
+        atoms.get_potential_energies(),
+    )
     assert potential.asked == 1
     atoms.info["note"], atoms.arrays["tags"] = "x", np.ones(len(atoms), dtype=int)
     atoms.set_velocities(np.ones((len(atoms), 3)))
@@ -124,7 +137,9 @@ def test_one_evaluation_serves_all_properties():
 
 def test_results_are_copies_and_atoms_stay_untouched():
     atoms = salt()
-    atoms.positions[0] += 3 * atoms.cell[0]  # outside the cell: not to be wrapped behind the user's back
+    atoms.positions[0] += (
+        3 * atoms.cell[0]
+    )  # outside the cell: not to be wrapped behind the user's back
     before = {name: array.copy() for name, array in atoms.arrays.items()}
     atoms.calc = calculator()
     forces = atoms.get_forces()
@@ -161,7 +176,7 @@ def test_unsupported_properties_raise_the_error_that_optimisers_expect():
         (lambda a: a.numbers.__setitem__(2, 118), "does not know Og"),
         (lambda a: a.__delitem__(slice(None)), "no atoms"),
     ],
-)  # fmt: skip
+)
 def test_bad_atoms_are_refused_with_a_reason(break_it, message):
     atoms = salt()
     break_it(atoms)
@@ -217,14 +232,20 @@ def test_forces_and_stress_are_derivatives(dtype):
     atoms.calc = calculator(dtype)
     double = dtype == torch.float64
     forces = calculate_numerical_forces(atoms, eps=1e-4 if double else 1e-2)
-    assert np.abs(atoms.get_forces() - forces).max() <= (1e-6 if double else 5e-3) * max(1, np.abs(forces).max())
+    assert np.abs(atoms.get_forces() - forces).max() <= (1e-6 if double else 5e-3) * max(
+        1, np.abs(forces).max()
+    )
     stress = calculate_numerical_stress(atoms, eps=1e-5 if double else 1e-3)
     assert np.abs(atoms.get_stress() - stress).max() <= (1e-6 if double else 5e-5)
-    assert len(set(np.round(np.abs(atoms.get_stress()), 5))) == 6  # a wrong Voigt order could not hide
+    assert (
+        len(set(np.round(np.abs(atoms.get_stress()), 5))) == 6
+    )  # a wrong Voigt order could not hide
 
 
 def test_stress_of_a_stretched_crystal_is_positive_and_in_the_slots_of_ase():
-    """Golden values of EMT, passed through potential and calculator: Cu4, a = 3.6, symmetric shears of 0.02."""
+    """Golden values of EMT, passed through potential and calculator: Cu4, a = 3.6, symmetric shears
+    of 0.02.
+    """
     for (i, j), slot in {(0, 1): 5, (1, 2): 3}.items():
         strain = np.eye(3)
         strain[i, j] = strain[j, i] = 0.02
@@ -245,7 +266,9 @@ def test_energy_is_extensive_and_free_of_the_choice_of_cell(dtype, tolerance):
     energy = energy_of(atoms, calc) / len(atoms)
     large = atoms * (2, 1, 2)
     assert energy_of(large, calc) / len(large) == pytest.approx(energy, abs=tolerance)
-    assert large.get_forces()[: len(atoms)] == pytest.approx(energy_forces(atoms, calc), abs=100 * tolerance)
+    assert large.get_forces()[: len(atoms)] == pytest.approx(
+        energy_forces(atoms, calc), abs=100 * tolerance
+    )
     other = atoms.copy()
     other.set_cell([atoms.cell[0] + atoms.cell[1], atoms.cell[1], atoms.cell[2]])
     moved = atoms.copy()
@@ -271,7 +294,9 @@ def test_stress_turns_with_the_crystal():
     turned.positions = atoms.positions @ rotation
     turned.calc = calculator()
     assert turned.get_forces() == pytest.approx(atoms.get_forces() @ rotation, abs=1e-10)
-    assert voigt_6_to_full_3x3_stress(turned.get_stress()) == pytest.approx(rotation.T @ stress @ rotation, abs=1e-12)
+    assert voigt_6_to_full_3x3_stress(turned.get_stress()) == pytest.approx(
+        rotation.T @ stress @ rotation, abs=1e-12
+    )
 
 
 def test_periodicity_is_honoured_axis_by_axis():
@@ -312,13 +337,19 @@ def test_sum_calculator_adds():
     atoms.calc = calculator()
     single = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
     atoms.calc = SumCalculator([calculator(), calculator()])
-    for one, two in zip(single, (atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()), strict=True):
+    for one, two in zip(
+        single, (atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()), strict=True
+    ):
         assert two == pytest.approx(2 * one)
 
 
 def test_parameters_are_small_plain_text_that_cannot_be_changed():
     calc = calculator(torch.float32)
-    assert json.loads(json.dumps(calc.todict())) == {"potential": "pair-potential", "device": "cpu", "dtype": "float32"}
+    assert json.loads(json.dumps(calc.todict())) == {
+        "potential": "pair-potential",
+        "device": "cpu",
+        "dtype": "float32",
+    }
     assert calc.set(dtype="float32") == {}
     with pytest.raises(InputError, match="make a new calculator"):
         calc.set(dtype="float64")
@@ -344,7 +375,12 @@ def test_trajectory_database_and_extxyz_keep_results(tmp_path):
         database.write(atoms)
     row = connect(tmp_path / "a.db").get(id=1)
     assert row.calculator == "crysdiff"
-    for found in (read(tmp_path / "a.traj"), read(tmp_path / "a.extxyz"), read(tmp_path / "a.json"), row.toatoms()):
+    for found in (
+        read(tmp_path / "a.traj"),
+        read(tmp_path / "a.extxyz"),
+        read(tmp_path / "a.json"),
+        row.toatoms(),
+    ):
         assert found.get_potential_energy() == pytest.approx(energy, abs=1e-7)
         assert found.get_forces() == pytest.approx(forces, abs=1e-7)
         assert found.get_stress() == pytest.approx(stress, abs=1e-7)
@@ -377,7 +413,11 @@ def test_calculators_travel_to_spawned_processes():
 
 
 def test_making_and_using_a_calculator_leaves_no_trace():
-    dtype, grad, properties = torch.get_default_dtype(), torch.is_grad_enabled(), list(BaseCalculator.implemented_properties)
+    dtype, grad, properties = (
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        list(BaseCalculator.implemented_properties),
+    )
     state = torch.random.get_rng_state()
     with redirect_stdout(io.StringIO()) as out:
         for d in (torch.float32, torch.float64):  # two formats side by side
@@ -398,8 +438,12 @@ def test_calculate_has_the_signature_of_ase():
 
 
 def test_pymatgen_relaxes_and_calculates():
-    structure = Structure.from_spacegroup("Fm-3m", AseAtomsAdaptor.get_structure(salt()).lattice.cubic(5.6), ["Na", "Cl"],
-                                          [[0, 0, 0], [0.5, 0.5, 0.5]])  # fmt: skip
+    structure = Structure.from_spacegroup(
+        "Fm-3m",
+        AseAtomsAdaptor.get_structure(salt()).lattice.cubic(5.6),
+        ["Na", "Cl"],
+        [[0, 0, 0], [0.5, 0.5, 0.5]],
+    )
     relaxed = structure.relax(calculator=calculator(), fmax=0.01, steps=100)
     assert relaxed.calc.get_potential_energy() < structure.calculate(calculator()).results["energy"]
     assert relaxed.volume < structure.volume

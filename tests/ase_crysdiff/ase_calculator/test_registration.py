@@ -8,51 +8,69 @@ import pytest
 from ase.build import bulk
 from ase.io import read, write
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 
 
 def run(code: str, *options: str) -> str:
     done = subprocess.run(
-        [sys.executable, *options, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *options, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_importing_the_edges_imports_nothing_heavy():
-    assert run("""
+    assert (
+        run("""
         import sys
         import ase_crysdiff, calculators, pymatgen_ext
         print([m for m in ("torch", "ase", "pymatgen", "chgnet", "matgl") if m in sys.modules])
-    """) == "[]"  # fmt: skip
+    """)
+        == "[]"
+    )
 
 
 def test_ase_knows_daop_by_name_without_torch():
-    assert run("""
+    assert (
+        run("""
         import sys
         import ase.build
         from ase.calculators.calculator import external_calculators, get_calculator_class, names
         cls = get_calculator_class("daop")
         print(cls.__module__, cls.__name__, names.count("daop"), "torch" in sys.modules)
-    """) == "ase_crysdiff.ase_calculator.daop DAOPCalculator 1 False"  # fmt: skip
+    """)
+        == "ase_crysdiff.ase_calculator.daop DAOPCalculator 1 False"
+    )
 
 
 def test_the_class_is_one_and_registration_is_idempotent():
-    assert run("""
+    assert (
+        run("""
         from calculators import DAOPCalculator
         from ase.calculators.calculator import get_calculator_class
         from ase_crysdiff.ase_calculator import register
         register(); register()
         import ase.io
-        print(get_calculator_class("daop") is DAOPCalculator, DAOPCalculator.name, DAOPCalculator.nolabel)
-    """) == "True daop True"  # fmt: skip
+        same = get_calculator_class("daop") is DAOPCalculator
+        print(same, DAOPCalculator.name, DAOPCalculator.nolabel)
+    """)
+        == "True daop True"
+    )
 
 
 def test_ase_lists_the_plugin():
     pytest.importorskip("ase._4.plugins.plugin", reason="ASE before 3.29 has no list of plugins")
     done = subprocess.run(
-        [sys.executable, "-m", "ase", "info", "--plugins"], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "ase", "info", "--plugins"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "daop" in done.stdout
@@ -68,7 +86,7 @@ def test_a_later_ase_without_the_experimental_module_costs_only_the_listing():
         import ase.io
         from ase.calculators.calculator import get_calculator_class
         print(get_calculator_class("daop").name)
-    """).splitlines() == ["frozenset()", "daop"]  # fmt: skip
+    """).splitlines() == ["frozenset()", "daop"]
 
 
 def test_packed_data_are_a_file_format_of_ase(tmp_path):

@@ -17,12 +17,17 @@ ODDS = [0.0, 3.0, 1.0, 0.2, 0.7]
 
 def tilted(logits, odds, crystals=1):
     layout = Layout((SLOTS,) * crystals, dtype=torch.float64)
-    return AtomCountOdds(odds).wrap(lambda state, t: {"species": logits}, JointProcess(), layout)({}, 0.5)["species"]
+    return AtomCountOdds(odds).wrap(lambda state, t: {"species": logits}, JointProcess(), layout)(
+        {}, 0.5
+    )["species"]
 
 
 @pytest.fixture
 def logits(generator):
-    return torch.randn(SLOTS, NUM_SPECIES, generator=generator, dtype=torch.float64) + 3 * torch.eye(1, NUM_SPECIES).double()
+    return (
+        torch.randn(SLOTS, NUM_SPECIES, generator=generator, dtype=torch.float64)
+        + 3 * torch.eye(1, NUM_SPECIES).double()
+    )
 
 
 def test_it_is_bayes_rule_over_all_fillings(logits):
@@ -39,11 +44,18 @@ def test_it_is_bayes_rule_over_all_fillings(logits):
 
 def test_elements_keep_their_shares(logits):
     before, after = torch.softmax(logits, -1)[:, 1:], torch.softmax(tilted(logits, ODDS), -1)[:, 1:]
-    torch.testing.assert_close(before / before.sum(-1, keepdim=True), after / after.sum(-1, keepdim=True), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        before / before.sum(-1, keepdim=True),
+        after / after.sum(-1, keepdim=True),
+        atol=1e-10,
+        rtol=0,
+    )
 
 
 def test_even_odds_change_nothing(logits):
-    torch.testing.assert_close(torch.softmax(tilted(logits, [2.0] * 5), -1), torch.softmax(logits, -1), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        torch.softmax(tilted(logits, [2.0] * 5), -1), torch.softmax(logits, -1), atol=1e-10, rtol=0
+    )
 
 
 def test_crystals_are_tilted_one_by_one(logits, generator):
@@ -54,7 +66,9 @@ def test_crystals_are_tilted_one_by_one(logits, generator):
 
 
 def test_certain_slots_and_masks_stay(logits):
-    """Two slots that must be atoms, one that must not, and odds that ask for a single atom: no NaN, no broken mask."""
+    """Two slots that must be atoms, one that must not, and odds that ask for a single atom: no NaN,
+    no broken mask.
+    """
     logits[:2, VACANCY] = -torch.inf
     logits[2, 1:] = -torch.inf
     after = tilted(logits, [0.0, 1.0])

@@ -46,13 +46,19 @@ def corrected(joint, condition, species, t=0.3, crystals=1):
 
     def denoise(state, t):
         return {
-            "lattice": joint.components["lattice"].process.from_clean(state["lattice"], cell, rows[:crystals]),
-            "frac_coords": joint.components["frac_coords"].process.from_clean(state["frac_coords"], clean, rows),
+            "lattice": joint.components["lattice"].process.from_clean(
+                state["lattice"], cell, rows[:crystals]
+            ),
+            "frac_coords": joint.components["frac_coords"].process.from_clean(
+                state["frac_coords"], clean, rows
+            ),
             "species": torch.nn.functional.one_hot(species, 100).double() * 9,
         }
 
     prediction = condition.wrap(denoise, joint, layout)(state, t)
-    result = joint.components["frac_coords"].process.clean(state["frac_coords"], prediction["frac_coords"], rows)
+    result = joint.components["frac_coords"].process.clean(
+        state["frac_coords"], prediction["frac_coords"], rows
+    )
     return result, joint.components["lattice"].representation.decode(cell)
 
 
@@ -72,14 +78,20 @@ def test_vacancies_neither_push_nor_move(joint):
 
 
 def test_nothing_happens_before_its_window(joint):
-    result, _ = corrected(joint, ClosestApproach(0.9, window=0.25), [SODIUM, CHLORINE, CHLORINE], t=0.3)
+    result, _ = corrected(
+        joint, ClosestApproach(0.9, window=0.25), [SODIUM, CHLORINE, CHLORINE], t=0.3
+    )
     assert float(shortest_image(result - CLEAN).abs().max()) < 1e-12
 
 
 def test_given_species_take_the_place_of_predicted_ones(joint):
     small = torch.tensor([1, 1, 1])
-    result, lattice = corrected(joint, ClosestApproach(0.9, species=small), [SODIUM, CHLORINE, CHLORINE])
-    assert float(shortest_distance(result, lattice[0])[0, 1]) < 0.9 * float(RADII[SODIUM] + RADII[CHLORINE])
+    result, lattice = corrected(
+        joint, ClosestApproach(0.9, species=small), [SODIUM, CHLORINE, CHLORINE]
+    )
+    assert float(shortest_distance(result, lattice[0])[0, 1]) < 0.9 * float(
+        RADII[SODIUM] + RADII[CHLORINE]
+    )
 
 
 def test_crystals_of_a_batch_do_not_feel_each_other(joint):

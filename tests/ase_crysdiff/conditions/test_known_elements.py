@@ -38,5 +38,7 @@ def test_a_network_that_knows_no_element_yet_leaves_the_guest_as_likely_as_any_a
         return denoise({}, 0.9)["species"].softmax(-1)[1, 3]
 
     allowed = AllowedSpecies(host.allowed(5))
-    torch.testing.assert_close(ask(KnownElements(host.elements(5)), allowed), torch.tensor(0.5).double())
+    torch.testing.assert_close(
+        ask(KnownElements(host.elements(5)), allowed), torch.tensor(0.5).double()
+    )
     assert ask(allowed) < 0.02

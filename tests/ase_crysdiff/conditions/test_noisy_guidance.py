@@ -1,4 +1,6 @@
-"""Guidance on the noisy state has the tilted law where that is known, and leaves alone what it must not touch."""
+"""Guidance on the noisy state has the tilted law where that is known, and leaves alone what it must
+not touch.
+"""
 
 import math
 
@@ -23,7 +25,9 @@ CARBON = frozenset({6})
 
 
 class Tilt:
-    """E_t of the energy that turns one normal law of the data into another, from the noisy laws of both; scale 1."""
+    """E_t of the energy that turns one normal law of the data into another, from the noisy laws of
+    both; scale 1.
+    """
 
     def __init__(self, joint, component, data, tilted):
         self.joint, self.component, self.data, self.tilted = joint, component, data, tilted
@@ -50,23 +54,38 @@ class Tilt:
             far = away.abs()
             mass = torch.special.ndtr(half - far) - torch.special.ndtr(-half - far)
             return torch.log(mass.sum(0) + 1e-12)
-        return wrapped_normal_log_density(value - mean, value.new_tensor(math.sqrt(variance + noise**2)))
+        return wrapped_normal_log_density(
+            value - mean, value.new_tensor(math.sqrt(variance + noise**2))
+        )
 
 
 def guidance_of(joint, energy, crystals, scale=1.0, **settings):
     species = torch.full((crystals,), 6)
-    return NoisyEnergyGuidance(energy, joint, CARBON, 20, scale, **{**FREE, "window": (0.0, 1.0), "species": species} | settings)
+    return NoisyEnergyGuidance(
+        energy,
+        joint,
+        CARBON,
+        20,
+        scale,
+        **{**FREE, "window": (0.0, 1.0), "species": species} | settings,
+    )
 
 
 def guided_coordinates(family):
-    """Samples under normal data and a quadratic energy, and mean and variance of the tilted law and of the data."""
+    """Samples under normal data and a quadratic energy, and mean and variance of the tilted law and
+    of the data.
+    """
     mean, variance, stiffness, rest = 0.45, 0.05**2, 300.0, 0.52
     product = 1 / (1 / variance + stiffness)
     centre = product * (mean / variance + stiffness * rest)
     joint, layout = joint_of(family), Layout((1,) * 200, dtype=torch.float64)
-    guidance = guidance_of(joint, Tilt(joint, "frac_coords", (mean, variance), (centre, product)), 200)
+    guidance = guidance_of(
+        joint, Tilt(joint, "frac_coords", (mean, variance), (centre, product)), 200
+    )
     solver = Ode(1) if family == "flow" else None
-    state = sampled(joint, guidance, layout, gaussian_denoiser(joint, layout, mean, variance), 100, solver)
+    state = sampled(
+        joint, guidance, layout, gaussian_denoiser(joint, layout, mean, variance), 100, solver
+    )
     assert not guidance.usage.unguided.total()
     assert guidance.usage.evaluations == 100 * 200
     return state["frac_coords"].flatten(), (centre, product), (mean, variance)
@@ -88,10 +107,15 @@ def test_guided_flow_of_coordinates_comes_near_the_tilted_law():
 @pytest.mark.parametrize("family", ["diffusion", "flow", "flow by Heun"])
 def test_guided_lattices_have_the_tilted_law(family):
     """Standard normal numbers, tilted toward 0.6 with half the variance."""
-    joint, layout = joint_of("flow" if "flow" in family else "diffusion"), Layout((1,) * 400, dtype=torch.float64)
+    joint, layout = (
+        joint_of("flow" if "flow" in family else "diffusion"),
+        Layout((1,) * 400, dtype=torch.float64),
+    )
     guidance = guidance_of(joint, Tilt(joint, "lattice", (0.0, 1.0), (0.6, 0.5)), 400)
     solver = {"flow by Heun": Ode(2), "flow": Ode(1)}.get(family)
-    state = sampled(joint, guidance, layout, gaussian_denoiser(joint, layout, 0.5, 0.05**2), 50, solver)
+    state = sampled(
+        joint, guidance, layout, gaussian_denoiser(joint, layout, 0.5, 0.05**2), 50, solver
+    )
     assert_law(state["lattice"].flatten(), 0.6, 0.5, bias=0.08)
     assert_law(state["frac_coords"].flatten(), 0.5, 0.05**2, bias=0.1)
 
@@ -100,7 +124,9 @@ def inputs(joint, crystals=4, size=2):
     layout = Layout((size,) * crystals)
     generator = torch.Generator().manual_seed(0)
     state = {
-        "lattice": torch.randn(crystals, joint.components["lattice"].representation.width, generator=generator),
+        "lattice": torch.randn(
+            crystals, joint.components["lattice"].representation.width, generator=generator
+        ),
         "frac_coords": torch.rand(crystals * size, 3, generator=generator),
     }
     prediction = {name: torch.randn(x.shape, generator=generator) for name, x in state.items()}
@@ -110,7 +136,9 @@ def inputs(joint, crystals=4, size=2):
 def pull(state, t, context, layout):
     """A steep energy of everything."""
     rows = 1e6 * (2 * torch.pi * state["frac_coords"]).sin().sum(-1)
-    return 1e6 * state["lattice"].sum(-1) + torch.zeros_like(t).index_add(0, layout.batch_index, rows)
+    return 1e6 * state["lattice"].sum(-1) + torch.zeros_like(t).index_add(
+        0, layout.batch_index, rows
+    )
 
 
 def shifts(joint, prediction, guided, state, t, layout):
@@ -169,12 +197,16 @@ def test_crystals_that_the_model_cannot_judge_go_their_way_and_are_counted(case)
     species = torch.full((6,), 6)
     if case == "element":
         species[3] = 79
-    guidance = NoisyEnergyGuidance(energy, joint, CARBON, 1 if case == "size" else 20, 1.0, (0.0, 1.0), species=species)
+    guidance = NoisyEnergyGuidance(
+        energy, joint, CARBON, 1 if case == "size" else 20, 1.0, (0.0, 1.0), species=species
+    )
     guided = guidance.wrap(lambda s, t: prediction, joint, layout)(state, 0.4)
     alone = [0, 1, 2] if case == "size" else [1]
     for i in range(3):
         same = torch.equal(guided["lattice"][i], prediction["lattice"][i])
-        same &= torch.equal(guided["frac_coords"][2 * i : 2 * i + 2], prediction["frac_coords"][2 * i : 2 * i + 2])
+        same &= torch.equal(
+            guided["frac_coords"][2 * i : 2 * i + 2], prediction["frac_coords"][2 * i : 2 * i + 2]
+        )
         assert same == (i in alone)
     counts = {k: v for k, v in guidance.usage.take().items() if k.startswith("unguided")}
     assert sum(counts.values()) == len(alone)
@@ -186,7 +218,12 @@ def test_crystals_do_not_feel_each_other():
     layout, state, prediction = inputs(joint)
     whole = guidance_of(joint, pull, 8).wrap(lambda s, t: prediction, joint, layout)(state, 0.4)
     one = guidance_of(joint, pull, 2).wrap(
-        lambda s, t: {"lattice": prediction["lattice"][:1], "frac_coords": prediction["frac_coords"][:2]}, joint, Layout((2,))
+        lambda s, t: {
+            "lattice": prediction["lattice"][:1],
+            "frac_coords": prediction["frac_coords"][:2],
+        },
+        joint,
+        Layout((2,)),
     )({"lattice": state["lattice"][:1], "frac_coords": state["frac_coords"][:2]}, 0.4)
     assert torch.equal(one["lattice"], whole["lattice"][:1])
     assert torch.equal(one["frac_coords"], whole["frac_coords"][:2])
@@ -202,7 +239,10 @@ def test_samplers_with_other_noise_are_refused():
     for words, joint in others.items():
         with pytest.raises(IncompatibleError, match=words):
             guidance_of(trained, pull, 8).wrap(lambda s, t: {}, joint, layout)
-    kinds = JointProcess(*trained.components.values(), Component("species", ClassIndex(), trained.components["lattice"].process))
+    kinds = JointProcess(
+        *trained.components.values(),
+        Component("species", ClassIndex(), trained.components["lattice"].process),
+    )
     with pytest.raises(IncompatibleError, match="generates species"):
         guidance_of(trained, pull, 8).wrap(lambda s, t: {}, kinds, layout)
     again = joint_of("diffusion", LatticePolar(list(POLAR.mean), list(POLAR.scale)))

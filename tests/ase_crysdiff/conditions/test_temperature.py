@@ -9,7 +9,12 @@ from ase_crysdiff.processes.joint import JointProcess
 
 def tempered(condition, logits):
     layout = Layout((len(logits),), dtype=torch.float64)
-    return torch.softmax(condition.wrap(lambda s, t: {"species": logits}, JointProcess(), layout)({}, 0.5)["species"], -1)
+    return torch.softmax(
+        condition.wrap(lambda s, t: {"species": logits}, JointProcess(), layout)({}, 0.5)[
+            "species"
+        ],
+        -1,
+    )
 
 
 def test_spared_classes_keep_their_probability_and_the_rest_is_tempered(generator):
@@ -20,11 +25,17 @@ def test_spared_classes_keep_their_probability_and_the_rest_is_tempered(generato
     torch.testing.assert_close(after.sum(-1), torch.ones(6).double())
     torch.testing.assert_close(after[:, 0], before[:, 0])
     squared = before[:5, 1:] ** 2
-    torch.testing.assert_close(after[:5, 1:] / after[:5, 1:].sum(-1, keepdim=True), squared / squared.sum(-1, keepdim=True))
+    torch.testing.assert_close(
+        after[:5, 1:] / after[:5, 1:].sum(-1, keepdim=True), squared / squared.sum(-1, keepdim=True)
+    )
 
 
 def test_without_spared_classes_probabilities_are_raised_to_a_power(generator):
     logits = torch.randn(6, 100, generator=generator, dtype=torch.float64)
     expected = torch.softmax(logits, -1) ** 2
-    torch.testing.assert_close(tempered(Temperature("species", 0.5), logits), expected / expected.sum(-1, keepdim=True))
-    torch.testing.assert_close(tempered(Temperature("species", 1.0, (0,)), logits), torch.softmax(logits, -1))
+    torch.testing.assert_close(
+        tempered(Temperature("species", 0.5), logits), expected / expected.sum(-1, keepdim=True)
+    )
+    torch.testing.assert_close(
+        tempered(Temperature("species", 1.0, (0,)), logits), torch.softmax(logits, -1)
+    )

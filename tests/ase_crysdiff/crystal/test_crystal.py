@@ -13,9 +13,9 @@ from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.crystal import convert
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
-from ase_crysdiff.crystal.packed import PackedCrystals
-from ase_crysdiff.crystal.packing import pack
 from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.packing import pack
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.randomness import GeneratorDraws, Streams
 from ase_crysdiff.testing.crystals import prototypes, random_batch, rattled
@@ -39,14 +39,19 @@ def test_batch_sorts_selects_and_splits(generator):
     assert block.view(ordered.frac_coords).shape == (2, 1, 3)
 
 
-@pytest.mark.parametrize(("pairs", "counts"), [(10**9, [7]), (12, [2, 2, 3]), (4, [1] * 7), (1, [1] * 7)])
+@pytest.mark.parametrize(
+    ("pairs", "counts"), [(10**9, [7]), (12, [2, 2, 3]), (4, [1] * 7), (1, [1] * 7)]
+)
 def test_portions_of_a_block_are_the_block(pairs, counts):
     block = Layout((1, 2, 2, 2, 2, 2, 2, 2)).blocks[1]
     parts = block.portions(pairs)
     assert [part.count for part in parts] == counts
     rows = torch.arange(15)
     assert torch.equal(torch.cat([part.view(rows) for part in parts]), block.view(rows))
-    assert torch.equal(torch.cat([torch.arange(8)[part.crystals] for part in parts]), torch.arange(8)[block.crystals])
+    assert torch.equal(
+        torch.cat([torch.arange(8)[part.crystals] for part in parts]),
+        torch.arange(8)[block.crystals],
+    )
 
 
 def test_batch_refuses_rows_that_belong_to_nobody():
@@ -124,8 +129,12 @@ def test_streams_do_not_depend_on_company():
     assert torch.equal(both[2:], alone)
     for other in (Streams(8, (5,)), Streams(7, (6,)), Streams(7, (5,), (1,))):
         assert not torch.equal(other.draws("species", 4, [3], cpu, torch.float32).normal(3), alone)
-    assert not torch.equal(Streams(7, (5,)).draws("lattice", 4, [3], cpu, torch.float32).normal(3), alone)
-    assert not torch.equal(Streams(7, (5,)).draws("species", 5, [3], cpu, torch.float32).normal(3), alone)
+    assert not torch.equal(
+        Streams(7, (5,)).draws("lattice", 4, [3], cpu, torch.float32).normal(3), alone
+    )
+    assert not torch.equal(
+        Streams(7, (5,)).draws("species", 5, [3], cpu, torch.float32).normal(3), alone
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, True])
@@ -167,15 +176,21 @@ def test_pack_reads_every_kind_and_counts_what_it_skips(tmp_path):
     assert "unreadable" in report.skipped[0][1]
     for i, s in enumerate(structures):
         assert packed.batch.num_atoms[i] == len(s)
-        assert float(torch.linalg.det(packed.batch.lattice[i]).abs()) == pytest.approx(s.volume, rel=1e-4)
+        assert float(torch.linalg.det(packed.batch.lattice[i]).abs()) == pytest.approx(
+            s.volume, rel=1e-4
+        )
     np.testing.assert_allclose(packed.values["band_gap"][:5], [0, 0.1, 0.2, 0.3, 0.4])
     assert packed.values["band_gap"][5:].isnan().all()
 
 
 def test_pack_skips_disordered_empty_and_large_with_reasons(tmp_path):
-    Structure(Lattice.cubic(4), [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]]).to(filename=str(tmp_path / "half.cif"))
+    Structure(Lattice.cubic(4), [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]]).to(
+        filename=str(tmp_path / "half.cif")
+    )
     (tmp_path / "empty.cif").write_text("")
-    Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]]).to(filename=str(tmp_path / "close.cif"))
+    Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]]).to(
+        filename=str(tmp_path / "close.cif")
+    )
     (prototypes()["NaCl"] * (3, 3, 3)).to(filename=str(tmp_path / "large.cif"))
     prototypes()["NaCl"].to(filename=str(tmp_path / "good.cif"))
     packed, report = pack([tmp_path], max_atoms=20, progress=False)

@@ -4,7 +4,14 @@ from ase.build import bulk
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.crystal.reduction import Cell, batch_of, niggli, primitive, reduced_cell, reduced_cells
+from ase_crysdiff.crystal.reduction import (
+    Cell,
+    batch_of,
+    niggli,
+    primitive,
+    reduced_cell,
+    reduced_cells,
+)
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -24,7 +31,9 @@ def as_structure(cell):
 @pytest.mark.parametrize("name", prototypes())
 @pytest.mark.parametrize("matrix", CELLS, ids=str)
 def test_every_cell_of_a_crystal_is_reduced_to_the_same(name, matrix):
-    """pymatgen's reduction is the twin: the same number of atoms, the same lattice, the same crystal."""
+    """pymatgen's reduction is the twin: the same number of atoms, the same lattice, the same
+    crystal.
+    """
     plain = prototypes()[name]
     large = plain.copy()
     large.make_supercell(matrix)
@@ -32,8 +41,12 @@ def test_every_cell_of_a_crystal_is_reduced_to_the_same(name, matrix):
     ours, twin = reduced_cell(large), plain.get_primitive_structure().get_reduced_structure()
     assert len(ours) == len(twin)
     assert np.allclose(sorted(as_structure(ours).lattice.abc), sorted(twin.lattice.abc), atol=1e-5)
-    assert np.allclose(sorted(as_structure(ours).lattice.angles), sorted(twin.lattice.angles), atol=1e-3)
-    assert StructureMatcher(ltol=1e-3, stol=1e-3, angle_tol=0.1, primitive_cell=False, scale=False).fit(as_structure(ours), twin)
+    assert np.allclose(
+        sorted(as_structure(ours).lattice.angles), sorted(twin.lattice.angles), atol=1e-3
+    )
+    assert StructureMatcher(
+        ltol=1e-3, stol=1e-3, angle_tol=0.1, primitive_cell=False, scale=False
+    ).fit(as_structure(ours), twin)
     assert ((ours.frac_coords >= 0) & (ours.frac_coords < 1)).all()
 
 
@@ -69,7 +82,14 @@ def test_atoms_are_taken_and_bad_entries_are_named():
     cells, refused = reduced_cells([bulk("Cu", cubic=True), slab, None, crowded, flat, half, "Cu"])
     assert list(cells) == [0]
     assert len(cells[0]) == 1
-    reasons = {1: "periodic along", 2: "NoneType", 3: "closer than", 4: "Å³ per atom", 5: "disordered", 6: "str"}
+    reasons = {
+        1: "periodic along",
+        2: "NoneType",
+        3: "closer than",
+        4: "Å³ per atom",
+        5: "disordered",
+        6: "str",
+    }
     assert all(reason in refused[position] for position, reason in reasons.items()), refused
     assert len(batch_of(list(cells.values()))) == 1
     with pytest.raises(InputError):

@@ -21,15 +21,21 @@ def others(count):
 
 
 def test_two_atoms_come_as_far_apart_as_is_wanted(generator):
-    found = positions_from_distances(torch.tensor([0.0, 2.5, 0.0]), CUBE, torch.rand(1, 2, 3, generator=generator))
+    found = positions_from_distances(
+        torch.tensor([0.0, 2.5, 0.0]), CUBE, torch.rand(1, 2, 3, generator=generator)
+    )
     assert float(distances(found, CUBE)[1]) == pytest.approx(2.5, abs=1e-4)
 
 
 def test_triangle_that_cannot_be_closed_is_met_in_the_middle(generator):
-    """Sides 1, 1 and 4: the best points lie in a row with sides 1 + a, 1 + a and 2 + 2a; 2a² + (2 - 2a)² is least at a = 2/3."""
+    """Sides 1, 1 and 4: the best points lie in a row with sides 1 + a, 1 + a and 2 + 2a; 2a² + (2 -
+    2a)² is least at a = 2/3.
+    """
     wanted = torch.tensor([0.0, 1.0, 4.0, 0.0, 1.0, 0.0])
     found = positions_from_distances(wanted, CUBE, torch.rand(4, 3, 3, generator=generator))
-    torch.testing.assert_close(distances(found, CUBE)[others(3)], torch.tensor([5 / 3, 10 / 3, 5 / 3]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        distances(found, CUBE)[others(3)], torch.tensor([5 / 3, 10 / 3, 5 / 3]), atol=1e-3, rtol=0
+    )
 
 
 def test_small_crystals_are_found_from_their_distances(generator):
@@ -38,14 +44,21 @@ def test_small_crystals_are_found_from_their_distances(generator):
         if count > 5:
             continue
         wanted = distances(crystal.frac_coords, lattice)
-        found = positions_from_distances(wanted, lattice, torch.rand(16, count, 3, generator=generator))
+        found = positions_from_distances(
+            wanted, lattice, torch.rand(16, count, 3, generator=generator)
+        )
         assert bool(((found >= 0) & (found < 1)).all())
-        torch.testing.assert_close(distances(found, lattice)[others(count)], wanted[others(count)], atol=0.2, rtol=0)
+        torch.testing.assert_close(
+            distances(found, lattice)[others(count)], wanted[others(count)], atol=0.2, rtol=0
+        )
 
 
 def test_best_start_wins(generator):
     crystal = max(prototype_batch().split(), key=lambda c: len(c.species))
-    lattice, starts = crystal.lattice[0], torch.rand(5, len(crystal.species), 3, generator=generator)
+    lattice, starts = (
+        crystal.lattice[0],
+        torch.rand(5, len(crystal.species), 3, generator=generator),
+    )
     starts[3] = crystal.frac_coords
     found = positions_from_distances(distances(crystal.frac_coords, lattice), lattice, starts)
     difference = found - crystal.frac_coords
@@ -54,5 +67,7 @@ def test_best_start_wins(generator):
 
 def test_flat_cell_raises_nothing(generator):
     lattice = torch.tensor([[3.0, 0, 0], [0, 3.0, 0], [3.0, 3.0, 0]])
-    found = positions_from_distances(torch.tensor([3.0, 2.0, 3.0]), lattice, torch.rand(2, 2, 3, generator=generator))
+    found = positions_from_distances(
+        torch.tensor([3.0, 2.0, 3.0]), lattice, torch.rand(2, 2, 3, generator=generator)
+    )
     assert found.shape == (2, 3)

@@ -11,10 +11,14 @@ from ase_crysdiff.geometry import distributions, lattice, torus
 
 
 def test_from_parameters_matches_published_orientation():
-    rows = lattice.from_parameters(torch.tensor([[4.0, 5, 6]]).double(), torch.tensor([[80.0, 95, 110]]).double())[0]
+    rows = lattice.from_parameters(
+        torch.tensor([[4.0, 5, 6]]).double(), torch.tensor([[80.0, 95, 110]]).double()
+    )[0]
     golden = [[3.984779, 0, -0.348623], [-1.640672, 4.642667, 0.868241], [0, 0, 6]]
     np.testing.assert_allclose(rows, golden, atol=1e-6)
-    np.testing.assert_allclose(rows, Lattice.from_parameters(4, 5, 6, 80, 95, 110).matrix, atol=1e-12)
+    np.testing.assert_allclose(
+        rows, Lattice.from_parameters(4, 5, 6, 80, 95, 110).matrix, atol=1e-12
+    )
     assert torch.linalg.det(rows) == pytest.approx(110.99999, abs=1e-4)
     gram = lattice.gram(rows[None])[0]
     np.testing.assert_allclose(gram[0], [16, -6.840403, -2.091738], atol=1e-6)
@@ -32,7 +36,9 @@ def test_from_parameters_matches_published_orientation():
     ],
 )
 def test_log_polar_matches_published_values(parameters, k):
-    rows = lattice.from_parameters(*torch.tensor(parameters, dtype=torch.float64).view(1, 2, 3).unbind(1))
+    rows = lattice.from_parameters(
+        *torch.tensor(parameters, dtype=torch.float64).view(1, 2, 3).unbind(1)
+    )
     np.testing.assert_allclose(lattice.log_polar(rows)[0], k, atol=2e-6)
 
 
@@ -55,7 +61,10 @@ def test_parameters_and_polar_maps_invert(cell):
 
 
 def test_log_polar_ignores_rotations_and_reflections(generator):
-    rows = 4 * torch.eye(3).double() + torch.randn(5, 3, 3, generator=generator, dtype=torch.float64) * 0.5
+    rows = (
+        4 * torch.eye(3).double()
+        + torch.randn(5, 3, 3, generator=generator, dtype=torch.float64) * 0.5
+    )
     q = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
     np.testing.assert_allclose(lattice.log_polar(rows), lattice.log_polar(rows @ q), atol=1e-10)
     np.testing.assert_allclose(lattice.log_polar(rows), lattice.log_polar(rows @ -q), atol=1e-10)
@@ -92,7 +101,9 @@ def test_wrap_stays_below_one():
     ],
 )
 def test_wrapped_normal_slope_golden(x, sigma, slope):
-    value = distributions.wrapped_normal_slope(torch.tensor([x]).double(), torch.tensor([sigma]).double())
+    value = distributions.wrapped_normal_slope(
+        torch.tensor([x]).double(), torch.tensor([sigma]).double()
+    )
     assert float(value) == pytest.approx(slope, rel=1e-7, abs=1e-9)
 
 
@@ -110,13 +121,17 @@ def test_wrapped_normal_slope_is_the_derivative(x, sigma):
     distributions.wrapped_normal_log_density(point, level).sum().backward()
     slope = distributions.wrapped_normal_slope(point.detach(), level)
     assert float(slope) == pytest.approx(-float(point.grad), rel=1e-6, abs=1e-6)
-    assert float(distributions.wrapped_normal_slope(-point.detach(), level)) == pytest.approx(-float(slope), abs=1e-6)
+    assert float(distributions.wrapped_normal_slope(-point.detach(), level)) == pytest.approx(
+        -float(slope), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.25, 0.5])
 def test_wrapped_normal_density_equals_its_fourier_series(sigma):
     x = torch.linspace(0, 1, 21, dtype=torch.float64)
     k = torch.arange(1, 40, dtype=torch.float64)
-    series = 1 + 2 * (torch.exp(-2 * math.pi**2 * sigma**2 * k**2) * torch.cos(2 * math.pi * k * x[:, None])).sum(1)
+    series = 1 + 2 * (
+        torch.exp(-2 * math.pi**2 * sigma**2 * k**2) * torch.cos(2 * math.pi * k * x[:, None])
+    ).sum(1)
     density = distributions.wrapped_normal_log_density(x, torch.full_like(x, sigma)).exp()
     np.testing.assert_allclose(density, series, rtol=1e-10)

@@ -25,15 +25,24 @@ def search(systems, count, columns=0):
 
 
 def rows(neighbors):
-    return torch.cat([neighbors.first[:, None], neighbors.second[:, None], neighbors.shifts], 1).tolist()
+    return torch.cat(
+        [neighbors.first[:, None], neighbors.second[:, None], neighbors.shifts], 1
+    ).tolist()
 
 
 def brute(atoms, count):
-    """Pairs of which one is among the `count` nearest of the other, from ASE's list of everything within 40 Å."""
-    i, j, shifts, distances = ase_neighbor_list("ijSd", atoms, max(2.5 * atoms.cell.lengths().max(), 12.0))
+    """Pairs of which one is among the `count` nearest of the other, from ASE's list of everything
+    within 40 Å.
+    """
+    i, j, shifts, distances = ase_neighbor_list(
+        "ijSd", atoms, max(2.5 * atoms.cell.lengths().max(), 12.0)
+    )
     last = np.array([np.sort(distances[i == atom])[count - 1] for atom in range(len(atoms))]) + TIE
     kept = (distances <= last[i]) | (distances <= last[j])
-    return {(a, b, *s) for a, b, s in zip(i[kept].tolist(), j[kept].tolist(), shifts[kept].tolist(), strict=True)}
+    return {
+        (a, b, *s)
+        for a, b, s in zip(i[kept].tolist(), j[kept].tolist(), shifts[kept].tolist(), strict=True)
+    }
 
 
 @pytest.mark.parametrize(("count", "kept"), [(6, 6), (12, 18), (25, 26), (26, 26), (27, 32)])
@@ -57,7 +66,13 @@ def generic():
     skewed.set_cell(cell)
     layered = graphene(vacuum=9.0)
     layered.pbc = True
-    systems = [bulk("Cu"), bulk("NaCl", "rocksalt", 5.64), skewed, layered, Atoms("Ar", cell=[20, 20, 20], pbc=True)]
+    systems = [
+        bulk("Cu"),
+        bulk("NaCl", "rocksalt", 5.64),
+        skewed,
+        layered,
+        Atoms("Ar", cell=[20, 20, 20], pbc=True),
+    ]
     for atoms in systems[1:4]:
         atoms.positions += rng.normal(0, 0.05, atoms.positions.shape) + 2 * atoms.cell.array[0]
     return systems

@@ -23,7 +23,12 @@ def skewed():
 
 
 def wire():
-    atoms = Atoms("CO", [[0, 0, 0], [0.5, 1.1, 0.2]], cell=[[2.2, 0.4, 0.1], [0, 0, 0], [0, 0, 0]], pbc=[True, False, False])
+    atoms = Atoms(
+        "CO",
+        [[0, 0, 0], [0.5, 1.1, 0.2]],
+        cell=[[2.2, 0.4, 0.1], [0, 0, 0], [0, 0, 0]],
+        pbc=[True, False, False],
+    )
     return Atoms("CO", atoms.positions + 7, cell=atoms.cell, pbc=atoms.pbc)
 
 
@@ -65,7 +70,9 @@ def search(systems, cutoff):
 
 def as_sets(found, start, count):
     mine = (found.first >= start) & (found.first < start + count)
-    rows = torch.cat([found.first[mine, None] - start, found.second[mine, None] - start, found.shifts[mine]], 1).tolist()
+    rows = torch.cat(
+        [found.first[mine, None] - start, found.second[mine, None] - start, found.shifts[mine]], 1
+    ).tolist()
     assert len(rows) == len({tuple(row) for row in rows})
     return {tuple(row) for row in rows}
 
@@ -77,7 +84,9 @@ def test_equals_ase_in_one_batch(cutoff):
     start = 0
     for name, atoms in zip(SYSTEMS, systems, strict=True):
         i, j, shifts = ase_neighbor_list("ijS", atoms, cutoff)
-        expected = {(a, b, *s) for a, b, s in zip(i.tolist(), j.tolist(), shifts.tolist(), strict=True)}
+        expected = {
+            (a, b, *s) for a, b, s in zip(i.tolist(), j.tolist(), shifts.tolist(), strict=True)
+        }
         assert as_sets(found, start, len(atoms)) == expected, name
         start += len(atoms)
     assert torch.equal(found.first, found.first.sort().values)
@@ -87,14 +96,21 @@ def test_equals_ase_in_one_batch(cutoff):
 def test_equals_ase_for_random_cells(seed):
     rng = np.random.default_rng(seed)
     systems = [
-        Atoms(f"H{n}", rng.uniform(-5, 9, (n, 3)), cell=rng.normal(0, 3, (3, 3)) + 2.5 * np.eye(3), pbc=rng.random(3) < 0.7)
+        Atoms(
+            f"H{n}",
+            rng.uniform(-5, 9, (n, 3)),
+            cell=rng.normal(0, 3, (3, 3)) + 2.5 * np.eye(3),
+            pbc=rng.random(3) < 0.7,
+        )
         for n in rng.integers(1, 9, 6)
     ]
     found, *_ = search(systems, 4.3)
     start = 0
     for atoms in systems:
         i, j, shifts = ase_neighbor_list("ijS", atoms, 4.3)
-        expected = {(a, b, *s) for a, b, s in zip(i.tolist(), j.tolist(), shifts.tolist(), strict=True)}
+        expected = {
+            (a, b, *s) for a, b, s in zip(i.tolist(), j.tolist(), shifts.tolist(), strict=True)
+        }
         assert as_sets(found, start, len(atoms)) == expected
         start += len(atoms)
 
@@ -105,7 +121,9 @@ def test_vectors_are_those_of_ase_and_differentiable():
     index = torch.arange(len(systems)).repeat_interleave(counts)
     vectors = found.vectors(positions, cells, index)
     lengths = np.sort(np.concatenate([ase_neighbor_list("d", a, 5.0) for a in systems]))
-    np.testing.assert_allclose(np.sort(torch.linalg.vector_norm(vectors, dim=-1).numpy()), lengths, atol=1e-10)
+    np.testing.assert_allclose(
+        np.sort(torch.linalg.vector_norm(vectors, dim=-1).numpy()), lengths, atol=1e-10
+    )
     few = [slice(0, 2), slice(0, 1)]
     pairs, *_ = search(systems[:1], 3.0)
     inputs = positions[few[0]].clone().requires_grad_(), cells[few[1]].clone().requires_grad_()
@@ -123,7 +141,9 @@ def test_chunks_do_not_change_the_answer(monkeypatch):
     whole, *_ = search(systems, 5.0)
     monkeypatch.setattr("ase_crysdiff.geometry.neighbors._CHUNK", 100)
     parts, *_ = search(systems, 5.0)
-    assert all(torch.equal(getattr(whole, n), getattr(parts, n)) for n in ("first", "second", "shifts"))
+    assert all(
+        torch.equal(getattr(whole, n), getattr(parts, n)) for n in ("first", "second", "shifts")
+    )
 
 
 def test_large_cells_need_one_image_per_pair():
@@ -147,7 +167,13 @@ def test_large_cells_need_one_image_per_pair():
 )
 def test_impossible_cells_are_explained(cell, message):
     with pytest.raises(InputError, match=message):
-        neighbor_list(torch.zeros(1, 3), torch.tensor([cell]), torch.ones(1, 3, dtype=torch.bool), torch.tensor([1]), 5.0)
+        neighbor_list(
+            torch.zeros(1, 3),
+            torch.tensor([cell]),
+            torch.ones(1, 3, dtype=torch.bool),
+            torch.tensor([1]),
+            5.0,
+        )
 
 
 @pytest.mark.parametrize("axes", [(), (0,), (2,), (0, 1), (1, 2), (0, 1, 2)])

@@ -18,5 +18,7 @@ def test_distances_are_those_of_each_cell(generator):
         pairs = all_pairs(batch.num_atoms)
         found = pair_distances(pairs, batch.frac_coords, batch.lattice, batch.num_atoms)
         tables = [shortest_distance(c.frac_coords, c.lattice[0]) for c in batch.split()]
-        expected = torch.cat([table[tuple(torch.triu_indices(len(table), len(table)))] for table in tables])
+        expected = torch.cat(
+            [table[tuple(torch.triu_indices(len(table), len(table)))] for table in tables]
+        )
         torch.testing.assert_close(found, expected)

@@ -10,7 +10,9 @@ from ase_crysdiff.testing.crystals import prototypes
 
 @lru_cache
 def rocksalt(a=5.64, symbols=("Na", "Cl"), group="Fm-3m", second=(0.5, 0.5, 0.5)):
-    return Structure.from_spacegroup(group, Lattice.cubic(a), list(symbols), [[0, 0, 0], list(second)])
+    return Structure.from_spacegroup(
+        group, Lattice.cubic(a), list(symbols), [[0, 0, 0], list(second)]
+    )
 
 
 def chain(t):
@@ -30,6 +32,13 @@ def double_perovskite(shift):
 
 def quartz(hand):
     right = Structure.from_spacegroup(
-        "P3_121", Lattice.hexagonal(4.916, 5.4054), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.1191 + 1 / 3]]
+        "P3_121",
+        Lattice.hexagonal(4.916, 5.4054),
+        ["Si", "O"],
+        [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.1191 + 1 / 3]],
     )
-    return right if hand > 0 else Structure(right.lattice, right.species, right.frac_coords * [1, 1, -1])
+    return (
+        right
+        if hand > 0
+        else Structure(right.lattice, right.species, right.frac_coords * [1, 1, -1])
+    )

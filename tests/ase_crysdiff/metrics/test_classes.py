@@ -1,4 +1,6 @@
-"""Classes and novelty: the answers of the plain matcher, in any order, any description and any number of processes."""
+"""Classes and novelty: the answers of the plain matcher, in any order, any description and any
+number of processes.
+"""
 
 from itertools import combinations
 
@@ -8,17 +10,22 @@ from golden_crystals import chain
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.crystal.soundness import unphysical
 from ase_crysdiff.metrics import uniqueness as uniqueness_module
 from ase_crysdiff.metrics.matching import match, reduced
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known, Reference
 from ase_crysdiff.metrics.space_groups import symmetries
 from ase_crysdiff.metrics.uniqueness import Classes, _blocks, classes, uniqueness
-from ase_crysdiff.metrics.validity import distance_validity, structural_validity, unphysical
+from ase_crysdiff.metrics.validity import distance_validity, structural_validity
 from ase_crysdiff.testing.crystals import prototypes, rattled
 
 PROTOTYPES = prototypes()
-SUPERCELLS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 1, 0], [-1, 1, 0], [0, 0, 1]]
+SUPERCELLS = (
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    [[2, 0, 0], [0, 1, 0], [0, 0, 1]],
+    [[1, 1, 0], [-1, 1, 0], [0, 0, 1]],
+)
 
 
 def described_anew(structure, generator):
@@ -31,27 +38,41 @@ def described_anew(structure, generator):
     turn, _ = np.linalg.qr(generator.standard_normal((3, 3)))
     order = generator.permutation(len(other))
     frac = other.frac_coords @ np.linalg.inv(change) + generator.random(3)
-    return Structure(Lattice(change @ other.lattice.matrix @ turn), [other.species[k] for k in order], frac[order])
+    return Structure(
+        Lattice(change @ other.lattice.matrix @ turn),
+        [other.species[k] for k in order],
+        frac[order],
+    )
 
 
 def carbon(count, seed=0):
     """Cells of one composition, many of them alike."""
     generator = np.random.default_rng(seed)
     bases = [
-        Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.57), ["C"], [[0, 0, 0]]).get_primitive_structure(),
-        Structure.from_spacegroup("P6/mmm", Lattice.hexagonal(2.46, 3.4), ["C"], [[1 / 3, 2 / 3, 0]]),
+        Structure.from_spacegroup(
+            "Fd-3m", Lattice.cubic(3.57), ["C"], [[0, 0, 0]]
+        ).get_primitive_structure(),
+        Structure.from_spacegroup(
+            "P6/mmm", Lattice.hexagonal(2.46, 3.4), ["C"], [[1 / 3, 2 / 3, 0]]
+        ),
         Structure.from_spacegroup("Im-3m", Lattice.cubic(2.5), ["C"], [[0, 0, 0]]),
     ]
     found = []
     for _ in range(count):
         base = described_anew(bases[generator.integers(3)], generator)
         noise = generator.choice([0.0, 0.1, 0.3]) * generator.standard_normal((len(base), 3))
-        found.append(Structure(base.lattice, base.species, base.cart_coords + noise, coords_are_cartesian=True))
+        found.append(
+            Structure(
+                base.lattice, base.species, base.cart_coords + noise, coords_are_cartesian=True
+            )
+        )
     return found
 
 
 def partition(labels):
-    return {frozenset(i for i, x in enumerate(labels) if x == label) for label in set(labels) - {None}}
+    return {
+        frozenset(i for i, x in enumerate(labels) if x == label) for label in set(labels) - {None}
+    }
 
 
 def naive_partition(structures):
@@ -86,7 +107,12 @@ def test_novelty_is_that_of_all_full_comparisons():
 def test_no_value_depends_on_order_or_description():
     """500 random crystals, each described anew and all of them shuffled."""
     generator = np.random.default_rng(3)
-    structures = [*rattled(250, seed=1, deviation=0.03), *rattled(240, seed=2, deviation=0.08), *PROTOTYPES.values(), *carbon(5)]
+    structures = [
+        *rattled(250, seed=1, deviation=0.03),
+        *rattled(240, seed=2, deviation=0.08),
+        *PROTOTYPES.values(),
+        *carbon(5),
+    ]
     order = generator.permutation(len(structures))
     others = [described_anew(structures[i], generator) for i in order]
     reference = Reference(rattled(10, seed=7))
@@ -95,18 +121,31 @@ def test_no_value_depends_on_order_or_description():
         assert first.value == second.value
         assert [first.per_structure[i] for i in order] == list(second.per_structure)
     structures, order = structures[::8], generator.permutation(len(structures[::8]))
-    first, second = classes(structures), classes([described_anew(structures[i], generator) for i in order])
-    assert partition(first.labels) == {frozenset(int(order[i]) for i in group) for group in partition(second.labels)}
+    first, second = (
+        classes(structures),
+        classes([described_anew(structures[i], generator) for i in order]),
+    )
+    assert partition(first.labels) == {
+        frozenset(int(order[i]) for i in group) for group in partition(second.labels)
+    }
     groups = [s.group for s in symmetries(structures[:50], curve=())]
-    assert groups == [s.group for s in symmetries([described_anew(s, generator) for s in structures[:50]], curve=())]
+    assert groups == [
+        s.group
+        for s in symmetries([described_anew(s, generator) for s in structures[:50]], curve=())
+    ]
 
 
 def test_enantiomorphs_and_supercells_are_one_crystal_and_polymorphs_are_not():
     right = Structure.from_spacegroup(
-        "P3_121", Lattice.hexagonal(4.916, 5.4054), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.1191 + 1 / 3]]
+        "P3_121",
+        Lattice.hexagonal(4.916, 5.4054),
+        ["Si", "O"],
+        [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.1191 + 1 / 3]],
     )
     left = Structure(right.lattice, right.species, right.frac_coords * [1, 1, -1])
-    cristobalite = Structure.from_spacegroup("Fd-3m", Lattice.cubic(7.13), ["Si", "O"], [[0, 0, 0], [0.125, 0.125, 0.125]])
+    cristobalite = Structure.from_spacegroup(
+        "Fd-3m", Lattice.cubic(7.13), ["Si", "O"], [[0, 0, 0], [0.125, 0.125, 0.125]]
+    )
     assert partition(classes([right, left, right * (1, 1, 2), cristobalite, None]).labels) == {
         frozenset({0, 1, 2}),
         frozenset({3}),
@@ -123,9 +162,19 @@ def test_rms_accepts_what_the_largest_displacement_does_not():
 
 
 def test_lowest_energy_represents_a_class():
-    structures = [PROTOTYPES["Cu"], PROTOTYPES["Cu"] * (2, 1, 1), PROTOTYPES["NaCl"], PROTOTYPES["Cu"]]
+    structures = [
+        PROTOTYPES["Cu"],
+        PROTOTYPES["Cu"] * (2, 1, 1),
+        PROTOTYPES["NaCl"],
+        PROTOTYPES["Cu"],
+    ]
     assert uniqueness(structures).per_structure == (True, False, True, False)
-    assert uniqueness(structures, [0.2, -0.1, float("nan"), -0.1]).per_structure == (False, True, True, False)
+    assert uniqueness(structures, [0.2, -0.1, float("nan"), -0.1]).per_structure == (
+        False,
+        True,
+        True,
+        False,
+    )
 
 
 def test_reduction_is_that_of_the_matcher():
@@ -149,7 +198,10 @@ def test_other_processes_find_the_same():
     structures = [*carbon(6), *rattled(6), None]
     reference = Reference(rattled(5, seed=3))
     assert partition(classes(structures, workers=1).labels) == partition(classes(structures).labels)
-    assert novelty(structures, reference, workers=1).per_structure == novelty(structures, reference).per_structure
+    assert (
+        novelty(structures, reference, workers=1).per_structure
+        == novelty(structures, reference).per_structure
+    )
 
 
 def fails(task):

@@ -26,7 +26,11 @@ def test_equal_sets_cover_each_other():
     known = points((0, 0), (FAR, FAR))
     recall, precision = coverage(known, known, UNIT)
     assert recall.value == precision.value == 1
-    assert recall.settings["mean_structure_distance"] == recall.settings["mean_composition_distance"] == 0
+    assert (
+        recall.settings["mean_structure_distance"]
+        == recall.settings["mean_composition_distance"]
+        == 0
+    )
 
 
 def test_one_copy_covers_one_of_four():
@@ -44,7 +48,9 @@ def test_published_rule_takes_two_different_neighbours_for_one():
 
 
 def test_failed_fingerprint_counts_in_the_denominator_of_precision():
-    recall, precision = coverage(points((0, 0), None, (0.5, 0.5), (1.0, 1.0)), points((0, 0), None), UNIT)
+    recall, precision = coverage(
+        points((0, 0), None, (0.5, 0.5), (1.0, 1.0)), points((0, 0), None), UNIT
+    )
     assert precision.value == 0.75
     assert precision.per_structure == (True, False, True, True)
     assert precision.failures == {1: "no fingerprint"}
@@ -64,7 +70,9 @@ def test_blocks_give_what_the_whole_gives(monkeypatch):
         assert x.settings["joint"] <= x.value
 
 
-@pytest.mark.parametrize(("generated", "known"), [(points(), points((0, 0))), (points((0, 0)), points(None))])
+@pytest.mark.parametrize(
+    ("generated", "known"), [(points(), points((0, 0))), (points((0, 0)), points(None))]
+)
 def test_empty_sets_are_an_error(generated, known):
     with pytest.raises(InputError, match="two sets"):
         coverage(generated, known)
@@ -73,7 +81,12 @@ def test_empty_sets_are_an_error(generated, known):
 def test_fingerprints_of_crystals():
     pytest.importorskip("matminer", reason="pip install 'ase-crysdiff[metrics]'")
     base = prototypes()
-    given = [base["NaCl"], base["SrTiO3"], None, Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]])]
+    given = [
+        base["NaCl"],
+        base["SrTiO3"],
+        None,
+        Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]]),
+    ]
     found = features([*given, base["NaCl"] * (2, 1, 1)])
     assert found.structure.shape == (5, 61)
     assert found.composition.shape == (5, 132)

@@ -1,11 +1,18 @@
-"""Shipped fingerprints and hull: they recognise, they do not depend on the cell, and they say what they are."""
+"""Shipped fingerprints and hull: they recognise, they do not depend on the cell, and they say what
+they are.
+"""
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.fingerprints import Fingerprints, distance_counts, open_fingerprints, open_hull
+from ase_crysdiff.metrics.fingerprints import (
+    Fingerprints,
+    distance_counts,
+    open_fingerprints,
+    open_hull,
+)
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known
 from ase_crysdiff.testing.crystals import prototypes
@@ -17,7 +24,11 @@ def test_counts_do_not_depend_on_cell_orientation_or_order(name):
     other = first.copy()
     other.make_supercell([[2, 1, 0], [0, 1, 0], [0, 0, 1]])
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    moved = Structure(Lattice(other.lattice.matrix @ turn), other.species[::-1], (other.frac_coords[::-1] + 0.3) % 1)
+    moved = Structure(
+        Lattice(other.lattice.matrix @ turn),
+        other.species[::-1],
+        (other.frac_coords[::-1] + 0.3) % 1,
+    )
     assert distance_counts(moved) == pytest.approx(distance_counts(first), abs=1e-6)
 
 
@@ -39,7 +50,9 @@ def test_shipped_table_knows_textbook_crystals_and_no_inventions():
     noisy.make_supercell([2, 1, 1])
     noisy.perturb(0.05)
     caesium = Structure(Lattice.cubic(3.3), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    result = novelty([crystals["NaCl"], noisy, crystals["Cu"], crystals["chain"], caesium, None], known)
+    result = novelty(
+        [crystals["NaCl"], noisy, crystals["Cu"], crystals["chain"], caesium, None], known
+    )
     assert result.per_structure == (False, False, False, True, True, False)
     assert "open" in result.settings["reference"]
     assert result.settings["crystals"] == len(known) > 20_000
@@ -49,7 +62,7 @@ def test_shipped_table_knows_textbook_crystals_and_no_inventions():
 def test_tables_are_small():
     from importlib.resources import files
 
-    folder = files("ase_crysdiff").joinpath("data")
+    folder = files("ase_crysdiff").joinpath("resources")
     assert len(folder.joinpath("open-hull.csv.gz").read_bytes()) <= 200_000
     assert len(folder.joinpath("open-fingerprints.safetensors").read_bytes()) <= 300_000
 
@@ -76,8 +89,10 @@ def test_round_trip_and_damage(tmp_path):
 @pytest.mark.data
 @pytest.mark.slow
 def test_fingerprints_agree_with_the_matcher_on_validation_crystals(data):
-    """The validation pool was freed of everything that matches the training pool, so that the matcher calls all of it novel."""
-    from ase_crysdiff.crystal.readers import read_records
+    """The validation pool was freed of everything that matches the training pool, so that the
+    matcher calls all of it novel.
+    """
+    from ase_crysdiff.data.readers import read_records
 
     records = list(read_records(data / "mp" / "val.csv.gz"))[:120]
     result = novelty([r.load() for r in records], open_fingerprints())

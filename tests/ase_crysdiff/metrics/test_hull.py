@@ -1,4 +1,6 @@
-"""Formation energies and hulls: closed forms, a linear programme as the twin, and the Materials Project's own table."""
+"""Formation energies and hulls: closed forms, a linear programme as the twin, and the Materials
+Project's own table.
+"""
 
 import csv
 import gzip
@@ -13,7 +15,12 @@ from pymatgen.core import Composition, Lattice, Structure
 from scipy.optimize import linprog
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.formation import energies_above_hull, energies_per_atom, formation_energies, hull_of
+from ase_crysdiff.metrics.formation import (
+    energies_above_hull,
+    energies_per_atom,
+    formation_energies,
+    hull_of,
+)
 from ase_crysdiff.metrics.hull import Hull, amounts, fractions
 from ase_crysdiff.potentials.base import Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
@@ -41,12 +48,21 @@ class Additive(Potential):
 
     def evaluate(self, configurations):
         check(configurations, self.elements, self.name)
-        energies = torch.tensor([self.own.get(z, -1.0) for z in configurations.species.tolist()], dtype=torch.float64)
-        mixed = [len(set(part.tolist())) > 1 for part in configurations.species.split(configurations.num_atoms.tolist())]
+        energies = torch.tensor(
+            [self.own.get(z, -1.0) for z in configurations.species.tolist()], dtype=torch.float64
+        )
+        mixed = [
+            len(set(part.tolist())) > 1
+            for part in configurations.species.split(configurations.num_atoms.tolist())
+        ]
         energies = energies + self.bond * torch.tensor(mixed)[configurations.index]
-        total = torch.zeros(len(configurations), dtype=torch.float64).index_add(0, configurations.index, energies)
+        total = torch.zeros(len(configurations), dtype=torch.float64).index_add(
+            0, configurations.index, energies
+        )
         nothing = torch.full((len(configurations), 3, 3), torch.nan, dtype=torch.float64)
-        return Evaluation(energies, total, torch.zeros(len(energies), 3, dtype=torch.float64), nothing)
+        return Evaluation(
+            energies, total, torch.zeros(len(energies), 3, dtype=torch.float64), nothing
+        )
 
 
 BY_SYMBOL = {chemical_symbols[z]: energy for z, energy in Additive.own.items()}
@@ -61,7 +77,11 @@ def crystal(formula: str) -> Structure:
 def test_hull_of_the_textbook():
     hull = Hull({"Li": 0.0, "Cl2": 0.0, "LiCl": -1.0})
     assert hull.energy("Li3Cl") == pytest.approx(-0.5, abs=1e-12)
-    assert hull.energy("Li6Cl2") == hull.energy({"Li": 3, "Cl": 1}) == hull.energy(Composition("Li3Cl"))
+    assert (
+        hull.energy("Li6Cl2")
+        == hull.energy({"Li": 3, "Cl": 1})
+        == hull.energy(Composition("Li3Cl"))
+    )
     assert hull.energy("Cl") == hull.energy("Cl2") == 0
     assert hull.is_listed("Li2Cl2")
     assert not hull.is_listed("Li3Cl")
@@ -69,12 +89,16 @@ def test_hull_of_the_textbook():
 
 
 def test_hull_of_total_energies():
-    """Na -1.3, Cl -1.8, NaCl -5.1 eV: Na2Cl at -5.9 eV lies 1/6 eV/atom above, at -6.8 eV 2/15 below."""
+    """Na -1.3, Cl -1.8, NaCl -5.1 eV: Na2Cl at -5.9 eV lies 1/6 eV/atom above, at -6.8 eV 2/15
+    below.
+    """
     hull = Hull({"Na": -1.3, "Cl": -1.8, "NaCl": -5.1 / 2}, scale="total")
     assert hull.energy("Na2Cl") == pytest.approx(-2.1333333, abs=1e-6)
     assert -5.9 / 3 - hull.energy("Na2Cl") == pytest.approx(0.1666667, abs=1e-6)
     assert -6.8 / 3 - hull.energy("Na2Cl") == pytest.approx(-0.1333333, abs=1e-6)
-    assert formation_energy(-5.1 / 2, {"Na": 1, "Cl": 1}, {"Na": -1.3, "Cl": -1.8}) == pytest.approx(-1.0)
+    assert formation_energy(
+        -5.1 / 2, {"Na": 1, "Cl": 1}, {"Na": -1.3, "Cl": -1.8}
+    ) == pytest.approx(-1.0)
 
 
 def test_hull_agrees_with_a_linear_programme():
@@ -102,7 +126,9 @@ def test_adding_a_compound_never_raises_the_hull_and_a_linear_shift_changes_no_d
     assert Hull({**table, "Na3Cl": -0.7}).energy("Na2Cl") <= Hull(table).energy("Na2Cl")
     shift = {"Na": 0.4, "Cl": -0.9}
     moved = {f: e + sum(shift[s] * x for s, x in fractions(f)) for f, e in table.items()}
-    assert Hull(moved).energy("Na2Cl") - Hull(table).energy("Na2Cl") == pytest.approx((2 * 0.4 - 0.9) / 3)
+    assert Hull(moved).energy("Na2Cl") - Hull(table).energy("Na2Cl") == pytest.approx(
+        (2 * 0.4 - 0.9) / 3
+    )
 
 
 def test_missing_elements_are_named_and_bad_tables_refused(tmp_path):
@@ -140,11 +166,18 @@ def test_decorations_are_no_part_of_a_composition():
 def test_references_are_recovered_by_least_squares():
     generator = np.random.default_rng(1)
     truth = {"Li": -1.9, "O": -4.9, "Mn": -9.1}
-    compositions = [dict(zip(truth, row.tolist(), strict=True)) for row in generator.integers(1, 6, (40, 3))]
+    compositions = [
+        dict(zip(truth, row.tolist(), strict=True)) for row in generator.integers(1, 6, (40, 3))
+    ]
     formed = generator.normal(-1, 0.5, 40)
-    energies = [f + sum(truth[s] * n for s, n in c.items()) / sum(c.values()) for c, f in zip(compositions, formed, strict=True)]
+    energies = [
+        f + sum(truth[s] * n for s, n in c.items()) / sum(c.values())
+        for c, f in zip(compositions, formed, strict=True)
+    ]
     rare = [{"Xe": 1, "Li": 2}] * 4
-    found = fit_element_references([*compositions, *rare], [*energies, 7.0, 7.0, 7.0, 7.0], [*formed, 0.0, 0.0, 0.0, 0.0])
+    found = fit_element_references(
+        [*compositions, *rare], [*energies, 7.0, 7.0, 7.0, 7.0], [*formed, 0.0, 0.0, 0.0, 0.0]
+    )
     assert found == pytest.approx(truth, abs=1e-6)  # four crystals with xenon leave no trace
     for composition, energy, expected in zip(compositions, energies, formed, strict=True):
         assert formation_energy(energy, composition, found) == pytest.approx(expected, abs=1e-5)
@@ -162,9 +195,20 @@ def test_failures_stay_alone_and_keep_their_place():
     broken = crystal("NaCl")
     broken.translate_sites([0], [float("nan")] * 3)
     disordered = Structure(Lattice.cubic(3), [{"Na": 0.5, "Li": 0.5}], [[0, 0, 0]])
-    given = [crystal("NaCl"), None, broken, crystal("Na2Cl"), disordered, crystal("KCl"), crystal("AmCl"), crystal("LiH")]
+    given = [
+        crystal("NaCl"),
+        None,
+        broken,
+        crystal("Na2Cl"),
+        disordered,
+        crystal("KCl"),
+        crystal("AmCl"),
+        crystal("LiH"),
+    ]
     references = {"Na": -1.3, "Cl": -1.8, "Li": -1.9, "K": -1.0, "H": -3.4}
-    found = energies_above_hull(given, Additive(-1.0), Hull({"Na": 0, "Cl": 0, "NaCl": -1.0, "K": 0, "H": 0}), references)
+    found = energies_above_hull(
+        given, Additive(-1.0), Hull({"Na": 0, "Cl": 0, "NaCl": -1.0, "K": 0, "H": 0}), references
+    )
     assert set(found.failures) == {1, 2, 4, 6, 7}
     assert "no structure" in found.failures[1]
     assert "not finite" in found.failures[2]
@@ -182,7 +226,9 @@ def test_a_candidate_never_enters_its_hull():
     """A compound below the hull is negative, alone or together with others below it."""
     hull = Hull({"Na": 0, "Cl": 0})
     alone = energies_above_hull([crystal("NaCl")], Additive(-1.0), hull, BY_SYMBOL)
-    together = energies_above_hull([crystal("NaCl"), crystal("NaCl"), crystal("Na2Cl")], Additive(-1.0), hull, BY_SYMBOL)
+    together = energies_above_hull(
+        [crystal("NaCl"), crystal("NaCl"), crystal("Na2Cl")], Additive(-1.0), hull, BY_SYMBOL
+    )
     assert alone.energy_above_hull == pytest.approx([-1.0])
     assert together.energy_above_hull == pytest.approx([-1.0] * 3)
     assert hull.energy("NaCl") == 0
@@ -197,8 +243,13 @@ def test_references_lie_on_their_own_hull_in_any_cell():
     found = energies_above_hull([*structures, *large], potential, hull)
     assert found.energy_above_hull == pytest.approx(np.zeros(8), abs=1e-9)
     assert np.isnan(found.formation_energy).all()
-    with pytest.raises(InputError, match="1 reference structures have no energy; number 1: .*disordered"):
-        hull_of([crystal("Na"), Structure(Lattice.cubic(3), [{"Na": 0.5, "Li": 0.5}], [[0, 0, 0]])], potential)
+    with pytest.raises(
+        InputError, match="1 reference structures have no energy; number 1: .*disordered"
+    ):
+        hull_of(
+            [crystal("Na"), Structure(Lattice.cubic(3), [{"Na": 0.5, "Li": 0.5}], [[0, 0, 0]])],
+            potential,
+        )
 
 
 def test_elements_have_no_formation_energy():
@@ -219,10 +270,11 @@ def test_batches_do_not_change_energies(monkeypatch):
 
 
 def test_chgnet_brings_references_with_their_credit():
-    table = json.loads((files("ase_crysdiff.potentials") / "chgnet_references.json").read_text())
+    table = json.loads((files("ase_crysdiff.resources") / "chgnet_references.json").read_text())
     assert "CC BY 4.0" in table["source"]
     assert len(table["energies"]) == 84
-    # Close to the energies of the elements' own crystals (MP-PBE minima), from which the fit knew nothing.
+    # Close to the energies of the elements' own crystals (MP-PBE minima), from which the fit knew
+    # nothing.
     for symbol, energy in {
         "Li": -1.909,
         "O": -4.948,
@@ -243,9 +295,14 @@ def test_the_table_of_the_materials_project_reproduces_its_distances(data):
     frame = read_table(data / "mp" / "test_mp20_biternary.csv.gz")
     rows = [r for r in frame if r["e_above_hull"]][:1000]
     assert all(hull.is_listed(r["pretty_formula"]) for r in rows)
-    error = np.array([
-        float(r["formation_energy_per_atom"]) - hull.energy(r["pretty_formula"]) - float(r["e_above_hull"]) for r in rows
-    ])  # fmt: skip
+    error = np.array(
+        [
+            float(r["formation_energy_per_atom"])
+            - hull.energy(r["pretty_formula"])
+            - float(r["e_above_hull"])
+            for r in rows
+        ]
+    )
     assert np.median(np.abs(error)) < 1e-6
     assert (np.abs(error) < 1e-4).mean() > 0.99
 
@@ -253,10 +310,14 @@ def test_the_table_of_the_materials_project_reproduces_its_distances(data):
 @pytest.mark.data
 @pytest.mark.slow
 def test_chgnet_with_fitted_references_meets_its_known_accuracy(data):
-    """On held-out crystals, as given: MAE of the formation energy 0.022 eV/atom over the whole set."""
+    """On held-out crystals, as given: MAE of the formation energy 0.022 eV/atom over the whole
+    set.
+    """
     rows = read_table(data / "mp" / "test_mp20_biternary.csv.gz")[::90]
     structures = [Structure.from_str(row["cif"], fmt="cif") for row in rows]
-    found = energies_above_hull(structures, CHGNetPotential(), Hull.read(data / "mp" / "hull.csv.gz"))
+    found = energies_above_hull(
+        structures, CHGNetPotential(), Hull.read(data / "mp" / "hull.csv.gz")
+    )
     ok = np.isfinite(found.formation_energy)
     error = found.formation_energy - np.array([float(r["formation_energy_per_atom"]) for r in rows])
     assert ok.mean() > 0.97

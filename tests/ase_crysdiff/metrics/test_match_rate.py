@@ -48,7 +48,9 @@ def decorated(structure):
 def spread(formula):
     """A crystal of this composition whose atoms are far from each other."""
     return Structure(
-        Lattice.orthorhombic(4, 4, 3.0 * len(formula)), formula, [[0, 0, i / len(formula)] for i in range(len(formula))]
+        Lattice.orthorhombic(4, 4, 3.0 * len(formula)),
+        formula,
+        [[0, 0, i / len(formula)] for i in range(len(formula))],
     )
 
 
@@ -77,7 +79,9 @@ def table(*rows, formula=(("Cl", 1), ("Na", 1))):
         pytest.param(chain(0.1), chain(0), 0.04, id="G5 t = 0.1"),
         pytest.param(chain(0.4), chain(0), 0.16, id="G6 accepted on the RMS"),
         pytest.param(chain(0.6), chain(0), 0.24, id="G7 ends of the chain"),
-        pytest.param(double_perovskite(0.26), PROTOTYPES["SrTiO3"], None, id="G8 beyond the tolerance"),
+        pytest.param(
+            double_perovskite(0.26), PROTOTYPES["SrTiO3"], None, id="G8 beyond the tolerance"
+        ),
         pytest.param(decorated(rocksalt()), rocksalt(), 0, id="G9 charged prediction"),
         pytest.param(rocksalt(), decorated(rocksalt()), 0, id="G9 charged target"),
         pytest.param(quartz(1), quartz(-1), 0, id="G10 quartz"),
@@ -90,7 +94,9 @@ def test_golden_distances(a, b, expected):
         assert pair.distance is None
     else:
         assert pair.distance == pytest.approx(expected, abs=1e-6)
-        assert pair.volume_error == pytest.approx(abs(a.volume / len(a) / (b.volume / len(b)) - 1), abs=1e-12)
+        assert pair.volume_error == pytest.approx(
+            abs(a.volume / len(a) / (b.volume / len(b)) - 1), abs=1e-12
+        )
 
 
 def test_volume_is_reported_since_the_distance_is_blind_to_it():
@@ -104,7 +110,9 @@ def test_distance_is_that_of_the_plain_matcher(kind, seed, deviation):
     generator = np.random.default_rng(seed)
     noise = deviation * generator.standard_normal((len(target), 3))
     strain = np.eye(3) + 0.05 * generator.standard_normal((3, 3))
-    prediction = Structure(Lattice(target.lattice.matrix @ strain), target.species, target.frac_coords + noise)
+    prediction = Structure(
+        Lattice(target.lattice.matrix @ strain), target.species, target.frac_coords + noise
+    )
     raw = RAW.get_rms_dist(prediction, target)
     ours = rms_distance(reduced(prediction), reduced(target))
     assert (raw is None) == (ours is None)
@@ -161,7 +169,9 @@ def test_curve_golden():
 
 
 DISTANCE = st.none() | st.floats(0, 0.499)
-ROWS = st.integers(1, 6).flatmap(lambda k: st.lists(st.tuples(*k * [DISTANCE]), min_size=1, max_size=4))
+ROWS = st.integers(1, 6).flatmap(
+    lambda k: st.lists(st.tuples(*k * [DISTANCE]), min_size=1, max_size=4)
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -171,7 +181,9 @@ def test_curve_is_the_mean_over_all_choices_of_samples(rows):
     previous = 0.0
     for n, (rate, mean) in curve(comparison, range(1, 7)).items():
         best = [
-            min((r for r in chosen if r is not None), default=None) for row in rows for chosen in itertools.combinations(row, n)
+            min((r for r in chosen if r is not None), default=None)
+            for row in rows
+            for chosen in itertools.combinations(row, n)
         ]
         hits = [r for r in best if r is not None]
         assert rate.value == pytest.approx(len(hits) / len(best))
@@ -237,13 +249,19 @@ def test_metre_golden():
     assert both([[b], [a]], [a, b])[:2] == (0, 1)
     assert both([[a], [a]], [a, b]) == (0.5, 0.5, pytest.approx(0.25, abs=1e-6))
     assert both([[a], [JUNK]], [a, a])[:2] == (0.5, 1)
-    assert both([[rocksalt(symbols=("K", "Cl"))], [a]], [a, rocksalt(symbols=("K", "Cl"))])[:2] == (0, 0)
+    assert both([[rocksalt(symbols=("K", "Cl"))], [a]], [a, rocksalt(symbols=("K", "Cl"))])[:2] == (
+        0,
+        0,
+    )
 
 
 def test_metre_does_not_depend_on_order_and_is_at_least_the_match_rate():
     targets = [rocksalt(), CESIUM_CHLORIDE, ZINC_BLENDE, chain(0)]
     samples = [CESIUM_CHLORIDE, rocksalt(6), None]
-    values = [both([[s] for s in order] + [[chain(0.2)]], targets) for order in itertools.permutations(samples)]
+    values = [
+        both([[s] for s in order] + [[chain(0.2)]], targets)
+        for order in itertools.permutations(samples)
+    ]
     assert {v[1] for v in values} == {values[0][1]}
     np.testing.assert_allclose([v[2] for v in values], values[0][2], atol=1e-9)
     assert all(v[0] <= v[1] for v in values)
@@ -278,7 +296,9 @@ def test_known_pairs_are_not_compared_again():
     seen = []
     known = {(0, 0): Pair(0.123, 0.0)}
     predictions = [[rocksalt(), rocksalt()], [None, None]]
-    comparison = compare(predictions, [rocksalt()] * 2, known=known, on_pair=lambda key, pair: seen.append(key))
+    comparison = compare(
+        predictions, [rocksalt()] * 2, known=known, on_pair=lambda key, pair: seen.append(key)
+    )
     assert seen == [(0, 1), (1, 0), (1, 1)]
     assert comparison.pairs[0][0].distance == 0.123
 
@@ -297,9 +317,13 @@ def test_workers_change_nothing():
 def test_evaluate_with_targets():
     targets = [rocksalt(), CESIUM_CHLORIDE]
     results = evaluate([None, rocksalt(6), rocksalt(), ZINC_BLENDE], targets=targets)
-    assert {k: r.value for k, r in results.items() if k in ("match_rate", "match_rate_diffcsp", "metre")} == {
-        "match_rate": 0.5, "match_rate_diffcsp": 0.5, "metre": 0.5,
-    }  # fmt: skip
+    assert {
+        k: r.value for k, r in results.items() if k in ("match_rate", "match_rate_diffcsp", "metre")
+    } == {
+        "match_rate": 0.5,
+        "match_rate_diffcsp": 0.5,
+        "metre": 0.5,
+    }
     for name in ("rmse", "rmse_diffcsp", "crmse", "metre_crmse", "volume_error"):
         assert len(results[name].per_structure) == 4
         assert results[name].value == results[name].value

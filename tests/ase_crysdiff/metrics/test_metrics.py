@@ -13,16 +13,22 @@ from hypothesis import strategies as st
 from pymatgen.core import DummySpecies, Lattice, Structure
 
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.crystal.soundness import gate
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import bootstrap, wilson
 from ase_crysdiff.metrics.composition import compositional_validity, is_neutral
-from ase_crysdiff.metrics.distributions import density_distance, num_atoms_distance, num_elements_distance, total_variation
+from ase_crysdiff.metrics.distributions import (
+    density_distance,
+    num_atoms_distance,
+    num_elements_distance,
+    total_variation,
+)
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import uniqueness
-from ase_crysdiff.metrics.validity import distance_validity, gate, structural_validity
+from ase_crysdiff.metrics.validity import distance_validity, structural_validity
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from pymatgen_ext.evaluation import evaluate
 
@@ -31,13 +37,22 @@ RATES = [structural_validity, distance_validity, compositional_validity, uniquen
 
 
 def moved(structure, deviation, seed=0):
-    noise = deviation * np.random.default_rng(seed).standard_normal((len(structure), 3)) / np.sqrt(3)
-    return Structure(structure.lattice, structure.species, structure.cart_coords + noise, coords_are_cartesian=True)
+    noise = (
+        deviation * np.random.default_rng(seed).standard_normal((len(structure), 3)) / np.sqrt(3)
+    )
+    return Structure(
+        structure.lattice,
+        structure.species,
+        structure.cart_coords + noise,
+        coords_are_cartesian=True,
+    )
 
 
 def turned(structure, seed=0):
     q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
-    return Structure(Lattice(structure.lattice.matrix @ q), structure.species, structure.frac_coords)
+    return Structure(
+        Lattice(structure.lattice.matrix @ q), structure.species, structure.frac_coords
+    )
 
 
 def decorated(structure, charges):
@@ -77,7 +92,12 @@ def broken():
         pytest.param(rocksalt(), rocksalt() * (2, 1, 1), True, id="G1 supercell"),
         pytest.param(rocksalt(), rocksalt(5.64 * 2.5 ** (1 / 3)), True, id="G2 2.5 volumes"),
         pytest.param(rocksalt(), rocksalt(5.64 * 2), True, id="G2 8 volumes"),
-        pytest.param(rocksalt(), rocksalt(group="F-43m", second=(0.25, 0.25, 0.25)), False, id="G3 zinc blende"),
+        pytest.param(
+            rocksalt(),
+            rocksalt(group="F-43m", second=(0.25, 0.25, 0.25)),
+            False,
+            id="G3 zinc blende",
+        ),
         pytest.param(rocksalt(), rocksalt(4.1, group="Pm-3m"), False, id="G4 CsCl"),
         pytest.param(chain(0), chain(0.37), True, id="G5 largest distance 0.296"),
         pytest.param(chain(0), chain(0.38), False, id="G5 largest distance 0.304"),
@@ -85,9 +105,15 @@ def broken():
         pytest.param(chain(0), chain(0.3), True, id="G7 a b"),
         pytest.param(chain(0.3), chain(0.6), True, id="G7 b c"),
         pytest.param(chain(0), chain(0.6), False, id="G7 a c"),
-        pytest.param(PROTOTYPES["SrTiO3"], double_perovskite(0.24), True, id="G8 within the tolerance"),
-        pytest.param(PROTOTYPES["SrTiO3"], double_perovskite(0.26), False, id="G8 beyond the tolerance"),
-        pytest.param(rocksalt(), decorated(rocksalt(), {"Na": 1, "Cl": -1}), True, id="G9 oxidation states"),
+        pytest.param(
+            PROTOTYPES["SrTiO3"], double_perovskite(0.24), True, id="G8 within the tolerance"
+        ),
+        pytest.param(
+            PROTOTYPES["SrTiO3"], double_perovskite(0.26), False, id="G8 beyond the tolerance"
+        ),
+        pytest.param(
+            rocksalt(), decorated(rocksalt(), {"Na": 1, "Cl": -1}), True, id="G9 oxidation states"
+        ),
         pytest.param(quartz(1), quartz(-1), True, id="G10 quartz"),
         pytest.param(rocksalt(), rocksalt(symbols=("Cl", "Na")), True, id="exchanged sites"),
         pytest.param(rocksalt(), rocksalt(symbols=("K", "Cl")), False, id="other elements"),
@@ -104,7 +130,9 @@ def test_golden_matches(a, b, expected):
     st.integers(0, 2**32 - 1),
 )
 def test_another_description_of_a_crystal_matches(name, shears, seed):
-    """G11: unimodular change of the cell, rotation or reflection, translation, permutation of atoms."""
+    """G11: unimodular change of the cell, rotation or reflection, translation, permutation of
+    atoms.
+    """
     base = PROTOTYPES[name]
     change = np.eye(3, dtype=int)
     for row, column, factor in shears:
@@ -114,7 +142,9 @@ def test_another_description_of_a_crystal_matches(name, shears, seed):
     q, _ = np.linalg.qr(generator.standard_normal((3, 3)))
     order = generator.permutation(len(base))
     frac = base.frac_coords @ np.linalg.inv(change) + generator.random(3)
-    other = Structure(Lattice(change @ base.lattice.matrix @ q), [base.species[i] for i in order], frac[order])
+    other = Structure(
+        Lattice(change @ base.lattice.matrix @ q), [base.species[i] for i in order], frac[order]
+    )
     assert other.volume == pytest.approx(base.volume)
     assert formula_key(other) == formula_key(base)
     assert same(base, other)
@@ -227,7 +257,9 @@ def test_fractional_compositions_are_not_rounded():
 
 
 def test_distance_validity_is_about_covalent_radii():
-    """Radii of Na and Cl: 1.66 and 1.02 Å. The limit is 0.7 of their sum, or of 2 × 1.66 Å for the images of sodium."""
+    """Radii of Na and Cl: 1.66 and 1.02 Å. The limit is 0.7 of their sum, or of 2 × 1.66 Å for the
+    images of sodium.
+    """
     limit = 0.7 * (1.66 + 1.02)
 
     def pair(distance):
@@ -246,17 +278,37 @@ def test_distance_validity_is_about_covalent_radii():
 # Composition
 
 GOLDEN = {
-    "NaCl": True, "NaCl2": False, "Fe3O4": False, "KO2": False, "TiO": True, "CO": True, "NO2": True, "SiC": True,
-    "GaAs": True, "XeF4": True, "CsAu": True, "Nb3Sn": True, "HeNe": False, "LiFePO4": True, "MnO": True, "AuCl": True,
-    "Na": True, "Cl": True, "He": True, "C": True, "NaK": True,
-}  # fmt: skip
+    "NaCl": True,
+    "NaCl2": False,
+    "Fe3O4": False,
+    "KO2": False,
+    "TiO": True,
+    "CO": True,
+    "NO2": True,
+    "SiC": True,
+    "GaAs": True,
+    "XeF4": True,
+    "CsAu": True,
+    "Nb3Sn": True,
+    "HeNe": False,
+    "LiFePO4": True,
+    "MnO": True,
+    "AuCl": True,
+    "Na": True,
+    "Cl": True,
+    "He": True,
+    "C": True,
+    "NaK": True,
+}
 
 
 def spread(counts):
     """A structure with these counts, its atoms far from each other."""
     symbols = [s for s, n in counts for _ in range(n)]
     return Structure(
-        Lattice.orthorhombic(5, 5, 5 * len(symbols)), symbols, [[0, 0, i / len(symbols)] for i in range(len(symbols))]
+        Lattice.orthorhombic(5, 5, 5 * len(symbols)),
+        symbols,
+        [[0, 0, i / len(symbols)] for i in range(len(symbols))],
     )
 
 
@@ -299,8 +351,38 @@ def brute_force(counts):
     return False
 
 
-COMMON = ["H", "Li", "B", "C", "N", "O", "F", "Na", "Mg", "Si", "P", "S", "Cl", "Ti", "Mn", "Fe", "Ni", "Ge", "As", "Se", "Sb",
-          "Te", "I", "Xe", "Ce", "Au", "Pb", "Bi", "U", "He"]  # fmt: skip
+COMMON = [
+    "H",
+    "Li",
+    "B",
+    "C",
+    "N",
+    "O",
+    "F",
+    "Na",
+    "Mg",
+    "Si",
+    "P",
+    "S",
+    "Cl",
+    "Ti",
+    "Mn",
+    "Fe",
+    "Ni",
+    "Ge",
+    "As",
+    "Se",
+    "Sb",
+    "Te",
+    "I",
+    "Xe",
+    "Ce",
+    "Au",
+    "Pb",
+    "Bi",
+    "U",
+    "He",
+]
 
 
 @settings(max_examples=150, deadline=None)
@@ -312,7 +394,11 @@ def test_neutrality_agrees_with_every_combination_tried(amounts):
 
 def test_brute_force_sees_both_verdicts():
     """Otherwise the comparison above would prove little."""
-    verdicts = Counter(brute_force(((a, 1), (b, n))) for a, b in itertools.combinations(sorted(COMMON), 2) for n in (1, 2, 3))
+    verdicts = Counter(
+        brute_force(((a, 1), (b, n)))
+        for a, b in itertools.combinations(sorted(COMMON), 2)
+        for n in (1, 2, 3)
+    )
     assert min(verdicts[True], verdicts[False]) > 100
 
 
@@ -337,7 +423,12 @@ def test_copies_are_one_crystal(count):
 
 
 def test_polymorphs_are_different_crystals():
-    assert uniqueness([rocksalt(), rocksalt(4.1, group="Pm-3m"), rocksalt(group="F-43m", second=(0.25,) * 3)]).value == 1
+    assert (
+        uniqueness(
+            [rocksalt(), rocksalt(4.1, group="Pm-3m"), rocksalt(group="F-43m", second=(0.25,) * 3)]
+        ).value
+        == 1
+    )
 
 
 @settings(max_examples=8, deadline=None)
@@ -370,7 +461,9 @@ def test_order_changes_nothing_and_doubling_halves(picks, random):
         pytest.param(rocksalt(6.29, ("K", "Cl")), 1, id="other chemistry"),
         pytest.param(rocksalt(4.1, group="Pm-3m"), 1, id="other prototype"),
         pytest.param(None, 0, id="none"),
-        pytest.param(Structure(Lattice.cubic(4), ["K", "Br"], [[0, 0, 0], [0.05, 0, 0]]), 0, id="unsound"),
+        pytest.param(
+            Structure(Lattice.cubic(4), ["K", "Br"], [[0, 0, 0], [0.05, 0, 0]]), 0, id="unsound"
+        ),
     ],
 )
 def test_novelty_golden(structure, value):
@@ -391,7 +484,9 @@ def test_larger_reference_never_raises_novelty():
 
 def test_novelty_beyond_the_tolerance_of_a_supercell_is_a_limit_of_the_matcher():
     """Documented: noise hides a known crystal in a larger cell."""
-    assert novelty([double_perovskite(0.24), double_perovskite(0.26)], Reference([PROTOTYPES["SrTiO3"]])).per_structure == (
+    assert novelty(
+        [double_perovskite(0.24), double_perovskite(0.26)], Reference([PROTOTYPES["SrTiO3"]])
+    ).per_structure == (
         False,
         True,
     )
@@ -409,7 +504,9 @@ def test_density_distance_is_zero_to_itself_and_a_shift_otherwise():
     known = Reference(of_density(2.0, 3.0, 5.0))
     assert density_distance(of_density(5.0, 2.0, 3.0), known).value == pytest.approx(0, abs=1e-3)
     assert density_distance(of_density(2.5, 3.5, 5.5), known).value == pytest.approx(0.5, abs=1e-3)
-    assert density_distance(of_density(1.0, 2.0, 4.0, 1.0, 2.0, 4.0), known).value == pytest.approx(1, abs=1e-3)
+    assert density_distance(of_density(1.0, 2.0, 4.0, 1.0, 2.0, 4.0), known).value == pytest.approx(
+        1, abs=1e-3
+    )
 
 
 def test_number_distances_golden():
@@ -438,7 +535,9 @@ def test_total_variation_is_a_distance(a, b):
 
 
 def test_one_element_in_two_oxidation_states_is_one_element():
-    magnetite = Structure(Lattice.cubic(5), ["Fe2+", "Fe3+", "O2-"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]])
+    magnetite = Structure(
+        Lattice.cubic(5), ["Fe2+", "Fe3+", "O2-"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]]
+    )
     bare = Structure(magnetite.lattice, ["Fe", "Fe", "O"], magnetite.frac_coords)
     assert num_elements_distance([magnetite], Reference([bare])).value == 0
 
@@ -470,7 +569,10 @@ def test_packed_reference_is_the_same_reference(tmp_path):
     path = tmp_path / "known.safetensors"
     packed = PackedCrystals(from_structures(known), metadata={"sources": "five"})
     packed.save(path)
-    values = [evaluate(rattled(5, seed=2), reference=r) for r in (known, packed, path, str(path), Reference(packed))]
+    values = [
+        evaluate(rattled(5, seed=2), reference=r)
+        for r in (known, packed, path, str(path), Reference(packed))
+    ]
     for other in values[1:]:
         assert {k: r.value for k, r in other.items()} == {k: r.value for k, r in values[0].items()}
     assert values[1]["novelty"].settings["reference"] == "five"
@@ -509,7 +611,9 @@ def test_wilson_interval_golden():
 
 
 def test_intervals_of_distances_hold_the_distance():
-    """Twelve values drawn from a law that they know well: resamples are farther from it than they are, every one of them."""
+    """Twelve values drawn from a law that they know well: resamples are farther from it than they
+    are, every one of them.
+    """
     known = np.arange(12.0)
     naive = bootstrap(lambda a: total_variation(a, known), known.tolist())
     low, high = bootstrap(lambda a: total_variation(a, known), known.tolist(), is_distance=True)
@@ -531,9 +635,20 @@ def test_bootstrap_interval_is_reproducible_and_covers_the_mean():
 
 def test_evaluate_returns_every_metric():
     alone = {
-        "structural_validity", "distance_validity", "compositional_validity", "uniqueness", "symmetry_success", "space_groups",
-    }  # fmt: skip
-    compared = {"novelty", "density_distance", "num_elements_distance", "num_atoms_distance", "num_primitive_atoms_distance"}
+        "structural_validity",
+        "distance_validity",
+        "compositional_validity",
+        "uniqueness",
+        "symmetry_success",
+        "space_groups",
+    }
+    compared = {
+        "novelty",
+        "density_distance",
+        "num_elements_distance",
+        "num_atoms_distance",
+        "num_primitive_atoms_distance",
+    }
     structures = [*rattled(5), None]
     results = evaluate(structures)
     assert set(results) == alone
@@ -562,7 +677,9 @@ def test_set_in_which_everything_failed_can_still_be_evaluated():
     assert results["novelty"].value == results["structural_validity"].value == 0
 
 
-@pytest.mark.parametrize("metric", [*RATES, evaluate, lambda s: novelty(s, Reference([rocksalt()]))])
+@pytest.mark.parametrize(
+    "metric", [*RATES, evaluate, lambda s: novelty(s, Reference([rocksalt()]))]
+)
 def test_nothing_to_score_is_an_error(metric):
     with pytest.raises(InputError, match="no structures"):
         metric([])

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.polymorphs import assignable_forms, forms_of_compositions, nearest_forms, polymorph_coverage
+from ase_crysdiff.metrics.polymorphs import (
+    assignable_forms,
+    forms_of_compositions,
+    nearest_forms,
+    polymorph_coverage,
+)
 from ase_crysdiff.testing.crystals import prototypes
 
 NO = np.inf
@@ -36,7 +41,11 @@ def test_assignment_is_the_largest_and_uses_no_sample_twice():
 
 
 def test_coverage_counts_compositions_and_shares():
-    tables = [table([0.1, NO, 0.2], [NO, NO, 0.1]), table([0.1, NO], [NO, 0.2]), table([NO, NO], [NO, 0.2])]
+    tables = [
+        table([0.1, NO, 0.2], [NO, NO, 0.1]),
+        table([0.1, NO], [NO, 0.2]),
+        table([NO, NO], [NO, 0.2]),
+    ]
     found = polymorph_coverage(tables)
     assert found["full_coverage"].value == pytest.approx(1 / 3)
     assert found["mean_coverage"].value == pytest.approx((2 / 3 + 1 + 1 / 2) / 3)

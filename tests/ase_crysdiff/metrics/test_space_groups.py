@@ -9,7 +9,13 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.displacement import displacement, rmsd_to_relaxed
 from ase_crysdiff.metrics.distributions import num_primitive_atoms_distance
 from ase_crysdiff.metrics.reference import Reference
-from ase_crysdiff.metrics.space_groups import Symmetry, jensen_shannon, space_groups, symmetries, symmetry_success
+from ase_crysdiff.metrics.space_groups import (
+    Symmetry,
+    jensen_shannon,
+    space_groups,
+    symmetries,
+    symmetry_success,
+)
 from ase_crysdiff.testing.crystals import prototypes
 
 PROTOTYPES = prototypes()
@@ -19,7 +25,12 @@ NAN = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [np.nan, 0, 0]])
 
 def noisy(structure, sigma, seed):
     noise = sigma * np.random.default_rng(seed).standard_normal((len(structure), 3))
-    return Structure(structure.lattice, structure.species, structure.cart_coords + noise, coords_are_cartesian=True)
+    return Structure(
+        structure.lattice,
+        structure.species,
+        structure.cart_coords + noise,
+        coords_are_cartesian=True,
+    )
 
 
 def with_groups(*numbers):
@@ -92,7 +103,9 @@ def test_space_group_distances_golden():
 
 def test_jensen_shannon_golden():
     """Between (1, 0) and (1/2, 1/2) the divergence is 3/4 log2(4/3) - ... = 0.3113 bits."""
-    assert jensen_shannon(np.array([1, 0]), np.array([1, 1])) == pytest.approx(0.3112781**0.5, abs=1e-6)
+    assert jensen_shannon(np.array([1, 0]), np.array([1, 1])) == pytest.approx(
+        0.3112781**0.5, abs=1e-6
+    )
     assert jensen_shannon(np.array([3, 1]), np.array([6, 2])) == 0
 
 
@@ -114,7 +127,9 @@ def moved(structure, cart=None, frac=None, matrix=None):
     if cart is not None:
         shift = shift + structure.lattice.get_fractional_coords(cart)
     return Structure(
-        Lattice(structure.lattice.matrix if matrix is None else matrix), structure.species, structure.frac_coords + shift
+        Lattice(structure.lattice.matrix if matrix is None else matrix),
+        structure.species,
+        structure.frac_coords + shift,
     )
 
 
@@ -161,7 +176,9 @@ def test_rmsd_to_relaxed_counts_what_is_trusted():
     step = np.zeros((5, 3))
     step[0, 0] = 0.1
     after = moved(base, cart=step)
-    result = rmsd_to_relaxed([base, base, None, NAN], [after, after, None, NAN], {1: "not converged"})
+    result = rmsd_to_relaxed(
+        [base, base, None, NAN], [after, after, None, NAN], {1: "not converged"}
+    )
     assert result.value == pytest.approx(0.1 * np.sqrt(4) / 5)
     assert result.per_structure[1:] == (None, None, None)
     assert result.failures == {1: "not converged", 2: "no structure", 3: "not finite"}

@@ -1,4 +1,6 @@
-"""S.U.N. under every rule, on eight structures whose answers were worked out by hand; stability from hand-made energies."""
+"""S.U.N. under every rule, on eight structures whose answers were worked out by hand; stability
+from hand-made energies.
+"""
 
 import itertools
 from dataclasses import fields, replace
@@ -88,7 +90,10 @@ def test_uncompared_structures_never_count():
 
 def test_stricter_thresholds_never_find_more():
     for name, profile in PROFILES.items():
-        values = [sun(records(TOYS), replace(profile, stable=limit)).value for limit in (-0.04, -0.02, 0.0, 0.05, 0.1, 1.0)]
+        values = [
+            sun(records(TOYS), replace(profile, stable=limit)).value
+            for limit in (-0.04, -0.02, 0.0, 0.05, 0.1, 1.0)
+        ]
         assert values == sorted(values), name
         assert values[-1] <= 1
 
@@ -123,7 +128,11 @@ def energies(heights, failures=None, listed=True):
 
 
 def structures(count, symbols=("Na", "Cl")):
-    return [Structure(Lattice.cubic(4), list(symbols), np.linspace(0, 0.5, len(symbols))[:, None] * np.ones(3))] * count
+    return [
+        Structure(
+            Lattice.cubic(4), list(symbols), np.linspace(0, 0.5, len(symbols))[:, None] * np.ones(3)
+        )
+    ] * count
 
 
 def test_hull_member_is_stable_despite_rounding():
@@ -132,7 +141,12 @@ def test_hull_member_is_stable_despite_rounding():
     assert found.value == 0.5
     assert found.settings["rates"] == {0.0: 0.5, 0.03: 0.75, 0.08: 1.0, 0.1: 1.0}
     assert found.settings["comparison"] == "<="
-    assert metastability(structures(4), energies([-0.1, 0.1, 0.1002, 0.3]), {}).per_structure == (True, True, False, False)
+    assert metastability(structures(4), energies([-0.1, 0.1, 0.1002, 0.3]), {}).per_structure == (
+        True,
+        True,
+        False,
+        False,
+    )
 
 
 def test_collapsed_failed_and_missing_structures_are_not_stable():

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from ase_crysdiff.crystal.batch import Block, CrystalBatch
+from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.encoders.crysformer import Crysformer, GatedAddition, _Pairs
 from ase_crysdiff.networks.encoders.crysformer_elements import WIDTHS, element_table
-from ase_crysdiff.recipes import recipe
 from ase_crysdiff.testing.crystals import random_batch
 
 SIZES = [1, 2, 2, 5, 7]
@@ -23,7 +23,13 @@ def model(crystals, joint_norm=False, learned=16, **encoder):
     module = recipe("dao-g")
     config = module.published(crystals)
     config["stem"] = config["stem"] | {"learned": learned}
-    config["encoder"] = config["encoder"] | {"hidden": 32, "layers": 2, "heads": 4, "frequencies": 8, "joint_norm": joint_norm}
+    config["encoder"] = config["encoder"] | {
+        "hidden": 32,
+        "layers": 2,
+        "heads": 4,
+        "frequencies": 8,
+        "joint_norm": joint_norm,
+    }
     config["encoder"] |= encoder
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(3)
@@ -41,7 +47,9 @@ def predict(built, batch):
 
 
 def test_published_size(crystals):
-    """Heads of the generator, no final norm, no dead embedding: 25,220,644 numbers, 9,292 of them frozen."""
+    """Heads of the generator, no final norm, no dead embedding: 25,220,644 numbers, 9,292 of them
+    frozen.
+    """
     with torch.device("meta"):
         module = recipe("dao-g")
         denoiser = module.build(module.published(crystals)).denoiser
@@ -68,7 +76,9 @@ def test_element_table_is_cgcnns_but_for_three_bins():
     assert sum(WIDTHS) == 92
     assert table[0].sum() == 0
     found = {z: torch.nonzero(table[z]).flatten().tolist() for z in PUBLISHED}
-    differing = [(z, a, b) for z in PUBLISHED for a, b in zip(found[z], PUBLISHED[z], strict=True) if a != b]
+    differing = [
+        (z, a, b) for z in PUBLISHED for a, b in zip(found[z], PUBLISHED[z], strict=True) if a != b
+    ]
     assert sorted((z, abs(a - b)) for z, a, b in differing) == [(1, 1), (14, 1), (57, 2)]
     assert torch.equal(table[60], table[61])
 
@@ -78,21 +88,37 @@ def test_symmetries(crystals, generator, joint_norm):
     built = model(crystals, joint_norm)
     batch = random_batch(SIZES, generator)
     found = predict(built, batch)
-    shifted = CrystalBatch(batch.lattice, batch.frac_coords + torch.tensor([0.3, 1.7, -0.4]), batch.species, batch.num_atoms)
+    shifted = CrystalBatch(
+        batch.lattice,
+        batch.frac_coords + torch.tensor([0.3, 1.7, -0.4]),
+        batch.species,
+        batch.num_atoms,
+    )
     images = torch.randint(-2, 3, batch.frac_coords.shape, generator=generator)
     moved = CrystalBatch(batch.lattice, batch.frac_coords + images, batch.species, batch.num_atoms)
     for other in (shifted, moved):
         again = predict(built, other)
         for name in found:
-            torch.testing.assert_close(again[name], found[name], atol=2e-5, rtol=0)  # frac_coords are float32 numbers
+            torch.testing.assert_close(
+                again[name], found[name], atol=2e-5, rtol=0
+            )  # frac_coords are float32 numbers
     q, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator))
-    turned = predict(built, CrystalBatch(batch.lattice @ q, batch.frac_coords, batch.species, batch.num_atoms))
+    turned = predict(
+        built, CrystalBatch(batch.lattice @ q, batch.frac_coords, batch.species, batch.num_atoms)
+    )
     torch.testing.assert_close(turned["frac_coords"], found["frac_coords"], atol=1e-4, rtol=0)
     expected = (found["lattice"].view(-1, 3, 3) @ q.double()).flatten(1)
     torch.testing.assert_close(turned["lattice"], expected, atol=1e-3, rtol=0)
     order = torch.tensor([0, 1, 2, 3, 4, 9, 5, 7, 6, 8, 16, 10, 11, 12, 13, 14, 15])
-    permuted = predict(built, CrystalBatch(batch.lattice, batch.frac_coords[order], batch.species[order], batch.num_atoms))
-    torch.testing.assert_close(permuted["frac_coords"], found["frac_coords"][order], atol=1e-12, rtol=0)
+    permuted = predict(
+        built,
+        CrystalBatch(
+            batch.lattice, batch.frac_coords[order], batch.species[order], batch.num_atoms
+        ),
+    )
+    torch.testing.assert_close(
+        permuted["frac_coords"], found["frac_coords"][order], atol=1e-12, rtol=0
+    )
     torch.testing.assert_close(permuted["lattice"], found["lattice"], atol=1e-12, rtol=0)
 
 
@@ -101,15 +127,22 @@ def test_a_batch_is_its_members(crystals, generator):
     batch = random_batch(SIZES, generator).to(dtype=torch.float64)
     state = built.joint.encode(batch)
     with torch.no_grad():
-        inputs = built.denoiser.stem(state, torch.zeros(5, dtype=torch.float64), {"species": batch.species}, batch.layout)
+        inputs = built.denoiser.stem(
+            state, torch.zeros(5, dtype=torch.float64), {"species": batch.species}, batch.layout
+        )
         whole = built.denoiser.encoder(inputs)
         start = 0
         for i, one in enumerate(batch.split()):
             inputs = built.denoiser.stem(
-                built.joint.encode(one), torch.zeros(1, dtype=torch.float64), {"species": one.species}, one.layout
+                built.joint.encode(one),
+                torch.zeros(1, dtype=torch.float64),
+                {"species": one.species},
+                one.layout,
             )
             alone = built.denoiser.encoder(inputs)
-            torch.testing.assert_close(alone.nodes, whole.nodes[start : start + SIZES[i]], atol=1e-12, rtol=0)
+            torch.testing.assert_close(
+                alone.nodes, whole.nodes[start : start + SIZES[i]], atol=1e-12, rtol=0
+            )
             torch.testing.assert_close(alone.crystals[0], whole.crystals[i], atol=1e-12, rtol=0)
             start += SIZES[i]
 
@@ -120,12 +153,16 @@ def test_learned_embedding_tells_elements_apart(crystals, pair):
     lattice, frac = 4.0 * torch.eye(3)[None], torch.tensor([[0.1, 0, 0], [0.5, 0.5, 0.6]])
     batches = [CrystalBatch(lattice, frac, torch.tensor([z, 8]), torch.tensor([2])) for z in pair]
     for learned in (0, 16):
-        first, second = (predict(model(crystals, learned=learned), batch)["frac_coords"] for batch in batches)
+        first, second = (
+            predict(model(crystals, learned=learned), batch)["frac_coords"] for batch in batches
+        )
         assert bool((first - second).abs().max() > 1e-6) == (learned > 0 or pair == (57, 58))
 
 
 def test_separate_norms_keep_the_geometry_visible():
-    """In a cell of 10 Å a displaced atom changes the edges as much as in one of 3 Å; under the published norm far less."""
+    """In a cell of 10 Å a displaced atom changes the edges as much as in one of 3 Å; under the
+    published norm far less.
+    """
     changes = {}
     for joint_norm in (False, True):
         with torch.random.fork_rng():
@@ -136,7 +173,9 @@ def test_separate_norms_keep_the_geometry_visible():
             edges = []
             for moved in (0.25, 0.35):
                 angles = 2 * np.pi * np.arange(16)[None] * np.array([[moved], [0.5], [0.0]])
-                fourier = torch.from_numpy(np.concatenate([np.sin(angles).ravel(), np.cos(angles).ravel()])).view(1, 1, 1, -1)
+                fourier = torch.from_numpy(
+                    np.concatenate([np.sin(angles).ravel(), np.cos(angles).ravel()])
+                ).view(1, 1, 1, -1)
                 block = Block(slice(0, 1), slice(0, 1), 1, 1)
                 edges.append(layer._edges(_Pairs(block, invariants, fourier)).detach())
             changes[joint_norm, size] = float((edges[1] - edges[0]).norm())

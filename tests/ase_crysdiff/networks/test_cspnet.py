@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.networks.base import NodeInput
 from ase_crysdiff.networks.embeddings import fourier_features, time_embedding
 from ase_crysdiff.networks.encoders import cspnet
 from ase_crysdiff.networks.encoders.cspnet import CSPNet
 from ase_crysdiff.networks.linear import product
-from ase_crysdiff.recipes import recipe
 from ase_crysdiff.testing.crystals import random_batch
 from ase_crysdiff.testing.cspnet_reference import ReferenceCSPNet
 
@@ -18,7 +18,11 @@ SIZES = [1, 2, 2, 5, 7]
 
 def build(name, crystals, lattice=None, encoder=None):
     module = recipe(name)
-    config = dict(module.published(crystals) if name == "miad" and lattice == "matrix" else module.configure(crystals))
+    config = dict(
+        module.published(crystals)
+        if name == "miad" and lattice == "matrix"
+        else module.configure(crystals)
+    )
     if lattice == "matrix":
         config["lattice"] = {"name": "matrix"}
     config["encoder"] = encoder or {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
@@ -127,7 +131,9 @@ class TestSymmetry:
     def test_permutation(self, name, lattice, crystals, generator):
         model, batch = build(name, crystals, lattice), random_batch([7], generator)
         order = torch.randperm(7, generator=generator)
-        moved = CrystalBatch(batch.lattice, batch.frac_coords[order], batch.species[order], batch.num_atoms)
+        moved = CrystalBatch(
+            batch.lattice, batch.frac_coords[order], batch.species[order], batch.num_atoms
+        )
         before, after = predict(model, batch), predict(model, moved)
         np.testing.assert_allclose(after["lattice"], before["lattice"], atol=1e-12)
         np.testing.assert_allclose(after["frac_coords"], before["frac_coords"][order], atol=1e-12)
@@ -138,7 +144,12 @@ class TestSymmetry:
         model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
         images = torch.randint(-3, 4, batch.frac_coords.shape, generator=generator)
         shift = torch.rand(1, 3, generator=generator)
-        moved = CrystalBatch(batch.lattice, batch.frac_coords.double() + images + shift, batch.species, batch.num_atoms)
+        moved = CrystalBatch(
+            batch.lattice,
+            batch.frac_coords.double() + images + shift,
+            batch.species,
+            batch.num_atoms,
+        )
         before, after = predict(model, batch), predict(model, moved)
         for component, value in before.items():
             np.testing.assert_allclose(after[component], value, atol=1e-9)
@@ -146,8 +157,13 @@ class TestSymmetry:
     @pytest.mark.parametrize("handedness", [1, -1])
     def test_rotations_and_reflections(self, name, lattice, handedness, crystals, generator):
         model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
-        q = handedness * torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
-        turned = CrystalBatch(batch.lattice.double() @ q, batch.frac_coords, batch.species, batch.num_atoms)
+        q = (
+            handedness
+            * torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
+        )
+        turned = CrystalBatch(
+            batch.lattice.double() @ q, batch.frac_coords, batch.species, batch.num_atoms
+        )
         before, after = predict(model, batch), predict(model, turned)
         expected = before["lattice"]
         if lattice == "matrix":
@@ -158,8 +174,8 @@ class TestSymmetry:
     def test_a_crystal_alone_equals_the_same_in_a_batch(self, name, lattice, crystals, generator):
         """To the last bit, in single precision: reproducible sampling rests on it.
 
-        The width is a multiple of 32, as in every shipped model: vectorised functions treat the last elements of a tensor
-        differently when it does not fill their registers.
+        The width is a multiple of 32, as in every shipped model: vectorised functions treat the
+        last elements of a tensor differently when it does not fill their registers.
         """
         model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
         together = predict(model, batch, torch.float32)
@@ -170,11 +186,16 @@ class TestSymmetry:
                 alone = model.denoiser(state, t, context, layout)
             first = sum(SIZES[:i])
             assert torch.equal(alone["lattice"], together["lattice"][i : i + 1])
-            assert torch.equal(alone["frac_coords"], together["frac_coords"][first : first + SIZES[i]])
+            assert torch.equal(
+                alone["frac_coords"], together["frac_coords"][first : first + SIZES[i]]
+            )
 
 
 def test_product_of_few_rows_equals_the_batch(generator):
-    x, weight = torch.randn(64, 300, generator=generator), torch.randn(128, 300, generator=generator)
+    x, weight = (
+        torch.randn(64, 300, generator=generator),
+        torch.randn(128, 300, generator=generator),
+    )
     for rows in (1, 2, 3, 4, 7, 33):
         assert torch.equal(product(x[:rows], weight), product(x, weight)[:rows])
 
@@ -198,7 +219,10 @@ def test_tables_change_nothing_beyond_rounding(frequencies, generator):
     torch.random.default_generator.manual_seed(0)
     net = CSPNet(9, 32, 2, frequencies).double()
     given = NodeInput(
-        torch.randn(17, 32, dtype=torch.float64), torch.randn(5, 9, dtype=torch.float64), batch.frac_coords, batch.layout
+        torch.randn(17, 32, dtype=torch.float64),
+        torch.randn(5, 9, dtype=torch.float64),
+        batch.frac_coords,
+        batch.layout,
     )
     with torch.no_grad():
         exact = net(given).nodes
@@ -206,7 +230,9 @@ def test_tables_change_nothing_beyond_rounding(frequencies, generator):
         looked_up = net(given).nodes
     assert not torch.equal(exact, looked_up), "the table was not used"
     assert float((exact - looked_up).norm() / exact.norm()) < 1e-6
-    torch.testing.assert_close(net(given).nodes.detach(), exact, atol=1e-12, rtol=0)  # with gradients it is left alone
+    torch.testing.assert_close(
+        net(given).nodes.detach(), exact, atol=1e-12, rtol=0
+    )  # with gradients it is left alone
 
 
 def test_sampling_overwrites_nothing_it_was_given(generator):

@@ -3,8 +3,8 @@ import torch
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, UnknownNameError
-from ase_crysdiff.recipes import weights
-from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.models import weights
+from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 

@@ -33,7 +33,9 @@ def theirs():
 def sheared():
     salt = bulk("NaCl", "rocksalt", a=5.69)
     salt.rattle(0.1, seed=1)
-    salt.set_cell(salt.cell.array @ np.array([[1, 0.05, 0], [0, 1, 0.02], [0, 0, 1.03]]), scale_atoms=True)
+    salt.set_cell(
+        salt.cell.array @ np.array([[1, 0.05, 0], [0, 1, 0.02], [0, 0, 1.03]]), scale_atoms=True
+    )
     return salt
 
 
@@ -60,7 +62,15 @@ def test_chgnet_equals_the_calculator_of_its_authors(chgnet, theirs):
         (bulk("Na", "bcc", a=4.19), -1.28892),
         (bulk("NaCl", "rocksalt", a=5.69), -3.66796),
         (bulk("Li", "bcc", a=3.44), -1.87967),
-        (Atoms("OLi2", cell=bulk("Cu", a=4.63).cell, scaled_positions=[[0] * 3, [0.25] * 3, [0.75] * 3], pbc=True), -4.92667),
+        (
+            Atoms(
+                "OLi2",
+                cell=bulk("Cu", a=4.63).cell,
+                scaled_positions=[[0] * 3, [0.25] * 3, [0.75] * 3],
+                pbc=True,
+            ),
+            -4.92667,
+        ),
     ],
 )
 def test_chgnet_gives_golden_energies(chgnet, atoms, energy):
@@ -82,7 +92,9 @@ def test_one_bad_set_does_not_touch_the_others(chgnet):
     close, lone = sheared(), Atoms("Na", cell=[30] * 3, pbc=True)
     close.positions[1] = close.positions[0] + [0.01, 0, 0]
     good = crystals()
-    answer = chgnet.evaluate(from_atoms([good[0], close, good[1], lone, Atoms("Na", cell=[1e4] * 3, pbc=True)]))
+    answer = chgnet.evaluate(
+        from_atoms([good[0], close, good[1], lone, Atoms("Na", cell=[1e4] * 3, pbc=True)])
+    )
     alone = chgnet.evaluate(from_atoms(good[:2]))
     assert "0.01 Å apart" in answer.failures[1]
     assert "no neighbour within 6 Å" in answer.failures[3]
@@ -96,21 +108,27 @@ def test_one_bad_set_does_not_touch_the_others(chgnet):
 def test_chgnet_refuses_what_it_does_not_know(chgnet):
     slab = sheared()
     slab.pbc = [True, True, False]
-    with pytest.raises(InputError, match=r"all three axes only; set 1 is periodic along \[True, True, False\]"):
+    with pytest.raises(
+        InputError, match=r"all three axes only; set 1 is periodic along \[True, True, False\]"
+    ):
         chgnet.evaluate(from_atoms([sheared(), slab]))
     with pytest.raises(InputError, match="periodic along all three"):
         chgnet.evaluate(from_atoms([molecule("H2O")]))
     for number, symbol in {84: "Po", 95: "Am"}.items():
         exotic = sheared()
         exotic.numbers[0] = number
-        with pytest.raises(InputError, match=f"Set 1: chgnet does not know {symbol}; it knows H-Bi, Ac-Pu"):
+        with pytest.raises(
+            InputError, match=f"Set 1: chgnet does not know {symbol}; it knows H-Bi, Ac-Pu"
+        ):
             chgnet.evaluate(from_atoms([sheared(), exotic]))
     with pytest.raises(InputError, match="not '0.9'"):
         CHGNetPotential("0.9")
 
 
 def test_excluded_elements_are_those_whose_embedding_was_never_trained(chgnet):
-    """An untrained row of N(0, 1) has 64 squares with mean 1; 1.4 is four standard errors above, training goes beyond."""
+    """An untrained row of N(0, 1) has 64 squares with mean 1; 1.4 is four standard errors above,
+    training goes beyond.
+    """
     squares = (chgnet._model.atom_embedding.embedding.weight.double() ** 2).mean(1)
     assert {z + 1 for z in range(94) if squares[z] < 1.4} == UNTRAINED
 

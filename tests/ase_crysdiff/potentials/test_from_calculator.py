@@ -34,9 +34,13 @@ def test_a_calculator_answers_set_by_set():
         part = slice(at, at := at + len(atoms))
         assert float(answer.energy[i]) == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
         assert answer.forces[part].numpy() == pytest.approx(atoms.get_forces(), abs=1e-10)
-        assert answer.energies[part].numpy() == pytest.approx(atoms.get_potential_energies(), abs=1e-10)
+        assert answer.energies[part].numpy() == pytest.approx(
+            atoms.get_potential_energies(), abs=1e-10
+        )
         if atoms.pbc.all():
-            assert answer.stress[i].numpy() == pytest.approx(atoms.get_stress(voigt=False), abs=1e-12)
+            assert answer.stress[i].numpy() == pytest.approx(
+                atoms.get_stress(voigt=False), abs=1e-12
+            )
         else:
             assert answer.stress[i].isnan().all()
 
@@ -50,7 +54,10 @@ class EnergyOnly(Calculator):
         super().calculate(atoms, properties, system_changes)
         if 79 in atoms.numbers:
             raise RuntimeError("the engine crashed")
-        self.results = {"energy": -3.0 if 47 not in atoms.numbers else np.nan, "forces": np.zeros((len(atoms), 3))}
+        self.results = {
+            "energy": -3.0 if 47 not in atoms.numbers else np.nan,
+            "forces": np.zeros((len(atoms), 3)),
+        }
 
 
 def test_what_a_calculator_lacks_is_said_and_failures_stay_alone():
@@ -81,7 +88,9 @@ def test_only_instances_are_wrapped():
         CalculatorPotential("emt")
     assert CalculatorPotential(LennardJones()).name == "lennardjones"
     with pytest.raises(InputError, match="does not know Cu; it knows He, Ne"):
-        CalculatorPotential(LennardJones(), elements=frozenset({2, 10})).evaluate(from_atoms([copper()]))
+        CalculatorPotential(LennardJones(), elements=frozenset({2, 10})).evaluate(
+            from_atoms([copper()])
+        )
 
 
 def test_atoms_survive_the_round_trip():
@@ -123,7 +132,9 @@ def test_problems_name_every_bad_set():
     assert reasons.keys() == {1, 2}
     assert "atom 2 is not finite" in reasons[1]
     assert "repeats every 1e-08 Å" in reasons[2]
-    assert problems(from_atoms([fcc111("Cu", (1, 1, 1))]), frozenset({29}), "x") == {}  # a slab without height
+    assert (
+        problems(from_atoms([fcc111("Cu", (1, 1, 1))]), frozenset({29}), "x") == {}
+    )  # a slab without height
     assert element_ranges({1, 2, 3, 26, 92, 93}) == "H-Li, Fe, U-Np"
 
 

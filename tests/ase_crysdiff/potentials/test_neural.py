@@ -21,7 +21,11 @@ def make(dtype=DOUBLE, **changes):
     """An untrained potential whose interactions are as strong as a trained one's."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(3)
-        network = AtomicEnergies(PeriodicCrysformer(**{"hidden": 16, "layers": 2, "heads": 2, "cutoff": CUTOFF} | changes))
+        network = AtomicEnergies(
+            PeriodicCrysformer(
+                **{"hidden": 16, "layers": 2, "heads": 2, "cutoff": CUTOFF} | changes
+            )
+        )
         with torch.no_grad():
             network.out.weight.mul_(4)
     references = -torch.arange(100, dtype=DOUBLE) / 10
@@ -47,7 +51,9 @@ def triclinic(seed=0):
     chain = prototypes()["chain"].to_ase_atoms()
     chain = Atoms(chain.symbols, chain.positions, cell=chain.cell.array, pbc=True)
     rng = np.random.default_rng(seed)
-    chain.set_cell(chain.cell.array @ (np.eye(3) + 0.05 * rng.normal(size=(3, 3))), scale_atoms=True)
+    chain.set_cell(
+        chain.cell.array @ (np.eye(3) + 0.05 * rng.normal(size=(3, 3))), scale_atoms=True
+    )
     chain.positions += rng.normal(0, 0.1, chain.positions.shape)
     return chain
 
@@ -150,7 +156,9 @@ def test_rotation_and_reflection_turn_forces_and_stress(seed, potential):
     assert float((found.energy[1] - found.energy[0]).abs()) < 1e-10
     rotation = torch.from_numpy(q)
     torch.testing.assert_close(found.forces[5:], found.forces[:5] @ rotation, atol=1e-10, rtol=0)
-    torch.testing.assert_close(found.stress[1], rotation.T @ found.stress[0] @ rotation, atol=1e-11, rtol=0)
+    torch.testing.assert_close(
+        found.stress[1], rotation.T @ found.stress[0] @ rotation, atol=1e-11, rtol=0
+    )
 
 
 def test_permutation_permutes(potential):
@@ -174,13 +182,17 @@ def test_a_batch_is_its_members(potential, monkeypatch):
         start += len(atoms)
         torch.testing.assert_close(batch.energies[rows], alone.energies, atol=1e-10, rtol=0)
         torch.testing.assert_close(batch.forces[rows], alone.forces, atol=1e-10, rtol=0)
-        torch.testing.assert_close(batch.stress[i], alone.stress[0], atol=1e-10, rtol=0, equal_nan=True)
+        torch.testing.assert_close(
+            batch.stress[i], alone.stress[0], atol=1e-10, rtol=0, equal_nan=True
+        )
         assert float(alone.energies.sum() - alone.energy[0]) == pytest.approx(0, abs=1e-10)
         assert bool(torch.isnan(alone.stress).all()) == (not all(atoms.pbc))
 
 
 def test_energies_alone_are_the_same_energies(potential):
-    sets = configurations(triclinic(), rattled(bulk("Cu", cubic=True)), bulk("NaCl", "rocksalt", a=5.6))
+    sets = configurations(
+        triclinic(), rattled(bulk("Cu", cubic=True)), bulk("NaCl", "rocksalt", a=5.6)
+    )
     whole, alone = potential.evaluate(sets), potential.evaluate_energies(sets)
     torch.testing.assert_close(alone.energies, whole.energies)
     torch.testing.assert_close(alone.energy, whole.energy)
@@ -197,7 +209,9 @@ def test_stress_needs_three_periodic_axes_and_slabs_are_not_bulk(potential):
     thin.cell[2, 2] = slab.positions[:, 2].max() - slab.positions[:, 2].min() + 2.3
     open_thin = thin.copy()
     open_thin.pbc = [True, True, False]
-    assert energy(potential, slab) == pytest.approx(energy(potential, as_bulk), abs=1e-10)  # vacuum beyond the cutoff
+    assert energy(potential, slab) == pytest.approx(
+        energy(potential, as_bulk), abs=1e-10
+    )  # vacuum beyond the cutoff
     assert energy(potential, open_thin) == pytest.approx(energy(potential, slab), abs=1e-10)
     assert abs(energy(potential, thin) - energy(potential, slab)) > 1e-3
 
@@ -211,9 +225,13 @@ def test_isolated_atoms_have_their_reference_energy(number, potential):
         assert float(found.forces.abs().max()) == 0
 
 
-@pytest.mark.parametrize("others", [[[0.0, 0, 0]], [[0.0, 0, 0], [1.9, 0.3, 0]], [[0.0, 0, 0], [0, 3.95, 0]]])
+@pytest.mark.parametrize(
+    "others", [[[0.0, 0, 0]], [[0.0, 0, 0], [1.9, 0.3, 0]], [[0.0, 0, 0], [0, 3.95, 0]]]
+)
 def test_an_atom_crosses_the_cutoff_smoothly(others, potential):
-    """Next to one atom, to a pair, and to an atom that itself just sees another: the force fades like the square of the way."""
+    """Next to one atom, to a pair, and to an atom that itself just sees another: the force fades
+    like the square of the way.
+    """
     gaps = np.array([0.04, 0.02, 0.01, 0.005, -0.005, -0.3])
     systems = [Atoms([8] * len(others) + [26], [*others, [gap - CUTOFF, 0, 0]]) for gap in gaps]
     found = potential.evaluate(configurations(*systems))
@@ -272,7 +290,12 @@ def test_repeated_calls_are_equal_to_the_last_bit_and_leave_no_trace(potential):
 def test_nothing_in_nothing_out(potential):
     empty = configurations(SYSTEMS["copper"]).select([])
     found = potential.evaluate(empty)
-    assert (len(found.energies), len(found.energy), found.forces.shape, found.stress.shape) == (0, 0, (0, 3), (0, 3, 3))
+    assert (len(found.energies), len(found.energy), found.forces.shape, found.stress.shape) == (
+        0,
+        0,
+        (0, 3),
+        (0, 3, 3),
+    )
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,10 @@ def test_a_potential_reproduces_its_own_table():
 
 def test_changed_weights_are_refused_with_both_columns():
     table = reference_energies(PairPotential())
-    with pytest.raises(CheckpointError, match=r"pair-potential does not reproduce .* NaCl: -\d\.\d+ instead of -\d\.\d+"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"pair-potential does not reproduce .* NaCl: -\d\.\d+ instead of -\d\.\d+",
+    ):
         check_reference_energies(PairPotential(depth=0.31), table)
     with pytest.raises(CheckpointError, match="MgO: .* instead of nan"):
         check_reference_energies(PairPotential(), {"MgO": float("nan")})
@@ -45,7 +48,9 @@ def test_changed_weights_are_refused_with_both_columns():
 
 def test_reference_crystals_are_what_their_names_say():
     sets = reference_configurations(reference_names())
-    rocksalt = from_atoms([bulk("NaCl", "rocksalt", a=5.64), bulk("MgO", "rocksalt", a=4.21), bulk("Si", a=5.43)])
+    rocksalt = from_atoms(
+        [bulk("NaCl", "rocksalt", a=5.64), bulk("MgO", "rocksalt", a=4.21), bulk("Si", a=5.43)]
+    )
     assert PairPotential().evaluate(sets).energy[[1, 2, 0]].tolist() == pytest.approx(
         PairPotential().evaluate(rocksalt).energy.tolist()
     )
@@ -68,7 +73,9 @@ def folder(data):
 
 
 def repaired(folder):
-    """The loaded potential with the halves of its pair embedding in the order that matgl 4 expects."""
+    """The loaded potential with the halves of its pair embedding in the order that matgl 4
+    expects.
+    """
     import matgl
 
     potential = matgl.load_model(str(folder))
@@ -83,17 +90,25 @@ def repaired(folder):
 def test_weights_of_matgl_2_are_refused_and_accepted_after_repair(folder):
     with pytest.raises(CheckpointError, match=r"NaCl: -2\.68849 instead of -3\.39"):
         MatglPotential(folder)
-    with pytest.raises(CheckpointError, match=r"NaCl: -2\.68849 .* MgO: -2\.29774 .* SrTiO3: -4\.47709"):
+    with pytest.raises(
+        CheckpointError, match=r"NaCl: -2\.68849 .* MgO: -2\.29774 .* SrTiO3: -4\.47709"
+    ):
         MatglPotential(folder, TENSORNET)
-    MatglPotential(folder, {"Si": TENSORNET["Si"]})  # an element cannot show it: why the default has a binary
+    MatglPotential(
+        folder, {"Si": TENSORNET["Si"]}
+    )  # an element cannot show it: why the default has a binary
     potential = MatglPotential(repaired(folder), TENSORNET, tolerance=1e-4)
     assert len(potential.elements) == 89
 
     atoms = bulk("NaCl", "rocksalt", a=5.5)
     atoms.rattle(0.1, seed=0)
-    atoms.set_cell(atoms.cell.array @ np.array([[1, 0.04, 0], [0, 1, 0.02], [0, 0, 1.03]]), scale_atoms=True)
+    atoms.set_cell(
+        atoms.cell.array @ np.array([[1, 0.04, 0], [0, 1, 0.02], [0, 0, 1.03]]), scale_atoms=True
+    )
     atoms.calc = PotentialCalculator(potential)
-    assert atoms.get_stress() == pytest.approx(calculate_numerical_stress(atoms, eps=1e-3), abs=1e-4)
+    assert atoms.get_stress() == pytest.approx(
+        calculate_numerical_stress(atoms, eps=1e-3), abs=1e-4
+    )
 
     slab = fcc111("Cu", (1, 1, 3), vacuum=6.0)
     with pytest.raises(InputError, match="periodic along"):

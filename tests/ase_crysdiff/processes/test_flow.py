@@ -79,7 +79,9 @@ def gaussian_setup():
 
     start = torch.tensor([[0.4], [-1.3]], dtype=torch.float64)
     (signal_t, spread_t), (signal_s, spread_s) = scales(0.8), scales(0.2)
-    ratio = math.sqrt((signal_s**2 * DEVIATION**2 + spread_s**2) / (signal_t**2 * DEVIATION**2 + spread_t**2))
+    ratio = math.sqrt(
+        (signal_s**2 * DEVIATION**2 + spread_s**2) / (signal_t**2 * DEVIATION**2 + spread_t**2)
+    )
     return process, slope, start, signal_s * MEAN + ratio * (start - signal_t * MEAN), 0.8, 0.2
 
 
@@ -109,14 +111,30 @@ def test_transport_converges_at_its_order(setup, order):
 @pytest.mark.parametrize("target", ["noise", "velocity"])
 def test_one_step_is_exact_for_a_single_datum(target, generator):
     clean = torch.tensor([[0.2, -1.0, 0.7]], dtype=torch.float64)
-    for process in (GaussianDiffusion(3, Cosine(), target), LinearFlow(3), TorusFlow(), WrappedDiffusion(Geometric())):
-        datum = clean if process.width == 3 and not isinstance(process, (TorusFlow, WrappedDiffusion)) else wrap(clean)
+    for process in (
+        GaussianDiffusion(3, Cosine(), target),
+        LinearFlow(3),
+        TorusFlow(),
+        WrappedDiffusion(Geometric()),
+    ):
+        datum = (
+            clean
+            if process.width == 3 and not isinstance(process, (TorusFlow, WrappedDiffusion))
+            else wrap(clean)
+        )
         t = 0.4  # wrapped noise of 0.03: no other image counts
         value, _ = process.corrupt(datum, times(t, 1), draws(generator, 1))
         prediction = process.from_clean(value, datum, times(t, 1))
-        reached = process.advance(value, process.slope(value, prediction, times(t, 1)), times(t, 1), times(0.0, 1))
-        torch.testing.assert_close(shortest_image(reached - datum) if process.width == 3 else reached, torch.zeros_like(datum))
-        torch.testing.assert_close(process.clean(value, prediction, times(t, 1)), reached, atol=1e-9, rtol=0)
+        reached = process.advance(
+            value, process.slope(value, prediction, times(t, 1)), times(t, 1), times(0.0, 1)
+        )
+        torch.testing.assert_close(
+            shortest_image(reached - datum) if process.width == 3 else reached,
+            torch.zeros_like(datum),
+        )
+        torch.testing.assert_close(
+            process.clean(value, prediction, times(t, 1)), reached, atol=1e-9, rtol=0
+        )
 
 
 def test_torus_flow_recovers_the_weights_of_two_points(generator):
@@ -129,7 +147,9 @@ def test_torus_flow_recovers_the_weights_of_two_points(generator):
         likely = weights * (distance.abs() <= t / 2 + 1e-12)
         return (likely * distance).sum(-1) / likely.sum(-1).clamp_min(1e-12) / t
 
-    result = integrate(process, slope, process.prior(draws(generator, rows)), torch.linspace(1, 0, 401).tolist(), 1)
+    result = integrate(
+        process, slope, process.prior(draws(generator, rows)), torch.linspace(1, 0, 401).tolist(), 1
+    )
     distances = shortest_image(result[..., None] - points).abs()
     assert float(distances.min(-1).values.quantile(0.95)) < 0.01
     assert float((distances.argmin(-1) == 0).double().mean()) == pytest.approx(0.7, abs=0.03)
@@ -154,7 +174,9 @@ def test_torus_renoise_from_data_is_the_forward_path(generator):
 
 
 def test_velocity_points_from_data_to_noise(generator):
-    """The target times t leads back to the datum, across the boundary too, and never takes the long way round."""
+    """The target times t leads back to the datum, across the boundary too, and never takes the long
+    way round.
+    """
     process = TorusFlow()
     clean = torch.rand(50, 3, generator=generator, dtype=torch.float64)
     value, velocity = process.corrupt(clean, times(0.7, 50), draws(generator, 50))

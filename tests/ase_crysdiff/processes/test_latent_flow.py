@@ -10,14 +10,21 @@ from ase_crysdiff.processes.latent_flow import LatentFlow
 from ase_crysdiff.randomness import GeneratorDraws
 
 
-@pytest.mark.parametrize(("published", "weight"), [(0.01, 1.0203), (0.5, 4.0), (0.9, 100.0), (0.95, 100.0), (0.99, 100.0)])
+@pytest.mark.parametrize(
+    ("published", "weight"),
+    [(0.01, 1.0203), (0.5, 4.0), (0.9, 100.0), (0.95, 100.0), (0.99, 100.0)],
+)
 def test_weights_are_the_published_ones(published, weight):
     """(1 - min(t, 0.9))^-2 with t = 1 at the data; time runs the other way here."""
-    assert float(LatentFlow(4).weight(torch.tensor([1 - published]))) == pytest.approx(weight, rel=1e-4)
+    assert float(LatentFlow(4).weight(torch.tensor([1 - published]))) == pytest.approx(
+        weight, rel=1e-4
+    )
 
 
 def test_loss_is_that_of_the_implied_velocity(generator):
-    """Away from the data the weighted error of the estimate is the error of the velocity; near it the weight is cut off."""
+    """Away from the data the weighted error of the estimate is the error of the velocity; near it
+    the weight is cut off.
+    """
     flow, plain = LatentFlow(3), LinearFlow(3)
     clean = torch.randn(6, 3, generator=generator)
     t = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.99, 0.02])

@@ -1,4 +1,6 @@
-"""Every process against closed forms: a denoiser that knows the data's law must give back that law."""
+"""Every process against closed forms: a denoiser that knows the data's law must give back that
+law.
+"""
 
 import math
 
@@ -60,8 +62,11 @@ def test_gaussian_reverse_reproduces_moments(target, steps, generator):
     result = sample(process, predict, UniformPlan(steps), generator)
     error = deviation / math.sqrt(2 * ROWS)
     assert float(result.mean()) == pytest.approx(mean, abs=4 * error)
-    # A plan of finite steps is a little too narrow; the full one is exact within the error of sampling.
-    assert float(result.std()) == pytest.approx(deviation, abs=4 * error + (0.01 if steps < 1000 else 0))
+    # A plan of finite steps is a little too narrow; the full one is exact within the error of
+    # sampling.
+    assert float(result.std()) == pytest.approx(
+        deviation, abs=4 * error + (0.01 if steps < 1000 else 0)
+    )
 
 
 @pytest.mark.parametrize("correct", [0.0, 1e-5])
@@ -73,7 +78,9 @@ def test_wrapped_reverse_reproduces_moments(correct, generator):
         scale = process.schedule.score_scale(times(t)).unsqueeze(-1)
         return wrapped_normal_slope(value - centre, (sigma**2 + deviation**2).sqrt()) / scale
 
-    result = shortest_image(sample(process, predict, UniformPlan(1000), generator, correct=correct) - centre)
+    result = shortest_image(
+        sample(process, predict, UniformPlan(1000), generator, correct=correct) - centre
+    )
     error = deviation / math.sqrt(ROWS)
     np.testing.assert_allclose(result.mean(0), 0, atol=4 * error)
     np.testing.assert_allclose(result.std(0), deviation, atol=4 * error + 0.001)
@@ -93,7 +100,13 @@ def exact_posterior(process, value, t):
 @pytest.mark.parametrize("steps", [1000, 40])
 def test_exact_kernel_recovers_the_species_prior(prior, steps, generator):
     process, rows = categorical(prior=prior), 20_000
-    result = sample(process, lambda v, t: exact_posterior(process, v, t).log(), UniformPlan(steps), generator, rows)
+    result = sample(
+        process,
+        lambda v, t: exact_posterior(process, v, t).log(),
+        UniformPlan(steps),
+        generator,
+        rows,
+    )
     frequency = torch.bincount(result, minlength=5).double() / rows
     errors = np.sqrt(np.array(PRIOR) * (1 - np.array(PRIOR)) / rows)
     assert (np.abs(frequency.numpy() - PRIOR) < 4 * errors + (0.01 if steps < 1000 else 0)).all()
@@ -102,7 +115,13 @@ def test_exact_kernel_recovers_the_species_prior(prior, steps, generator):
 def test_published_kernel_does_not_recover_the_prior(generator):
     """Documents why it is not the default: the values are those of its authors' rule."""
     process = categorical("published")
-    result = sample(process, lambda v, t: exact_posterior(process, v, t).log(), UniformPlan(1000), generator, 20_000)
+    result = sample(
+        process,
+        lambda v, t: exact_posterior(process, v, t).log(),
+        UniformPlan(1000),
+        generator,
+        20_000,
+    )
     frequency = torch.bincount(result, minlength=5).double() / 20_000
     np.testing.assert_allclose(frequency, [0.149, 0.248, 0.202, 0.226, 0.176], atol=0.015)
 
@@ -170,17 +189,29 @@ def test_clean_and_from_clean_invert(make, t, generator):
     clean = value + 0.1 * draws.normal(process.width)
     prediction = process.from_clean(value, clean, times(t, 50))
     again = process.clean(value, prediction, times(t, 50))
-    difference = shortest_image(again - clean) if isinstance(process, WrappedDiffusion) else again - clean
+    difference = (
+        shortest_image(again - clean) if isinstance(process, WrappedDiffusion) else again - clean
+    )
     np.testing.assert_allclose(difference, 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("make", [lambda: gaussian("noise"), lambda: gaussian("velocity"), wrapped, categorical])
+@pytest.mark.parametrize(
+    "make", [lambda: gaussian("noise"), lambda: gaussian("velocity"), wrapped, categorical]
+)
 def test_oracle_leads_back_to_the_truth(make, generator):
     process = make()
     draws = GeneratorDraws(30, generator, torch.float64)
     truth = process.prior(draws)
-    result = sample(process, lambda v, t: process.from_clean(v, truth, times(t, 30)), UniformPlan(50), generator, 30)
-    difference = shortest_image(result - truth) if isinstance(process, WrappedDiffusion) else result - truth
+    result = sample(
+        process,
+        lambda v, t: process.from_clean(v, truth, times(t, 30)),
+        UniformPlan(50),
+        generator,
+        30,
+    )
+    difference = (
+        shortest_image(result - truth) if isinstance(process, WrappedDiffusion) else result - truth
+    )
     np.testing.assert_allclose(difference.double(), 0, atol=1e-6)
 
 
@@ -204,13 +235,17 @@ def test_renoise_equals_corrupt_in_law(make, generator):
 
 
 def test_wrapped_target_matches_the_marginal_score(generator):
-    """Minus the score of the noisy marginal is the mean target: the sign that is easiest to get wrong."""
+    """Minus the score of the noisy marginal is the mean target: the sign that is easiest to get
+    wrong.
+    """
     process = wrapped()
     draws = GeneratorDraws(200_000, generator, torch.float64)
     noisy, target = process.corrupt(torch.zeros(200_000, 3).double(), times(0.8, 200_000), draws)
     scale = float(process.schedule.score_scale(times(0.8, 1)))
     near = (noisy - 0.2).abs() < 0.005
-    expected = wrapped_normal_slope(torch.tensor([0.2]).double(), process.schedule.sigma(times(0.8, 1)))
+    expected = wrapped_normal_slope(
+        torch.tensor([0.2]).double(), process.schedule.sigma(times(0.8, 1))
+    )
     assert float(target[near].mean() * scale) == pytest.approx(float(expected), rel=0.02)
     assert float((target**2).mean()) == pytest.approx(1, abs=0.02)
 

@@ -21,7 +21,10 @@ def descend(descent, rows, slope, steps):
 def bowls(generator):
     """Quadratic surfaces, one per set, each with its own stiffness: slope and minimum."""
     root = torch.randn(4, 12, 12, generator=generator, dtype=torch.float64)
-    hessian = root @ root.mT + torch.eye(12, dtype=torch.float64) * torch.tensor([1.0, 5.0, 20.0, 80.0])[:, None, None]
+    hessian = (
+        root @ root.mT
+        + torch.eye(12, dtype=torch.float64) * torch.tensor([1.0, 5.0, 20.0, 80.0])[:, None, None]
+    )
     minimum = torch.randn(4, 4, 3, generator=generator, dtype=torch.float64)
 
     def slope(rows):
@@ -39,7 +42,9 @@ def test_quadratic_minimum_is_found(name, bowls):
 
 
 def test_lbfgs_with_full_memory_finds_a_quadratic_minimum_in_few_steps(bowls):
-    """Along the forces alone, (1 - 1/70)^40 = 0.56 of the way would remain in the softest direction."""
+    """Along the forces alone, (1 - 1/70)^40 = 0.56 of the way would remain in the softest
+    direction.
+    """
     slope, minimum = bowls
     rows, _ = descend(LBFGS(), minimum + 1e-3, slope, 40)
     torch.testing.assert_close(rows, minimum, rtol=0, atol=1e-6)
@@ -65,7 +70,9 @@ def test_pair_of_negative_curvature_is_not_used():
 
 @pytest.mark.parametrize("make", [LBFGS, FIRE])
 def test_sets_do_not_see_each_other_when_the_batch_changes(make, bowls):
-    """Set 2 alone, and set 2 in a batch that loses sets, gains others and changes its number of rows."""
+    """Set 2 alone, and set 2 in a batch that loses sets, gains others and changes its number of
+    rows.
+    """
     slope, minimum = bowls
 
     def slope_of(sets, rows):

@@ -21,7 +21,9 @@ SETS = 7
 
 
 def configurations(count=SETS, deviation=0.03):
-    return Configurations.from_crystals(from_structures(rattled(count, deviation=deviation))).to(dtype=torch.float64)
+    return Configurations.from_crystals(from_structures(rattled(count, deviation=deviation))).to(
+        dtype=torch.float64
+    )
 
 
 def joined(parts):
@@ -36,9 +38,17 @@ def disturbed():
     found = dict(relaxations(configurations(), PairPotential(), fmax=1e-4))
     minima = joined([found[i].final for i in range(SETS)])
     assert all(o.converged for o in found.values())
-    moved = minima.positions + 0.03 * torch.randn(minima.positions.shape, generator=generator, dtype=torch.float64)
-    strain = torch.eye(3, dtype=torch.float64) + 0.01 * torch.randn(SETS, 3, 3, generator=generator, dtype=torch.float64)
-    return replace(minima, positions=(moved.unsqueeze(1) @ strain[minima.index]).squeeze(1), cells=minima.cells @ strain)
+    moved = minima.positions + 0.03 * torch.randn(
+        minima.positions.shape, generator=generator, dtype=torch.float64
+    )
+    strain = torch.eye(3, dtype=torch.float64) + 0.01 * torch.randn(
+        SETS, 3, 3, generator=generator, dtype=torch.float64
+    )
+    return replace(
+        minima,
+        positions=(moved.unsqueeze(1) @ strain[minima.index]).squeeze(1),
+        cells=minima.cells @ strain,
+    )
 
 
 def serial(sets, optimizer, relax_cell, fmax, steps):
@@ -51,9 +61,13 @@ def serial(sets, optimizer, relax_cell, fmax, steps):
 
 
 @pytest.mark.parametrize("relax_cell", [True, False], ids=["cell", "fixed"])
-@pytest.mark.parametrize(("name", "optimizer"), [("lbfgs-ase", LBFGS), ("fire", FIRE)], ids=["lbfgs", "fire"])
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [("lbfgs-ase", LBFGS), ("fire", FIRE)], ids=["lbfgs", "fire"]
+)
 def test_steps_are_those_of_ase(name, optimizer, relax_cell, disturbed):
-    found = dict(relaxations(disturbed, PairPotential(), optimizer=name, relax_cell=relax_cell, fmax=0.01))
+    found = dict(
+        relaxations(disturbed, PairPotential(), optimizer=name, relax_cell=relax_cell, fmax=0.01)
+    )
     for i, (atoms, steps) in enumerate(serial(disturbed, optimizer, relax_cell, 0.01, 500)):
         assert found[i].steps == steps
         assert found[i].energy == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
@@ -70,7 +84,9 @@ def test_minima_are_those_of_ase(disturbed):
         count += steps
         assert outcome.converged
         assert outcome.fmax < 1e-4
-        assert outcome.energy / len(atoms) == pytest.approx(atoms.get_potential_energy() / len(atoms), abs=1e-4)
+        assert outcome.energy / len(atoms) == pytest.approx(
+            atoms.get_potential_energy() / len(atoms), abs=1e-4
+        )
         assert outcome.energy <= outcome.first_energy
         np.testing.assert_allclose(outcome.final.positions, atoms.positions, atol=1e-3)
         np.testing.assert_allclose(outcome.final.cells[0], atoms.cell.array, atol=1e-3)
@@ -87,7 +103,9 @@ def test_batch_changes_nothing(optimizer, disturbed):
         for other in (many[i], few[i]):
             assert other.steps == alone.steps
             assert other.energy == pytest.approx(alone.energy, abs=1e-10)
-            torch.testing.assert_close(other.final.positions, alone.final.positions, rtol=0, atol=1e-9)
+            torch.testing.assert_close(
+                other.final.positions, alone.final.positions, rtol=0, atol=1e-9
+            )
 
 
 def test_single_precision_reaches_the_same_minima(disturbed):
@@ -110,7 +128,11 @@ class Watched(PairPotential):
     def evaluate(self, configurations):
         self.calls.append(len(configurations.species))
         found = super().evaluate(configurations)
-        bad = (configurations.species == self.wrong).nonzero().flatten() if self.wrong else torch.zeros(0, dtype=torch.long)
+        bad = (
+            (configurations.species == self.wrong).nonzero().flatten()
+            if self.wrong
+            else torch.zeros(0, dtype=torch.long)
+        )
         if not len(bad) or len(self.calls) <= self.after:
             return found
         sets = configurations.index[bad].unique()
@@ -118,8 +140,13 @@ class Watched(PairPotential):
             raise InputError("this one is not for me")
         if self.what == "failure":
             energy = found.energy.index_fill(0, sets, torch.nan)
-            return replace(found, failures={int(i): "overlapping atoms" for i in sets}, energy=energy)
-        values = {name: getattr(found, name).clone() for name in ("energies", "energy", "forces", "stress")}
+            return replace(
+                found, failures={int(i): "overlapping atoms" for i in sets}, energy=energy
+            )
+        values = {
+            name: getattr(found, name).clone()
+            for name in ("energies", "energy", "forces", "stress")
+        }
         if self.what == "nan":
             values["forces"][bad[0]] = torch.nan
         elif self.what == "stress":
@@ -154,7 +181,9 @@ def test_failure_isolates_its_set(what, disturbed):
     lost = found[3]
     assert not lost.converged
     assert lost.steps == 4
-    expected = {"raises": "not for me", "stress": "relax_cell=False", "failure": "overlapping"}.get(what, "not finite")
+    expected = {"raises": "not for me", "stress": "relax_cell=False", "failure": "overlapping"}.get(
+        what, "not finite"
+    )
     assert expected in lost.failure
     # Where the forces were smallest before it went wrong.
     assert torch.isfinite(lost.final.positions).all()
@@ -185,16 +214,30 @@ def test_bugs_of_a_potential_are_not_hidden(disturbed):
 
 
 def test_unusable_sets_are_reported_and_the_others_relaxed(disturbed):
-    cells, positions, species = disturbed.cells.clone(), disturbed.positions.clone(), disturbed.species.clone()
+    cells, positions, species = (
+        disturbed.cells.clone(),
+        disturbed.positions.clone(),
+        disturbed.species.clone(),
+    )
     index = disturbed.index
     cells[1] = 0
     positions[(index == 2).nonzero()[0]] = torch.nan
     species[(index == 4).nonzero()[0]] = 118
     periodic = disturbed.periodic.clone()
     periodic[6, 2] = False
-    found = dict(relaxations(Configurations(positions, cells, periodic, species, disturbed.num_atoms), PairPotential()))
+    found = dict(
+        relaxations(
+            Configurations(positions, cells, periodic, species, disturbed.num_atoms),
+            PairPotential(),
+        )
+    )
     assert len(found) == SETS
-    for i, message in {1: "zero or parallel", 2: "not finite", 4: "does not know Og", 6: "relax_cell=False"}.items():
+    for i, message in {
+        1: "zero or parallel",
+        2: "not finite",
+        4: "does not know Og",
+        6: "relax_cell=False",
+    }.items():
         assert message in found[i].failure
         assert (found[i].steps, found[i].converged) == (0, False)
     for i in (0, 3, 5):
@@ -214,13 +257,19 @@ def test_molecules_and_slabs_relax_with_fixed_cells(disturbed):
 
 def test_running_out_of_steps_is_flagged(disturbed):
     found = dict(relaxations(disturbed, PairPotential(), steps=2, fmax=1e-6))
-    assert all(o.steps == 2 and not o.converged and o.failure is None and o.fmax > 1e-6 for o in found.values())
+    assert all(
+        o.steps == 2 and not o.converged and o.failure is None and o.fmax > 1e-6
+        for o in found.values()
+    )
     still = dict(relaxations(disturbed, PairPotential(), steps=0))
     torch.testing.assert_close(still[3].final.positions, disturbed.select([3]).positions)
 
 
 def test_input_is_not_changed(disturbed):
-    before = {name: getattr(disturbed, name).clone() for name in ("positions", "cells", "species", "num_atoms")}
+    before = {
+        name: getattr(disturbed, name).clone()
+        for name in ("positions", "cells", "species", "num_atoms")
+    }
     list(relaxations(disturbed, PairPotential(), steps=5))
     for name, value in before.items():
         assert torch.equal(getattr(disturbed, name), value)

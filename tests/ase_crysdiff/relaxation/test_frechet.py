@@ -45,8 +45,13 @@ def test_forces_are_the_slope_of_the_energy(sets, deformed, generator):
     forces = layout.forces(rows, placed, potential.evaluate(placed))
     direction = torch.randn(rows.shape, generator=generator, dtype=torch.float64)
     direction[:, CELL_ROWS:] *= layout.is_atom[..., None]
-    ends = [potential.evaluate(layout.place(rows + sign * step * direction, sets)).energy for sign in (1, -1)]
-    torch.testing.assert_close((ends[1] - ends[0]) / (2 * step), (forces * direction).sum((1, 2)), rtol=1e-6, atol=1e-5)
+    ends = [
+        potential.evaluate(layout.place(rows + sign * step * direction, sets)).energy
+        for sign in (1, -1)
+    ]
+    torch.testing.assert_close(
+        (ends[1] - ends[0]) / (2 * step), (forces * direction).sum((1, 2)), rtol=1e-6, atol=1e-5
+    )
 
 
 def test_rows_and_forces_are_those_of_ase(sets, deformed):
@@ -59,11 +64,20 @@ def test_rows_and_forces_are_those_of_ase(sets, deformed):
         atoms.calc = PotentialCalculator(potential)
         twin = FrechetCellFilter(atoms)
         offset = twin.get_positions()[count:]  # its logarithm is of n F
-        twin.set_positions(np.concatenate([rows[i, CELL_ROWS : CELL_ROWS + count].numpy(), rows[i, :CELL_ROWS].numpy() + offset]))
+        twin.set_positions(
+            np.concatenate(
+                [
+                    rows[i, CELL_ROWS : CELL_ROWS + count].numpy(),
+                    rows[i, :CELL_ROWS].numpy() + offset,
+                ]
+            )
+        )
         np.testing.assert_allclose(atoms.positions, placed.select([i]).positions, atol=1e-11)
         np.testing.assert_allclose(atoms.cell.array, placed.cells[i], atol=1e-11)
         expected = twin.get_forces()
-        np.testing.assert_allclose(forces[i, CELL_ROWS : CELL_ROWS + count], expected[:count], atol=1e-9)
+        np.testing.assert_allclose(
+            forces[i, CELL_ROWS : CELL_ROWS + count], expected[:count], atol=1e-9
+        )
         np.testing.assert_allclose(forces[i, :CELL_ROWS], expected[count:], atol=1e-9)
         assert not forces[i, CELL_ROWS + count :].any()
 

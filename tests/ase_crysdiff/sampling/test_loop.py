@@ -8,9 +8,9 @@ from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.geometry.torus import shortest_image
+from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.randomness import GeneratorDraws, Streams
-from ase_crysdiff.recipes import recipe
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
 from ase_crysdiff.schedules.plans import UniformPlan
@@ -34,7 +34,10 @@ class Fixed:
 
 def model(crystals, name="miad", lattice="matrix"):
     config = dict(recipe(name).configure(crystals))
-    config |= {"encoder": TINY, "lattice": {"name": "matrix"} if lattice == "matrix" else config["lattice"]}
+    config |= {
+        "encoder": TINY,
+        "lattice": {"name": "matrix"} if lattice == "matrix" else config["lattice"],
+    }
     torch.random.default_generator.manual_seed(5)
     built = recipe(name).build(config)
     built.denoiser.double()
@@ -48,7 +51,12 @@ def noise(generator):
             torch.rand(rows, 9, generator=generator, dtype=torch.float64),
         )
 
-    return {"lattice": table(1), "frac_coords": table(SIZE), "correct frac_coords": table(SIZE), "species": table(SIZE)}
+    return {
+        "lattice": table(1),
+        "frac_coords": table(SIZE),
+        "correct frac_coords": table(SIZE),
+        "species": table(SIZE),
+    }
 
 
 def step(built, state, tables, t=0.4, s=0.39):
@@ -59,13 +67,19 @@ def step(built, state, tables, t=0.4, s=0.39):
             return built.denoiser(state, torch.full((1,), t, dtype=torch.float64), {}, layout)
 
     solver = PredictorCorrector({"frac_coords": 1e-5})
-    return solver.step(denoise, built.joint, state, t, s, layout, lambda name, level: Fixed(*tables[name]))
+    return solver.step(
+        denoise, built.joint, state, t, s, layout, lambda name, level: Fixed(*tables[name])
+    )
 
 
 @pytest.fixture
 def start(generator):
     batch = random_batch([SIZE], generator).to(dtype=torch.float64)
-    return {"lattice": batch.lattice.flatten(1), "frac_coords": batch.frac_coords, "species": batch.species}
+    return {
+        "lattice": batch.lattice.flatten(1),
+        "frac_coords": batch.frac_coords,
+        "species": batch.species,
+    }
 
 
 @pytest.mark.parametrize("handedness", [1, -1])
@@ -80,7 +94,9 @@ def test_step_turns_with_the_crystal(crystals, start, generator, handedness):
     turned_tables = {**tables, "lattice": (turn(tables["lattice"][0]), tables["lattice"][1])}
     turned = step(built, {**start, "lattice": turn(start["lattice"])}, turned_tables)
     np.testing.assert_allclose(turned["lattice"], turn(plain["lattice"]), atol=1e-9)
-    np.testing.assert_allclose(shortest_image(turned["frac_coords"] - plain["frac_coords"]), 0, atol=1e-9)
+    np.testing.assert_allclose(
+        shortest_image(turned["frac_coords"] - plain["frac_coords"]), 0, atol=1e-9
+    )
     assert torch.equal(turned["species"], plain["species"])
 
 
@@ -89,7 +105,9 @@ def test_step_moves_with_a_common_shift(crystals, start, generator):
     shift = torch.rand(1, 3, generator=generator, dtype=torch.float64)
     plain = step(built, start, tables)
     moved = step(built, {**start, "frac_coords": (start["frac_coords"] + shift) % 1}, tables)
-    np.testing.assert_allclose(shortest_image(moved["frac_coords"] - plain["frac_coords"] - shift), 0, atol=1e-9)
+    np.testing.assert_allclose(
+        shortest_image(moved["frac_coords"] - plain["frac_coords"] - shift), 0, atol=1e-9
+    )
     np.testing.assert_allclose(moved["lattice"], plain["lattice"], atol=1e-9)
 
 
@@ -98,8 +116,14 @@ def test_step_permutes_with_the_atoms(crystals, start, generator):
     order = torch.randperm(SIZE, generator=generator)
     plain = step(built, start, tables)
     swapped = {n: tuple(x[order] for x in v) if len(v[0]) == SIZE else v for n, v in tables.items()}
-    moved = step(built, {**start, "frac_coords": start["frac_coords"][order], "species": start["species"][order]}, swapped)
-    np.testing.assert_allclose(shortest_image(moved["frac_coords"] - plain["frac_coords"][order]), 0, atol=1e-9)
+    moved = step(
+        built,
+        {**start, "frac_coords": start["frac_coords"][order], "species": start["species"][order]},
+        swapped,
+    )
+    np.testing.assert_allclose(
+        shortest_image(moved["frac_coords"] - plain["frac_coords"][order]), 0, atol=1e-9
+    )
     assert torch.equal(moved["species"], plain["species"][order])
     np.testing.assert_allclose(moved["lattice"], plain["lattice"], atol=1e-9)
 
@@ -108,13 +132,24 @@ def run(built, conditions=(), count=3, plan=None, on_step=None):
     built.denoiser.float()
     layout = Layout((built.state_space.slots,) * count)
     plan = UniformPlan(8) if plan is None else plan
-    return loop.run(built, layout, {}, PredictorCorrector({}), plan, Streams(0, tuple(range(count))), conditions, on_step)
+    return loop.run(
+        built,
+        layout,
+        {},
+        PredictorCorrector({}),
+        plan,
+        Streams(0, tuple(range(count))),
+        conditions,
+        on_step,
+    )
 
 
 def test_loop_visits_the_plan_and_may_go_up_again(crystals):
     seen = []
     plan = [(0.9, 0.5), (0.5, 0.7), (0.7, 0.3), (0.3, 0.0)]
-    batch = run(model(crystals, lattice="polar"), plan=plan, on_step=lambda t, state: seen.append(t))
+    batch = run(
+        model(crystals, lattice="polar"), plan=plan, on_step=lambda t, state: seen.append(t)
+    )
     assert seen == [0.5, 0.7, 0.3, 0.0]
     assert len(batch) == 3
     assert torch.isfinite(batch.lattice).all()
@@ -134,7 +169,9 @@ def test_known_component_is_exact_at_the_end(crystals, generator):
     built = model(crystals, lattice="polar")
     clean = torch.randn(3, 6, generator=generator)
     batch = run(built, [KnownComponent("lattice", clean)])
-    np.testing.assert_allclose(batch.lattice, built.joint.components["lattice"].representation.decode(clean), rtol=1e-5)
+    np.testing.assert_allclose(
+        batch.lattice, built.joint.components["lattice"].representation.decode(clean), rtol=1e-5
+    )
 
 
 def test_known_component_is_noised_to_the_right_level(crystals, generator):
@@ -142,14 +179,21 @@ def test_known_component_is_noised_to_the_right_level(crystals, generator):
     layout = Layout((1,) * rows)
     clean = torch.full((rows, 6), 2.0)
     condition = KnownComponent("lattice", clean)
-    state = condition.project({}, 0.5, built.joint, layout, lambda n, level: GeneratorDraws(rows, generator))["lattice"]
+    state = condition.project(
+        {}, 0.5, built.joint, layout, lambda n, level: GeneratorDraws(rows, generator)
+    )["lattice"]
     assert float(state.mean()) == pytest.approx(2 * 0.493654**0.5, abs=0.02)
     assert float(state.var()) == pytest.approx(1 - 0.493654, abs=0.02)
 
 
 def bayes(probabilities, required, generator, draws=200_000):
-    """Frequencies among independent draws in which every required class occurs: the oracle for RequiredSpecies."""
-    picks = torch.stack([torch.multinomial(p, draws, replacement=True, generator=generator) for p in probabilities], 1)
+    """Frequencies among independent draws in which every required class occurs: the oracle for
+    RequiredSpecies.
+    """
+    picks = torch.stack(
+        [torch.multinomial(p, draws, replacement=True, generator=generator) for p in probabilities],
+        1,
+    )
     kept = picks[torch.stack([(picks == r).any(1) for r in required]).all(0)]
     return torch.stack([(kept == c).double().mean(0) for c in range(probabilities.shape[1])], 1)
 
@@ -158,19 +202,25 @@ def test_required_species_follow_bayes(generator):
     p = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.1, 0.4], [0.9, 0.05, 0.05]]).double()
     layout = Layout((3,), dtype=torch.float64)
     shifted = (
-        RequiredSpecies((1,)).wrap(lambda state, t: {"species": p.log()}, JointProcess(), layout)({}, 0.5)["species"].softmax(-1)
+        RequiredSpecies((1,))
+        .wrap(lambda state, t: {"species": p.log()}, JointProcess(), layout)({}, 0.5)["species"]
+        .softmax(-1)
     )
     np.testing.assert_allclose(shifted, bayes(p, (1,), generator), atol=0.01)
     certain = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.1, 0.4], [0.9, 0.05, 0.05]]).double()
-    shifted = RequiredSpecies((1,)).wrap(lambda state, t: {"species": certain.log()}, JointProcess(), layout)({}, 0.5)["species"]
+    shifted = RequiredSpecies((1,)).wrap(
+        lambda state, t: {"species": certain.log()}, JointProcess(), layout
+    )({}, 0.5)["species"]
     np.testing.assert_allclose(shifted.softmax(-1), certain, atol=1e-6)
 
 
 def test_temperature_sharpens(generator):
     logits = torch.randn(4, 6, generator=generator)
-    sharp = Temperature("species", 0.5).wrap(lambda state, t: {"species": logits}, JointProcess(), Layout((4,)))({}, 0.5)[
-        "species"
-    ]
+    sharp = Temperature("species", 0.5).wrap(
+        lambda state, t: {"species": logits}, JointProcess(), Layout((4,))
+    )({}, 0.5)["species"]
     np.testing.assert_allclose(
-        sharp.softmax(-1), logits.softmax(-1) ** 2 / (logits.softmax(-1) ** 2).sum(-1, keepdim=True), rtol=1e-5
+        sharp.softmax(-1),
+        logits.softmax(-1) ** 2 / (logits.softmax(-1) ** 2).sum(-1, keepdim=True),
+        rtol=1e-5,
     )

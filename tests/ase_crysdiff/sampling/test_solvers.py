@@ -27,7 +27,8 @@ def joint(family):
     lattice = LatticePolar([0.0] * 6, [1.0] * 6)
     if family == "flow":
         return JointProcess(
-            Component("lattice", lattice, LinearFlow(6)), Component("frac_coords", FracCoords(), TorusFlow(), centred=True)
+            Component("lattice", lattice, LinearFlow(6)),
+            Component("frac_coords", FracCoords(), TorusFlow(), centred=True),
         )
     return JointProcess(
         Component("lattice", lattice, GaussianDiffusion(6, Cosine(), "velocity")),
@@ -47,7 +48,13 @@ def clean(generator):
 
 @pytest.mark.parametrize("family", ["diffusion", "flow"])
 @pytest.mark.parametrize(
-    "sampling", [{}, {"solver": "euler"}, {"solver": "heun"}, {"solver": "euler", "hurry": {"frac_coords": 5.0}}]
+    "sampling",
+    [
+        {},
+        {"solver": "euler"},
+        {"solver": "heun"},
+        {"solver": "euler", "hurry": {"frac_coords": 5.0}},
+    ],
 )
 def test_every_solver_reaches_what_the_denoiser_knows(family, sampling, clean):
     process, solver, calls = joint(family), make_solver(sampling), 0
@@ -64,7 +71,9 @@ def test_every_solver_reaches_what_the_denoiser_knows(family, sampling, clean):
     streams = Streams(0, (0, 1))
 
     def draws_at(step):
-        return lambda name, level: streams.draws(name, step, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype)
+        return lambda name, level: streams.draws(
+            name, step, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
+        )
 
     state, plan = process.prior(draws_at(0)), UniformPlan(40)
     for number, (t, s) in enumerate(plan, start=1):
@@ -88,10 +97,14 @@ def test_deterministic_solvers_use_no_noise_for_continuous_components(clean):
             streams = Streams(seed, (0, 1))
 
             def draws(component, level, streams=streams):
-                return streams.draws(component, 1, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype)
+                return streams.draws(
+                    component, 1, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
+                )
 
             solver = make_solver({"solver": name})
-            results[name, seed] = solver.step(lambda state, t: prediction, process, state, 0.5, 0.4, LAYOUT, draws)["lattice"]
+            results[name, seed] = solver.step(
+                lambda state, t: prediction, process, state, 0.5, 0.4, LAYOUT, draws
+            )["lattice"]
     assert torch.equal(results["euler", 0], results["euler", 1])
     assert torch.equal(results["heun", 0], results["heun", 1])
     assert not torch.equal(results["ancestral", 0], results["ancestral", 1])
@@ -99,11 +112,23 @@ def test_deterministic_solvers_use_no_noise_for_continuous_components(clean):
 
 def test_centred_targets_ignore_a_common_shift(generator):
     process = joint("flow")
-    target = {"lattice": torch.zeros(2, 6, dtype=torch.float64), "frac_coords": torch.randn(5, 3, generator=generator).double()}
-    state, t = {"lattice": target["lattice"], "frac_coords": target["frac_coords"]}, torch.full((2,), 0.5, dtype=torch.float64)
-    prediction = {"lattice": target["lattice"], "frac_coords": LAYOUT.centred(target["frac_coords"])}
+    target = {
+        "lattice": torch.zeros(2, 6, dtype=torch.float64),
+        "frac_coords": torch.randn(5, 3, generator=generator).double(),
+    }
+    state, t = (
+        {"lattice": target["lattice"], "frac_coords": target["frac_coords"]},
+        torch.full((2,), 0.5, dtype=torch.float64),
+    )
+    prediction = {
+        "lattice": target["lattice"],
+        "frac_coords": LAYOUT.centred(target["frac_coords"]),
+    }
     assert float(process.loss(prediction, target, state, t, LAYOUT)["frac_coords"].max()) < 1e-12
-    torch.testing.assert_close(LAYOUT.centred(torch.ones(5, 3, dtype=torch.float64)), torch.zeros(5, 3, dtype=torch.float64))
+    torch.testing.assert_close(
+        LAYOUT.centred(torch.ones(5, 3, dtype=torch.float64)),
+        torch.zeros(5, 3, dtype=torch.float64),
+    )
 
 
 def test_unknown_solver_names_what_there_is():

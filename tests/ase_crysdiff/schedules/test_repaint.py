@@ -9,7 +9,8 @@ from ase_crysdiff.schedules.plans import RepaintPlan, UniformPlan
 
 
 @pytest.mark.parametrize(
-    ("steps", "repeats", "down", "up"), [(200, 3, 580, 380), (200, 1, 200, 0), (100, 3, 280, 180), (1000, 3, 2980, 1980)]
+    ("steps", "repeats", "down", "up"),
+    [(200, 3, 580, 380), (200, 1, 200, 0), (100, 3, 280, 180), (1000, 3, 2980, 1980)],
 )
 def test_repaint_plan_golden(steps, repeats, down, up):
     """The published counts of moves, with the last move to the data counted."""
@@ -36,7 +37,9 @@ def test_repaint_plan_without_repeats_is_the_uniform_plan():
     assert list(RepaintPlan(17, None, 4, 1)) == list(UniformPlan(17))
 
 
-@pytest.mark.parametrize("change", [{"jump_length": 0}, {"repeats": 0}, {"repeats": True}, {"steps": 0}])
+@pytest.mark.parametrize(
+    "change", [{"jump_length": 0}, {"repeats": 0}, {"repeats": True}, {"steps": 0}]
+)
 def test_repaint_plan_refuses_nonsense(change):
     with pytest.raises(InputError, match=next(iter(change))):
         RepaintPlan(**{"steps": 10, **change})

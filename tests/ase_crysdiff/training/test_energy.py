@@ -13,16 +13,17 @@ from safetensors.torch import load_file, save_file
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.data import label_packing
+from ase_crysdiff.data.labels import LabelBatches, Labels
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.base import Configurations
-from ase_crysdiff.recipes import dao_p, weights
-from ase_crysdiff.recipes.export import export
-from ase_crysdiff.recipes.potentials import load_potential
+from ase_crysdiff.potentials.loading import load_potential
+from ase_crysdiff.recipes import dao_p
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from ase_crysdiff.training import label_packing
 from ase_crysdiff.training.energy import EnergyTrainer
-from ase_crysdiff.training.labels import LabelBatches, Labels
+from ase_crysdiff.training.export import export
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = {"hidden": 16, "layers": 1, "heads": 2, "cutoff": 4.0, "waves": [6, 4, 2]}
@@ -30,7 +31,9 @@ TINY = {"hidden": 16, "layers": 1, "heads": 2, "cutoff": 4.0, "waves": [6, 4, 2]
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """An archive as the data pack has it: crystals as they are and moved copies, labelled with a pair potential."""
+    """An archive as the data pack has it: crystals as they are and moved copies, labelled with a
+    pair potential.
+    """
     path = tmp_path_factory.mktemp("labels") / "labels.npz"
     structures = rattled(60, deviation=0.03)
     batch = from_structures(structures)
@@ -64,7 +67,14 @@ def trainer(labels, folder, **settings):
         network = dao_p.build(config)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    knobs = {"steps": 12, "batch_atoms": 40, "warmup": 2, "checkpoint_every": 5, "log_every": 5, "validate_every": 10} | settings
+    knobs = {
+        "steps": 12,
+        "batch_atoms": 40,
+        "warmup": 2,
+        "checkpoint_every": 5,
+        "log_every": 5,
+        "validate_every": 10,
+    } | settings
     return EnergyTrainer(network, config, labels, folder, TrainSettings(**knobs), fabric, labels)
 
 
@@ -97,7 +107,9 @@ def test_corrections_shift_a_crystal_and_its_copies_as_one(archive, tmp_path):
     table = tmp_path / "energies.csv"
     # Each group of five begins with the same prototype; two of three have a formation energy.
     rows = [(f"mp-{i}", -1.0 + 0.01 * i if i % 3 else "") for i in range(12)]
-    table.write_text("material_id,formation_energy_per_atom\n" + "\n".join(f"{i},{e}" for i, e in rows) + "\n")
+    table.write_text(
+        "material_id,formation_energy_per_atom\n" + "\n".join(f"{i},{e}" for i, e in rows) + "\n"
+    )
     plain, _ = label_packing.pack_labels([archive])
     references = dict.fromkeys(range(1, 100), 0.0)
     counts = plain.configurations.num_atoms
@@ -116,13 +128,17 @@ def test_corrections_shift_a_crystal_and_its_copies_as_one(archive, tmp_path):
 
 def test_copies_in_another_archive_are_corrected_with_their_crystal(archive, tmp_path):
     table = tmp_path / "energies.csv"
-    table.write_text("material_id,formation_energy_per_atom\n" + "".join(f"mp-{i},-1.0\n" for i in range(12)))
+    table.write_text(
+        "material_id,formation_energy_per_atom\n" + "".join(f"mp-{i},-1.0\n" for i in range(12))
+    )
     arrays = dict(np.load(archive))
     owner = np.repeat(np.arange(len(arrays["kind"])), arrays["num_atoms"])
     paths = [tmp_path / "crystals.npz", tmp_path / "copies.npz"]
     for path, chosen in zip(paths, (arrays["kind"] == 0, arrays["kind"] != 0), strict=True):
         rows = chosen[owner]
-        np.savez(path, **{n: a[rows] if len(a) == len(owner) else a[chosen] for n, a in arrays.items()})
+        np.savez(
+            path, **{n: a[rows] if len(a) == len(owner) else a[chosen] for n, a in arrays.items()}
+        )
     joined, report = label_packing.pack_labels(paths, table)
     whole, expected = label_packing.pack_labels([archive], table)
     order = torch.argsort(whole.kind != 0, stable=True)
@@ -218,7 +234,12 @@ def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_pa
     ]
     assert main([*train, "--accelerator", "cpu"]) == 0
     assert "step 3 of 3" in capsys.readouterr().out
-    assert main(["export", "dao-p", str(run / "dao-p"), "-o", str(target), "--about", '{"data": "toy"}']) == 0
+    assert (
+        main(
+            ["export", "dao-p", str(run / "dao-p"), "-o", str(target), "--about", '{"data": "toy"}']
+        )
+        == 0
+    )
     potential = load_potential("dao-p", target)
     assert {11, 17, 38, 22, 8} <= potential.elements
     card = weights.read_card(target)
@@ -260,15 +281,31 @@ def test_export_of_an_untrained_folder_is_explained(tmp_path):
 @pytest.mark.slow
 def test_training_needs_no_ase_no_pymatgen_no_jaxtyping(labels, tmp_path):
     labels.save(tmp_path / "l.safetensors")
-    arguments = ["crysdiff", "train", "dao-p", "--data", str(tmp_path / "l.safetensors"), "-o", str(tmp_path / "runs"),
-                 "--steps", "2", "--accelerator", "cpu", "--config", json.dumps({"encoder": TINY})]  # fmt: skip
+    arguments = [
+        "crysdiff",
+        "train",
+        "dao-p",
+        "--data",
+        str(tmp_path / "l.safetensors"),
+        "-o",
+        str(tmp_path / "runs"),
+        "--steps",
+        "2",
+        "--accelerator",
+        "cpu",
+        "--config",
+        json.dumps({"encoder": TINY}),
+    ]
     block = (
         "import sys, runpy\n"
-        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): sys.modules[name] = None\n"
+        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): "
+        "sys.modules[name] = None\n"
         f"sys.argv = {arguments!r}\n"
         "runpy.run_module('ase_crysdiff.cli', run_name='__main__')\n"
     )
     root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2" in done.stdout

@@ -1,11 +1,13 @@
-"""Batches with edges: the same graphs as built on the spot, every crystal once, the same order for the same seed."""
+"""Batches with edges: the same graphs as built on the spot, every crystal once, the same order for
+the same seed.
+"""
 
 import pytest
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.backbones.base import Neighborhood
 from ase_crysdiff.networks.backbones.graphs import build_graph
@@ -34,7 +36,9 @@ def test_batches_hold_the_graphs_of_their_crystals():
     for batch in data.epoch(0, 0):
         expected = build_graph(source.select(batch.rows), NEAR)
         for name in ("first", "second", "shifts", "profile", "vectors"):
-            torch.testing.assert_close(getattr(batch.graph, name), getattr(expected, name), rtol=0, atol=1e-5)
+            torch.testing.assert_close(
+                getattr(batch.graph, name), getattr(expected, name), rtol=0, atol=1e-5
+            )
         assert torch.equal(batch.graph.crystals.species, expected.crystals.species)
         assert torch.equal(batch.targets, batch.rows.float())
 
@@ -51,7 +55,11 @@ def test_order_is_a_function_of_seed_and_epoch():
     def rows(seed, epoch):
         return [batch.rows.tolist() for batch in data.epoch(seed, epoch)]
 
-    assert rows(1, 2) == rows(1, 2) == [b.rows.tolist() for b in GraphCrystals(crystals(), NEAR, 5, CPU).epoch(1, 2)]
+    assert (
+        rows(1, 2)
+        == rows(1, 2)
+        == [b.rows.tolist() for b in GraphCrystals(crystals(), NEAR, 5, CPU).epoch(1, 2)]
+    )
     assert rows(1, 2) != rows(1, 3)
     assert rows(1, 2) != rows(2, 2)
 
@@ -78,14 +86,24 @@ def test_atoms_of_a_batch_are_limited():
 
 def test_unusable_crystals_are_left_out_and_the_rest_keep_their_rows():
     source = crystals(8)
-    lattice, species, frac = source.lattice.clone(), source.species.clone(), source.frac_coords.clone()
+    lattice, species, frac = (
+        source.lattice.clone(),
+        source.species.clone(),
+        source.frac_coords.clone(),
+    )
     starts = source.num_atoms.cumsum(0) - source.num_atoms
     lattice[1] = 0.0
     species[starts[3]] = 105
     frac[starts[6]] = torch.nan
     data = GraphCrystals(CrystalBatch(lattice, frac, species, source.num_atoms), NEAR, 4, CPU)
     assert data.left_out == 3
-    assert sorted(row for batch in data.everything() for row in batch.rows.tolist()) == [0, 2, 4, 5, 7]
+    assert sorted(row for batch in data.everything() for row in batch.rows.tolist()) == [
+        0,
+        2,
+        4,
+        5,
+        7,
+    ]
 
 
 def test_targets_must_fit():

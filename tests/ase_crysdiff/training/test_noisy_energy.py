@@ -1,4 +1,6 @@
-"""The time-aware energy model: labels at fixed composition, the loss, the loop, weights that guide, and refusals."""
+"""The time-aware energy model: labels at fixed composition, the loss, the loop, weights that guide,
+and refusals.
+"""
 
 import json
 import subprocess
@@ -13,20 +15,26 @@ from lightning.fabric import Fabric
 from pymatgen.io.ase import AseAtomsAdaptor
 from safetensors.torch import load_file
 
-from ase_crysdiff.cli.benchmark import noisy_energy
-from ase_crysdiff.cli.benchmark.noisy_energy import by_time
+from ase_crysdiff.campaigns.benchmark import noisy_energy
+from ase_crysdiff.campaigns.benchmark.noisy_energy import by_time
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.data.energy_crystals import (
+    ABOVE_LOWEST,
+    EnergyBatch,
+    EnergyCrystals,
+    energy_crystals,
+)
+from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.geometry.lattice import gram
+from ase_crysdiff.models import weights
+from ase_crysdiff.models.generative import GenerativeModel, load
 from ase_crysdiff.potentials.base import Configurations
-from ase_crysdiff.recipes import dao_p_noisy, weights
-from ase_crysdiff.recipes.potentials import load_potential
-from ase_crysdiff.recipes.samplers import load_sampler
-from ase_crysdiff.sampling.model import GenerativeModel
+from ase_crysdiff.potentials.loading import load_potential
+from ase_crysdiff.recipes import dao_p_noisy
+from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.testing.pair_potential import PairPotential
-from ase_crysdiff.training.energy_crystals import ABOVE_LOWEST, EnergyBatch, EnergyCrystals, energy_crystals
-from ase_crysdiff.training.labels import Labels
 from ase_crysdiff.training.noisy_energy import NoisyEnergyObjective, NoisyEnergyTrainer
 from ase_crysdiff.training.settings import TrainSettings
 
@@ -34,12 +42,16 @@ TINY = {"hidden": 32, "layers": 1, "frequencies": 16}
 
 
 def copies():
-    """Rock salts, rattled by 0.02 to 0.2 Å, and a crystal that has no second one of its composition."""
+    """Rock salts, rattled by 0.02 to 0.2 Å, and a crystal that has no second one of its
+    composition.
+    """
     generator = np.random.default_rng(0)
     structures = []
     for name, edge in (("NaCl", 5.64), ("MgO", 4.21), ("KCl", 6.29)):
         for k in range(16):
-            structure = AseAtomsAdaptor.get_structure(bulk(name, "rocksalt", edge, cubic=k % 4 == 0))
+            structure = AseAtomsAdaptor.get_structure(
+                bulk(name, "rocksalt", edge, cubic=k % 4 == 0)
+            )
             for i in range(len(structure)):
                 shift = (0.02 + 0.18 * k / 15) * generator.normal(size=3)
                 structure.translate_sites([i], shift, frac_coords=False)
@@ -70,12 +82,28 @@ def model_of(config):
 def trainer(labels, folder, config=None, **settings):
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    knobs = {"steps": 12, "batch_size": 8, "warmup": 2, "checkpoint_every": 5, "log_every": 5, "validate_every": 10} | settings
-    return NoisyEnergyTrainer(model_of(config or config_of(labels)), labels, folder, TrainSettings(**knobs), fabric, labels)
+    knobs = {
+        "steps": 12,
+        "batch_size": 8,
+        "warmup": 2,
+        "checkpoint_every": 5,
+        "log_every": 5,
+        "validate_every": 10,
+    } | settings
+    return NoisyEnergyTrainer(
+        model_of(config or config_of(labels)),
+        labels,
+        folder,
+        TrainSettings(**knobs),
+        fabric,
+        labels,
+    )
 
 
 def test_energies_count_from_the_lowest_of_the_reduced_composition(labels):
-    """Cubic cells (8 atoms) and primitive ones (2) are one composition; a composition with one label is left out."""
+    """Cubic cells (8 atoms) and primitive ones (2) are one composition; a composition with one
+    label is left out.
+    """
     packed = energy_crystals(labels, 100.0)
     above = packed.values[ABOVE_LOWEST]
     assert len(packed) == 48
@@ -94,7 +122,9 @@ def test_cells_are_turned_but_not_changed(labels):
     torch.testing.assert_close(gram(packed.batch.lattice), gram(given.cells), rtol=1e-4, atol=1e-3)
     again = (packed.batch.frac_coords.unsqueeze(1) @ given.cells[given.index]).squeeze(1)
     torch.testing.assert_close(again, given.positions, rtol=1e-4, atol=1e-4)
-    assert torch.equal(packed.batch.lattice[:, 2, :2], torch.zeros(48, 2))  # c along z, as in the samplers' data
+    assert torch.equal(
+        packed.batch.lattice[:, 2, :2], torch.zeros(48, 2)
+    )  # c along z, as in the samplers' data
 
 
 def test_every_batch_carries_its_own_energies(labels):
@@ -109,18 +139,24 @@ def test_every_batch_carries_its_own_energies(labels):
     for batches in (data.everything(), data.epoch(0, 0)):
         for batch in batches:
             for crystal, energy in zip(batch.crystals.split(), batch.energy, strict=True):
-                assert known[round(float(crystal.frac_coords.square().sum()), 4)] == pytest.approx(float(energy), abs=1e-6)
+                assert known[round(float(crystal.frac_coords.square().sum()), 4)] == pytest.approx(
+                    float(energy), abs=1e-6
+                )
 
 
 class Oracle:
-    """Predicts a number for the energy and zeros for everything else, and keeps what it was shown."""
+    """Predicts a number for the energy and zeros for everything else, and keeps what it was
+    shown.
+    """
 
     def __init__(self, joint, energy):
         self.joint, self.energy, self.seen = joint, energy, []
 
     def __call__(self, state, t, context, layout):
         self.seen.append((state, t))
-        zeros = {n: torch.zeros(len(x), self.joint.components[n].process.width) for n, x in state.items()}
+        zeros = {
+            n: torch.zeros(len(x), self.joint.components[n].process.width) for n, x in state.items()
+        }
         return {**zeros, "energy": self.energy.expand(layout.num_crystals)}
 
 
@@ -143,7 +179,9 @@ def test_a_tenth_of_the_crystals_is_shown_as_it_is(labels, family, generator):
 
 
 def test_the_loss_of_a_constant_is_lowest_at_the_intermediate_energy(labels, generator):
-    """For a state that tells nothing: E_t = -ln mean exp(-E_0/std) times std, whatever the noise."""
+    """For a state that tells nothing: E_t = -ln mean exp(-E_0/std) times std, whatever the
+    noise.
+    """
     model = model_of(config_of(labels))
     packed = energy_crystals(labels, 100.0)
     energies = torch.tensor([0.0, 0.05, 0.2, 0.6]).repeat(25)
@@ -161,14 +199,22 @@ def test_the_loss_of_a_constant_is_lowest_at_the_intermediate_energy(labels, gen
 @pytest.mark.parametrize("encoder", ["cspnet", "crysformer"])
 @pytest.mark.parametrize("family", ["diffusion", "flow"])
 def test_energies_have_the_symmetries_of_the_crystal(labels, family, encoder, generator):
-    arguments = TINY if encoder == "cspnet" else {"hidden": 32, "layers": 1, "heads": 2, "frequencies": 8}
+    arguments = (
+        TINY if encoder == "cspnet" else {"hidden": 32, "layers": 1, "heads": 2, "frequencies": 8}
+    )
     model = model_of(config_of(labels, family, encoder={"name": encoder, **arguments}))
     batch = energy_crystals(labels, 100.0).batch.select([1, 17, 33])
-    state, context, t = model.joint.encode(batch), {"species": batch.species}, torch.tensor([0.0, 0.3, 1.0])
+    state, context, t = (
+        model.joint.encode(batch),
+        {"species": batch.species},
+        torch.tensor([0.0, 0.3, 1.0]),
+    )
     energy = model.denoiser.energy(state, t, context, batch.layout)
     assert torch.equal(model.denoiser(state, t, context, batch.layout)["energy"], energy)
     moved = {**state, "frac_coords": state["frac_coords"] + torch.tensor([0.3, -1.2, 0.7])}
-    torch.testing.assert_close(model.denoiser.energy(moved, t, context, batch.layout), energy, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        model.denoiser.energy(moved, t, context, batch.layout), energy, atol=1e-5, rtol=1e-5
+    )
     swap = torch.tensor([1, 0, 3, 2, 5, 4])
     swapped = {**state, "frac_coords": state["frac_coords"][swap]}
     other = model.denoiser.energy(swapped, t, {"species": batch.species[swap]}, batch.layout)
@@ -176,7 +222,15 @@ def test_energies_have_the_symmetries_of_the_crystal(labels, family, encoder, ge
 
 
 def test_training_finds_the_order_of_energies_and_forgets_it_with_time(labels, tmp_path):
-    run = trainer(labels, tmp_path, steps=300, batch_size=24, learning_rate=5e-3, ema_decay=0.9, validate_every=50)
+    run = trainer(
+        labels,
+        tmp_path,
+        steps=300,
+        batch_size=24,
+        learning_rate=5e-3,
+        ema_decay=0.9,
+        validate_every=50,
+    )
     run.run(progress=False)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert {"lattice", "frac_coords", "energy", "error", "clamped"} <= set(records[0])
@@ -227,16 +281,34 @@ def test_labels_without_comparisons_are_refused(labels):
 def command(labels, folder, *more):
     labels.save(folder / "l.safetensors")
     tiny = json.dumps({"encoder": TINY})
-    return ["train", "dao-p-noisy", "--data", str(folder / "l.safetensors"), "-o", str(folder / "runs"), "--steps", "2",
-            "--accelerator", "cpu", "--config", tiny, *more]  # fmt: skip
+    return [
+        "train",
+        "dao-p-noisy",
+        "--data",
+        str(folder / "l.safetensors"),
+        "-o",
+        str(folder / "runs"),
+        "--steps",
+        "2",
+        "--accelerator",
+        "cpu",
+        "--config",
+        tiny,
+        *more,
+    ]
 
 
-def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(labels, toy_csp, tmp_path, monkeypatch, capsys):
+def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(
+    labels, toy_csp, tmp_path, monkeypatch, capsys
+):
     assert main(command(labels, tmp_path, "--sampler", str(toy_csp))) == 0
     assert "48 crystals (1 left out)" in capsys.readouterr().out
     target = tmp_path / "w" / "dao-p-noisy"
-    assert main(["export", "dao-p-noisy", str(tmp_path / "runs" / "dao-p-noisy"), "-o", str(target)]) == 0
-    model, card = weights.load(target)
+    assert (
+        main(["export", "dao-p-noisy", str(tmp_path / "runs" / "dao-p-noisy"), "-o", str(target)])
+        == 0
+    )
+    model, card = load(target)
     assert isinstance(model, GenerativeModel)
     assert card.sampling == {}
     assert card.config["kind"] == dao_p_noisy.KIND
@@ -246,7 +318,9 @@ def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(l
     words = ["--labels", str(tmp_path / "l.safetensors"), "--times", "0", "0.5", "-o", str(result)]
     assert main(["benchmark", "noisy-energy", "dao-p-noisy", "--weights", str(target), *words]) == 0
     assert [row["t"] for row in json.loads(result.read_text())["results"]] == [0.0, 0.5]
-    assert main(["benchmark", "noisy-energy", "dao-p-noisy", "--weights", str(toy_csp), *words]) == 1
+    assert (
+        main(["benchmark", "noisy-energy", "dao-p-noisy", "--weights", str(toy_csp), *words]) == 1
+    )
     assert "knows no energy of noisy states" in capsys.readouterr().err
     with pytest.raises(CheckpointError, match="nothing can be drawn"):
         load_sampler("dao-g", target)
@@ -259,10 +333,15 @@ def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(l
             load_potential("dao-p-noisy")
 
 
-def test_sampler_option_is_for_guides_of_given_compositions(labels, toy_miad, toy_csp, tmp_path, capsys):
+def test_sampler_option_is_for_guides_of_given_compositions(
+    labels, toy_miad, toy_csp, tmp_path, capsys
+):
     assert main(command(labels, tmp_path, "--sampler", str(toy_miad))) == 1
     assert "generates species" in capsys.readouterr().err
-    words = [w if w != "dao-p-noisy" else "dao-p" for w in command(labels, tmp_path, "--sampler", str(toy_csp))]
+    words = [
+        w if w != "dao-p-noisy" else "dao-p"
+        for w in command(labels, tmp_path, "--sampler", str(toy_csp))
+    ]
     assert main(words) == 1
     assert "guides nothing" in capsys.readouterr().err
 
@@ -272,11 +351,14 @@ def test_training_needs_no_ase_no_pymatgen_no_jaxtyping(labels, tmp_path):
     arguments = ["crysdiff", *command(labels, tmp_path)]
     block = (
         "import sys, runpy\n"
-        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): sys.modules[name] = None\n"
+        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): "
+        "sys.modules[name] = None\n"
         f"sys.argv = {arguments!r}\n"
         "runpy.run_module('ase_crysdiff.cli', run_name='__main__')\n"
     )
     root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "step 2 of 2" in done.stdout

@@ -1,4 +1,6 @@
-"""Pretraining: masks, losses, no collapse of the latents, displacements, and runs that go on where they were."""
+"""Pretraining: masks, losses, no collapse of the latents, displacements, and runs that go on where
+they were.
+"""
 
 import json
 
@@ -57,8 +59,14 @@ def test_masks_hide_a_share_of_every_crystal(generator):
 
 
 def test_masks_hide_every_atom_equally_often(generator):
-    often = torch.stack([draw_masks(torch.tensor([3, 5]), 0.4, generator) for _ in range(2000)]).double().mean(0)
-    torch.testing.assert_close(often, torch.tensor([2 / 3] * 3 + [2 / 5] * 5, dtype=torch.float64), atol=0.05, rtol=0)
+    often = (
+        torch.stack([draw_masks(torch.tensor([3, 5]), 0.4, generator) for _ in range(2000)])
+        .double()
+        .mean(0)
+    )
+    torch.testing.assert_close(
+        often, torch.tensor([2 / 3] * 3 + [2 / 5] * 5, dtype=torch.float64), atol=0.05, rtol=0
+    )
 
 
 def test_network_never_sees_hidden_elements(crystals, generator):
@@ -92,7 +100,10 @@ def test_flow_alone_sees_whole_crystals(crystals, generator):
     _, parts = objective.loss(watching, batch, generator)
     assert set(parts) == {"flow", "latent_std", "latent_std_min"}
     assert not any(name.startswith("decoders") for name, _ in network.named_parameters())
-    assert not any(name.startswith("denoiser") for name, _ in built(crysldnet, crystals, stage="vae")[0].named_parameters())
+    assert not any(
+        name.startswith("denoiser")
+        for name, _ in built(crysldnet, crystals, stage="vae")[0].named_parameters()
+    )
 
 
 def test_only_hidden_elements_count(crystals, generator):
@@ -106,7 +117,11 @@ def test_only_hidden_elements_count(crystals, generator):
     losses, errors = reconstruction(network.decoders, Decoded(logits, targets), graph, hidden)
     assert float(losses["elements"]) < 1e-5
     assert (float(losses["geometry"]), float(errors["accuracy"])) == (0, 1)
-    moved = {**targets, "distances": targets["distances"] + 0.25, "lengths": targets["lengths"] - 0.5}
+    moved = {
+        **targets,
+        "distances": targets["distances"] + 0.25,
+        "lengths": targets["lengths"] - 0.5,
+    }
     losses, errors = reconstruction(network.decoders, Decoded(-logits, moved), graph, hidden)
     assert float(losses["geometry"]) == pytest.approx(0.75, abs=1e-5)
     assert float(errors["accuracy"]) == 0
@@ -114,8 +129,12 @@ def test_only_hidden_elements_count(crystals, generator):
 
 
 def test_every_crystal_has_the_same_share_of_the_flow_loss(crystals, generator):
-    """Mean over atoms and numbers of a crystal first, then over crystals, with the weight of its time."""
-    network, objective, _ = built(crysldnet, crystals, stage="flow", loss_weights={"flow": 1.0, "spread": 0.0})
+    """Mean over atoms and numbers of a crystal first, then over crystals, with the weight of its
+    time.
+    """
+    network, objective, _ = built(
+        crysldnet, crystals, stage="flow", loss_weights={"flow": 1.0, "spread": 0.0}
+    )
     batch, outputs = whole(crystals, network), []
 
     def watching(graph, t, draws):
@@ -133,7 +152,9 @@ def test_every_crystal_has_the_same_share_of_the_flow_loss(crystals, generator):
 
 def spread(data, stage, latent, weights, steps=45):
     """Per-dimension spread of the latents before and after training."""
-    network, objective, _ = built(crysldnet, data, stage=stage, latent={"width": 16, **latent}, loss_weights=weights)
+    network, objective, _ = built(
+        crysldnet, data, stage=stage, latent={"width": 16, **latent}, loss_weights=weights
+    )
     sets = GraphCrystals(data, network.backbone.neighborhood, 20, CPU)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     draws, found = torch.Generator().manual_seed(0), []
@@ -147,17 +168,27 @@ def spread(data, stage, latent, weights, steps=45):
     return found[0], sum(found[-5:]) / 5
 
 
-GUARDED, PUBLISHED = {"normalised": True, "detached": True}, {"normalised": False, "detached": False}
+GUARDED, PUBLISHED = (
+    {"normalised": True, "detached": True},
+    {"normalised": False, "detached": False},
+)
 
 
 @pytest.mark.parametrize(
     ("stage", "latent", "guard", "collapses"),
-    [("flow", PUBLISHED, 0.0, True), ("flow", GUARDED, 0.0, True), ("flow", GUARDED, 1.0, False), ("both", GUARDED, 0.0, False)],
+    [
+        ("flow", PUBLISHED, 0.0, True),
+        ("flow", GUARDED, 0.0, True),
+        ("flow", GUARDED, 1.0, False),
+        ("both", GUARDED, 0.0, False),
+    ],
     ids=["published", "without the hinge", "flow", "both"],
-)  # fmt: skip
+)
 def test_latents_collapse_unless_guarded(stage, latent, guard, collapses, crystals):
-    """An encoder that gives every atom the same latent is easiest to denoise. Fixed targets of fixed length do not prevent it;
-    a least spread does, or crystals to be told from their latents."""
+    """An encoder that gives every atom the same latent is easiest to denoise. Fixed targets of
+    fixed length do not prevent it; a least spread does, or crystals to be told from their
+    latents.
+    """
     weights = crysldnet.configure(crystals)["loss_weights"] | {"spread": guard}
     before, after = spread(crystals, stage, latent, weights)
     assert (after < 0.5 * before) == collapses
@@ -173,7 +204,11 @@ class Oracle:
     def __call__(self, graph, deviation):
         self.graphs.append((graph, deviation))
         crystals, index = graph.crystals, graph.crystals.layout.batch_index
-        steps = torch.einsum("ai,aij->aj", shortest_image(crystals.frac_coords - self.clean.frac_coords), crystals.lattice[index])
+        steps = torch.einsum(
+            "ai,aij->aj",
+            shortest_image(crystals.frac_coords - self.clean.frac_coords),
+            crystals.lattice[index],
+        )
         return crystals.layout.centred(steps) / deviation[index].unsqueeze(-1)
 
 
@@ -185,7 +220,14 @@ def test_denoising_loss_is_nothing_for_an_oracle_and_one_for_silence(crystals, g
     graph, deviation = oracle.graphs[0]
     assert set(deviation.tolist()) == {float(torch.tensor(d)) for d in config["deviations"]}
     torch.testing.assert_close(graph.crystals.lattice, batch.graph.crystals.lattice)
-    silent = [float(objective.loss(lambda g, d: torch.zeros(len(g.crystals.species), 3), batch, generator)[0]) for _ in range(40)]
+    silent = [
+        float(
+            objective.loss(lambda g, d: torch.zeros(len(g.crystals.species), 3), batch, generator)[
+                0
+            ]
+        )
+        for _ in range(40)
+    ]
     assert sum(silent) / 40 == pytest.approx(1, abs=0.05)
 
 
@@ -201,7 +243,9 @@ def test_displaced_crystals_have_their_own_edges_and_profiles(crystals, generato
     assert (moved.profile - graph.profile).abs().max() > 0.05
     index = graph.crystals.layout.batch_index
     found = torch.einsum(
-        "ai,aij->aj", shortest_image(moved.crystals.frac_coords - graph.crystals.frac_coords), graph.crystals.lattice[index]
+        "ai,aij->aj",
+        shortest_image(moved.crystals.frac_coords - graph.crystals.frac_coords),
+        graph.crystals.lattice[index],
     )
     torch.testing.assert_close(found, steps, atol=1e-4, rtol=0)
 
@@ -212,15 +256,19 @@ def test_displacements_turn_with_the_crystal(backbone, crystals, generator):
     batch = prototype_batch().to(dtype=torch.float64)
     network = network.double()
     moved = CrystalBatch(
-        batch.lattice, (batch.frac_coords + 0.03 * torch.rand(batch.frac_coords.shape, generator=generator)) % 1,
-        batch.species, batch.num_atoms,
-    )  # fmt: skip
+        batch.lattice,
+        (batch.frac_coords + 0.03 * torch.rand(batch.frac_coords.shape, generator=generator)) % 1,
+        batch.species,
+        batch.num_atoms,
+    )
     rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
     deviation = torch.full((len(batch),), 0.1, dtype=torch.float64)
 
     def found(crystals, turn=None, origin=0.0):
         lattice = crystals.lattice if turn is None else crystals.lattice @ turn
-        shifted = CrystalBatch(lattice, (crystals.frac_coords + origin) % 1, crystals.species, crystals.num_atoms)
+        shifted = CrystalBatch(
+            lattice, (crystals.frac_coords + origin) % 1, crystals.species, crystals.num_atoms
+        )
         return network(build_graph(shifted, network.backbone.neighborhood), deviation)
 
     expected = found(moved)
@@ -234,9 +282,18 @@ def trainer(module, data, folder, **settings):
     network, objective, config = built(module, data)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    knobs = {"steps": 12, "batch_size": 16, "warmup": 2, "checkpoint_every": 5, "log_every": 5, "validate_every": 6} | settings
+    knobs = {
+        "steps": 12,
+        "batch_size": 16,
+        "warmup": 2,
+        "checkpoint_every": 5,
+        "log_every": 5,
+        "validate_every": 6,
+    } | settings
     neighborhood = network.backbone.neighborhood
-    return PretrainingTrainer(network, neighborhood, objective, config, data, folder, TrainSettings(**knobs), fabric, data)
+    return PretrainingTrainer(
+        network, neighborhood, objective, config, data, folder, TrainSettings(**knobs), fabric, data
+    )
 
 
 @pytest.mark.parametrize("module", [crysldnet, denoising], ids=lambda m: m.__name__.split(".")[-1])
@@ -255,11 +312,14 @@ def test_resumed_run_equals_uninterrupted_one(module, crystals, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "falls"), [(crysldnet, {"elements": 0.5, "geometry": 0.5, "flow": 0.5}), (denoising, {"denoising": 0.9})],
+    ("module", "falls"),
+    [(crysldnet, {"elements": 0.5, "geometry": 0.5, "flow": 0.5}), (denoising, {"denoising": 0.9})],
     ids=["crysldnet", "denoising"],
-)  # fmt: skip
+)
 def test_training_learns(module, falls, crystals, tmp_path):
-    trainer(module, crystals, tmp_path, steps=90, learning_rate=5e-3, ema_decay=0.9, validate_every=20).run(progress=False)
+    trainer(
+        module, crystals, tmp_path, steps=90, learning_rate=5e-3, ema_decay=0.9, validate_every=20
+    ).run(progress=False)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     values = [r for r in records if f"val_{next(iter(falls))}" in r]
     for name, factor in falls.items():

@@ -7,13 +7,18 @@ import torch
 from lightning.fabric import Fabric
 
 from ase_crysdiff.crystal.convert import from_structures
-from ase_crysdiff.crystal.labelled import LabelledCrystals
+from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.graph_crystals import GraphCrystals
-from ase_crysdiff.training.regression import PropertyObjective, RegressionTrainer, TargetScale, bootstrap_counts
+from ase_crysdiff.training.regression import (
+    PropertyObjective,
+    RegressionTrainer,
+    TargetScale,
+    bootstrap_counts,
+)
 from ase_crysdiff.training.settings import TrainSettings
 
 BACKBONE = {"name": "crystal-graph", "hidden": 32, "layers": 1}
@@ -34,9 +39,14 @@ def make(data, folder, patience=1000, seed=0, **settings):
         network = PropertyNetwork(make_backbone(BACKBONE), 3)
     config = {"backbone": BACKBONE, "scale": TargetScale.of(train.values).as_dict(), "loss": "l1"}
     knobs = {
-        "steps": 30, "batch_size": 10, "warmup": 3, "validate_every": 3, "checkpoint_every": 5, "ema_decay": 0.9,
+        "steps": 30,
+        "batch_size": 10,
+        "warmup": 3,
+        "validate_every": 3,
+        "checkpoint_every": 5,
+        "ema_decay": 0.9,
         "learning_rate": 3e-3,
-    }  # fmt: skip
+    }
     settings = TrainSettings(**{**knobs, **settings}, seed=seed)
     fabric = Fabric(accelerator="cpu", devices=1)
     return RegressionTrainer(network, config, train, validation, folder, settings, fabric, patience)
@@ -61,7 +71,11 @@ def test_scale_round_trip_and_error_in_the_unit():
 def test_objective_is_what_a_hand_computes(data):
     """Weighted absolute errors on the scale of the network; the logged error is in the unit."""
     network = PropertyNetwork(make_backbone(BACKBONE), 2)
-    batch = next(GraphCrystals(data.crystals, network.backbone.neighborhood, 10, torch.device("cpu"), data.values).everything())
+    batch = next(
+        GraphCrystals(
+            data.crystals, network.backbone.neighborhood, 10, torch.device("cpu"), data.values
+        ).everything()
+    )
     scale = TargetScale(20.0, 5.0)
     counts = bootstrap_counts(len(data), 2, 0)
     total, parts = PropertyObjective(scale, "l1", counts).loss(network, batch, torch.Generator())
@@ -69,9 +83,14 @@ def test_objective_is_what_a_hand_computes(data):
     wanted = (data.values[batch.rows] - 20) / 5
     by_hand = 0.0
     for i, row in enumerate(batch.rows.tolist()):
-        by_hand += sum(float(counts[row, k]) * abs(float(estimates[i, k] - wanted[i])) for k in (0, 1)) / (2 * len(batch))
+        by_hand += sum(
+            float(counts[row, k]) * abs(float(estimates[i, k] - wanted[i])) for k in (0, 1)
+        ) / (2 * len(batch))
     assert float(total.detach()) == pytest.approx(by_hand, rel=1e-5)
-    error = sum(abs(float(estimates[i].mean()) * 5 + 20 - float(data.values[row])) for i, row in enumerate(batch.rows.tolist()))
+    error = sum(
+        abs(float(estimates[i].mean()) * 5 + 20 - float(data.values[row]))
+        for i, row in enumerate(batch.rows.tolist())
+    )
     assert float(parts["mae"]) == pytest.approx(error / len(batch), rel=1e-5)
     with pytest.raises(InputError, match="l1, huber, mse"):
         PropertyObjective(scale, "l2", None)
@@ -92,10 +111,14 @@ def test_a_killed_run_repeats_the_whole_one(data, tmp_path):
     assert not whole.interrupted
     first = make(data, tmp_path / "killed")
     steps = iter(range(13))
-    first._finished = lambda deadline: next(steps, None) is None  # a stop after step 13, between checkpoints at 10 and 15
+    first._finished = lambda deadline: (
+        next(steps, None) is None
+    )  # a stop after step 13, between checkpoints at 10 and 15
     first.save, last = lambda: None, first.save
     first.run(progress=False)
-    assert not list((tmp_path / "killed").glob("step-*"))  # nothing was kept but the best weights of steps 3 to 12
+    assert not list(
+        (tmp_path / "killed").glob("step-*")
+    )  # nothing was kept but the best weights of steps 3 to 12
     first.save = last
     again = make(data, tmp_path / "killed")
     assert again.progress.step == 0
@@ -119,7 +142,9 @@ def test_the_best_weights_are_kept_and_a_rising_error_ends_the_run(data, tmp_pat
     trainer._validate = watch
     trainer.run(progress=False)
     assert trainer.best == (12, 1.9)
-    assert trainer.progress.step == 18  # 6 steps after the best, the equal error at 18 being no better
+    assert (
+        trainer.progress.step == 18
+    )  # 6 steps after the best, the equal error at 18 being no better
     assert trainer.finished
     for name, tensor in trainer.best_weights().items():
         assert torch.equal(tensor, kept[12][name])

@@ -12,13 +12,13 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from toys import tiny_config
 
-from ase_crysdiff.crystal.packed import PackedCrystals
+from ase_crysdiff.data.buckets import BucketedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
-from ase_crysdiff.recipes import recipe
-from ase_crysdiff.recipes.export import export
-from ase_crysdiff.recipes.weights import load as load_weights
+from ase_crysdiff.models.recipe import recipe
+from ase_crysdiff.models.weights import load as load_weights
 from ase_crysdiff.training import checkpoint
-from ase_crysdiff.training.buckets import BucketedCrystals
+from ase_crysdiff.training.export import export
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.trainer import Trainer
 
@@ -30,7 +30,14 @@ def trainer(data, folder, name="miad", **settings):
     model = recipe(name).build(tiny_config(name, data))
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
-    knobs = {"steps": 20, "batch_size": 8, "warmup": 5, "checkpoint_every": 5, "log_every": 5, "validate_every": 10} | settings
+    knobs = {
+        "steps": 20,
+        "batch_size": 8,
+        "warmup": 5,
+        "checkpoint_every": 5,
+        "log_every": 5,
+        "validate_every": 10,
+    } | settings
     return Trainer(model, data, folder, TrainSettings(**knobs), fabric, data)
 
 
@@ -40,7 +47,16 @@ def records(folder):
 
 @pytest.mark.parametrize("name", ["miad", "dao-g"])
 def test_training_lowers_every_loss(name, crystals, tmp_path):
-    run = trainer(crystals, tmp_path, name, steps=150, learning_rate=3e-3, ema_decay=0.9, validate_every=15, checkpoint_every=150)
+    run = trainer(
+        crystals,
+        tmp_path,
+        name,
+        steps=150,
+        learning_rate=3e-3,
+        ema_decay=0.9,
+        validate_every=15,
+        checkpoint_every=150,
+    )
     run.run(progress=False)
     losses = [r for r in records(tmp_path) if "val_lattice" in r]
     assert [r["step"] for r in losses] == list(range(15, 151, 15))
@@ -62,7 +78,9 @@ def test_epoch_gives_every_crystal_its_share(crystals):
     assert float(counts.mean()) == pytest.approx(40, rel=0.1)
     assert float(counts.min()) > 25
     again = list(data.epoch(0, 0))
-    assert all(torch.equal(a.lattice, b.lattice) for a, b in zip(again, data.epoch(0, 0), strict=True))
+    assert all(
+        torch.equal(a.lattice, b.lattice) for a, b in zip(again, data.epoch(0, 0), strict=True)
+    )
 
 
 def test_two_processes_share_a_batch(crystals):
@@ -83,7 +101,9 @@ def test_batches_of_large_crystals_are_smaller(crystals):
 def test_resumed_run_equals_uninterrupted_one(crystals, tmp_path):
     trainer(crystals, tmp_path / "whole").run(progress=False)
     first = trainer(crystals, tmp_path / "parts")
-    first._finished = lambda deadline: first.progress.step >= 7  # in the middle of an epoch, between two checkpoints
+    first._finished = lambda deadline: (
+        first.progress.step >= 7
+    )  # in the middle of an epoch, between two checkpoints
     first.run(progress=False)
     second = trainer(crystals, tmp_path / "parts")
     assert second.progress.step == 7
@@ -96,9 +116,29 @@ def test_resumed_run_equals_uninterrupted_one(crystals, tmp_path):
 
 def command(folder, data, steps, *more):
     return [
-        sys.executable, "-m", "ase_crysdiff.cli", "train", "miad", "--data", str(data), "-o", str(folder), "--steps", str(steps),
-        "--batch-size", "8", "--checkpoint-every", "4", "--log-every", "1", "--accelerator", "cpu", "--config", TINY, *more,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "ase_crysdiff.cli",
+        "train",
+        "miad",
+        "--data",
+        str(data),
+        "-o",
+        str(folder),
+        "--steps",
+        str(steps),
+        "--batch-size",
+        "8",
+        "--checkpoint-every",
+        "4",
+        "--log-every",
+        "1",
+        "--accelerator",
+        "cpu",
+        "--config",
+        TINY,
+        *more,
+    ]
 
 
 def newest(folder):
@@ -111,9 +151,14 @@ def test_killed_run_equals_uninterrupted_one(crystals, tmp_path):
     data = tmp_path / "data.safetensors"
     crystals.save(data)
     subprocess.run(command(tmp_path / "whole", data, 60), check=True, capture_output=True)
-    process = subprocess.Popen(command(tmp_path / "killed", data, 60), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(tmp_path / "killed", data, 60), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "killed").glob("miad/step-*.safetensors")) and time.monotonic() < deadline:
+    while (
+        not list((tmp_path / "killed").glob("miad/step-*.safetensors"))
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -128,7 +173,9 @@ def test_killed_run_equals_uninterrupted_one(crystals, tmp_path):
 def test_terminated_run_saves_and_ends_cleanly(crystals, tmp_path):
     data = tmp_path / "data.safetensors"
     crystals.save(data)
-    process = subprocess.Popen(command(tmp_path / "run", data, 100_000), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(tmp_path / "run", data, 100_000), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     log = tmp_path / "run" / "miad" / "log.jsonl"
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < deadline:
@@ -146,9 +193,20 @@ def test_two_processes_train_the_same_model(crystals, tmp_path):
     crystals.save(data)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
     more = ["--devices", "2", "--validation", str(data), "--validate-every", "100"]
-    subprocess.run(command(tmp_path / "two", data, 100, *more), check=True, capture_output=True, env=environment, timeout=300)
+    subprocess.run(
+        command(tmp_path / "two", data, 100, *more),
+        check=True,
+        capture_output=True,
+        env=environment,
+        timeout=300,
+    )
     more = ["--batch-size", "16", "--validation", str(data), "--validate-every", "100"]
-    subprocess.run(command(tmp_path / "one", data, 100, *more), check=True, capture_output=True, env=environment)
+    subprocess.run(
+        command(tmp_path / "one", data, 100, *more),
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
     two, one = (records(tmp_path / n / "miad") for n in ("two", "one"))
     assert newest(tmp_path / "two")[0].crystals == newest(tmp_path / "one")[0].crystals
     total = [sum(v for k, v in rows[-1].items() if k.startswith("val_")) for rows in (two, one)]
@@ -163,12 +221,15 @@ def test_training_needs_no_ase_no_pymatgen_no_jaxtyping(crystals, tmp_path):
     crystals.save(data)
     block = (
         "import sys, runpy\n"
-        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): sys.modules[name] = None\n"
+        "for name in ('ase', 'pymatgen', 'spglib', 'jaxtyping', 'smact', 'monty', 'pandas'): "
+        "sys.modules[name] = None\n"
         f"sys.argv = {['crysdiff', *command(tmp_path / 'bare', data, 3)[3:]]!r}\n"
         "runpy.run_module('ase_crysdiff.cli', run_name='__main__')\n"
     )
     root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", block], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "step 3 of 3" in done.stdout
 
@@ -194,14 +255,24 @@ def test_newest_checkpoint_that_can_be_read_is_taken(crystals, tmp_path):
 
 def test_run_of_another_network_is_refused(crystals, tmp_path):
     trainer(crystals, tmp_path, steps=5).run(progress=False)
-    config = {**tiny_config("miad", crystals), "encoder": {"name": "cspnet", "hidden": 64, "layers": 1, "frequencies": 4}}
+    config = {
+        **tiny_config("miad", crystals),
+        "encoder": {"name": "cspnet", "hidden": 64, "layers": 1, "frequencies": 4},
+    }
     fabric = Fabric(accelerator="cpu", devices=1)
     with pytest.raises(InputError, match="Give another folder"):
         Trainer(recipe("miad").build(config), crystals, tmp_path, TrainSettings(), fabric)
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"steps": 0}, {"batch_size": -1}, {"precision": "float16"}, {"ema_decay": 1.0}, {"learning_rate": 0.0}]
+    "knobs",
+    [
+        {"steps": 0},
+        {"batch_size": -1},
+        {"precision": "float16"},
+        {"ema_decay": 1.0},
+        {"learning_rate": 0.0},
+    ],
 )
 def test_settings_refuse_nonsense(knobs):
     with pytest.raises(InputError):

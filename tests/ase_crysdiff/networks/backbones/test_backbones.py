@@ -12,7 +12,13 @@ from ase_crysdiff.networks.backbones import comformer_pdd, matformer, pddformer
 from ase_crysdiff.networks.backbones.base import Backbone, Neighborhood
 from ase_crysdiff.networks.backbones.elements import make_elements
 from ase_crysdiff.networks.backbones.graphs import build_graph
-from ase_crysdiff.networks.backbones.layers import EdgeLinear, crystal_means, features, gathered, gaussians
+from ase_crysdiff.networks.backbones.layers import (
+    EdgeLinear,
+    crystal_means,
+    features,
+    gathered,
+    gaussians,
+)
 from ase_crysdiff.networks.backbones.profiles import ProfileEmbedding, weights
 from ase_crysdiff.networks.backbones.registry import BACKBONES, make_backbone
 from ase_crysdiff.testing import backbones as contract
@@ -95,7 +101,9 @@ class Broken(Backbone):
 FAULTS = {
     "permutation": lambda g: torch.arange(len(g.crystals.species))[:, None] * 0.1,
     "rotation": lambda g: gathered(g.vectors, g)[:, :1],
-    "reflection": lambda g: torch.linalg.det(g.crystals.lattice)[g.crystals.layout.batch_index, None],
+    "reflection": lambda g: torch.linalg.det(g.crystals.lattice)[
+        g.crystals.layout.batch_index, None
+    ],
     "translation": lambda g: g.crystals.frac_coords[:, :1] % 1,
     "image": lambda g: g.crystals.frac_coords[:, :1],
     "supercell": lambda g: g.crystals.layout.num_atoms[g.crystals.layout.batch_index, None].float(),
@@ -125,7 +133,9 @@ def test_edges_begin_in_order_and_lengths_are_right():
     start = int(crystals.layout.sizes.index(2))  # the rocksalt cell
     atom = int(torch.nonzero(crystals.layout.batch_index == start)[0])
     lengths = graph.distances[graph.first == atom].sort().values
-    torch.testing.assert_close(lengths, torch.tensor([2.82] * 6 + [5.64 / 2**0.5] * 12), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        lengths, torch.tensor([2.82] * 6 + [5.64 / 2**0.5] * 12), rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(graph.profile[atom], lengths[:14], rtol=0, atol=1e-5)
 
 
@@ -146,14 +156,21 @@ def test_self_edges_are_there_whatever_the_cell_and_once():
         crystals = from_structures([contract._lone(constant)])
         with_images = build_graph(crystals, Neighborhood(6, self_edges=True))
         shifts = [tuple(s) for s in with_images.shifts.tolist()]
-        assert len(shifts) == len(set(shifts)) == 6 + 6  # three pairs are nearest neighbours as well
+        assert (
+            len(shifts) == len(set(shifts)) == 6 + 6
+        )  # three pairs are nearest neighbours as well
         assert {(0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, -1)} <= set(shifts)
 
 
 def test_profile_weights_are_the_same_in_a_supercell():
     cell = prototypes()["NaCl"]
-    once, twice = (build_graph(from_structures([s]), Neighborhood(2, profile=4)) for s in (cell, cell * (2, 1, 1)))
-    assert sorted(weights(once).tolist()) == pytest.approx([11 / 14, 17 / 14])  # twice 11/28 and 17/28
+    once, twice = (
+        build_graph(from_structures([s]), Neighborhood(2, profile=4))
+        for s in (cell, cell * (2, 1, 1))
+    )
+    assert sorted(weights(once).tolist()) == pytest.approx(
+        [11 / 14, 17 / 14]
+    )  # twice 11/28 and 17/28
     assert sorted(weights(twice).tolist()) == pytest.approx([11 / 14] * 2 + [17 / 14] * 2)
 
 
@@ -166,7 +183,10 @@ def test_hidden_elements_have_no_weight():
 
 def test_joined_linear_map_is_that_of_the_joined_vectors(generator):
     graph = build_graph(from_structures(rattled(3)).sorted()[0], Neighborhood(3))
-    nodes, edges = torch.randn(len(graph.crystals.species), 5, generator=generator), torch.randn(len(graph.first), 4)
+    nodes, edges = (
+        torch.randn(len(graph.crystals.species), 5, generator=generator),
+        torch.randn(len(graph.first), 4),
+    )
     layer = EdgeLinear(5, 4, 6)
     joined = torch.cat([nodes[graph.first], nodes[graph.second], edges], -1)
     torch.testing.assert_close(layer(nodes, edges, graph.first, graph.second), layer.linear(joined))
@@ -175,7 +195,9 @@ def test_joined_linear_map_is_that_of_the_joined_vectors(generator):
 def test_sums_and_means_equal_loops(generator):
     graph = build_graph(from_structures(rattled(4)).sorted()[0], Neighborhood(3))
     messages = torch.randn(len(graph.first), 2, generator=generator)
-    sums = torch.stack([messages[graph.first == atom].sum(0) for atom in range(len(graph.crystals.species))])
+    sums = torch.stack(
+        [messages[graph.first == atom].sum(0) for atom in range(len(graph.crystals.species))]
+    )
     torch.testing.assert_close(gathered(messages, graph), sums)
     layout = graph.crystals.layout
     means = torch.stack([sums[layout.batch_index == k].mean(0) for k in range(layout.num_crystals)])

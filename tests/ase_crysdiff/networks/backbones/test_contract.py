@@ -7,7 +7,11 @@ from ase_crysdiff.networks.backbones.base import Backbone
 from ase_crysdiff.networks.backbones.registry import BACKBONES, make_backbone
 from ase_crysdiff.testing.backbones import CHECKS
 
-SMALL = {"tensornet": {"hidden": 16}, "crysformer-full": {"hidden": 48}, "crysformer": {"hidden": 32}}
+SMALL = {
+    "tensornet": {"hidden": 16},
+    "crysformer-full": {"hidden": 48},
+    "crysformer": {"hidden": 32},
+}
 
 
 @pytest.fixture(scope="module", params=[torch.float32, torch.float64], ids=["float32", "float64"])

@@ -14,7 +14,10 @@ from ase_crysdiff.randomness import GeneratorDraws
 from ase_crysdiff.testing.crystals import prototype_batch
 
 
-@pytest.mark.parametrize(("mean", "log_variance", "expected"), [(1.0, 0.0, 128.0), (0.0, math.log(2), 39.2772), (0.0, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("mean", "log_variance", "expected"),
+    [(1.0, 0.0, 128.0), (0.0, math.log(2), 39.2772), (0.0, 0.0, 0.0)],
+)
 def test_divergence_of_256_numbers(mean, log_variance, expected):
     posterior = Posterior(torch.full((3, 256), mean), torch.full((3, 256), log_variance))
     assert posterior.divergence().tolist() == pytest.approx([expected] * 3, abs=1e-3)
@@ -31,7 +34,9 @@ def test_means_are_normalised_by_default_and_variances_bounded(generator):
     features = 1e4 * torch.randn(5, 12, generator=generator)
     posterior = PosteriorHead(12, 32)(features)
     torch.testing.assert_close(posterior.mean.mean(-1), torch.zeros(5), atol=1e-5, rtol=0)
-    torch.testing.assert_close(posterior.mean.var(-1, unbiased=False), torch.ones(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        posterior.mean.var(-1, unbiased=False), torch.ones(5), atol=1e-4, rtol=0
+    )
     assert float(posterior.log_variance.detach().min()) == -30
     assert float(posterior.log_variance.detach().max()) == 20
     assert float(PosteriorHead(12, 32, normalised=False)(features).mean.detach().abs().max()) > 100
@@ -57,14 +62,19 @@ def lively(network, generator):
 
 def test_denoiser_says_nothing_at_first(generator):
     layout = Layout((1, 3))
-    assert not DiT(8, 16, 1, 2)(torch.randn(4, 8, generator=generator), torch.tensor([0.2, 0.9]), layout).any()
+    assert not DiT(8, 16, 1, 2)(
+        torch.randn(4, 8, generator=generator), torch.tensor([0.2, 0.9]), layout
+    ).any()
 
 
 def test_padding_counts_nothing(generator):
     network = lively(DiT(8, 16, 2, 2), generator)
     noisy, t = torch.randn(9, 8, generator=generator), torch.tensor([0.1, 0.5, 0.9])
     together = network(noisy, t, Layout((1, 3, 5)))
-    alone = [network(rows, t[i : i + 1], Layout((len(rows),))) for i, rows in enumerate(noisy.split([1, 3, 5]))]
+    alone = [
+        network(rows, t[i : i + 1], Layout((len(rows),)))
+        for i, rows in enumerate(noisy.split([1, 3, 5]))
+    ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
     spoiled = noisy.clone()
     spoiled[4:] = 50.0
@@ -83,7 +93,9 @@ def test_order_of_atoms_matters_to_the_published_denoiser_only(positions, genera
 def test_denoiser_knows_the_time(generator):
     network = lively(DiT(8, 16, 2, 2), generator)
     noisy, layout = torch.randn(2, 8, generator=generator), Layout((2,))
-    assert (network(noisy, torch.tensor([0.1]), layout) - network(noisy, torch.tensor([0.2]), layout)).abs().max() > 1e-3
+    assert (
+        network(noisy, torch.tensor([0.1]), layout) - network(noisy, torch.tensor([0.2]), layout)
+    ).abs().max() > 1e-3
 
 
 def test_tokens_and_atoms_are_each_other_s_inverse():
@@ -97,14 +109,18 @@ def test_tokens_and_atoms_are_each_other_s_inverse():
 
 def turned(batch, generator):
     rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
-    return CrystalBatch(batch.lattice @ rotation, (batch.frac_coords + 0.37) % 1, batch.species, batch.num_atoms)
+    return CrystalBatch(
+        batch.lattice @ rotation, (batch.frac_coords + 0.37) % 1, batch.species, batch.num_atoms
+    )
 
 
 def test_targets_of_invariants_do_not_depend_on_orientation_and_origin(generator):
     batch = prototype_batch()
     decoder = InvariantDecoder(16)
     for name, target in decoder.targets(batch).items():
-        torch.testing.assert_close(decoder.targets(turned(batch, generator))[name], target, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            decoder.targets(turned(batch, generator))[name], target, atol=1e-4, rtol=1e-4
+        )
     published = PublishedDecoder(16)
     for name, target in published.targets(batch).items():
         assert (published.targets(turned(batch, generator))[name] - target).abs().max() > 0.1
@@ -120,12 +136,18 @@ def test_estimates_have_the_shape_of_targets_and_the_announced_quantities(kind, 
 
 
 def test_estimated_distances_do_not_depend_on_the_order_of_atoms(generator):
-    decoder, latent, order = InvariantDecoder(8), torch.randn(4, 8, generator=generator), torch.tensor([2, 0, 3, 1])
+    decoder, latent, order = (
+        InvariantDecoder(8),
+        torch.randn(4, 8, generator=generator),
+        torch.tensor([2, 0, 3, 1]),
+    )
     num_atoms = torch.tensor([4])
     pairs, table = all_pairs(num_atoms), torch.zeros(2, 4, 4)
     for k, rows in enumerate((latent, latent[order])):
         found = decoder(rows, num_atoms)
-        table[k, pairs.first, pairs.second] = table[k, pairs.second, pairs.first] = found["distances"]
+        table[k, pairs.first, pairs.second] = table[k, pairs.second, pairs.first] = found[
+            "distances"
+        ]
     torch.testing.assert_close(table[1], table[0][order][:, order])
     assert bool((table[0] > 0).all())
 

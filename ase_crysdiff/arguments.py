@@ -1,0 +1,47 @@
+"""Numbers that users give, checked."""
+
+import numbers
+from typing import Any
+
+from ase_crysdiff.errors import InputError
+
+
+def positive(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return int(value)
+
+
+def strength(value: Any) -> float:
+    """The time to which a seed is noised.
+
+    Raises:
+        InputError: If it is not above 0 and at most 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(
+            "strength must be above 0 (the structure itself) and at most 1 (no trace of it), got "
+            f"{value!r}."
+        )
+    return float(value)
+
+
+def symprec(value: Any) -> float | None:
+    """A tolerance of symmetry in Å, or None.
+
+    Raises:
+        InputError: If it is not a number above 0 and at most 1 Å.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(
+            f"symprec must be a distance above 0 and at most 1 Å, or None, got {value!r}. 0.1 is "
+            "usual."
+        )
+    return float(value)

@@ -1,0 +1,263 @@
+"""`crysdiff benchmark guidance`: the same draws with and without energy guidance, judged by another
+potential.
+
+The judge must not be the guiding potential: a sampler that is led by an energy finds the faults of
+that energy, too.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase_crysdiff.campaigns.benchmark.options import add_options
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from ase_crysdiff.campaigns.benchmark.run import Run
+    from ase_crysdiff.metrics.base import MetricResult
+    from ase_crysdiff.metrics.hull import Hull
+    from ase_crysdiff.potentials.base import Potential
+
+#: Up to here a crystal counts as stable, eV/atom.
+STABLE = 0.08
+_WAYS = ("unguided", "guided")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    add_options(parser, samples=1, output="guidance.json")
+    parser.add_argument(
+        "--targets",
+        type=Path,
+        required=True,
+        help="true structures, for compositions and match rates",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=200, help="use the first so many targets only (default 200)"
+    )
+    parser.add_argument(
+        "--hull", type=Path, required=True, help="CSV with reduced_formula and hull_energy_per_atom"
+    )
+    parser.add_argument("--guide", default="dao-p", help="potential that guides (default dao-p)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="guidance scale, 1/(eV/atom) (default 1)"
+    )
+    parser.add_argument("--judge", default="chgnet", help="potential that scores (default chgnet)")
+    parser.add_argument(
+        "--fmax",
+        type=float,
+        default=0.1,
+        help="force that may remain after relaxing, eV/Å (default 0.1)",
+    )
+    parser.add_argument(
+        "--relax-steps",
+        type=int,
+        default=200,
+        help="steps at most; 0 scores single points only (default 200)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draws twice with the same seed, scores every draw as it is and relaxed, and compares pair by
+    pair.
+    """
+    from ase_crysdiff.campaigns.benchmark.results import plain
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
+    from ase_crysdiff.campaigns.benchmark.targets import read_targets
+    from ase_crysdiff.campaigns.work import work
+    from ase_crysdiff.errors import InputError
+    from ase_crysdiff.metrics.hull import Hull
+    from ase_crysdiff.potentials.loading import load_potential
+    from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
+    from pymatgen_ext.guidance import EnergyGuidance
+
+    check(options)
+    check_options(options.fmax, options.relax_steps, "lbfgs", MAX_ATOMS)
+    if options.guide == options.judge:
+        raise InputError(f"{options.guide} cannot judge what it has guided. Give another --judge.")
+    guidance = EnergyGuidance(options.guide, options.scale)
+    hull, judge = Hull.read(options.hull), load_potential(options.judge)
+    targets = read_targets(options.targets, options.limit)
+    names = ("guide", "scale", "judge", "fmax", "relax_steps")
+    more = {
+        **{n: getattr(options, n) for n in names},
+        "samples": options.samples,
+        "hull": hull.settings,
+    }
+    bench = Run.open("guidance", options, targets, options.targets.name, more)
+    scores: dict[str, dict[str, list[float]]] = {}
+    rates: dict[str, Any] = {}
+    for way in _WAYS:
+        rows = bench.draw(options.samples, f"draws-{way}", (guidance,) if way == "guided" else ())
+        flat = [sample for row in rows for sample in row]
+        scores[way] = {"single_point": heights(bench, f"energies-{way}", flat, judge, hull)}
+        if options.relax_steps:
+            settled = relaxed(bench, f"relaxed-{way}", flat, judge, options)
+            scores[way]["relaxed"] = heights(bench, f"relaxed-energies-{way}", settled, judge, hull)
+        tasks = [
+            [(f"{i}-{k}", (sample, target)) for k, sample in enumerate(row)]
+            for i, (row, target) in enumerate(zip(rows, targets.structures, strict=True))
+        ]
+        matched, _ = work(
+            bench.folder,
+            f"pairs-{way}",
+            distance,
+            tasks,
+            workers=options.workers,
+            timeout=options.timeout,
+        )
+        rates[way] = [any(matched.get(key) is not None for key, _ in chunk) for chunk in tasks]
+    results = {
+        "match_rate": {way: sum(hits) / len(hits) for way, hits in rates.items()}
+        | {"difference": plain(paired(rates["unguided"], rates["guided"], 1))},
+        **{
+            kind: compare(scores["unguided"][kind], scores["guided"][kind], options.samples)
+            for kind in scores["guided"]
+        },
+    }
+    content = bench.content(options.samples, stable_below=STABLE, results=results)
+    journals = [
+        f"{name}-{way}"
+        for name in ("draws", "energies", "relaxed", "relaxed-energies", "pairs")
+        for way in _WAYS
+    ]
+    return bench.finish(content, _table(results), *journals)
+
+
+def heights(
+    bench: "Run",
+    name: str,
+    structures: "Sequence[Structure | None]",
+    judge: "Potential",
+    hull: "Hull",
+) -> list[float]:
+    """Energies above the hull, eV/atom; NaN for what is no sound crystal or has no energy.
+
+    The judge's energies of atoms on each other may be low, so these are never asked for.
+    """
+    import math
+
+    from ase_crysdiff.campaigns.curation.energies import energies
+
+    sound = {i: s for i, s in enumerate(structures) if s is not None and is_sound(s)}
+    found, _ = energies(bench.folder, name, sound, list(sound), judge, hull)
+    return [found.get(i, math.nan) for i in range(len(structures))]
+
+
+def relaxed(
+    bench: "Run",
+    name: str,
+    structures: "Sequence[Structure | None]",
+    judge: "Potential",
+    options: argparse.Namespace,
+) -> "list[Structure | None]":
+    """Where the structures come to rest, converged or out of steps; None for what is no sound
+    crystal or fails.
+    """
+    from ase_crysdiff.campaigns.curation.energies import relaxed as relax_all
+
+    sound = {i: s for i, s in enumerate(structures) if s is not None and is_sound(s)}
+    found, _ = relax_all(
+        bench.folder,
+        name,
+        sound,
+        list(sound),
+        judge,
+        options.fmax,
+        options.relax_steps,
+        strict=False,
+    )
+    return [found.get(i) for i in range(len(structures))]
+
+
+def is_sound(structure: "Structure") -> bool:
+    """Whether an energy of it means something: the gate, no pair of atoms that is flagged as too
+    close, a physical volume.
+    """
+    from ase_crysdiff.constants import FLAG_FRACTION, VOLUME_PER_ATOM
+    from ase_crysdiff.metrics.validity import distance_validity
+
+    low, high = VOLUME_PER_ATOM
+    return (
+        distance_validity([structure], FLAG_FRACTION).value == 1
+        and low <= structure.volume / len(structure) <= high
+    )
+
+
+def distance(pair: "tuple[Structure | None, Structure]") -> float | None:
+    """RMS displacement from the target, with the tolerances of structure prediction; None without a
+    match.
+    """
+    from ase_crysdiff.metrics.match_rate import compare_pair
+
+    return compare_pair(pair).distance
+
+
+def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) -> dict[str, Any]:
+    """Mean energy above the hull over pairs in which both have one, and share of stable crystals
+    among all that were drawn.
+    """
+    import math
+
+    from ase_crysdiff.campaigns.benchmark.results import plain
+
+    pairs = [
+        (a, b)
+        for a, b in zip(unguided, guided, strict=True)
+        if not (math.isnan(a) or math.isnan(b))
+    ]
+    means = [sum(column) / len(pairs) for column in zip(*pairs, strict=True)] or [None, None]
+    given = dict(zip(_WAYS, (unguided, guided), strict=True))
+    stable = {way: [height <= STABLE for height in found] for way, found in given.items()}
+    return {
+        "pairs_with_energies": len(pairs),
+        "without_energy": {way: sum(map(math.isnan, found)) for way, found in given.items()},
+        "mean_above_hull": dict(zip(_WAYS, means, strict=True))
+        | {"difference": plain(paired(unguided, guided, samples))},
+        "stable_share": {way: sum(flags) / len(flags) for way, flags in stable.items()}
+        | {"difference": plain(paired(stable["unguided"], stable["guided"], samples))},
+    }
+
+
+def paired(
+    before: Sequence[float | int], after: Sequence[float | int], samples: int
+) -> "MetricResult":
+    """Mean of after minus before, with a bootstrap interval over compositions, whose samples stay
+    together.
+
+    Pairs in which one has no value are left out, and with them compositions that have no others.
+    """
+    import math
+
+    import numpy as np
+
+    from ase_crysdiff.metrics.base import MetricResult, bootstrap
+
+    changes = (np.asarray(after, dtype=float) - np.asarray(before, dtype=float)).reshape(
+        -1, samples
+    )
+    means = [float(row[np.isfinite(row)].mean()) for row in changes if np.isfinite(row).any()]
+    if not means:
+        return MetricResult(math.nan, (math.nan, math.nan))
+    interval = bootstrap(lambda a: float(a.mean()), means, 1000)
+    return MetricResult(
+        float(np.mean(means)), interval, settings={"compositions": len(means), "resamples": 1000}
+    )
+
+
+def _table(results: dict[str, Any]) -> str:
+    lines = [f"{'':32} {'unguided':>9} {'guided':>9} {'difference':>11}  95 % interval"]
+    rows = {"match rate": results["match_rate"]}
+    for kind in [k for k in results if k != "match_rate"]:
+        rows[f"{kind}: eV/atom above the hull"] = results[kind]["mean_above_hull"]
+        rows[f"{kind}: stable"] = results[kind]["stable_share"]
+    for name, row in rows.items():
+        shown = ["-" if row[way] is None else f"{row[way]:.4f}" for way in _WAYS]
+        d = row["difference"]
+        low, high = ("-" if x is None else f"{x:+.4f}" for x in d["interval"])
+        value = "-" if d["value"] is None else f"{d['value']:+.4f}"
+        lines.append(f"{name:32} {shown[0]:>9} {shown[1]:>9} {value:>11}  [{low}, {high}]")
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""Crystals packed into one safetensors file that training maps straight to its device. Needs torch
+and safetensors only.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.storage import write_tensors
+
+FORMAT = "crysdiff-pack-1"
+_FIELDS = ("lattice", "frac_coords", "species", "num_atoms")
+
+
+@dataclass(frozen=True)
+class PackedCrystals:
+    """A data set.
+
+    Args:
+        batch: All crystals, in the order of the file.
+        values: Numbers per crystal by name (properties), NaN where unknown, each of shape
+            (crystals,).
+        metadata: Where the data come from.
+    """
+
+    batch: CrystalBatch
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def select(self, mask: Tensor) -> "PackedCrystals":
+        """The crystals for which the mask is true."""
+        chosen = torch.nonzero(mask).flatten()
+        values = {name: column[chosen] for name, column in self.values.items()}
+        return PackedCrystals(self.batch.select(chosen), values, self.metadata)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file atomically. Species take one byte each."""
+        tensors = {name: getattr(self.batch, name).contiguous() for name in _FIELDS}
+        tensors["species"] = tensors["species"].to(torch.uint8)
+        tensors["num_atoms"] = tensors["num_atoms"].to(torch.int32)
+        tensors |= {f"value:{name}": column.contiguous() for name, column in self.values.items()}
+        write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
+
+    @staticmethod
+    def load(path: str | Path) -> "PackedCrystals":
+        """Reads a packed file.
+
+        Raises:
+            InputError: If the file is missing, damaged or no packed data set.
+        """
+        try:
+            with safe_open(str(path), "pt") as file:
+                metadata = dict(file.metadata() or {})
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{path} cannot be read as a packed data set ({error}). Make one with: crysdiff "
+                "pack FILES -o data.safetensors"
+            ) from error
+        if metadata.get("format") != FORMAT or any(name not in tensors for name in _FIELDS):
+            raise InputError(
+                f"{path} is no packed data set (format {metadata.get('format')!r}, expected "
+                f"{FORMAT!r}). "
+                "Make one with: crysdiff pack FILES -o data.safetensors"
+            )
+        batch = CrystalBatch(
+            tensors["lattice"],
+            tensors["frac_coords"],
+            tensors["species"].long(),
+            tensors["num_atoms"].long(),
+        )
+        values = {name[6:]: column for name, column in tensors.items() if name.startswith("value:")}
+        return PackedCrystals(batch, values, metadata)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over lattices, coordinates and species: names the data in a card."""
+        digest = hashlib.sha256()
+        for name in _FIELDS:
+            digest.update(getattr(self.batch, name).contiguous().numpy().tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""From files of crystals to one packed file, with a report of what was left out and why."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pymatgen.core import Structure
+from tqdm import tqdm
+
+from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.crystal.convert import check_structure, from_structures
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.lattice import shortest_distance
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What became of every entry.
+
+    Args:
+        read: Entries found.
+        kept: Entries packed.
+        skipped: Name and reason of every other entry.
+    """
+
+    read: int
+    kept: int
+    skipped: tuple[tuple[str, str], ...]
+
+    def summary(self) -> str:
+        """One line per reason."""
+        lines = [f"{self.kept} of {self.read} crystals packed"]
+        reasons = Counter(reason.split(":")[0] for _, reason in self.skipped)
+        lines += [f"  {count} skipped: {reason}" for reason, count in reasons.most_common()]
+        return "\n".join(lines)
+
+
+def pack(
+    sources: Sequence[str | Path],
+    *,
+    max_atoms: int = 52,
+    primitive: bool = False,
+    progress: bool | None = None,
+) -> tuple[PackedCrystals, PackReport]:
+    """Reads crystals, brings them to their Niggli cell and packs them.
+
+    Args:
+        sources: Files and folders that `readers.read_records` knows.
+        max_atoms: Larger cells are skipped and counted.
+        primitive: Whether to reduce to the primitive cell first.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
+    Raises:
+        InputError: If no crystal is left.
+    """
+    structures: list[Structure] = []
+    values: list[dict[str, float]] = []
+    skipped: list[tuple[str, str]] = []
+    read = 0
+    disable = None if progress is None else not progress
+    for source in sources:
+        for record in tqdm(
+            read_records(source), desc=Path(source).name, unit=" crystals", disable=disable
+        ):
+            read += 1
+            try:
+                structure = prepare(record.load(), max_atoms, primitive)
+            except Exception as error:
+                skipped.append((record.name, reason_of(error)))
+                continue
+            structures.append(structure)
+            values.append(record.values)
+    if not structures:
+        report = PackReport(read, 0, tuple(skipped))
+        raise InputError(f"Nothing to pack: {report.summary()}")
+    names = sorted({name for row in values for name in row})
+    columns = {n: torch.tensor([row.get(n, float("nan")) for row in values]) for n in names}
+    metadata = {
+        "sources": ", ".join(Path(s).name for s in sources),
+        "crystals": str(len(structures)),
+    }
+    packed = PackedCrystals(from_structures(structures), columns, metadata)
+    return packed, PackReport(read, len(structures), tuple(skipped))
+
+
+def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> Structure:
+    """The structure in its Niggli cell.
+
+    Raises:
+        InputError: If it is no crystal to learn from: disordered, flat, too large, or with atoms on
+            each other.
+    """
+    check_structure(structure)
+    if structure.volume < 1e-3 * len(structure):
+        raise InputError("the cell is flat")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if primitive:
+            structure = structure.get_primitive_structure()
+        structure = structure.get_reduced_structure()
+    if len(structure) > max_atoms:
+        raise InputError(f"more than {max_atoms} atoms")
+    frac = torch.tensor(structure.frac_coords)
+    if shortest_distance(frac, torch.tensor(structure.lattice.matrix)).min() < GATE_DISTANCE:
+        raise InputError(f"two atoms closer than {GATE_DISTANCE} Å")
+    return structure
+
+
+def reason_of(error: Exception) -> str:
+    """What a report says of an entry that could not be read or prepared."""
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, InputError):
+        return "disordered" if "disordered" in text else text.rstrip(".")
+    return f"unreadable: {type(error).__name__} {text}"

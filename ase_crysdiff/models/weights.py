@@ -1,0 +1,145 @@
+"""Weights on disk: a folder with `card.json` and `weights.safetensors`. No pickles, no
+downloads.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_bytes
+
+from ase_crysdiff.environment import weights_folder
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.storage import write_tensors, write_text
+
+FORMAT = 1
+CARD = "card.json"
+WEIGHTS = "weights.safetensors"
+
+
+def find(name: str, path: str | Path | None = None) -> Path:
+    """The folder of a model's weights: an explicit path, else `CRYSDIFF_WEIGHTS`, else those in the
+    package.
+
+    Raises:
+        CheckpointError: If there are none.
+    """
+    if path is not None:
+        folder = Path(path)
+        if not (folder / CARD).is_file():
+            raise CheckpointError(
+                f"{folder} holds no weights: {CARD} is missing. Give a folder written by crysdiff "
+                "train."
+            )
+        return folder
+    places = [weights_folder(), Path(str(resources.files("ase_crysdiff"))) / "weights"]
+    for place in places:
+        if place is not None and (place / name / CARD).is_file():
+            return place / name
+    looked = ", ".join(str(p) for p in places if p is not None)
+    raise CheckpointError(
+        f"There are no weights for {name!r} in {looked}. Train them (crysdiff train), or set "
+        "CRYSDIFF_WEIGHTS to a folder "
+        f"that holds {name}/{CARD}."
+    )
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a folder.
+
+    Raises:
+        CheckpointError: If it is damaged or of a newer version.
+    """
+    path = folder / CARD
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read as a card ({error!r}).") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version}; this version reads format {FORMAT}. Install a matching "
+            "release."
+        )
+    try:
+        return Card(**{**content, "elements": tuple(content["elements"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} lacks or has too many entries: {error}.") from error
+
+
+def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
+    """Card and tensors of a folder.
+
+    Raises:
+        CheckpointError: If the weights do not belong to their card.
+    """
+    card = read_card(folder)
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}).") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.sha256:
+        raise CheckpointError(
+            f"{path} does not belong to its card: SHA-256 is {digest[:12]}…, expected "
+            f"{card.sha256[:12]}…. "
+            "The file is damaged or was replaced; install the package or copy the weights again."
+        )
+    return card, load_bytes(content)
+
+
+def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copies tensors into the parameters of a module.
+
+    Raises:
+        CheckpointError: If names, shapes or numbers are not as they must be.
+    """
+    expected = dict(module.named_parameters())
+    problems = [f"{n} is missing" for n in expected if n not in tensors]
+    problems += [f"{n} is not part of the model" for n in tensors if n not in expected]
+    problems += [
+        f"{n} has shape {tuple(tensors[n].shape)}, expected {tuple(p.shape)}"
+        for n, p in expected.items()
+        if n in tensors and tensors[n].shape != p.shape
+    ]
+    problems += [
+        f"{n} holds numbers that are not finite"
+        for n, t in tensors.items()
+        if not torch.isfinite(t).all()
+    ]
+    if problems:
+        shown = "; ".join(problems[:5])
+        raise CheckpointError(
+            f"{path} does not fit the model of its card ({len(problems)} differences): {shown}."
+        )
+    with torch.no_grad():
+        for name, parameter in expected.items():
+            parameter.copy_(tensors[name])
+
+
+def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> Card:
+    """Writes weights and card; `card` lacks only the digest.
+
+    Args:
+        folder: Created if need be.
+        weights: Parameters by name.
+        card: The fields of `Card` except `sha256`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / WEIGHTS, weights, {"model": str(card["name"])})
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    content = {"format": FORMAT, **card, "elements": list(card["elements"]), "sha256": digest}
+    write_card(folder, content)
+    return read_card(folder)
+
+
+def write_card(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes `card.json` atomically."""
+    write_text(folder / CARD, json.dumps(content, indent=1) + "\n")

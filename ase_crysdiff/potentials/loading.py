@@ -1,0 +1,172 @@
+"""Potentials by name: what the entry points of `ase_crysdiff.potentials` name, and how shipped
+weights become one.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from ase_crysdiff import registry
+from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card, Config
+from ase_crysdiff.models.recipe import kind_of, recipe
+from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.neural import NeuralPotential
+from ase_crysdiff.potentials.reference_energies import check_reference_energies, reference_energies
+from ase_crysdiff.shapes import Tensor
+
+#: What stands for a potential: a name, a potential or an ASE calculator.
+PotentialLike: TypeAlias = "str | Potential | Any"
+
+
+def load_potential(
+    name: str,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """A potential by name.
+
+    Args:
+        name: Registered name, such as `dao-p` or `chgnet`.
+        weights: Folder with other weights of the same kind; None takes `CRYSDIFF_WEIGHTS` or the
+            shipped ones.
+        device: Where to compute.
+        dtype: Number format to compute in.
+
+    Raises:
+        UnknownNameError: If there is no such potential.
+        CheckpointError: If the weights are missing, damaged, or do not reproduce the energies on
+            their card.
+        IncompatibleError: If the potential cannot compute in this dtype, or the name stands for an
+            energy of noisy states.
+    """
+    if kind_of(name) == "noisy energy":
+        raise IncompatibleError(
+            f"{name!r} knows the energy of a sampler's noisy states and guides samplers: "
+            f"EnergyGuidance({name!r}). It is no "
+            "potential: its energy depends on the choice of the cell and gives no forces to trust. "
+            "Use 'dao-p'."
+        )
+    make = registry.load(registry.POTENTIALS, name)
+    potential: Potential = make(weights=weights, device=device, dtype=dtype)
+    return potential
+
+
+def as_potential(potential: PotentialLike) -> Potential:
+    """The potential of a name, of an ASE calculator or itself.
+
+    Args:
+        potential: A registered name, which then runs on a GPU where there is one; a potential; or
+            any ASE calculator.
+
+    Raises:
+        UnknownNameError: If there is no potential of that name.
+        InputError: If it is something else.
+    """
+    if isinstance(potential, Potential):
+        return potential
+    if isinstance(potential, str):
+        return load_potential(potential, device="cuda" if torch.cuda.is_available() else "cpu")
+    inner = getattr(potential, "potential", None)
+    if isinstance(
+        inner, Potential
+    ):  # one of our calculators: its potential computes many systems at once
+        return inner
+    from ase_crysdiff.potentials.from_calculator import CalculatorPotential
+
+    return CalculatorPotential(potential)
+
+
+def neural(
+    name: str,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> NeuralPotential:
+    """The potential of a folder of weights. It must give the reference energies on its card before
+    anybody may use it.
+    """
+    folder = weight_files.find(name, weights)
+    card, tensors = weight_files.read(folder)
+    if card.config.get("kind") != "potential":
+        raise CheckpointError(
+            f"{folder} holds {card.name}, which is no potential. Give weights that crysdiff train "
+            "dao-p made."
+        )
+    network = recipe(card.config["recipe"]).build(card.config)
+    weight_files.fill(network, tensors, folder / weight_files.WEIGHTS)
+    potential = assemble(card.name, network, card.config, torch.device(device), dtype)
+    expected = card.config.get("reference_energies", {})
+    if not expected:
+        raise CheckpointError(
+            f"The card of {folder} has no reference energies to check the weights with. Export "
+            "them again."
+        )
+    check_reference_energies(potential, expected)
+    return potential
+
+
+def assemble(
+    name: str,
+    network: Any,
+    config: Config,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> NeuralPotential:
+    """A network and what its config says, as a potential."""
+    return NeuralPotential(
+        name,
+        network,
+        torch.tensor(config["references"], dtype=torch.float64),
+        config["elements"],
+        device,
+        dtype,
+        {int(z): float(e) for z, e in config["formation_references"].items()},
+    )
+
+
+def certified(name: str, config: Config, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A config with the reference energies that these weights give, to be checked whenever they are
+    loaded.
+
+    Raises:
+        CheckpointError: If the tensors do not fit the network, or their elements allow no reference
+            energy.
+    """
+    network = recipe(config["recipe"]).build(config)
+    weight_files.fill(network, tensors, Path(name))
+    energies = reference_energies(assemble(name, network, config))
+    if not energies:
+        raise CheckpointError(
+            f"{name} knows the elements {config['elements']}, of which no reference crystal "
+            "consists."
+        )
+    return {**config, "reference_energies": energies}
+
+
+def chgnet(
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """CHGNet; `weights` names one of the sets that its package brings."""
+    if dtype != torch.float32:
+        raise IncompatibleError(
+            f"CHGNet computes in torch.float32 only, not {dtype}; dao-p knows both."
+        )
+    from ase_crysdiff.potentials.chgnet import CHGNetPotential
+
+    return CHGNetPotential(str(weights or "0.3.0"), device)
+
+
+def card_of(name: str, weights: str | Path | None = None) -> Card:
+    """What is known about the weights of a potential."""
+    return weight_files.read_card(weight_files.find(name, weights))
+
+
+dao_p = partial(neural, "dao-p")

@@ -1,0 +1,64 @@
+"""What every predictor of a property is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.shapes import Float, Tensor
+
+KIND = "predictor"
+#: Atoms that are computed together.
+_MAX_ATOMS = 4096
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a predictor says of crystals, in their order.
+
+    Args:
+        values: In the unit of the card; NaN where there is none, shape (crystals,).
+        uncertainty: One standard deviation in the same unit, NaN where it is not known, shape
+            (crystals,).
+        failures: Reason by position.
+    """
+
+    values: Float[Tensor, " crystals"]
+    uncertainty: Float[Tensor, " crystals"]
+    failures: Mapping[int, str]
+
+
+class Predictor(ABC):
+    """Estimates one property of crystals.
+
+    Args:
+        card: With `target` and `unit` in its config.
+
+    Raises:
+        CheckpointError: If the card does not say what is predicted.
+    """
+
+    def __init__(self, card: Card) -> None:
+        missing = [entry for entry in ("target", "unit") if not card.config.get(entry)]
+        if missing or card.config.get("kind") != KIND:
+            raise CheckpointError(
+                f"The card of {card.name} is none of a predictor: it lacks {missing or 'the kind'}."
+            )
+        self.card = card
+        self.target, self.unit = str(card.config["target"]), str(card.config["unit"])
+        self.elements = frozenset(card.elements)
+
+    @abstractmethod
+    def predict(self, crystals: CrystalBatch) -> Estimates:
+        """The property of crystals in their reduced cells, in any order."""
+
+
+def portions(crystals: CrystalBatch) -> list[Tensor]:
+    """Positions of crystals, sorted by size, in portions that are computed together."""
+    order = torch.argsort(crystals.num_atoms, stable=True)
+    portion = (crystals.num_atoms[order].cumsum(0) - 1) // _MAX_ATOMS
+    return list(order.split(torch.unique_consecutive(portion, return_counts=True)[1].tolist()))

@@ -1,0 +1,314 @@
+"""Fine-tuning: a pretrained backbone, or one from scratch, and a table of a property become a
+predictor.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+
+from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.splits import Split
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.metrics.base import bootstrap
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card, Config
+from ase_crysdiff.models.pretrained import KIND as BACKBONE
+from ase_crysdiff.models.pretrained import load_backbone
+from ase_crysdiff.networks.adapters import adapter_tensors
+from ase_crysdiff.networks.backbones.registry import make_backbone
+from ase_crysdiff.networks.property_network import PropertyNetwork
+from ase_crysdiff.predictors.base import KIND
+from ase_crysdiff.predictors.loading import load_predictor
+from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
+from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.training.regression import LOSSES, RegressionTrainer, TargetScale
+from ase_crysdiff.training.settings import TrainSettings
+
+#: Share of errors that one standard deviation of a normal law holds.
+_ONE_SIGMA = 0.6827
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """How a predictor is made from a backbone.
+
+    Args:
+        adapter: Rank of low-rank adapters on a frozen backbone; None trains all of it.
+        members: Heads, each trained on its own resample; their spread is the uncertainty.
+        log: Whether the decimal logarithm is learned.
+        loss: `l1`, `huber` or `mse`.
+        epochs: Passes over the training rows, at most.
+        patience: Epochs without a lower validation error after which training ends.
+        batch_size: Crystals per step.
+        learning_rate: Peak of AdamW.
+        weight_decay: Of AdamW.
+        seed: Of initial heads, resamples and order of the rows.
+    """
+
+    adapter: int | None = None
+    members: int = 4
+    log: bool = False
+    loss: str = "l1"
+    epochs: int = 100
+    patience: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low = [n for n in ("members", "epochs", "patience", "batch_size") if getattr(self, n) < 1]
+        if low or (self.adapter is not None and self.adapter < 1):
+            raise InputError(f"{', '.join(low) or 'The rank of the adapter'} must be at least 1.")
+        if self.loss not in LOSSES:
+            raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {self.loss!r}.")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What fine-tuning begins with.
+
+    Args:
+        backbone: Its config.
+        elements: Atomic numbers that it knows.
+        tensors: Its weights by name; none start from scratch.
+        base: Name and digest of the pretrained weights, for adapters; None if there are none that
+            could be found again.
+    """
+
+    backbone: Config
+    elements: frozenset[int]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    base: Mapping[str, str] | None = None
+
+    @staticmethod
+    def scratch(backbone: Config) -> "Origin":
+        """Initial weights for a backbone's config."""
+        return Origin(dict(backbone), frozenset(range(1, NUM_SPECIES)))
+
+    @staticmethod
+    def of(name: str | Path) -> "Origin":
+        """The backbone of a pretrained encoder or of another predictor, by name or folder.
+
+        Raises:
+            IncompatibleError: If the predictor has no backbone, because it asks a potential.
+            CheckpointError: If there are no such weights.
+        """
+        folder = weight_files.find(
+            str(name), name if (Path(name) / weight_files.CARD).is_file() else None
+        )
+        if weight_files.read_card(folder).config.get("kind") == BACKBONE:
+            backbone, card = load_backbone(folder)
+            base = {"name": card.name, "sha256": card.sha256}
+            tensors = {n: p.detach() for n, p in backbone.named_parameters()}
+            return Origin(card.config["backbone"], frozenset(card.elements), tensors, base)
+        return Origin.of_predictor(load_predictor(folder))
+
+    @staticmethod
+    def of_predictor(predictor: Any) -> "Origin":
+        """The backbone of a predictor, adapters merged."""
+        if not isinstance(predictor, NetworkPredictor):
+            raise IncompatibleError(
+                f"{predictor.card.name} asks a potential and has no encoder to fine-tune. Begin "
+                "with a pretrained encoder: "
+                'StructurePredictor("crysldnet").finetune(...).'
+            )
+        tensors = {n: p.detach() for n, p in predictor.backbone.named_parameters()}
+        return Origin(predictor.card.config["backbone"], predictor.elements, tensors)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted.
+
+    Args:
+        name: Such as `band_gap`.
+        unit: Such as `eV`.
+    """
+
+    name: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.unit.strip():
+            raise InputError("A target has a name and a unit; for a number without unit give '1'.")
+
+
+def finetune(
+    data: LabelledCrystals,
+    split: Split,
+    target: Target,
+    origin: Origin,
+    settings: FinetuneSettings,
+    folder: Path,
+    *,
+    name: str,
+    about: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> NetworkPredictor:
+    """Trains, or goes on with the run in the folder, and measures what came out of it on the test
+    rows.
+
+    Args:
+        data: Clean rows, values in the unit of the target.
+        split: Which of them train, which choose the weights, which measure.
+        target: What is predicted.
+        origin: What to begin with.
+        settings: The knobs.
+        folder: Of checkpoints and the log.
+        name: Of the predictor.
+        about: What else its card says of the data.
+        minutes: Time budget of the training.
+        device: Where to compute.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
+    Raises:
+        InputError: If the rows do not suffice, or the folder holds another run.
+        KeyboardInterrupt: If a signal ended the training; the same call goes on with it.
+    """
+    train, validation = data.select(split.train), data.select(split.validation)
+    config = _config(train, target, origin, settings)
+    network = _network(config, origin, settings.seed)
+    fabric = Fabric(accelerator=torch.device(device).type, devices=1)
+    knobs = _knobs(settings, len(train))
+    patience = settings.patience * knobs.validate_every
+    trainer = RegressionTrainer(network, config, train, validation, folder, knobs, fabric, patience)
+    if not trainer.finished:
+        trainer.run(minutes, progress)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    stored = trainer.best_weights()
+    if settings.adapter is not None:
+        heads = {n: t for n, t in stored.items() if not n.startswith(PREFIX)}
+        stored = heads | adapter_tensors(stored)
+    done = trainer.progress
+    training = {
+        "rows": {"train": len(train), "validation": len(validation), "test": len(split.test)},
+        "split": split.digests(data.names),
+        "settings": asdict(settings),
+        "steps": done.step,
+        "hours": round(done.seconds / 3600, 3),
+        "hardware": f"{device}, {platform.machine()}",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        **(about or {}),
+    }
+    card = Card(
+        name,
+        config,
+        {},
+        training,
+        {},
+        tuple(config["elements"]),
+        "as the data it was trained on",
+        "",
+    )
+    return _measured(card, stored, data, split, device)
+
+
+def _config(
+    train: LabelledCrystals, target: Target, origin: Origin, settings: FinetuneSettings
+) -> dict[str, Any]:
+    if settings.adapter is not None and origin.base is None:
+        raise IncompatibleError(
+            "Adapters stand beside a pretrained encoder; give the name of one, or train without "
+            "adapters."
+        )
+    present = {int(z) for z in torch.unique(train.crystals.species)}
+    elements = sorted(origin.elements if origin.tensors else present)
+    return {
+        "recipe": "property",
+        "kind": KIND,
+        "target": target.name,
+        "unit": target.unit,
+        "elements": elements,
+        "backbone": dict(origin.backbone),
+        "members": settings.members,
+        "loss": settings.loss,
+        "adapter": None if settings.adapter is None else {"rank": settings.adapter, "scale": 1.0},
+        "base": None if origin.base is None else dict(origin.base),
+        "scale": TargetScale.of(train.values, settings.log).as_dict(),
+    }
+
+
+def _network(config: Config, origin: Origin, seed: int) -> PropertyNetwork:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(
+            seed
+        )  # layers draw their initial weights from the global stream
+        backbone = make_backbone(config["backbone"])
+        if origin.tensors:
+            weight_files.fill(backbone, origin.tensors, Path("the encoder"))
+        return build(config, backbone)
+
+
+def _knobs(settings: FinetuneSettings, rows: int) -> TrainSettings:
+    epoch = -(-rows // settings.batch_size)  # steps
+    steps = settings.epochs * epoch
+    return TrainSettings(
+        steps=steps,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup=min(5 * epoch, steps // 10),
+        cooldown=0.5,
+        weight_decay=settings.weight_decay,
+        clip_norm=10.0,
+        ema_decay=0.99,
+        seed=settings.seed,
+        validate_every=epoch,
+        checkpoint_every=10 * epoch,
+        log_every=epoch,
+    )
+
+
+def _measured(
+    card: Card, tensors: Mapping[str, Tensor], data: LabelledCrystals, split: Split, device: str
+) -> NetworkPredictor:
+    """The predictor with a calibrated uncertainty, and errors with intervals on its card."""
+    raw = NetworkPredictor(card, tensors, device)
+    results: dict[str, Any] = {}
+    config = dict(card.config)
+    for part in ("validation", "test"):
+        rows = data.select(getattr(split, part))
+        if not len(rows):
+            continue
+        members = raw.members(rows.crystals)
+        errors = (raw.scale.inverse(members.mean(-1)) - rows.values).abs()
+        if part == "validation" and config["members"] > 1:
+            config["uncertainty"] = calibration(errors, raw.spread(members))
+        results[f"{part} MAE"] = summary(errors.numpy(), raw.unit)
+        if config["members"] > 1:
+            covered = (errors <= config["uncertainty"] * raw.spread(members)).double().mean()
+            results[f"{part} within one standard deviation"] = {
+                "value": round(float(covered), 4),
+                "expected": _ONE_SIGMA,
+            }
+    fields = {**card.__dict__, "config": config, "measured": {"results": results}}
+    return NetworkPredictor(Card(**fields), tensors, device)
+
+
+def calibration(errors: Float[Tensor, " crystals"], spread: Float[Tensor, " crystals"]) -> float:
+    """The factor with which 68 % of the errors are smaller than the spread, with the correction for
+    few rows.
+
+    Source: Papadopoulos et al. 2002, normalised conformal regression.
+    """
+    ratios = np.sort((errors / spread.clamp_min(1e-12)).numpy())
+    rank = min(len(ratios), int(np.ceil(_ONE_SIGMA * (len(ratios) + 1))))
+    return round(float(ratios[rank - 1]), 6)
+
+
+def summary(errors: NDArray[np.float64], unit: str) -> dict[str, Any]:
+    """Mean absolute error with its 95 % bootstrap interval."""
+    low, high = bootstrap(lambda drawn: float(drawn.mean()), errors.tolist())
+    value, low, high = (round(x, 6) for x in (float(np.mean(errors)), low, high))
+    return {"value": value, "interval": [low, high], "rows": len(errors), "unit": unit}

@@ -1,0 +1,86 @@
+"""Predictors that ask a potential and have no weights of their own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.potentials.element_references import formation_energy
+from ase_crysdiff.predictors.base import Estimates, Predictor, portions
+from ase_crysdiff.relaxation.evaluation import evaluate_each
+
+
+class PotentialPredictor(Predictor):
+    """Formation energy as a potential sees it: its energy per atom against its references of the
+    elements.
+
+    Args:
+        card: Names the potential.
+        potential: Brings the reference energies.
+    """
+
+    def __init__(self, card: Card, potential: Potential) -> None:
+        super().__init__(card)
+        self.potential = potential
+        self.elements &= potential.elements & potential.formation_references.keys()
+
+    def predict(self, crystals: CrystalBatch) -> Estimates:
+        references = {str(z): energy for z, energy in self.potential.formation_references.items()}
+        values = torch.full((len(crystals),), torch.nan, dtype=torch.float64)
+        failures: dict[int, str] = {}
+        for rows in portions(crystals):
+            part = crystals.select(rows)
+            sets = Configurations.from_crystals(part.to(dtype=torch.float64))
+            answer = evaluate_each(self.potential, sets, derivatives=False)
+            per_atom = (answer.energy.double().cpu() / part.num_atoms).tolist()
+            failures |= {int(rows[k]): reason for k, reason in answer.failures.items()}
+            for row, energy, amounts in zip(
+                rows.tolist(), per_atom, _amounts(part, str), strict=True
+            ):
+                try:
+                    values[row] = formation_energy(energy, amounts, references)
+                except InputError as error:
+                    failures[row] = str(error)
+        return Estimates(values, torch.full_like(values, torch.nan), failures)
+
+
+class HullPredictor(PotentialPredictor):
+    """The formation energy that a potential gives, minus the height of the open hull at the
+    composition.
+
+    The hull is partial: at a formula that it does not list the true one may lie lower, so that the
+    value is a lower bound. Values below 0 are kept: they say by how much a crystal would lie under
+    the known ones, or how far the potential is off.
+
+    Args:
+        card: Names the potential.
+        potential: Brings the reference energies.
+    """
+
+    def predict(self, crystals: CrystalBatch) -> Estimates:
+        from ase.data import chemical_symbols  # nobody else here needs ASE and pymatgen
+
+        from ase_crysdiff.metrics.fingerprints import open_hull
+
+        formation, hull = super().predict(crystals), open_hull()
+        values, failures = formation.values.clone(), dict(formation.failures)
+        for row, composition in enumerate(_amounts(crystals, chemical_symbols.__getitem__)):
+            try:
+                values[row] -= hull.energy(composition)
+            except InputError as error:
+                values[row] = torch.nan
+                failures.setdefault(row, str(error))
+        return replace(formation, values=values, failures=dict(sorted(failures.items())))
+
+
+def _amounts(crystals: CrystalBatch, name: Callable[[int], str]) -> list[dict[str, int]]:
+    """Number of atoms of each element in every crystal, by a name made from the atomic number."""
+    found = []
+    for species in crystals.species.split(crystals.num_atoms.tolist()):
+        numbers, counts = species.unique(return_counts=True)
+        found.append(dict(zip(map(name, numbers.tolist()), counts.tolist(), strict=True)))
+    return found

@@ -1,0 +1,206 @@
+"""Drawing crystals in batches and rounds: every index until it is accepted or out of attempts."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ase_crysdiff import registry
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import CrysDiffError, SamplingError
+from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.acceptance import rejection
+from ase_crysdiff.sampling.request import Sampler, SampleRequest
+
+#: Seconds of processor time for a batch in a worker process: a day, since large networks are slow.
+_BATCH_LIMIT = 86_400.0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What became of one attempt at one crystal.
+
+    Args:
+        index: Number of the crystal.
+        attempt: 0 for the first draw.
+        crystal: The crystal, a batch of one.
+        reason: Why it was rejected; None if it was accepted.
+        usage: What conditions with a cost of their own (a method `take_usage`) spent on the whole
+            batch; on its first draw only.
+    """
+
+    index: int
+    attempt: int
+    crystal: CrystalBatch
+    reason: str | None
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """How a worker process finds the sampler."""
+
+    name: str
+    weights: str | None
+    device: str
+
+    def load(self) -> Sampler:
+        """The sampler, from the registry."""
+        sampler: Sampler = registry.load(registry.SAMPLERS, self.name)(self.weights, self.device)
+        return sampler
+
+
+def draw(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    seed: int,
+    indices: Sequence[int],
+    *,
+    redraws: int,
+    batch_size: int,
+    workers: int,
+    progress: bool | None,
+) -> Iterator[list[Draw]]:
+    """The draws of all indices, batch by batch; what is rejected is drawn again up to `redraws`
+    times.
+
+    The numbers of a draw depend on (seed, index, attempt) only, so batches and workers change
+    nothing.
+
+    Args:
+        spec: The sampler, for worker processes.
+        sampler: The same, loaded.
+        request: What is asked for.
+        seed: Of all streams.
+        indices: Crystals to draw.
+        redraws: Further attempts after a rejected one.
+        batch_size: Crystals per batch.
+        workers: Processes; 1 stays in this one.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+    """
+    pending = [(i, 0) for i in indices]
+    bar = tqdm(
+        total=len(pending),
+        unit=" crystals",
+        desc=spec.name,
+        disable=None if progress is None else not progress,
+        bar_format=(
+            "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} crystals [{elapsed}<{remaining}]"
+        ),
+    )
+    with bar:
+        while pending:
+            rejected: list[tuple[int, int]] = []
+            batches = [pending[k : k + batch_size] for k in range(0, len(pending), batch_size)]
+            several = workers > 1 and len(batches) > 1
+            rounds = _in_processes if several else _here
+            for draws in rounds(spec, sampler, request, seed, batches, workers, bar):
+                again = [d for d in draws if d.reason is not None and d.attempt < redraws]
+                rejected += [(d.index, d.attempt + 1) for d in again]
+                bar.n = round(bar.n - len(again), 6)
+                bar.refresh()
+                yield draws
+            pending = sorted(rejected)
+
+
+def _here(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    seed: int,
+    batches: list[list[tuple[int, int]]],
+    workers: int,
+    bar: Any,
+) -> Iterator[list[Draw]]:
+    for batch in batches:
+        before = bar.n
+
+        def show(done: float, before: float = before, batch: list[tuple[int, int]] = batch) -> None:
+            bar.n = before + done * len(batch)
+            bar.refresh()
+
+        draws = _draw_batch(sampler, replace(request, on_step=show), seed, batch)
+        bar.n = before + len(batch)
+        yield draws
+
+
+def _in_processes(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    seed: int,
+    batches: list[list[tuple[int, int]]],
+    workers: int,
+    bar: Any,
+) -> Iterator[list[Draw]]:
+    jobs = [[_Job(spec, request, seed, tuple(batch))] for batch in batches]
+    for number, _, draws in run_isolated(
+        _draw_in_worker, jobs, workers=workers, timeout=_BATCH_LIMIT
+    ):
+        if isinstance(draws, Exception):
+            raise draws
+        if isinstance(draws, Failure):
+            raise SamplingError(
+                f"{len(batches[number])} crystals could not be drawn in a worker process: "
+                f"{draws.reason}. If it was killed for "
+                "memory, ask for a smaller batch_size or fewer workers."
+            )
+        bar.n += len(draws)
+        yield draws
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A batch for a worker process: indices and attempts."""
+
+    spec: SamplerSpec
+    request: SampleRequest
+    seed: int
+    batch: tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=1)
+def _loaded(spec: SamplerSpec) -> Sampler:
+    """The sampler of a worker process."""
+    torch.set_num_threads(1)
+    return spec.load()
+
+
+def _draw_in_worker(job: _Job) -> list[Draw] | Exception:
+    try:
+        return _draw_batch(_loaded(job.spec), job.request, job.seed, job.batch)
+    except (
+        CrysDiffError
+    ) as error:  # comes back as it is, so that the user sees the same error as without workers
+        return error
+
+
+def _draw_batch(
+    sampler: Sampler, request: SampleRequest, seed: int, batch: Sequence[tuple[int, int]]
+) -> list[Draw]:
+    streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
+    crystals = sampler.sample(request, streams)
+    if not isinstance(crystals, CrystalBatch) or len(crystals) != len(batch):
+        got = (
+            f"{len(crystals)} crystals"
+            if isinstance(crystals, CrystalBatch)
+            else type(crystals).__name__
+        )
+        raise SamplingError(
+            f"The sampler was asked for {len(batch)} crystals and returned {got}. Its sample() "
+            "must return a CrystalBatch "
+            "with one crystal per stream."
+        )
+    usage: Counter[str] = Counter()
+    for condition in request.conditions:
+        usage.update(getattr(condition, "take_usage", dict)())
+    return [
+        Draw(index, attempt, crystal, rejection(crystal, request), {} if k else dict(usage))
+        for k, ((index, attempt), crystal) in enumerate(zip(batch, crystals.split(), strict=True))
+    ]

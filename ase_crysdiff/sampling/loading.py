@@ -1,0 +1,40 @@
+"""Weights as samplers: what the entry points of `ase_crysdiff.samplers` name."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.generative import load
+from ase_crysdiff.sampling.model_sampler import ModelSampler
+
+
+def load_sampler(name: str, weights: str | Path | None = None, device: str = "cpu") -> ModelSampler:
+    """The sampler of a model.
+
+    Args:
+        name: Name of the model, and of the folder of its weights.
+        weights: Folder with other weights of the same kind; None takes `CRYSDIFF_WEIGHTS` or the
+            shipped ones.
+        device: Where to compute, as torch spells it.
+
+    Raises:
+        CheckpointError: If the weights are missing, damaged or none of a sampler.
+    """
+    folder = weight_files.find(name, weights)
+    kind = weight_files.read_card(folder).config.get("kind", "sampler")
+    if kind != "sampler":
+        raise CheckpointError(
+            f"{folder} holds a {kind}, from which nothing can be drawn. Give the weights of a "
+            "sampler."
+        )
+    model, card = load(folder)
+    return ModelSampler(model, card, torch.device(device))
+
+
+miad = partial(load_sampler, "miad")
+dao_g = partial(load_sampler, "dao-g")
+dao_g_flow = partial(load_sampler, "dao-g-flow")
+dao_g_perov5 = partial(load_sampler, "dao-g-perov5")

@@ -1,0 +1,1 @@
+"""Space groups of crystals: found, restored."""

@@ -1,0 +1,200 @@
+"""Files in, report out: what is in it, and that a kill at any moment changes nothing of it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pymatgen.core import Structure
+
+from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files, evaluate_structures
+from ase_crysdiff.campaigns.evaluation.relaxing import Options
+from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.metrics import composition
+from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.testing.crystals import prototypes, rattled
+from ase_crysdiff.testing.pair_potential import PairPotential
+from pymatgen_ext import evaluate
+
+ELEMENTS = ["Cu", "Na", "Cl", "Sr", "Ti", "O", "Mo", "S", "Li", "Mg", "Al", "Si", "P"]
+REPORTED = ("report.html", "results.json", "table.csv", "relaxed/crystals.extxyz")
+
+
+class Toy(PairPotential):
+    """With reference energies, so that it can be set beside a hull."""
+
+    formation_references = dict.fromkeys(range(1, 100), 0.0)
+
+
+@pytest.fixture
+def hull(tmp_path):
+    path = tmp_path / "hull.csv"
+    rows = [*(f"{e},0.0" for e in ELEMENTS), "NaCl,-0.5"]
+    path.write_text("reduced_formula,hull_energy_per_atom\n" + "\n".join(rows) + "\n")
+    assert Hull.read(path).energy("NaCl") == -0.5
+    return path
+
+
+@pytest.fixture
+def reference(tmp_path):
+    path = tmp_path / "known.safetensors"
+    PackedCrystals(from_structures([prototypes()["NaCl"]]), metadata={"sources": "salt"}).save(path)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i, structure in enumerate(rattled(6, deviation=0.01)):
+        structure.to(filename=str(folder / f"{i}.cif"))
+    (folder / "broken.cif").write_text("data_nothing\n")
+    return folder
+
+
+def test_pipeline_scores_files(files, hull, reference, tmp_path):
+    out = tmp_path / "out"
+    results = evaluate_files(
+        [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False
+    )
+    funnel = {s["stage"]: s["count"] for s in results["funnel"]}
+    assert funnel["Requested"] == 7
+    assert funnel["Read"] == funnel["Sound"] == 6
+    assert [s["count"] for s in results["funnel"]] == sorted(funnel.values(), reverse=True)
+    assert [(e["name"], e["stage"]) for e in results["lost"] if e["stage"] == "read"] == [
+        ("broken", "read")
+    ]
+    assert results["metrics"]["structural_validity"]["value"] == pytest.approx(6 / 7)
+    assert results["metrics"]["novelty"]["settings"]["crystals"] == 1
+    assert results["notes"] == []
+    assert json.loads((out / "results.json").read_text()) == results
+    kinds = results["breakdown"]
+    with (out / "table.csv").open() as table:
+        listed = [r["on_listed_formula"] for r in csv.DictReader(table) if not r["lost_at"]]
+    counts = {
+        r["group"].partition(":")[0]: r["crystals"]
+        for r in kinds["Formula in the table of the hull"]
+    }
+    assert counts == {
+        "listed": listed.count("True"),
+        "not listed, against elements only": listed.count("False"),
+    }
+    assert listed.count("True") > 0
+    for rows in kinds.values():
+        for verdict, metric in (
+            ("stable", "stability"),
+            ("metastable", "metastability"),
+            ("sun", "sun"),
+            ("msun", "msun"),
+        ):
+            assert sum(r[verdict] for r in rows) == round(7 * results["metrics"][metric]["value"])
+    with (out / "table.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [r["name"] for r in rows] == ["0", "1", "2", "3", "4", "5", "broken"]
+    assert rows[6]["reason"].startswith("unreadable")
+    assert rows[1]["novel"] == "False"
+    cifs = list((out / "relaxed").glob("*.cif"))
+    assert len(cifs) == 6
+    assert isinstance(Structure.from_file(cifs[0]), Structure)
+    page = (out / "report.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+    before = {name: (out / name).read_bytes() for name in REPORTED}
+    again = evaluate_files(
+        [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False
+    )
+    assert again == results
+    assert {name: (out / name).read_bytes() for name in REPORTED} == before
+    with pytest.raises(InputError, match=r"other settings \(fmax differ\)"):
+        evaluate_files(
+            [files],
+            out,
+            reference=reference,
+            hull=hull,
+            potential=Toy(),
+            options=Options(fmax=0.1),
+            workers=0,
+        )
+
+
+def test_pipeline_without_a_potential_and_with_the_open_reference(tmp_path):
+    structures = [prototypes()["NaCl"], prototypes()["NaCl"], prototypes()["chain"], None]
+    results = evaluate_structures(structures, tmp_path / "out", potential=None)
+    assert [s["count"] for s in results["funnel"]] == [4, 3, 3, 2, 1]
+    assert len(results["notes"]) == 1
+    assert "partial" in results["notes"][0]
+    assert not (tmp_path / "out" / "relaxed").exists()
+    assert "partial" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_without_smact_one_metric_is_missing_and_the_report_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(composition, "find_spec", lambda name: None)
+    structures = [prototypes()["NaCl"], prototypes()["chain"]]
+    results = evaluate_structures(structures, tmp_path / "out", potential=None)
+    assert "compositional_validity" not in results["metrics"]
+    assert any("pip install 'ase-crysdiff[metrics]'" in note for note in results["notes"])
+    assert "SMACT is not installed" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.warns(UserWarning, match="SMACT is not installed"):
+        found = evaluate(structures, targets=structures)
+    assert found["match_rate"].value == 1.0
+    assert {"match_rate_diffcsp", "compositional_validity"}.isdisjoint(found)
+
+
+def test_nonsense_is_refused_before_the_folder_is_made(files, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"absent\.cif does not exist"):
+        evaluate_files([files, "absent.cif"], out)
+    with pytest.raises(InputError, match="fmax must be"):
+        evaluate_files([files], out, options=Options(fmax=0.0))
+    with pytest.raises(UnknownNameError):
+        evaluate_files([files], out, profile="nobody")
+    with pytest.raises(UnknownNameError):
+        evaluate_files([files], out, potential="nothing")
+    assert not out.exists()
+
+
+SCRIPT = """
+import sys
+import ase_crysdiff.campaigns.evaluation.relaxing as relaxing
+from test_scoring_pipeline import Toy
+from pymatgen_ext import evaluate
+from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
+relaxing._GROUP_CRYSTALS = 2
+files, out, reference, hull = sys.argv[1:]
+evaluate_files(
+    [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False
+)
+"""
+
+
+def start(files, out, reference, hull):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", SCRIPT, *map(str, (files, out, reference, hull))]
+    return subprocess.Popen(
+        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_leaves_the_same_report(files, hull, reference, tmp_path):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert start(files, whole, reference, hull).wait() == 0
+    for awaited in ("stages/entries.json", "stages/relaxed-0000.json", "stages/relaxed-0001.json"):
+        process = start(files, torn, reference, hull)
+        while process.poll() is None and not (torn / awaited).exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (torn / "stages" / "relaxed-0002.json.part").write_text('[{"index": 4, "stru')
+    assert start(files, torn, reference, hull).wait() == 0
+    assert {n: (torn / n).read_bytes() for n in REPORTED} == {
+        n: (whole / n).read_bytes() for n in REPORTED
+    }
