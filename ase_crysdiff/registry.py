@@ -20,6 +20,7 @@ SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+ENCODERS = "ase_crysdiff.encoders"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
