@@ -5,7 +5,6 @@ import io
 import json
 import warnings
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
