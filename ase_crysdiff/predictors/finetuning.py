@@ -205,7 +205,7 @@ def finetune(
     card = Card(
         name,
         config,
-        {},
+        None,
         training,
         {},
         tuple(config["elements"]),
