@@ -87,7 +87,8 @@ class StructureSampler(MSONable):
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
             lattice: A cell (Å) that is given and kept.
-            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`.
+            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`, or
+                mappings with the name of a registered one and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.

@@ -64,6 +64,7 @@ class SamplerSpec:
                 f"The plugin {self.name!r} makes a {type(sampler).__name__}, not a sampler. Derive "
                 "it from ase_crysdiff.sampling.sampler.Sampler, which asks for `sample` alone."
             )
+        sampler.label = sampler.label or self.name
         return sampler
 
 
