@@ -68,6 +68,18 @@ class SamplerSpec:
         return sampler
 
 
+def samplers_for(request: SampleRequest) -> list[str]:
+    """Names of the installed samplers that can serve a request; broken plugins are passed over."""
+    able = []
+    for name in registry.names(registry.SAMPLERS):
+        try:
+            SamplerSpec(name, None, "cpu").load().check(request)
+        except CrysDiffError:
+            continue
+        able.append(name)
+    return able
+
+
 def draw(
     spec: SamplerSpec,
     sampler: Sampler,

@@ -59,7 +59,9 @@ def test_on_the_torus_the_way_is_the_shortest():
 
     guided = ClassifierFree(["band_gap"], 2.0).wrap(denoise, joint, LAYOUT)
     found = joint.clean("frac_coords", state, guided(state, 0.4, TOLD), 0.4, LAYOUT)
-    torch.testing.assert_close(found, torch.full((5, 3), 0.15).double(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(
+        found, torch.full((5, 3), 0.15, dtype=torch.float64), atol=1e-9, rtol=0
+    )
 
 
 def test_probabilities_are_multiplied_and_the_impossible_stays_so():

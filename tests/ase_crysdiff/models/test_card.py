@@ -88,8 +88,9 @@ def test_a_file_with_a_misspelt_setting_names_the_file(tmp_path):
 def test_later_formats_and_unknown_kinds_say_what_to_do(tmp_path):
     with pytest.raises(CheckpointError, match="Install a matching release"):
         upgrade(content(format=FORMAT + 1))
+    foreign = {n: v for n, v in content(config={"kind": "oracle"}).items() if n != "format"}
     with pytest.raises(CheckpointError, match=r"kind 'oracle'.*predictor"):
-        Card.of({n: v for n, v in content(config={"kind": "oracle"}).items() if n != "format"})
+        Card.of(foreign)
 
 
 def test_weights_with_a_misspelt_setting_are_not_written(tmp_path):
