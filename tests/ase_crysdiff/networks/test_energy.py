@@ -1,4 +1,4 @@
-"""Networks of potentials: which encoders serve, what stays as it is, and weights of earlier names."""
+"""Networks of potentials: which encoders serve, what stays as it is, weights of earlier names."""
 
 from dataclasses import replace
 
