@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
@@ -29,7 +30,7 @@ from ase_crysdiff.predictors.base import KIND
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.regression import LOSSES, RegressionTrainer, TargetScale
+from ase_crysdiff.training.regression import LOSSES, RegressionTrainer
 from ase_crysdiff.training.settings import TrainSettings
 
 #: Share of errors that one standard deviation of a normal law holds.
