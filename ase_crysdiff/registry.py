@@ -96,6 +96,12 @@ def register(group: str, name: str, value: Callable[..., Any]) -> None:
     _registered[group, name.lower()] = value
 
 
+def refresh() -> None:
+    """Reads entry points and cards again: for a process in which something was installed."""
+    _entries.cache_clear()
+    shipped.cache_clear()
+
+
 def unregister(group: str, name: str) -> None:
     """Removes a name that `register` added."""
     _registered.pop((group, name.lower()), None)
