@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.geometry.torus import shortest_image
-from ase_crysdiff.networks.backbones.base import MASKED
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import MASKED, build_graph
 from ase_crysdiff.networks.latent.decoders import Decoded
 from ase_crysdiff.recipes import crysldnet, denoising
 from ase_crysdiff.testing.crystals import prototype_batch
@@ -239,7 +238,7 @@ def test_displaced_crystals_have_their_own_edges_and_profiles(crystals, generato
     moved = displaced(graph, steps, network.backbone.neighborhood)
     again = build_graph(moved.crystals, network.backbone.neighborhood)
     assert torch.equal(moved.profile, again.profile)
-    assert torch.equal(moved.second, again.second)
+    assert torch.equal(moved.senders, again.senders)
     assert (moved.profile - graph.profile).abs().max() > 0.05
     index = graph.crystals.layout.batch_index
     found = torch.einsum(
