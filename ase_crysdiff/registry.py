@@ -20,6 +20,19 @@ SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+BENCHMARKS = "ase_crysdiff.benchmarks"
+#: Every kind of part that is found by name, as `crysdiff list` shows them.
+GROUPS = (
+    SAMPLERS,
+    POTENTIALS,
+    PREDICTORS,
+    RECIPES,
+    "ase_crysdiff.encoders",
+    "ase_crysdiff.processes",
+    "ase_crysdiff.conditions",
+    "ase_crysdiff.solvers",
+    BENCHMARKS,
+)
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -47,6 +60,12 @@ class Plugin:
 def names(group: str) -> list[str]:
     """All names of a group, sorted. Imports nothing."""
     return sorted({*_entries(group), *(n for g, n in _registered if g == group)})
+
+
+def kind_of(group: str) -> str:
+    """What a part of a group is called: "sampler" for `ase_crysdiff.samplers`."""
+    plural = group.rpartition(".")[2]
+    return plural.removesuffix("es") if plural.endswith("sses") else plural.removesuffix("s")
 
 
 def plugins(group: str) -> list[Plugin]:
@@ -109,7 +128,7 @@ def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    kind = group.rpartition(".")[2].removesuffix("s")
+    kind = kind_of(group)
     return (
         f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
         "installed in editable mode "

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.campaigns.benchmark.hosts import puzzle
+from ase_crysdiff.campaigns.benchmark.hosts import inpaint_target
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
@@ -82,15 +82,15 @@ def score(targets, output, *more):
     ],
 )
 def test_the_rarest_element_is_taken_out(structure, removable, guest, count):
-    found = puzzle(structure, removable)
+    found = inpaint_target(structure, removable)
     assert (found.guest, found.count) == (guest, count)
     assert len(found.host) == len(structure) - count
     assert guest not in {s.symbol for s in found.host.composition}
 
 
-def test_what_leaves_no_host_is_no_puzzle():
-    assert puzzle(prototypes()["Cu"]) is None
-    assert puzzle(ROCKSALT, frozenset({"Li"})) is None
+def test_what_leaves_no_host_is_no_target():
+    assert inpaint_target(prototypes()["Cu"]) is None
+    assert inpaint_target(ROCKSALT, frozenset({"Li"})) is None
 
 
 def test_right_places_are_recognised(targets, tmp_path, capsys):
@@ -117,7 +117,7 @@ def test_a_range_tests_the_count_and_more_samples_add_to_those_there_are(targets
     entries = [json.loads(line) for line in (keep / "draws.jsonl").read_text().splitlines()]
     assert [len(e["species"]) for e in entries] == [2, 3]
     assert [
-        json.loads(x)["distance"] is None for x in (keep / "pairs.jsonl").read_text().splitlines()
+        json.loads(x)["result"][0] is None for x in (keep / "pairs.jsonl").read_text().splitlines()
     ] == [False, True]
     command = [
         "benchmark",
