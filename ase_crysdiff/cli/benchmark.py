@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import registry
-from ase_crysdiff.cli.fields import add_fields, read_fields
+from ase_crysdiff.cli.fields import add_device, add_fields, read_fields
 from ase_crysdiff.errors import PluginError
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         kind = kinds.add_parser(name, help=benchmark.summary, description=purpose)
         if "sampler" in benchmark.needs:
             kind.add_argument("sampler", help="name of a sampler, see: crysdiff list")
-            kind.add_argument("--weights", help="folder with other weights")
-            kind.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")
+            add_device(kind)
         add_fields(kind, benchmark.options)
         kind.set_defaults(run=run, benchmark=benchmark)
 

@@ -6,6 +6,7 @@ import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -101,3 +102,19 @@ def _help(text: str, f: "Field[Any]") -> str:
     elif isinstance(shown, float):
         shown = f"{shown:g}"
     return f"{text} (default {shown})"
+
+
+def add_files(parser: argparse.ArgumentParser, name: str = "files") -> None:
+    """Adds crystal files as positional arguments."""
+    parser.add_argument(
+        name,
+        nargs="+",
+        type=Path,
+        help="CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Adds `--weights` and `--device`."""
+    parser.add_argument("--weights", help="folder with other weights")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto (default)")

@@ -113,11 +113,19 @@ def test_every_command_explains_itself(command, capsys):
     assert f"usage: crysdiff {command}" in capsys.readouterr().out
 
 
-def test_list(capsys):
+def test_list_shows_every_kind_of_part(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    known = registry.names(registry.SAMPLERS) + registry.names(registry.PREDICTORS)
-    assert [line.split()[0] for line in lines] == known
+    shown: dict[str, list[str]] = {}
+    for line in lines:
+        if line.endswith(":"):
+            kind = line.removesuffix(":")
+            shown[kind] = []
+        else:
+            shown[kind].append(line.split()[0])
+    known = {registry.kind_of(g): registry.names(g) for g in registry.GROUPS if registry.names(g)}
+    assert shown == known
+    assert {"sampler", "potential", "predictor", "recipe", "benchmark"} <= known.keys()
     assert any(line.split()[:3] == ["miad", "ase-crysdiff", __version__] for line in lines)
 
 
