@@ -15,7 +15,12 @@ T = TypeVar("T")
 _SHORT = {"samples": "-k", "num_samples": "-n", "output": "-o"}
 
 
-def add_fields(parser: argparse.ArgumentParser, options: type, skip: tuple[str, ...] = ()) -> None:
+def add_fields(
+    parser: argparse.ArgumentParser,
+    options: type,
+    skip: tuple[str, ...] = (),
+    positional: bool = True,
+) -> None:
     """Adds an option for every field.
 
     A field without a default becomes a positional argument if it is text, and a required option
@@ -25,10 +30,10 @@ def add_fields(parser: argparse.ArgumentParser, options: type, skip: tuple[str, 
         parser: Of the command.
         options: A dataclass; its docstring explains each field under `Args:`.
         skip: Fields that the command adds itself.
+        positional: Whether there may be positional arguments.
     """
     texts, hints = explanations(options), get_type_hints(options)
-    # Positional arguments first: usage lines show them in this order.
-    for f in sorted(fields(options), key=lambda f: not _is_positional(f, hints[f.name])):
+    for f in fields(options):
         if f.name in skip:
             continue
         kind, several = _kind(hints[f.name])
@@ -37,7 +42,7 @@ def add_fields(parser: argparse.ArgumentParser, options: type, skip: tuple[str, 
             arguments["action"] = "store_true"
         else:
             arguments |= {"type": kind} | ({"nargs": "+"} if several else {})
-        if _is_positional(f, hints[f.name]):
+        if positional and _is_positional(f, hints[f.name]):
             parser.add_argument(f.name, **arguments)
             continue
         if kind is not bool:
@@ -93,7 +98,8 @@ def _default(f: "Field[Any]") -> Any:
 
 
 def _help(text: str, f: "Field[Any]") -> str:
-    text = text.replace("%", "%%")
+    text = text.replace("%", "%%").removesuffix(".")
+    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
     if f.default in (MISSING, None, False, ()):
         return text
     shown = f.default
