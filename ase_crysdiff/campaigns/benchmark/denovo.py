@@ -23,7 +23,7 @@ class DenovoOptions(DrawingOptions):
     """Options of `denovo`.
 
     Args:
-        num_samples: draws
+        num_samples: crystals to draw
         training: packed training crystals, for novelty and atom counts
         validation: packed crystals, for density and number of elements
     """
