@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures and writes; prints a table and where the numbers are."""
     benchmark: Benchmark = options.benchmark
     given = {need: _GIVEN[need](options) for need in benchmark.needs}
-    result = benchmark.measure(read_fields(options, benchmark.options), **given)
+    result = benchmark(read_fields(options, benchmark.options), **given)
     print(result.text)
     print(f"Written to {result.path}")
     return 0

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from benchmark_toys import lasting, write_table
 
 from ase_crysdiff import registry
+from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
+from ase_crysdiff.campaigns.benchmark.run import written
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.testing.crystals import rattled
 
@@ -64,6 +68,37 @@ def test_table_and_place_are_printed_and_more_samples_go_on(toy_csp, targets, tm
     content = score(toy_csp, targets, output, "--keep", kept, "-k", 2)
     assert content["samples_per_target"] == 2
     assert "8 of 16 samples are already in" in capsys.readouterr().out
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingOptions:
+    """Options of a benchmark of a third party.
+
+    Args:
+        times: numbers to be added up
+        output: JSON file of the result
+    """
+
+    times: tuple[float, ...] = (1.0,)
+    output: Path = Path("sum.json")
+
+
+def add_up(options: CountingOptions, sampler) -> BenchmarkResult:
+    """Adds numbers up for a sampler."""
+    text = f"{sampler.name}: {sum(options.times):g}"
+    return written({"sum": sum(options.times)}, text, options.output)
+
+
+def test_benchmark_of_a_third_party_is_one_object(toy_miad, tmp_path, capsys):
+    part = Benchmark(add_up, CountingOptions, "adds numbers up", ("sampler",))
+    registry.register(registry.BENCHMARKS, "adding", part)
+    try:
+        words = ["benchmark", "adding", "miad", "--times", "1", "2.5", "-o", tmp_path / "s.json"]
+        assert main([str(word) for word in words]) == 0
+    finally:
+        registry.unregister(registry.BENCHMARKS, "adding")
+    assert capsys.readouterr().out.startswith("miad: 3.5\n")
+    assert json.loads((tmp_path / "s.json").read_text()) == {"sum": 3.5}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ what it returns.
 
 A benchmark is a function of its options, registered as a `Benchmark` under a name in the group
 `ase_crysdiff.benchmarks`. It measures, writes one JSON file with everything that its numbers depend
-on, and returns the same; it prints nothing. This module and the options are light, so that the
+on, and returns them; it prints nothing. This module and the options are light, so that the
 command line can read them without loading a network.
 """
 
@@ -115,3 +115,12 @@ class Benchmark:
     options: type
     summary: str
     needs: tuple[str, ...] = ()
+
+    def __call__(self, options: Any, **given: Any) -> BenchmarkResult:
+        """Measures.
+
+        Args:
+            options: Of the class `options`.
+            given: What `needs` names.
+        """
+        return self.measure(options, **given)
