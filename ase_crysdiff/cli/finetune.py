@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
@@ -24,7 +23,7 @@ from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, Origin, Target, finetune
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
-from ase_crysdiff.storage import write_text
+from ase_crysdiff.storage import Store, write_text
 
 _TRAINING = "training"
 #: Backbone of a model that learns from scratch.
@@ -131,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
     final = by_shares(groups, options.validation, 0.0 if crossed else options.test, settings.seed)
     # After all that may be refused: a wrong request must not leave a run behind that the corrected
     # one then contradicts.
-    RunFolder(options.output, _record(options, settings, origin))
+    Store(options.output, _record(options, settings, origin))
     print(report.summary())
     for name, reason in report.left_out[:20]:
         print(f"    {name}: {reason}")

@@ -58,11 +58,12 @@ def run(options: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
+    from ase_crysdiff.data.folder import CrystalFolder
     from ase_crysdiff.data.writing import write
     from ase_crysdiff.potentials.loading import as_potential
     from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
     from ase_crysdiff.relaxation.structures import iter_relax
-    from ase_crysdiff.sampling.folder import SampleFolder
+    from ase_crysdiff.storage import Store
 
     # Before the folder is touched: a refused command must not leave a run behind that the corrected
     # one then contradicts.
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         "optimizer": options.optimizer,
     }
     settings = {"potential": potential.name, **choices, "inputs": _digest(structures)}
-    folder = SampleFolder.open(options.output, settings, None, lambda: 0)
+    folder = CrystalFolder(Store(options.output, settings))
     missing = [i for i in structures if i not in folder.done]
     if len(missing) < len(structures):
         print(f"{len(structures) - len(missing)} structures are already in {options.output}")
@@ -89,10 +90,10 @@ def run(options: argparse.Namespace) -> int:
                 f"{structures[missing[k]].properties['crysdiff_source']}: {result.reason}"
             )
         else:
-            folder.add([], [_labelled(result, result.structure, missing[k])])
+            folder.add([_labelled(result, result.structure, missing[k])])
     done = [folder.done[i] for i in sorted(folder.done)]
     if done:
-        write(done, {}, options.output / SampleFolder.XYZ)
+        write(done, {}, options.output / CrystalFolder.XYZ)
         write(done, {}, options.output / "table.csv")
         print(_table(done))
     for i in sorted(failed):
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         f"{converged} converged, {accepted} accepted, {len(failed)} failed"
     )
     if done:
-        print(f"{len(done)} CIF files, {SampleFolder.XYZ} and table.csv are in {options.output}")
+        print(f"{len(done)} CIF files, {CrystalFolder.XYZ} and table.csv are in {options.output}")
     return 0 if done else 1
 
 

@@ -84,6 +84,6 @@ def run(options: argparse.Namespace) -> int:
         redraws=options.redraws,
         batch_size=options.batch_size,
         workers=options.workers,
-        on_draws=folder.add,
+        on_draws=folder.on_draws,
     )
     return conclude(folder, options.num_samples, samples.report, refine)

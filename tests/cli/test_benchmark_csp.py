@@ -18,7 +18,6 @@ from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.campaigns.benchmark.predictions import request_for
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
-from ase_crysdiff.campaigns.state import Journal, RunFolder
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
@@ -263,26 +262,6 @@ def test_other_settings_in_the_same_folder_are_refused(change, toy_csp, targets,
         == 1
     )
     assert "holds a run with other settings" in capsys.readouterr().err
-
-
-def test_damaged_journal_is_repaired(tmp_path, caplog):
-    journal = Journal(tmp_path / "j.jsonl", frozenset({"a"}))
-    assert journal.read() == []
-    journal.add([{"a": 1}, {"a": 2}])
-    with journal.path.open("a") as file:
-        file.write('not json\n[1]\n{"b": 1}\n{"a": 3')
-    assert [e["a"] for e in journal.read()] == [1, 2]
-    assert len(caplog.records) == 3
-    journal.add([{"a": 3}])
-    assert [e["a"] for e in journal.read()] == [1, 2, 3]
-
-
-def test_damaged_record_is_explained(tmp_path):
-    RunFolder(tmp_path, {"seed": 1, "sampling": {"corrections": (1, 2)}})
-    RunFolder(tmp_path, {"seed": 1, "sampling": {"corrections": (1, 2)}})
-    (tmp_path / "run.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        RunFolder(tmp_path, {"seed": 1})
 
 
 LONG = ["-k", "9", "--steps", "3", "--batch-size", "8"]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.campaigns.state import RunFolder
     from ase_crysdiff.metrics.match_rate import Comparison, PairKey
+    from ase_crysdiff.storage import Store
 
 _PAIRS = "pairs"
 
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare_missing(
-    folder: "RunFolder",
+    folder: "Store",
     rows: Sequence[Sequence["Structure | None"]],
     targets: "Targets",
     options: argparse.Namespace,

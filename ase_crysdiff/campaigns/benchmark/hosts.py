@@ -12,12 +12,12 @@ from pymatgen.core import Element, Lattice, Structure
 from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import Journal
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
 from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.storage import Journal
 from pymatgen_ext.inpainting import Task
 
 

@@ -15,7 +15,7 @@ from ase_crysdiff.campaigns.benchmark.options import add_options
 if TYPE_CHECKING:
     from ase_crysdiff.campaigns.benchmark.hosts import Answers, Puzzle
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.campaigns.state import RunFolder
+    from ase_crysdiff.storage import Store
 
 _DRAWS, _PAIRS = "draws", "pairs"
 
@@ -67,9 +67,8 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.benchmark.machine import machine
     from ase_crysdiff.campaigns.benchmark.run import check, usable_device
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
-    from ase_crysdiff.campaigns.state import RunFolder
     from ase_crysdiff.sampling.batched import SamplerSpec
-    from ase_crysdiff.storage import write_text
+    from ase_crysdiff.storage import Store, write_text
     from pymatgen_ext.inpainting import Task, prepare
     from pymatgen_ext.samplers import StructureSampler
 
@@ -91,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         },
         "guidance_scale": options.guidance_scale if options.guidance else None,
     }
-    folder = RunFolder(options.keep or options.output.with_suffix(".parts"), settings)
+    folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
     spec = SamplerSpec(options.sampler, options.weights, structures.device)
     batch_size = options.batch_size or (64 if structures.device == "cpu" else 512)
     setting = Setting(spec, spec.load(), options.seed, options.samples, batch_size)
@@ -161,7 +160,7 @@ def _removable(text: str | None) -> frozenset[str]:
 
 
 def _compared(
-    folder: "RunFolder", answers: "Answers", targets: "Targets", options: argparse.Namespace
+    folder: "Store", answers: "Answers", targets: "Targets", options: argparse.Namespace
 ) -> dict[tuple[int, int], tuple[float | None, str | None]]:
     """Distance and failure of every pair (target, sample) that there is."""
     from tqdm import tqdm

@@ -9,11 +9,11 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import Journal
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.batched import SamplerSpec, draw
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.storage import Journal
 
 
 def request_for(

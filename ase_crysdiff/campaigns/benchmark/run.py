@@ -16,13 +16,12 @@ from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.benchmark.machine import machine
 from ase_crysdiff.campaigns.benchmark.predictions import draw_missing, request_for, to_predictions
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.batched import SamplerSpec
 from ase_crysdiff.sampling.request import Sampler, SampleRequest
-from ase_crysdiff.storage import ensure_writable, write_text
+from ase_crysdiff.storage import Store, ensure_writable, write_text
 
 #: The journal of the draws.
 DRAWS = "draws"
@@ -66,7 +65,7 @@ class Run:
     spec: SamplerSpec
     sampler: Sampler
     settings: dict[str, Any]
-    folder: RunFolder
+    folder: Store
     facts: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -106,7 +105,7 @@ class Run:
             "version": __version__,
             **(more or {}),
         }
-        folder = RunFolder(options.keep or options.output.with_suffix(".parts"), settings)
+        folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
         return Run(kind, options, targets, spec, sampler, settings, folder)
 
     def draw(

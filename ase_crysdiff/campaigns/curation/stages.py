@@ -9,12 +9,12 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.curation.candidates import Candidate, in_benchmarks
 from ase_crysdiff.campaigns.curation.energies import energies, relaxed
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.data.perturbations import WAYS
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import classes
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.storage import Store
 
 #: Up to here a crystal counts as stable, eV/atom.
 STABLE = 0.08
@@ -54,7 +54,7 @@ class Curation:
     """
 
     options: argparse.Namespace
-    folder: RunFolder
+    folder: Store
     candidates: Sequence[Candidate]
     benchmarks: dict[str, Reference]
     potential: Potential

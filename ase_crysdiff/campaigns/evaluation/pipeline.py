@@ -24,6 +24,7 @@ from ase_crysdiff.campaigns.evaluation.relaxing import (
 )
 from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.evaluation.summary import summarise, table
+from ase_crysdiff.data.folder import CrystalFolder
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
 from ase_crysdiff.data.writing import write
@@ -37,8 +38,7 @@ from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
 from ase_crysdiff.relaxation.structures import RelaxResult
 from ase_crysdiff.report.page import html_report
-from ase_crysdiff.sampling.folder import SampleFolder
-from ase_crysdiff.storage import ensure_writable, write_text
+from ase_crysdiff.storage import Store, ensure_writable, write_text
 from pymatgen_ext.evaluation import NO_SMACT, score
 
 _OPEN_HULL = (
@@ -169,7 +169,7 @@ def _run(
         "hull_sha256": None if heights is None else heights.digest[:16],
         "version": __version__,
     }
-    SampleFolder.open(output, settings, None, lambda: 0)
+    Store(output, settings)
     stages = Stages(output / "stages")
     entries = [
         Entry.from_dict(e) for e in stages.kept("entries", lambda: [e.as_dict() for e in read()])
@@ -292,7 +292,7 @@ def _written(scored: Scored, results: dict[str, Any], output: Path) -> dict[str,
         ]
         write(final, {}, output / "relaxed")
         if final:
-            write(final, {}, output / "relaxed" / SampleFolder.XYZ)
+            write(final, {}, output / "relaxed" / CrystalFolder.XYZ)
     write_text(output / "report.html", html_report(results))
     return results
 

@@ -86,12 +86,11 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.curation.candidates import copies, read_benchmarks, read_candidates
     from ase_crysdiff.campaigns.curation.report import count, describe, save, summary
     from ase_crysdiff.campaigns.curation.stages import Curation
-    from ase_crysdiff.campaigns.state import RunFolder
     from ase_crysdiff.crystal.convert import from_structures
     from ase_crysdiff.data.packed import PackedCrystals
     from ase_crysdiff.metrics.hull import Hull
     from ase_crysdiff.potentials.loading import load_potential
-    from ase_crysdiff.storage import write_text
+    from ase_crysdiff.storage import Store, write_text
 
     ways = _check(options)
     potential = load_potential(
@@ -114,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
         },
         "version": __version__,
     }
-    folder = RunFolder(options.output / "parts", settings)
+    folder = Store(options.output / "parts", settings)
     candidates = [*found, *made]
     curation = Curation(options, folder, candidates, benchmarks, potential, hull)
     first = curation.first()
