@@ -33,7 +33,7 @@ def energy_histogram(energies: Sequence[float]) -> str:
     for energy in energies:
         k = next((k for k in range(bins) if energy <= edges[k + 1] + 1e-9), bins - 1)
         counts[k] += 1
-    ticks = nice_ticks(max(counts))
+    ticks = nice_ticks(float(max(counts)))
     scale = _Axes(bins, ticks[-1])
     parts = scale.grid(ticks)
     for k, count in enumerate(counts):

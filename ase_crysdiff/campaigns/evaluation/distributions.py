@@ -60,8 +60,12 @@ def _some(counts: Mapping[int, int], shown: Sequence[int]) -> dict[str, int]:
     }
 
 
-def _known_distributions(reference: Known) -> tuple[dict[int, int], dict[int, int], str]:
-    """Atom counts and space groups of the known crystals, as far as they are to be had."""
+def _known_distributions(
+    reference: Known | None,
+) -> tuple[dict[int, int], dict[int, int], str]:
+    """Atom counts and space groups of the known crystals, as far as they are to be had, and what to
+    say of them.
+    """
     if isinstance(reference, Reference):
         groups = Counter(s.group for s in reference.symmetries if s.group is not None)
         return (
