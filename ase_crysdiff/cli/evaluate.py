@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
     from ase_crysdiff.campaigns.evaluation.relaxing import Options
-    from ase_crysdiff.report.tables import LABELS
+    from ase_crysdiff.report.labels import LABELS
 
     results = evaluate_files(
         options.files,

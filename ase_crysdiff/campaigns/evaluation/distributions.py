@@ -11,7 +11,7 @@ from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.metrics.fingerprints import Fingerprints
 from ase_crysdiff.metrics.reference import Known, Reference
 from ase_crysdiff.metrics.space_groups import CRYSTAL_SYSTEMS, crystal_system, group_symbol
-from ase_crysdiff.report.charts import OTHERS
+from ase_crysdiff.report.labels import OTHERS
 
 
 def distributions(scored: Scored) -> dict[str, Any]:

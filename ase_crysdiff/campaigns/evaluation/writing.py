@@ -11,7 +11,6 @@ from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.evaluation.summary import table
 from ase_crysdiff.data.folder import CrystalFolder
 from ase_crysdiff.data.writing import write
-from ase_crysdiff.report.page import html_report
 from ase_crysdiff.storage import write_text
 
 
@@ -26,6 +25,8 @@ def write_evaluation(scored: Scored, results: Mapping[str, Any], output: Path) -
     Returns:
         The summary as `results.json` holds it.
     """
+    from ase_crysdiff.report.page import html_report  # and with it matplotlib
+
     text = json.dumps(results, indent=1)
     write_text(output / "results.json", text + "\n")
     summary: dict[str, Any] = json.loads(text)
