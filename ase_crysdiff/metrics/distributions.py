@@ -10,7 +10,7 @@ from scipy.stats import wasserstein_distance
 
 from ase_crysdiff.metrics.base import MetricResult, bootstrap
 from ase_crysdiff.metrics.examined import examined
-from ase_crysdiff.metrics.reference import Reference, described
+from ase_crysdiff.metrics.reference import Reference, report_entry
 from ase_crysdiff.metrics.space_groups import Symmetry
 
 
@@ -120,7 +120,7 @@ def _result(
     model comes below it.
     """
     sound = np.array([v for v in values if v is not None])
-    settings = described(reference)
+    settings = report_entry(reference)
     if not len(sound) or not len(known):
         return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
     drawn = np.random.default_rng(0).choice(np.sort(known), (20, len(sound)))

@@ -8,7 +8,7 @@ from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
 from ase_crysdiff.metrics.examined import Examined, examined
 from ase_crysdiff.metrics.matching import Relation, match, settings
-from ase_crysdiff.metrics.reference import Known, Reference, described
+from ase_crysdiff.metrics.reference import Known, Reference, report_entry
 
 
 def novelty(
@@ -45,7 +45,7 @@ def novelty(
         if isinstance(verdict, Failure):
             failures[i] = f"matcher: {verdict.reason}"
     verdicts = [i in sound and known.get(i, False) is False for i in range(len(structures))]
-    return rate(verdicts, dict(sorted(failures.items())), {**choices, **described(reference)})
+    return rate(verdicts, dict(sorted(failures.items())), {**choices, **report_entry(reference)})
 
 
 def _compared(

@@ -19,6 +19,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, rate
 from ase_crysdiff.metrics.examined import examined
+from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS
 
 #: Tolerance in Å at which a space group is named, and those of the curve: noise of a few hundredths
 #: of an ångström decides.
@@ -111,7 +112,7 @@ def _dataset(structure: Structure, symprec: float) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Where older versions return nothing, newer ones may raise errors of their own.
-        with suppress(getattr(spglib, "SpglibError", ValueError)):
+        with suppress(*SYMMETRY_ERRORS):
             dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
     if dataset is None:
         return None
