@@ -2,12 +2,15 @@
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
+from types import ModuleType
 from typing import Any, TypeAlias
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
@@ -64,21 +67,41 @@ class _Worker:
     deadline: float = 0.0
     process: Any = None
     pipe: Connection = field(init=False)
+    knows_main: bool = False
 
     def give(self, function: Callable[[Any], Any], timeout: float, chunk: _Chunk) -> None:
         self.timeout = timeout
+        message = bytes(ForkingPickler.dumps((function, timeout, chunk.items)))
+        asks_main = b"__main__" in message
+        if asks_main and not self.knows_main:
+            self.stop()
         if self.process is None:
-            # Spawned, not forked: a fork after numerical libraries have started their threads may
-            # hang.
-            context = multiprocessing.get_context("spawn")
-            self.pipe, other = context.Pipe()
-            self.process = context.Process(target=_serve, args=(other,), daemon=True)
-            self.process.start()
-            other.close()
+            self._start(asks_main)
         self.chunk, self.answered = chunk, 0
         self.allow(START_LIMIT)
         with suppress(OSError):  # a dead process shows at the next receive
-            self.pipe.send((function, timeout, chunk.items))
+            self.pipe.send_bytes(message)
+
+    def _start(self, with_main: bool) -> None:
+        """Starts the process.
+
+        Args:
+            with_main: Whether it runs the caller's script, too, for what that defines. A script
+                that has no `if __name__ == "__main__":` would do all its work in every process.
+        """
+        # Spawned, not forked: a fork after numerical libraries have started their threads may hang.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other,), daemon=True)
+        script = sys.modules["__main__"]
+        if not with_main:
+            sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            self.process.start()
+        finally:
+            sys.modules["__main__"] = script
+        other.close()
+        self.knows_main = with_main
 
     def allow(self, seconds: float) -> None:
         """By the clock, until the next message."""
