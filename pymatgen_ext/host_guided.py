@@ -193,8 +193,8 @@ class HostGuidedGeneration:
         symprec: Tolerance of the last symmetrisation, Å.
         fmax: Of the relaxations, eV/Å.
         steps: Of the sampler; None takes its default.
-        weights: As in `StructureSampler`.
-        device: As in `StructureSampler`.
+        weights: Folder with other weights of the sampler; None takes those of its name.
+        device: Of the sampler: "cpu", "cuda", or "auto" for a GPU where there is one.
 
     Raises:
         InputError: If an argument makes no sense.
@@ -279,7 +279,7 @@ class HostGuidedGeneration:
         Args:
             folder: Keeps every intermediate; the same call goes on where an interrupted one was.
                 None keeps them in memory.
-            seed: As in `StructureSampler.sample`; give one to make a run in a folder go on.
+            seed: Of all random numbers; None draws one. Give one to make a run in a folder go on.
             progress: Whether to show progress bars; None shows them on a terminal.
 
         Raises:

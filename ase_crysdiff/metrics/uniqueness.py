@@ -70,7 +70,8 @@ def uniqueness(
     Args:
         structures: One entry per requested structure; None for one that failed.
         energies: Per atom; the lowest of a class represents it, else the first.
-        workers: See `classes`.
+        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this
+            one, without a time limit.
     """
     return unique(classes(structures, workers=workers), energies)
 
