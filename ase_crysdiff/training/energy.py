@@ -54,8 +54,8 @@ class EnergyObjective:
         counts = labels.configurations.num_atoms
         volumes = torch.linalg.det(labels.configurations.cells).abs()[:, None, None]
         known = self.references.to(graph.vectors)[graph.species] + wall.energies + terms.energies
-        known = torch.zeros_like(volumes[:, 0, 0]).index_add(0, graph.index, known)
-        forces = labels.forces[graph.order]
+        known = torch.zeros_like(volumes[:, 0, 0]).index_add(0, graph.systems, known)
+        forces = labels.forces
         differences = {
             "energy": (known - labels.energy.to(known.dtype)) / counts,
             "forces": terms.forces + wall.forces - forces,
@@ -66,7 +66,9 @@ class EnergyObjective:
             wall.forces, dim=-1
         )
         trust = 1 / (1 + strength / _STRONG)
-        per_set = torch.zeros_like(differences["energy"]).index_add(0, graph.index, trust) / counts
+        per_set = (
+            torch.zeros_like(differences["energy"]).index_add(0, graph.systems, trust) / counts
+        )
         trusts = {"energy": per_set, "forces": trust, "virial": per_set}
         total = sum(
             self.weights[name] * (trusts[name] * _huber(difference, _KNEES[name])).mean()
@@ -117,7 +119,7 @@ class EnergyTrainer(Loop):
                 f"Potentials are trained in float32, not {settings.precision}: their gradients are "
                 "forces."
             )
-        cutoff, device = network.encoder.cutoff, fabric.device
+        cutoff, device = network.cutoff, fabric.device
         data = LabelBatches(labels, settings.batch_atoms, cutoff, device)
         held_out = (
             None

@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.geometry.torus import wrap
-from ase_crysdiff.networks.backbones.base import MASKED, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import MASKED, CrystalGraph, Neighborhood, build_graph
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet, Denoised, LatentOutput
 from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
 from ase_crysdiff.randomness import GeneratorDraws

@@ -11,7 +11,7 @@ from ase_crysdiff.cli import label as command
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.data.perturbations import WAYS, Crystal, variants
-from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.testing.crystals import prototypes, rattled
 
 WORDS = ["--calculator", "ase.calculators.lj:LennardJones", "--ways", "as-is,rattled,doubled"]

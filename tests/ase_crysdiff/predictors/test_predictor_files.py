@@ -19,8 +19,8 @@ from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors.finetuning import (
     FinetuneSettings,
-    Origin,
-    Target,
+    InitialWeights,
+    PropertyTarget,
     calibration,
     finetune,
 )
@@ -30,7 +30,7 @@ from ase_crysdiff.testing.crystals import prototypes, rattled
 
 ELEMENTS = [3, 8, 11, 12, 13, 14, 15, 16, 17, 22, 29, 38, 42]
 FEW = FinetuneSettings(epochs=2, members=2, seed=3)
-VOLUME = Target("volume_per_atom", "Å³")
+VOLUME = PropertyTarget("volume_per_atom", "Å³")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def encoders(tmp_path, monkeypatch):
 
 def tuned(data, folder, settings=FEW, origin="toy-encoder"):
     split = by_shares(list(range(len(data))), 0.2, 0.2, 0)
-    found = Origin.of(origin) if isinstance(origin, str) else origin
+    found = InitialWeights.of(origin) if isinstance(origin, str) else origin
     return finetune(
         data, split, VOLUME, found, settings, folder, name="volume", progress=False
     ), split
@@ -95,7 +95,7 @@ def test_adapters_are_small_and_belong_to_their_encoder(data, encoders, tmp_path
     again = load_predictor(tmp_path / "out")
     assert torch.equal(again.predict(data.crystals).values, predictor.predict(data.crystals).values)
     # Adapters leave the encoder as it is, and do something.
-    start = Origin.of("toy-encoder").tensors["layers.0.join.linear.weight"]
+    start = InitialWeights.of("toy-encoder").tensors["layers.0.join.linear.weight"]
     assert not torch.equal(
         dict(again.backbone.named_parameters())["layers.0.join.linear.weight"], start
     )
@@ -116,8 +116,8 @@ def test_adapters_are_small_and_belong_to_their_encoder(data, encoders, tmp_path
 
 def test_size_of_adapters_of_a_backbone_as_it_ships():
     from ase_crysdiff.networks.adapters import adapter_tensors, attach
-    from ase_crysdiff.networks.backbones.registry import make_backbone
     from ase_crysdiff.networks.property_network import PropertyNetwork
+    from ase_crysdiff.networks.registry import make_backbone
 
     network = PropertyNetwork(make_backbone({"name": "pddformer"}), 4)
     heads = sum(p.numel() for p in network.heads.parameters())
@@ -136,7 +136,7 @@ def test_training_goes_on_and_other_settings_are_refused(data, encoders, tmp_pat
         tuned(
             data,
             tmp_path / "run",
-            origin=Origin.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1}),
+            origin=InitialWeights.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1}),
         )
 
 
@@ -147,18 +147,21 @@ def test_what_a_predictor_can_begin_with(data, encoders, tmp_path):
     first, _ = tuned(data, tmp_path / "run")
     save(first, tmp_path / "volume")
     second, _ = tuned(
-        data, tmp_path / "second", FinetuneSettings(epochs=1, members=1), Origin.of("volume")
+        data,
+        tmp_path / "second",
+        FinetuneSettings(epochs=1, members=1),
+        InitialWeights.of("volume"),
     )
     assert torch.isnan(second.predict(data.crystals).uncertainty).all()
-    scratch = Origin.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1})
+    scratch = InitialWeights.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1})
     third, _ = tuned(data, tmp_path / "third", FinetuneSettings(epochs=1), scratch)
     assert third.elements == set(ELEMENTS)  # those of its training rows
     with pytest.raises(IncompatibleError, match="pretrained encoder"):
         tuned(data, tmp_path / "fourth", FinetuneSettings(adapter=2), scratch)
     with pytest.raises(IncompatibleError, match="asks a potential"):
-        Origin.of("formation-energy")
+        InitialWeights.of("formation-energy")
     with pytest.raises(CheckpointError, match="no weights for"):
-        Origin.of("no-such-encoder")
+        InitialWeights.of("no-such-encoder")
     with pytest.raises(InputError, match="members must be at least 1"):
         FinetuneSettings(members=0)
 

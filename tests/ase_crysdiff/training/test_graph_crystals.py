@@ -9,8 +9,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.backbones.base import Neighborhood
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import Neighborhood, build_graph
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 from ase_crysdiff.training.task import Batches
@@ -35,7 +34,7 @@ def test_batches_hold_the_graphs_of_their_crystals():
     data = GraphCrystals(PackedCrystals(source), NEAR, 5, CPU, targets=torch.arange(23.0))
     for batch in data.epoch(0, 0):
         expected = build_graph(source.select(batch.rows), NEAR)
-        for name in ("first", "second", "shifts", "profile", "vectors"):
+        for name in ("receivers", "senders", "cell_offsets", "profile", "vectors"):
             torch.testing.assert_close(
                 getattr(batch.graph, name), getattr(expected, name), rtol=0, atol=1e-5
             )
