@@ -1,11 +1,13 @@
 """Samplers and their like, found by entry point; ours are registered in the same way as everybody
 else's.
 
+What ships as a folder with a card needs no entry point: `shipped` finds it by the kind on its card.
 Listing reads text files only. A plugin is imported when it is asked for, so a broken one harms
 nobody but its own users.
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +16,33 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff import __version__
 from ase_crysdiff.errors import PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+PROCESSES = "ase_crysdiff.processes"
+CONDITIONS = "ase_crysdiff.conditions"
+SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
+BENCHMARKS = "ase_crysdiff.benchmarks"
+#: Every kind of part that is found by name, as `crysdiff list` shows them.
+GROUPS = (
+    SAMPLERS,
+    POTENTIALS,
+    PREDICTORS,
+    RECIPES,
+    ENCODERS,
+    "ase_crysdiff.processes",
+    "ase_crysdiff.conditions",
+    "ase_crysdiff.solvers",
+    BENCHMARKS,
+)
+#: Groups whose shipped members are found by their cards: kind on the card, and the module whose
+#: attributes make them.
+_SHIPPED = {PREDICTORS: ("predictor", "ase_crysdiff.predictors.shipped")}
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -50,11 +72,38 @@ def names(group: str) -> list[str]:
     return sorted({*_entries(group), *(n for g, n in _registered if g == group)})
 
 
+def kind_of(group: str) -> str:
+    """What a part of a group is called: "sampler" for `ase_crysdiff.samplers`."""
+    plural = group.rpartition(".")[2]
+    return plural.removesuffix("es") if plural.endswith("sses") else plural.removesuffix("s")
+
+
 def plugins(group: str) -> list[Plugin]:
     """Where every name of a group comes from; a name that several distributions claim appears
     several times.
     """
     return [_plugin(e) for name in sorted(_entries(group)) for e in _entries(group)[name]]
+
+
+@lru_cache(maxsize=16)
+def shipped(group: str) -> tuple[str, ...]:
+    """Names of a group that are folders of this package's weights, sorted; none where a group knows
+    entry points only.
+    """
+    if group not in _SHIPPED:
+        return ()
+    kind = _SHIPPED[group][0]
+    cards = (Path(__file__).parent / "weights").glob("*/card.json")
+    return tuple(sorted(card.parent.name for card in cards if _kind_of(card) == kind))
+
+
+def _kind_of(card: Path) -> str | None:
+    """The kind on a card; None where it cannot be read, which is said when somebody loads it."""
+    try:
+        found = json.loads(card.read_text())["config"].get("kind")
+    except (OSError, ValueError, LookupError, AttributeError):
+        return None
+    return None if found is None else str(found)
 
 
 def register(group: str, name: str, value: Callable[..., Any]) -> None:
@@ -68,9 +117,26 @@ def register(group: str, name: str, value: Callable[..., Any]) -> None:
     _registered[group, name.lower()] = value
 
 
+def refresh() -> None:
+    """Reads entry points and cards again: for a process in which something was installed."""
+    _entries.cache_clear()
+    shipped.cache_clear()
+
+
 def unregister(group: str, name: str) -> None:
     """Removes a name that `register` added."""
     _registered.pop((group, name.lower()), None)
+
+
+def check(group: str, name: str) -> None:
+    """Refuses a name that nobody has registered. Imports nothing.
+
+    Raises:
+        UnknownNameError: With close names.
+    """
+    key = str(name).strip().lower()
+    if (group, key) not in _registered and key.rpartition(":")[2] not in _entries(group):
+        raise UnknownNameError(_unknown(group, key))
 
 
 def load(group: str, name: str) -> Any:
@@ -110,7 +176,7 @@ def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    kind = group.rpartition(".")[2].removesuffix("s")
+    kind = kind_of(group)
     return (
         f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
         "installed in editable mode "
@@ -121,6 +187,8 @@ def _unknown(group: str, name: str) -> str:
 def _plugin(entry: EntryPoint) -> Plugin:
     owner = entry.dist
     if owner is None:
+        if entry.value.startswith("ase_crysdiff."):  # found by its card, or in a source tree
+            return Plugin(entry.name, entry.value, "ase-crysdiff", __version__)
         return Plugin(entry.name, entry.value, "unknown", "unknown")
     return Plugin(entry.name, entry.value, owner.name, owner.version)
 
@@ -128,10 +196,20 @@ def _plugin(entry: EntryPoint) -> Plugin:
 @lru_cache(maxsize=16)
 def _entries(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in (*entry_points(group=group), *_of_source_tree(group)):
+    for entry in (*entry_points(group=group), *_of_source_tree(group), *_of_cards(group)):
         name = entry.name.lower()
         found[name] = (*found.get(name, ()), entry)
     return found
+
+
+def _of_cards(group: str) -> list[EntryPoint]:
+    """Entry points for what ships as a folder of weights."""
+    if group not in _SHIPPED:
+        return []
+    module = _SHIPPED[group][1]
+    return [
+        EntryPoint(name, f"{module}:{name.replace('-', '_')}", group) for name in shipped(group)
+    ]
 
 
 def _of_source_tree(group: str) -> list[EntryPoint]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from lightning.fabric import Fabric
 
-from ase_crysdiff.campaigns.curation.stages import STABLE
+from ase_crysdiff.campaigns.curation.options import STABLE
 from ase_crysdiff.cli.main import main as crysdiff
 from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.data.packed import PackedCrystals

@@ -27,13 +27,12 @@ from lightning.fabric import Fabric
 from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import species_prior
 from ase_crysdiff.recipes.miad import MAX_ATOMS, SLOTS
 from ase_crysdiff.sampling.folder import SampleFolder
-from ase_crysdiff.storage import write_text
+from ase_crysdiff.storage import Store, write_text
 from ase_crysdiff.training.export import export
 from ase_crysdiff.training.settings import TrainSettings
 from pymatgen_ext.samplers import StructureSampler
@@ -106,7 +105,7 @@ def draw(
         redraws=0,
         workers=workers,
         batch_size=_BATCH,
-        on_draws=folder.add,
+        on_draws=folder.on_draws,
     ).report
     print(
         f"{run.name}: {report.made} of {len(missing)} draws are crystals, {report.seconds:.0f} s",
@@ -232,7 +231,7 @@ def main() -> None:
         for k, v in vars(options).items()
         if k not in ("minutes", "seeds", "workers", "output")
     }
-    RunFolder(options.output, kept)
+    Store(options.output, kept)
     data = options.output / "training.safetensors"
     if not data.exists():
         packed = PackedCrystals.load(options.data)

@@ -1,5 +1,6 @@
-"""Weights on disk: a folder with `card.json` and `weights.safetensors`. No pickles, no
-downloads.
+"""Weights on disk: a folder with `card.json` and `weights.safetensors`. No pickles, no downloads.
+
+Cards are found and read without torch, which is imported where tensors are.
 """
 
 import hashlib
@@ -7,19 +8,15 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import load as load_bytes
+from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff.environment import weights_folder
-from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.models.card import Card
-from ase_crysdiff.networks.renamed_weights import current_names
-from ase_crysdiff.shapes import Tensor
-from ase_crysdiff.storage import write_tensors, write_text
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.card import Card, upgrade
 
-FORMAT = 1
+if TYPE_CHECKING:
+    import torch
+
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
@@ -52,34 +49,37 @@ def find(name: str, path: str | Path | None = None) -> Path:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a folder.
+    """The card of a folder, brought to today's format.
 
     Raises:
-        CheckpointError: If it is damaged or of a newer version.
+        CheckpointError: If it is damaged, of a later version, or has entries that are not known.
     """
     path = folder / CARD
     try:
         content = json.loads(path.read_text())
-        version = content.pop("format")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        version = content["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read as a card ({error!r}).") from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {version}; this version reads format {FORMAT}. Install a matching "
-            "release."
-        )
     try:
-        return Card(**{**content, "elements": tuple(content["elements"])})
-    except (TypeError, KeyError) as error:
+        content = upgrade({**content, "format": version})
+        del content["format"]
+        return Card.of(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except InputError as error:
+        raise CheckpointError(f"{path} holds a sampling setting that cannot be: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} lacks or has too many entries: {error}.") from error
 
 
-def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
+def read(folder: Path) -> tuple[Card, dict[str, "torch.Tensor"]]:
     """Card and tensors of a folder.
 
     Raises:
         CheckpointError: If the weights do not belong to their card.
     """
+    from safetensors.torch import load as load_bytes
+
     card = read_card(folder)
     path = folder / WEIGHTS
     try:
@@ -96,12 +96,16 @@ def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
     return card, load_bytes(content)
 
 
-def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def fill(module: "torch.nn.Module", tensors: Mapping[str, "torch.Tensor"], path: Path) -> None:
     """Copies tensors into the parameters of a module; names of earlier versions are understood.
 
     Raises:
         CheckpointError: If names, shapes or numbers are not as they must be.
     """
+    import torch
+
+    from ase_crysdiff.networks.renamed_weights import current_names
+
     expected = dict(module.named_parameters())
     tensors = current_names(tensors, expected)
     problems = [f"{n} is missing" for n in expected if n not in tensors]
@@ -126,22 +130,29 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
             parameter.copy_(tensors[name])
 
 
-def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> Card:
+def save(folder: Path, weights: Mapping[str, "torch.Tensor"], card: Mapping[str, Any]) -> Card:
     """Writes weights and card; `card` lacks only the digest.
 
     Args:
         folder: Created if need be.
         weights: Parameters by name.
         card: The fields of `Card` except `sha256`.
+
+    Raises:
+        InputError: If a sampling setting is not known or makes no sense; nothing is written then.
     """
+    from ase_crysdiff.storage import write_tensors
+
+    content = Card.of({**card, "sha256": ""}).as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, weights, {"model": str(card["name"])})
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    content = {"format": FORMAT, **card, "elements": list(card["elements"]), "sha256": digest}
-    write_card(folder, content)
+    write_card(folder, {**content, "sha256": digest})
     return read_card(folder)
 
 
 def write_card(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes `card.json` atomically."""
+    from ase_crysdiff.storage import write_text
+
     write_text(folder / CARD, json.dumps(content, indent=1) + "\n")

@@ -2,7 +2,7 @@
 report.
 """
 
-from ase_crysdiff.constants import DRAWN
+from ase_crysdiff.constants from ase_crysdiff.constants import DRAWN
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.sampling.request import SampleRequest
@@ -23,7 +23,8 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
     )
     if reason is not None:
         return reason
-    if request.chemical_system is not None and set(species) != request.chemical_system:
+    required = request.task.required_elements
+    if required is not None and set(species) != required:
         return "an element of the chemical system is missing"
     return next(
         (reason for reason in (f(crystal) for f in request.filters) if reason is not None), None

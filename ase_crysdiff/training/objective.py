@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from ase_crysdiff.constants import TRAINED_STEPS
-from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorDraws
@@ -36,7 +36,7 @@ class DenoisingObjective:
         space, joint = self.model.state_space, self.model.joint
         layout = batch.layout
 
-        def draws(name: str, level: str) -> GeneratorDraws:
+        def draws(name: str, level: Level) -> GeneratorDraws:
             return GeneratorDraws(layout.rows(level), generator, layout.dtype)
 
         batch = space.refresh(batch, draws("mirage", "atom"))

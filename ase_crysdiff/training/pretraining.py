@@ -94,9 +94,9 @@ class CrysLDNetObjective:
         """Mean over the atoms of each crystal, then over crystals."""
         layout = batch.graph.crystals.layout
         rows = self.network.flow.loss(
-            denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom")
+            denoised.estimate, denoised.target, denoised.noisy, layout.broadcast(t, "atom")
         )
-        return (rows / layout.spread(layout.num_atoms, "atom")).sum() / len(batch)
+        return (rows / layout.broadcast(layout.num_atoms, "atom")).sum() / len(batch)
 
 
 def reconstruction(
@@ -164,7 +164,7 @@ class DenoisingObjective:
         )
         graph = displaced(
             batch.graph,
-            noise * layout.spread(levels[level], "atom").unsqueeze(-1),
+            noise * layout.broadcast(levels[level], "atom").unsqueeze(-1),
             self.neighborhood,
         )
         squares = (network(graph, levels[level]) - noise).square().mean(-1)
