@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import torch
 
+from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
 from ase_crysdiff.networks.energy import AtomicEnergies
@@ -83,7 +84,7 @@ class NeuralPotential(Potential):
         check(configurations, self.elements, self.name)
         parts = [
             self._evaluate(configurations.select(sets), derivatives)
-            for sets in self._passes(configurations)
+            for sets in runs_of_size(configurations.num_atoms.tolist(), _ATOMS)
         ]
         if len(parts) == 1:
             return parts[0]
@@ -97,18 +98,6 @@ class NeuralPotential(Potential):
             torch.cat([part.forces for part in parts]),
             torch.cat([part.stress for part in parts]),
         )
-
-    @staticmethod
-    def _passes(configurations: Configurations) -> list[list[int]]:
-        passes: list[list[int]] = []
-        filled = 0
-        for number, count in enumerate(configurations.num_atoms.tolist()):
-            if not passes or filled + count > _ATOMS:
-                passes.append([])
-                filled = 0
-            passes[-1].append(number)
-            filled += count
-        return passes
 
     def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
         # Vectors are formed in double precision: atoms may lie far from the origin.

@@ -2,7 +2,7 @@
 report.
 """
 
-from ase_crysdiff.constants from ase_crysdiff.constants import DRAWN
+from ase_crysdiff.constants import DRAWN
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.sampling.request import SampleRequest
