@@ -77,17 +77,19 @@ def nearest_neighbors(
             is_open[todo] = True
             atoms = torch.nonzero(is_open[owner]).flatten()
             near, distances = _within(positions[atoms], cells[todo], num_atoms[todo], radii[todo])
-            table = _ascending(distances, near.first, len(atoms), wanted)
+            table = _ascending(distances, near.receivers, len(atoms), wanted)
             is_short = table[:, -1] + TIE >= radii[owner[atoms]]
             is_open.zero_()
             is_open[owner[atoms[is_short]]] = True
             finished = ~is_open[owner[atoms]]
             profile[atoms[finished]] = table[finished, :columns]
             last = table[:, count - 1] + TIE if count else torch.full_like(table[:, 0], -1.0)
-            kept = finished[near.first] & (
-                distances <= torch.maximum(last[near.first], last[near.second])
+            kept = finished[near.receivers] & (
+                distances <= torch.maximum(last[near.receivers], last[near.senders])
             )
-            found.append((atoms[near.first[kept]], atoms[near.second[kept]], near.shifts[kept]))
+            found.append(
+                (atoms[near.receivers[kept]], atoms[near.senders[kept]], near.cell_offsets[kept])
+            )
             todo = torch.nonzero(is_open).flatten()
             radii = radii * _GROWTH
         return Nearest(_joined(found, cells.device), profile)

@@ -19,6 +19,7 @@ from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
 from ase_crysdiff.relaxation.structures import RelaxResult, iter_relax
 
 #: A group holds at most so many crystals and atoms: large enough to be computed together, small
@@ -39,8 +40,8 @@ class Options:
         optimizer: See `relax`.
     """
 
-    fmax: float = 0.05
-    steps: int = 500
+    fmax: float = FMAX
+    steps: int = STEPS
     relax_cell: bool = True
     optimizer: str = "lbfgs"
 
