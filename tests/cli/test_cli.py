@@ -169,7 +169,7 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     assert capsys.readouterr().out.startswith(f"{toy}: miad {card.version}, ")
     assert card.training["data"] == "sixty toys"
     assert card.training["steps"] == 3
-    assert card.sampling["steps"] == 10
+    assert card.sampling.steps == 10
     tuned = [
         "--solver",
         "heun",

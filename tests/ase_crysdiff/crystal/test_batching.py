@@ -8,7 +8,7 @@ from ase_crysdiff.crystal.batching import runs_of_size
 def test_runs_hold_everything_once_and_are_as_long_as_they_may(sizes, limit, items):
     runs = runs_of_size(sizes, limit, items)
     assert [i for run in runs for i in run] == list(range(len(sizes)))
-    for run, following in zip(runs, [*runs[1:], range(0)], strict=True):
+    for run, following in zip(runs, [*runs, range(0)][1:], strict=True):
         total = sum(sizes[i] for i in run)
         assert len(run) == 1 or total <= limit
         assert items is None or len(run) <= items
