@@ -2,10 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 #: A model as names and numbers, as it stands in cards and checkpoints.
 Config = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What a set of weights is. The values are those that stand in cards and checkpoints."""
+
+    SAMPLER = "sampler"
+    POTENTIAL = "potential"
+    PREDICTOR = "predictor"
+    BACKBONE = "backbone"
+    NOISY_ENERGY = "noisy energy"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ase_crysdiff.campaigns.curation.candidates import copies, read_candidates
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.perturbations import WAYS
+from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.metrics.formation import formation_energies
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.testing.crystals import prototypes
@@ -144,7 +144,7 @@ def test_copies_get_their_height_from_the_potential_and_may_not_be_in_a_benchmar
     how = ["--hull", hull, "--copies", "rattled,volume,swapped", "--seed", 3]
     assert main(words(table, output, *how)) == 0
     packed = PackedCrystals.load(output / "stage1.safetensors")
-    ways = [list(WAYS)[int(w)] for w in packed.values["way"]]
+    ways = [Perturbation(int(w)).word for w in packed.values["way"]]
     heights = dict(zip(ways, packed.values["e_above_hull"].tolist(), strict=True))
     assert heights["as-is"] == pytest.approx(0, abs=1e-5)
     assert "rattled" in ways  # the same crystal out of place is no duplicate

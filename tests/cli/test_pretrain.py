@@ -62,7 +62,7 @@ def exported(run, tmp_path_factory):
 def averages(run):
     return {
         n.removeprefix("average:"): t
-        for n, t in checkpoint.load_newest(run)[1].items()
+        for n, t in checkpoint.load_newest(run).tensors.items()
         if n.startswith("average:")
     }
 

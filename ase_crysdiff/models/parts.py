@@ -1,4 +1,6 @@
-"""Parts that several recipes share."""
+"""Parts of generative models by the names that configs give them: encoders, stems, components and
+state spaces.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
