@@ -29,7 +29,7 @@ class TargetScale:
 
     Args:
         mean: Of the training values (or of their logarithms).
-        std: Of the same.
+        std: Standard deviation of the training values (or of their logarithms).
         log: Whether the logarithm is learned: moduli spread over decades.
     """
 

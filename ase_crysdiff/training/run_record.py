@@ -15,7 +15,7 @@ from ase_crysdiff.training.task import Task
 
 #: Settings that change neither the weights nor the order of anything, but what is written when.
 BOOKKEEPING = frozenset({"checkpoint_every", "log_every"})
-#: The same for runs whose weights are not chosen by the validation set.
+#: A setting that changes nothing where the validation set does not choose the weights.
 VALIDATION = "validate_every"
 #: Numbers that differ by less than this, relatively, are the same: statistics of the data depend in
 #: the last digits on the machine that sums them.

@@ -130,10 +130,17 @@ def check_ways(ways: Sequence[str]) -> None:
     Raises:
         InputError: If there are any.
     """
+    known = [kind for kind in MAKERS if kind is not Perturbation.UNPERTURBED]
+    unknown = []
     for way in ways:
-        if Perturbation.parse(way) is Perturbation.UNPERTURBED:
-            known = ", ".join(p.word for p in MAKERS if p is not Perturbation.UNPERTURBED)
-            raise InputError(f"There are no copies {way!r}; known: {known}.")
+        try:
+            if Perturbation.parse(way) not in known:
+                unknown.append(way)
+        except InputError:
+            unknown.append(way)
+    if unknown:
+        words = ", ".join(kind.word for kind in known)
+        raise InputError(f"There are no copies {unknown}; known: {words}.")
 
 
 def read_benchmarks(paths: Sequence[Path]) -> dict[str, Reference]:

@@ -15,8 +15,8 @@ from toys import tiny_config
 from ase_crysdiff.data.buckets import BucketedCrystals
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.generative import load as load_weights
 from ase_crysdiff.models.recipe import recipe
-from ase_crysdiff.models.weights import load as load_weights
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.denoising import denoising_task
 from ase_crysdiff.training.export import export
