@@ -7,6 +7,7 @@ Philox, a counter-based generator (Salmon et al., SC 2011): the first two are it
 its counter.
 """
 
+import secrets
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Float, Tensor
 
 MAX_SEED = 2**63 - 1
+
+
+def new_seed() -> int:
+    """A seed that nobody can foretell, 0 to 2^63 - 1."""
+    return secrets.randbelow(MAX_SEED)
 
 
 @runtime_checkable

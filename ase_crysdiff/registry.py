@@ -20,6 +20,9 @@ SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+PROCESSES = "ase_crysdiff.processes"
+CONDITIONS = "ase_crysdiff.conditions"
+SOLVERS = "ase_crysdiff.solvers"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -70,6 +73,17 @@ def register(group: str, name: str, value: Callable[..., Any]) -> None:
 def unregister(group: str, name: str) -> None:
     """Removes a name that `register` added."""
     _registered.pop((group, name.lower()), None)
+
+
+def check(group: str, name: str) -> None:
+    """Refuses a name that nobody has registered. Imports nothing.
+
+    Raises:
+        UnknownNameError: With close names.
+    """
+    key = str(name).strip().lower()
+    if (group, key) not in _registered and key.rpartition(":")[2] not in _entries(group):
+        raise UnknownNameError(_unknown(group, key))
 
 
 def load(group: str, name: str) -> Any:

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--velocity-annealing",
         "--hurry",
-        dest="hurry",
+        dest="annealing",
         type=float,
         default=0.0,
         help="how much faster coordinates move near the data, with euler and heun (default 0)",
@@ -79,10 +79,10 @@ def run(options: argparse.Namespace) -> int:
     sampling["species_temperature"] = options.species_temperature
     if options.start is not None:
         sampling["start"] = options.start
-    if options.hurry:
-        sampling["hurry"] = {"frac_coords": options.hurry}
+    if options.annealing:
+        sampling["velocity_annealing"] = {"frac_coords": options.annealing}
     if options.closest_approach:
-        sampling["closest_approach"] = {"fraction": options.closest_approach}
+        sampling["closest_approach"] = options.closest_approach
     matrices = getattr(torch, options.dtype)
     card = export(
         options.run_folder,

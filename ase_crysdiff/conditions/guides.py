@@ -36,7 +36,7 @@ def load_noisy_energy(name: str, weights: str | Path | None = None) -> tuple[Gen
     """
     folder = weight_files.find(name, weights)
     card = weight_files.read_card(folder)
-    if card.config.get("kind") != Kind.NOISY_ENERGY:
+    if card.kind is not Kind.NOISY_ENERGY:
         raise CheckpointError(
             f"{folder} holds {card.name}, which knows no energy of noisy states. Train one that "
             "does: crysdiff train dao-p-noisy."

@@ -82,8 +82,8 @@ def folder_of(name: str | Path) -> Path:
     """
     is_folder = (Path(name) / weight_files.CARD).is_file()
     folder = weight_files.find(str(name), name if is_folder else None)
-    kind = weight_files.read_card(folder).config.get("kind", Kind.SAMPLER)
-    if kind != Kind.BACKBONE:
+    kind = weight_files.read_card(folder).kind
+    if kind != Kind.ENCODER:
         raise CheckpointError(
             f"{folder} holds a {kind}, not a pretrained backbone. Give the name or folder of one: "
             "crysdiff train crysldnet."

@@ -179,11 +179,11 @@ def kind_of(name: str) -> Kind | None:
     """What a name stands for, by the card of its weights, else by its recipe.
 
     Returns:
-        None where there is neither, or the card names a kind that this version does not know.
+        None where there is neither.
     """
     try:
-        return Kind(weights.read_card(weights.find(name)).config.get("kind", Kind.SAMPLER))
-    except (CheckpointError, ValueError):
+        return weights.read_card(weights.find(name)).kind
+    except CheckpointError:
         pass
     try:
         return recipe(name).kind

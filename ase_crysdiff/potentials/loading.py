@@ -91,7 +91,7 @@ def neural(
     """
     folder = weight_files.find(name, weights)
     card, tensors = weight_files.read(folder)
-    if card.config.get("kind") != Kind.POTENTIAL:
+    if card.kind is not Kind.POTENTIAL:
         raise CheckpointError(
             f"{folder} holds {card.name}, which is no potential. Give weights that crysdiff train "
             "dao-p made."

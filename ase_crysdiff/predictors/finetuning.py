@@ -105,7 +105,7 @@ class Origin:
         folder = weight_files.find(
             str(name), name if (Path(name) / weight_files.CARD).is_file() else None
         )
-        if weight_files.read_card(folder).config.get("kind") == Kind.BACKBONE:
+        if weight_files.read_card(folder).kind is Kind.ENCODER:
             backbone, card = load_backbone(folder)
             base = {"name": card.name, "sha256": card.sha256}
             tensors = {n: p.detach() for n, p in backbone.named_parameters()}
@@ -206,7 +206,7 @@ def finetune(
     card = Card(
         name,
         config,
-        {},
+        None,
         training,
         {},
         tuple(config["elements"]),

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.data.buckets import BucketedCrystals
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
@@ -51,7 +51,7 @@ class DenoisingObjective:
         space, joint = self.model.state_space, self.model.joint
         layout = batch.layout
 
-        def draws(name: str, level: str) -> GeneratorDraws:
+        def draws(name: str, level: Level) -> GeneratorDraws:
             return GeneratorDraws(layout.rows(level), generator, layout.dtype)
 
         batch = space.refresh(batch, draws("mirage", "atom"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from ase_crysdiff.crystal.batch import Level
 from ase_crysdiff.data.energy_crystals import EnergyBatch, EnergyCrystals
 from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import InputError
@@ -58,7 +59,7 @@ class NoisyEnergyObjective:
         """
         joint, layout = self.model.joint, batch.crystals.layout
 
-        def draws(name: str, level: str) -> GeneratorDraws:
+        def draws(name: str, level: Level) -> GeneratorDraws:
             return GeneratorDraws(layout.rows(level), generator, layout.dtype)
 
         clean = joint.encode(batch.crystals)
@@ -67,7 +68,7 @@ class NoisyEnergyObjective:
         noisy, target = joint.corrupt(clean, t, layout, draws)
         levels = {name: c.representation.level for name, c in joint.components.items()}
         state = {
-            n: torch.where(layout.spread(still, levels[n])[:, None], clean[n], x)
+            n: torch.where(layout.broadcast(still, levels[n])[:, None], clean[n], x)
             for n, x in noisy.items()
         }
         prediction = denoiser(
@@ -75,7 +76,7 @@ class NoisyEnergyObjective:
         )
         losses = joint.loss(prediction, target, state, t, layout)
         parts = {
-            n: (rows * ~layout.spread(still, levels[n])).mean() / (1 - STILL)
+            n: (rows * ~layout.broadcast(still, levels[n])).mean() / (1 - STILL)
             for n, rows in losses.items()
         }
         mean, std = self.settings["mean"], self.settings["std"]

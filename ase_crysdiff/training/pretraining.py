@@ -98,9 +98,9 @@ class CrysLDNetObjective:
         """Mean over the atoms of each crystal, then over crystals."""
         layout = batch.graph.crystals.layout
         rows = self.network.flow.loss(
-            denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom")
+            denoised.estimate, denoised.target, denoised.noisy, layout.broadcast(t, "atom")
         )
-        return (rows / layout.spread(layout.num_atoms, "atom")).sum() / len(batch)
+        return (rows / layout.broadcast(layout.num_atoms, "atom")).sum() / len(batch)
 
 
 def reconstruction(
@@ -168,7 +168,7 @@ class DisplacementObjective:
         )
         graph = displaced(
             batch.graph,
-            noise * layout.spread(levels[level], "atom").unsqueeze(-1),
+            noise * layout.broadcast(levels[level], "atom").unsqueeze(-1),
             self.neighborhood,
         )
         squares = (network(graph, levels[level]) - noise).square().mean(-1)
@@ -227,7 +227,7 @@ class PretrainingRecipe(Recipe):
     parts that the first stage has begin with its weights.
     """
 
-    kind: ClassVar[Kind] = Kind.BACKBONE
+    kind: ClassVar[Kind] = Kind.ENCODER
 
     @abstractmethod
     def objective(self, network: Any, config: Config) -> Objective:

@@ -17,8 +17,10 @@ from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
 from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
-from pymatgen_ext.inpainting import Task
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
+from pymatgen_ext.inpainting import Filling
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Answers:
     structures: list[list[Structure | None]]
     entries: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)
-    evaluations: set[int] = field(default_factory=set)
+    evaluations: set[int | None] = field(default_factory=set)
 
 
 def puzzle(structure: Structure, removable: frozenset[str] = frozenset()) -> Puzzle | None:
@@ -124,7 +126,7 @@ def select(
 def fill(
     puzzles: Sequence[Puzzle],
     names: Sequence[str],
-    make: Callable[[Puzzle], Task],
+    make: Callable[[Puzzle], Filling],
     setting: Setting,
     journal: Journal,
 ) -> Answers:
@@ -146,8 +148,7 @@ def fill(
         except InputError as error:
             answers.refused.setdefault(str(error), []).append(names[i])
             continue
-        if hasattr(setting.sampler, "evaluations"):
-            answers.evaluations.add(setting.sampler.evaluations(task.request))
+        answers.evaluations.add(setting.sampler.evaluations(task.request))
         weights = setting.version(task.request)
         known = {s: old[i, s, weights] for s in range(setting.samples) if (i, s, weights) in old}
         known |= _drawn(
@@ -169,7 +170,7 @@ def _drawn(
     target: int,
     targets: int,
     missing: list[int],
-    task: Task,
+    task: Filling,
     setting: Setting,
     weights: str,
     journal: Journal,
@@ -187,7 +188,7 @@ def _drawn(
         indices,
         redraws=0,
         batch_size=setting.batch_size,
-        workers=1,
+        workers=0,
         progress=False,
     )
     for batch in batches:
@@ -206,12 +207,12 @@ def _drawn(
     return found
 
 
-def _numbers(d: Draw, task: Task) -> dict[str, Any]:
+def _numbers(d: Draw, task: Filling) -> dict[str, Any]:
     """A draw as JSON, with the largest distance of a host atom from where it should be, Å, as the
     sampler left it.
     """
-    host = task.request.host
-    assert host is not None
+    assert isinstance(task.request.task, Inpaint)
+    host = task.request.task.host
     away = d.crystal.frac_coords[: len(host.species)].double().numpy() - np.array(host.frac_coords)
     away -= np.round(away)
     lattice = d.crystal.lattice[0].double().numpy()

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.state import RunFolder
     from ase_crysdiff.sampling.batched import SamplerSpec
     from ase_crysdiff.storage import write_text
-    from pymatgen_ext.inpainting import Task, prepare
+    from pymatgen_ext.inpainting import Filling, prepare
     from pymatgen_ext.samplers import StructureSampler
 
     check(options)
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     batch_size = options.batch_size or (64 if structures.device == "cpu" else 512)
     setting = Setting(spec, spec.load(), options.seed, options.samples, batch_size)
 
-    def ask(puzzle: "Puzzle") -> Task:
+    def ask(puzzle: "Puzzle") -> Filling:
         offered = (0, 2 * puzzle.count) if options.range else puzzle.count
         return prepare(
             structures.check,

@@ -5,7 +5,7 @@ functions of time.
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     assert isinstance(network, EnergyDenoiser)
     generator = torch.Generator().manual_seed(seed)
     times = torch.full((len(batch),), t)
-    state = model.joint.encode(batch)
+    state: Mapping[str, Tensor] = model.joint.encode(batch)
     if t > 0:
         state, _ = model.joint.corrupt(
             state, times, layout, lambda _, level: GeneratorDraws(layout.rows(level), generator)

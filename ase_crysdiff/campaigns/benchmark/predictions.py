@@ -13,7 +13,9 @@ from ase_crysdiff.campaigns.state import Journal
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.batched import SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.csp import CSP
 
 
 def request_for(
@@ -25,16 +27,13 @@ def request_for(
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes
     no composition is refused.
     """
-    check = getattr(sampler, "check", None)
     compositions = targets.compositions
     served: list[int] = []
     refused: dict[str, list[str]] = {}
     for i, composition in enumerate(compositions):
         try:
-            if check is not None:
-                check(
-                    SampleRequest(compositions=(composition,), conditions=conditions, steps=steps)
-                )
+            alone = CSP(cells=(composition,))
+            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -42,7 +41,7 @@ def request_for(
         else:
             served.append(i)
     contents = tuple(compositions[i] for i in served)
-    return SampleRequest(compositions=contents, conditions=conditions, steps=steps), served, refused
+    return SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps), served, refused
 
 
 def draw_missing(
@@ -61,7 +60,8 @@ def draw_missing(
     """
     done = {entry["index"]: entry for entry in journal.read()}
     wanted = range(count)
-    sizes = [sum(count for _, count in c) for c in request.compositions or ()]
+    assert isinstance(request.task, CSP)
+    sizes = [sum(count for _, count in c) for c in request.task.cells or ()]
     # Cells of equal size in one batch need no more than one group of products.
     missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
     if missing and len(missing) < len(wanted):

@@ -21,7 +21,8 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.batched import SamplerSpec
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.storage import ensure_writable, write_text
 
 #: The journal of the draws.
