@@ -23,6 +23,7 @@ RECIPES = "ase_crysdiff.recipes"
 PROCESSES = "ase_crysdiff.processes"
 CONDITIONS = "ase_crysdiff.conditions"
 SOLVERS = "ase_crysdiff.solvers"
+ENCODERS = "ase_crysdiff.encoders"
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.networks.backbones.registry import BACKBONES, make_backbone
+from ase_crysdiff.networks.registry import BACKBONES, make_backbone
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 
 

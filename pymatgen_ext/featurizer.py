@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.pretrained import load_backbone
-from ase_crysdiff.networks.backbones.base import Backbone
+from ase_crysdiff.networks.base import Backbone
 from ase_crysdiff.predictors.network import features
 
 try:

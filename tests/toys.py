@@ -8,7 +8,7 @@ from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.recipe import recipe
-from ase_crysdiff.networks.backbones.registry import make_backbone
+from ase_crysdiff.networks.registry import make_backbone
 
 TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
 

@@ -8,7 +8,7 @@ from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Block, Layout
 from ase_crysdiff.geometry.torus import shortest_image, wrap
-from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction
 from ase_crysdiff.shapes import Float, Int, Tensor
 

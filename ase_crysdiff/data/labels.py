@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import neighbor_list
-from ase_crysdiff.networks.graph import PeriodicGraph, periodic_graph
+from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Float, Int, Tensor
@@ -128,14 +128,14 @@ class Labels:
 
 @dataclass(frozen=True)
 class LabelBatch:
-    """What a step of training reads: a graph, and labels in the order of its atoms.
+    """What a step of training reads: a graph, and labels of its atoms and systems.
 
     Args:
         graph: Atoms and neighbours.
-        labels: Configurations and labels, in their own order.
+        labels: Configurations and labels, in the order of the graph.
     """
 
-    graph: PeriodicGraph
+    graph: Graph
     labels: Labels
 
     def __len__(self) -> int:
@@ -196,9 +196,9 @@ class LabelBatches:
         return LabelBatch(graph_of(labels.configurations, self.cutoff), labels)
 
 
-def graph_of(configurations: Configurations, cutoff: float) -> PeriodicGraph:
+def graph_of(configurations: Configurations, cutoff: float) -> Graph:
     """The graph of configurations within a cutoff."""
     c, index = configurations, configurations.index
     neighbors = neighbor_list(c.positions, c.cells, c.periodic, c.num_atoms, cutoff)
     vectors = neighbors.vectors(c.positions, c.cells, index)
-    return periodic_graph(c.species, index, len(c), neighbors, vectors, cutoff)
+    return Graph.of_pairs(c.species, index, len(c), neighbors, vectors)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import neighbor_list
-from ase_crysdiff.networks.elements import covalent_radii, place
+from ase_crysdiff.networks.element_properties import covalent_radii, place
 
 Array = NDArray[np.float64]
 Species = NDArray[np.int64]

@@ -10,8 +10,8 @@ from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.networks.base import Encoder, Stem
-from ase_crysdiff.networks.encoders.crysformer import Crysformer, ElementTableStem
-from ase_crysdiff.networks.encoders.cspnet import CSPNet
+from ase_crysdiff.networks.encoders.crysformer.fully_connected import ElementTableStem
+from ase_crysdiff.networks.registry import make_encoder as encoder_of
 from ase_crysdiff.networks.stems import CrystalStem
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
@@ -77,10 +77,7 @@ def make_encoder(config: Config) -> Any:
     """A function that builds the config's encoder for a number of invariants per crystal."""
 
     def build(crystal_features: int) -> Encoder:
-        encoder: Encoder = part(
-            ENCODERS, config["encoder"], "encoder", crystal_features=crystal_features
-        )
-        return encoder
+        return encoder_of(config["encoder"], crystal_features)
 
     return build
 
@@ -101,6 +98,5 @@ def _stem(
 
 FAMILIES = ("diffusion", "flow")
 LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
-ENCODERS = {"cspnet": CSPNet, "crysformer": Crysformer}
 STEMS = {"embedding": CrystalStem, "element-table": ElementTableStem}
 SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

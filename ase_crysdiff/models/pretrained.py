@@ -9,9 +9,9 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.models.recipe import recipe
-from ase_crysdiff.networks.backbones.base import Backbone
-from ase_crysdiff.networks.backbones.registry import make_backbone
+from ase_crysdiff.networks.base import Backbone
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.shapes import Tensor
 
 #: The part of a pretraining that fine-tuning begins with.

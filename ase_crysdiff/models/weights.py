@@ -15,6 +15,7 @@ from safetensors.torch import load as load_bytes
 from ase_crysdiff.environment import weights_folder
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models.card import Card, upgrade
+from ase_crysdiff.networks.renamed_weights import current_names
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors, write_text
 
@@ -96,12 +97,13 @@ def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
 
 
 def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copies tensors into the parameters of a module.
+    """Copies tensors into the parameters of a module; names of earlier versions are understood.
 
     Raises:
         CheckpointError: If names, shapes or numbers are not as they must be.
     """
     expected = dict(module.named_parameters())
+    tensors = current_names(tensors, expected)
     problems = [f"{n} is missing" for n in expected if n not in tensors]
     problems += [f"{n} is not part of the model" for n in tensors if n not in expected]
     problems += [

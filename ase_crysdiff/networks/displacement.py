@@ -3,9 +3,10 @@
 import torch
 from torch import nn
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph
-from ase_crysdiff.networks.backbones.layers import gaussians
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.graph import CrystalGraph
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.radial import gaussians
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Gaussians that tell the readout how long an edge is: from and to, Å, and how many.
@@ -44,11 +45,10 @@ class DisplacementNetwork(nn.Module):
             graph: Displaced crystals.
             deviation: Standard deviation of the displacements in each crystal, Å.
         """
-        crystals = graph.crystals
-        begin, end = self.ends(self.backbone(graph).nodes).chunk(2, -1)
+        receiving, sending = self.ends(self.backbone(graph).nodes).chunk(2, -1)
         distances = graph.distances.clamp_min(1e-3)
-        scale = deviation.log()[crystals.layout.batch_index[graph.first]]
+        scale = deviation.log()[graph.systems[graph.receivers]]
         lengths = torch.cat([gaussians(distances, *_RADIAL), scale.unsqueeze(-1)], -1)
-        edges = begin[graph.first] + end[graph.second] + self.length(lengths)
+        edges = receiving[graph.receivers] + sending[graph.senders] + self.length(lengths)
         pulls = self.strength(nn.functional.silu(edges)) * (graph.vectors / distances.unsqueeze(-1))
-        return pulls.new_zeros(len(crystals.species), 3).index_add(0, graph.first, pulls)
+        return pulls.new_zeros(len(graph.species), 3).index_add(0, graph.receivers, pulls)

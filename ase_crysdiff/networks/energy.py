@@ -1,14 +1,19 @@
 """An energy as a sum of atomic terms, with its gradient with respect to every edge."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.encoders.crysformer_periodic import PeriodicCrysformer
-from ase_crysdiff.networks.graph import PeriodicGraph
+from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.graph import Graph
+from ase_crysdiff.networks.radial import envelope
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -19,13 +24,13 @@ class EnergyTerms(NamedTuple):
     Args:
         energies: Of each atom, eV, shape (atoms,).
         forces: eV/Å, shape (atoms, 3).
-        virials: ∂E/∂strain of each set, eV, symmetric; stress is that over the volume. Shape (sets,
-            3, 3).
+        virials: ∂E/∂strain of each system, eV, symmetric; stress is that over the volume. Shape
+            (systems, 3, 3).
     """
 
     energies: Float[Tensor, " atoms"]
     forces: Float[Tensor, "atoms 3"]
-    virials: Float[Tensor, "sets 3 3"]
+    virials: Float[Tensor, "systems 3 3"]
 
 
 class AtomicEnergies(nn.Module):
@@ -34,11 +39,25 @@ class AtomicEnergies(nn.Module):
     Reference energies of the elements and short-range repulsion are not part of it.
 
     Args:
-        encoder: The periodic encoder.
+        encoder: A backbone that is smooth at its cutoff.
+
+    Attributes:
+        cutoff: How far the encoder's edges reach, Å.
+
+    Raises:
+        IncompatibleError: If forces of the encoder would jump, or it reads the cell.
     """
 
-    def __init__(self, encoder: PeriodicCrysformer) -> None:
+    def __init__(self, encoder: Backbone) -> None:
         super().__init__()
+        cutoff = encoder.neighborhood.cutoff
+        if not encoder.is_smooth or cutoff is None or encoder.needs_canonical_cell:
+            raise IncompatibleError(
+                f"{type(encoder).__name__} is not smooth at a cutoff, so that its forces would "
+                "jump. A potential needs an encoder with a cutoff and is_smooth, such as "
+                "'crysformer' or 'tensornet'."
+            )
+        self.cutoff = float(cutoff)
         self.encoder = encoder
         self.norm = nn.LayerNorm(encoder.hidden)
         self.hidden = nn.Linear(encoder.hidden, encoder.hidden)
@@ -49,44 +68,69 @@ class AtomicEnergies(nn.Module):
         """Numbers in all parameters."""
         return sum(p.numel() for p in self.parameters())
 
-    def energies(self, graph: PeriodicGraph) -> Float[Tensor, " atoms"]:
-        """Interaction energies, eV. The factor n / (1 + n) takes them to zero as the last neighbour
-        leaves.
+    def energies(self, graph: Graph) -> Float[Tensor, " atoms"]:
+        """Interaction energies, eV. The factor n / (1 + n), with n the sum of the envelopes of an
+        atom's edges, takes them to zero as the last neighbour leaves.
         """
-        nodes, amount = self.encoder(graph)
+        nodes = self.encoder(graph).nodes
         value = self.out(functional.silu(self.hidden(self.norm(nodes)))).squeeze(-1)
+        # No atom lies on another; the bound only keeps the gradient finite if one does.
+        distances = graph.vectors.square().sum(-1).clamp_min(1e-12).sqrt()
+        amount = torch.zeros_like(value).index_add(
+            0, graph.receivers, envelope(distances / self.cutoff)
+        )
         return value * (amount / (1 + amount))
 
-    def forward(self, graph: PeriodicGraph) -> EnergyTerms:
+    def forward(self, graph: Graph) -> EnergyTerms:
         """Energies, forces and virials; differentiable with respect to the parameters while
-        gradients are enabled.
+        gradients are enabled. The graph stays as it is.
         """
         training = torch.is_grad_enabled()
         with torch.enable_grad():
-            graph.vectors.requires_grad_(True)
-            energies = self.energies(graph)
-            (gradient,) = torch.autograd.grad(energies.sum(), graph.vectors, create_graph=training)
+            vectors = graph.vectors.detach().requires_grad_(True)
+            energies = self.energies(replace(graph, vectors=vectors))
+            (gradient,) = torch.autograd.grad(energies.sum(), vectors, create_graph=training)
         return EnergyTerms(
             energies if training else energies.detach(), *forces_and_virials(graph, gradient)
         )
 
 
-def forces_and_virials(graph: PeriodicGraph, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def forces_and_virials(
+    graph: Graph, gradient: Float[Tensor, "edges 3"]
+) -> tuple[Float[Tensor, "atoms 3"], Float[Tensor, "systems 3 3"]]:
     """Forces and virials from the gradient of the energy with respect to the edges' vectors.
 
-    Moving an atom lengthens the edges that end there and shortens those that begin there; a strain
-    ε changes a vector v by v ε. This is the gradient through positions and a symmetric strain,
-    summed by hand.
+    An edge's vector leads from its receiver to its sender: moving the sender lengthens it, moving
+    the receiver shortens it, and a strain ε changes a vector v by v ε. This is the gradient through
+    positions and a symmetric strain, summed by hand.
+
+    Args:
+        graph: Whose edges they are.
+        gradient: ∂E/∂v of every edge, eV/Å.
+
+    Returns:
+        Forces, eV/Å; and ∂E/∂strain of each system, eV, symmetric.
     """
     forces = gradient.new_zeros(len(graph.species), 3)
-    forces = forces.index_add(0, graph.first, gradient).index_add(0, graph.second, -gradient)
+    forces = forces.index_add(0, graph.receivers, gradient).index_add(0, graph.senders, -gradient)
     outer = graph.vectors.detach().unsqueeze(-1) * gradient.unsqueeze(-2)
-    per_atom = outer.new_zeros(len(graph.species), 3, 3).index_add(0, graph.first, outer)
-    virials = outer.new_zeros(graph.num_sets, 3, 3).index_add(0, graph.index, per_atom)
+    per_atom = outer.new_zeros(len(graph.species), 3, 3).index_add(0, graph.receivers, outer)
+    virials = outer.new_zeros(graph.num_systems, 3, 3).index_add(0, graph.systems, per_atom)
     return forces, (virials + virials.transpose(1, 2)) / 2
 
 
-def build(config: Mapping[str, object]) -> AtomicEnergies:
-    """The network of a config's encoder entry."""
-    arguments = {k: v for k, v in config.items() if k not in ("name", "edges")}
-    return AtomicEnergies(PeriodicCrysformer(**arguments))  # type: ignore[arg-type]
+def build(config: Mapping[str, Any]) -> AtomicEnergies:
+    """The network of a potential for the encoder entry of its config.
+
+    Args:
+        config: `{"name": ..., **arguments}`. Entries of `dao-p` also say `edges: periodic`, and
+            mean an embedding that has a row less than that of backbones.
+
+    Raises:
+        InputError: If the name or an argument is not known.
+        IncompatibleError: If the encoder is not smooth.
+    """
+    arguments = dict(config)
+    if arguments.pop("edges", None) == "periodic":
+        arguments.setdefault("num_species", NUM_SPECIES)
+    return AtomicEnergies(make_backbone({"name": "crysformer", **arguments}))

@@ -1,129 +1,220 @@
-"""Atoms and their neighbours as dense tables.
+"""Atoms and the edges between them: the one record that networks read, and how it is made.
 
-Atoms are sorted by how many neighbours they have and cut into pieces of similar ones. Each piece is
-a dense (atoms, neighbours) table, padded with edges that end at the cutoff and therefore weigh
-nothing. Sums over neighbours are then sums over an axis, and a piece is small enough for a
-processor's cache.
+Every edge has a *sender* and a *receiver*: its vector leads from the receiver to the image of the
+sender, and messages are added up at receivers (`message_passing.aggregate`). Edges are sorted by
+receiver, and the reverse of every edge is there too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
-from ase_crysdiff.geometry.neighbors import Neighbors
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.nearest import Nearest, nearest_neighbors
+from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
 from ase_crysdiff.shapes import Float, Int, Tensor
 
-#: Slots of one piece: measured best on a CPU between 1,000 and 16,000.
-_SLOTS = 3000
+#: Species of an atom whose element is hidden from the network, as pretraining does.
+MASKED = 0
+#: Images of an atom that it has self-edges to, with their opposites. Source: Yan et al. 2022
+#: (Matformer), code.
+_SELF_IMAGES = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Atoms of similar numbers of neighbours.
+class Neighborhood:
+    """Which edges and distances a network asks for.
 
     Args:
-        atoms: Which rows of the graph.
-        slots: Which rows of its edge tensors.
-        width: Neighbours per atom, padding included.
+        neighbors: Every atom has an edge to as many nearest neighbours, and to all others that are
+            no farther than the last of them by more than the tolerance for ties; 0 for no edges,
+            None for all within the cutoff.
+        cutoff: Å; read only where neighbours are not counted.
+        profile: Ascending distances to as many nearest neighbours, for pointwise distance
+            distributions; 0 for none.
+        self_edges: Whether every atom has edges to its images along the edges and shorter diagonals
+            of the cell. They tell the network the cell, and make features depend on its choice.
+
+    Raises:
+        InputError: If neither a number of neighbours nor a cutoff is given.
     """
 
-    atoms: slice
-    slots: slice
-    width: int
+    neighbors: int | None
+    cutoff: float | None = None
+    profile: int = 0
+    self_edges: bool = False
 
-    def view(self, edges: Tensor) -> Tensor:
-        """The piece's part of an edge tensor as (atoms, width, ...)."""
-        return edges[self.slots].unflatten(0, (self.atoms.stop - self.atoms.start, self.width))
-
-    def gather(self, nodes: Tensor, second: Tensor) -> Tensor:
-        """Rows of an atom tensor at the piece's neighbours, as (atoms, width, ...)."""
-        return nodes.index_select(0, second).unflatten(
-            0, (self.atoms.stop - self.atoms.start, self.width)
-        )
+    def __post_init__(self) -> None:
+        if self.neighbors is None and self.cutoff is None:
+            raise InputError(
+                "A neighborhood needs a number of neighbours or a cutoff; give one of them."
+            )
 
 
 @dataclass(frozen=True)
-class PeriodicGraph:
-    """What a periodic encoder reads. Atoms are in the graph's own order.
+class Graph:
+    """Atoms of any number of systems (crystals, slabs, molecules) and the edges between them.
 
     Args:
-        species: Atomic numbers, shape (atoms,).
-        vectors: From an atom to its neighbour, Å, shape (slots, 3); padding has the length of the
-            cutoff.
-        first: Atom of every slot, shape (slots,).
-        second: Its neighbour, shape (slots,); padding names the atom itself.
-        index: The set of each atom, shape (atoms,).
-        num_sets: How many there are.
-        order: Where each row was in the input, shape (atoms,).
-        pieces: The dense tables.
+        species: Atomic numbers, shape (atoms,); `MASKED` hides an element.
+        systems: Number of the system that each atom belongs to, ascending, shape (atoms,).
+        num_systems: How many systems there are.
+        receivers: Atom at which the message of an edge arrives, ascending, shape (edges,).
+        senders: Atom whose image sends it, shape (edges,).
+        cell_offsets: Cells by which the image of the sender is displaced, shape (edges, 3).
+        vectors: From the receiver to the image of the sender, Å, shape (edges, 3). All that depends
+            on the geometry depends on them, so that a gradient with respect to them gives forces.
     """
 
     species: Int[Tensor, " atoms"]
-    vectors: Float[Tensor, "slots 3"]
-    first: Int[Tensor, " slots"]
-    second: Int[Tensor, " slots"]
-    index: Int[Tensor, " atoms"]
-    num_sets: int
-    order: Int[Tensor, " atoms"]
-    pieces: tuple[Piece, ...]
+    systems: Int[Tensor, " atoms"]
+    num_systems: int
+    receivers: Int[Tensor, " edges"]
+    senders: Int[Tensor, " edges"]
+    cell_offsets: Int[Tensor, "edges 3"]
+    vectors: Float[Tensor, "edges 3"]
+
+    @staticmethod
+    def of_pairs(
+        species: Int[Tensor, " atoms"],
+        systems: Int[Tensor, " atoms"],
+        num_systems: int,
+        pairs: Neighbors,
+        vectors: Float[Tensor, "edges 3"],
+    ) -> "Graph":
+        """The graph whose edges are the pairs of a neighbour list, with their vectors in Å.
+
+        Args:
+            species: Atomic numbers.
+            systems: The system of each atom.
+            num_systems: How many systems there are.
+            pairs: Of the neighbour list, sorted by the first atom, which becomes the receiver.
+            vectors: Of every pair from its first to its second atom, Å.
+        """
+        return Graph(
+            species, systems, num_systems, pairs.first, pairs.second, pairs.shifts, vectors
+        )
+
+    @cached_property
+    def distances(self) -> Float[Tensor, " edges"]:
+        """Lengths of the edges, Å."""
+        return torch.linalg.vector_norm(self.vectors, dim=-1)
 
 
-def periodic_graph(
-    species: Int[Tensor, " atoms"],
-    index: Int[Tensor, " atoms"],
-    num_sets: int,
-    neighbors: Neighbors,
-    vectors: Float[Tensor, "pairs 3"],
-    cutoff: float,
-) -> PeriodicGraph:
-    """Lays pairs out as dense tables.
+@dataclass(frozen=True)
+class CrystalGraph(Graph):
+    """The graph of a batch of crystals, with what encoders may read besides edges.
 
     Args:
-        species: Atomic numbers.
-        index: The set of each atom.
-        num_sets: How many sets.
-        neighbors: Pairs within the cutoff, sorted by their first atom.
-        vectors: Of every pair, Å.
-        cutoff: Å.
+        crystals: Sorted by size; the systems of the graph.
+        profile: Ascending distances from every atom to its nearest neighbours, Å, shape (atoms,
+            neighbours); may have no columns.
     """
-    device, atoms, pairs = species.device, len(species), len(neighbors.first)
-    counts = torch.bincount(neighbors.first, minlength=atoms)
-    order = torch.argsort(counts, descending=True, stable=True)
-    inverse = torch.empty_like(order)
-    inverse[order] = torch.arange(atoms, device=device)
-    sorted_counts = counts[order]
-    pieces, widths = _cut(sorted_counts.tolist())
-    width = torch.tensor(widths, device=device, dtype=torch.long)
-    first = torch.arange(atoms, device=device).repeat_interleave(width)
-    place = torch.arange(len(first), device=device) - (width.cumsum(0) - width).repeat_interleave(
-        width
-    )
-    real = place < sorted_counts[first]
-    starts = (counts.cumsum(0) - counts)[order]
-    pair = (starts[first] + place)[real]
-    second = first.clone()
-    second[real] = inverse[neighbors.second[pair]]
-    padded = vectors.new_zeros(len(first), 3)
-    padded[:, 0] = cutoff
-    if pairs:
-        padded[real] = vectors[pair]
-    return PeriodicGraph(
-        species[order], padded, first, second, index[order], num_sets, order, pieces
-    )
+
+    crystals: CrystalBatch
+    profile: Float[Tensor, "atoms neighbours"]
+
+    @staticmethod
+    def of(
+        crystals: CrystalBatch, pairs: Neighbors, profile: Float[Tensor, "atoms neighbours"]
+    ) -> "CrystalGraph":
+        """The graph of crystals whose pairs are known; its vectors are differentiable in lattices
+        and coordinates.
+
+        Args:
+            crystals: Sorted by size.
+            pairs: Of the crystals' atoms, sorted by the first.
+            profile: Ascending distances from every atom to its nearest neighbours, Å.
+        """
+        systems = crystals.layout.batch_index
+        steps = (
+            crystals.frac_coords[pairs.second]
+            - crystals.frac_coords[pairs.first]
+            + pairs.shifts.to(crystals.lattice.dtype)
+        )
+        vectors = torch.einsum("ei,eij->ej", steps, crystals.lattice[systems[pairs.first]])
+        return CrystalGraph(
+            crystals.species,
+            systems,
+            len(crystals),
+            pairs.first,
+            pairs.second,
+            pairs.shifts,
+            vectors,
+            crystals,
+            profile,
+        )
+
+    @property
+    def pairs(self) -> Neighbors:
+        """The edges as pairs of a neighbour list, receivers first."""
+        return Neighbors(self.receivers, self.senders, self.cell_offsets)
+
+    def with_species(self, species: Int[Tensor, " atoms"]) -> "CrystalGraph":
+        """The same edges between other elements."""
+        return replace(self, species=species, crystals=replace(self.crystals, species=species))
 
 
-def _cut(counts: list[int]) -> tuple[tuple[Piece, ...], list[int]]:
-    """Pieces of about equally many slots, for descending numbers of neighbours; and the width at
-    each atom.
+def build_graph(crystals: CrystalBatch, neighborhood: Neighborhood) -> CrystalGraph:
+    """The graph of crystals.
+
+    Args:
+        crystals: Sorted by size, each with at least one atom.
+        neighborhood: Which edges and distances.
+
+    Raises:
+        ShapeError: If the crystals are not sorted, or one is empty.
+        InputError: If the vectors of a cell are not finite and independent, or lie so densely that
+            no search is sensible.
     """
-    pieces: list[Piece] = []
-    widths: list[int] = []
-    atom = slot = 0
-    while atom < len(counts):
-        width = max(1, counts[atom])
-        stop = min(len(counts), atom + max(1, _SLOTS // width))
-        slots = (stop - atom) * width
-        pieces.append(Piece(slice(atom, stop), slice(slot, slot + slots), width))
-        widths += [width] * (stop - atom)
-        atom, slot = stop, slot + slots
-    return tuple(pieces), widths
+    assert crystals.layout.sizes  # a layout refuses what is empty or not sorted
+    found = find_edges(crystals, neighborhood)
+    return CrystalGraph.of(crystals, found.neighbors, found.profile)
+
+
+def find_edges(crystals: CrystalBatch, neighborhood: Neighborhood) -> Nearest:
+    """Pairs and profile of crystals in any order of size.
+
+    Args:
+        crystals: Each with at least one atom.
+        neighborhood: Which edges and distances.
+
+    Returns:
+        Pairs of atoms of the batch, sorted by the first, and the profile in the number format of
+        the lattices.
+
+    Raises:
+        InputError: If the vectors of a cell are not finite and independent, or lie so densely that
+            no search is sensible.
+    """
+    cells, counts = crystals.lattice.double(), crystals.num_atoms
+    owner = torch.arange(len(crystals), device=cells.device).repeat_interleave(counts)
+    positions = (crystals.frac_coords.double().unsqueeze(-1) * cells[owner]).sum(-2)
+    nearest = nearest_neighbors(
+        positions, cells, counts, neighborhood.neighbors or 0, neighborhood.profile
+    )
+    pairs = nearest.neighbors
+    if neighborhood.neighbors is None:
+        assert neighborhood.cutoff is not None
+        periodic = torch.ones(len(cells), 3, dtype=torch.bool, device=cells.device)
+        pairs = neighbor_list(positions, cells, periodic, counts, neighborhood.cutoff)
+    if neighborhood.self_edges:
+        pairs = _with_self_edges(pairs, len(positions))
+    return Nearest(pairs, nearest.profile.to(crystals.lattice.dtype))
+
+
+def _with_self_edges(pairs: Neighbors, atoms: int) -> Neighbors:
+    """Adds the self-edges that the nearest neighbours do not hold already."""
+    images = torch.tensor(_SELF_IMAGES, device=pairs.first.device)
+    images = torch.cat([images, -images])
+    own = torch.nonzero(pairs.first == pairs.second).flatten()
+    number = (pairs.shifts[own].unsqueeze(1) == images).all(-1)  # (own edges, images)
+    has = torch.zeros(atoms, len(images), dtype=torch.bool, device=images.device)
+    row, column = torch.nonzero(number, as_tuple=True)
+    has[pairs.first[own[row]], column] = True
+    atom, image = torch.nonzero(~has, as_tuple=True)
+    first, second = torch.cat([pairs.first, atom]), torch.cat([pairs.second, atom])
+    order = torch.argsort(first, stable=True)
+    return Neighbors(first[order], second[order], torch.cat([pairs.shifts, images[image]])[order])

@@ -5,7 +5,8 @@ property.
 import torch
 from torch import nn
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.graph import CrystalGraph
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -15,18 +16,19 @@ class PropertyNetwork(nn.Module):
 
     Args:
         backbone: Crystals to features.
-        members: Number of heads.
+        num_heads: How many heads; their disagreement measures the uncertainty.
     """
 
-    def __init__(self, backbone: Backbone, members: int) -> None:
+    def __init__(self, backbone: Backbone, num_heads: int) -> None:
         super().__init__()
         self.backbone = backbone
         width = backbone.hidden
         self.heads = nn.ModuleList(
-            nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, 1)) for _ in range(members)
+            nn.Sequential(Linear(width, width), nn.SiLU(), Linear(width, 1))
+            for _ in range(num_heads)
         )
 
-    def forward(self, graph: CrystalGraph) -> Float[Tensor, "crystals members"]:
+    def forward(self, graph: CrystalGraph) -> Float[Tensor, "crystals heads"]:
         """One estimate of each head, on the scale of the training."""
         features = self.backbone(graph).crystals
         return torch.cat([head(features) for head in self.heads], dim=-1)

@@ -36,7 +36,12 @@ def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
 
 
 def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
-    """Waves sin(nπx) / 2x for n = 1 … count; without a cutoff, which the attention weights bring.
+    """Spherical Bessel functions sin(nπx) / 2x for n = 1 … count; without a cutoff, which the
+    attention weights bring.
+
+    Args:
+        x: Distance over cutoff, > 0.
+        count: How many functions.
 
     Source: Gasteiger et al. 2020 (DimeNet), equation 7, up to a factor.
     """
@@ -44,14 +49,33 @@ def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs coun
     return torch.sin(x.unsqueeze(-1) * n) / (2 * x.unsqueeze(-1))
 
 
-def bumps(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
-    """Gaussians of a distance in units of the sum of two atoms' radii, in the order of their use.
+def gaussian_basis(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
+    """Gaussians of a distance over the sum of two atoms' covalent radii, in the order of their use.
 
     The first lies at the bond length, so that few of them already tell a bond from a contact,
     whatever the elements.
     """
     centres = torch.tensor(_CENTRES[:count], device=x.device, dtype=x.dtype)
     return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) / (2 * _WIDTH**2))
+
+
+def gaussians(
+    x: Float[Tensor, " edges"], start: float, stop: float, count: int
+) -> Float[Tensor, "edges count"]:
+    """exp(-(x - c)² / Δ) for centres c from start to stop at a spacing Δ.
+
+    The spacing itself divides, not its square, so that neighbouring functions overlap widely.
+
+    Args:
+        x: A number per edge, such as its length in Å.
+        start: First centre, in the unit of `x`.
+        stop: Last centre.
+        count: How many centres, at least 2.
+
+    Source: Yan et al. 2022 (Matformer), code, and all that build on it.
+    """
+    centres = torch.linspace(start, stop, count, device=x.device, dtype=x.dtype)
+    return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) * ((count - 1) / (stop - start)))
 
 
 def quadrupole(vectors: Float[Tensor, "*rows 3 channels"]) -> Float[Tensor, "*rows 5 channels"]:

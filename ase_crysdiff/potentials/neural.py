@@ -9,7 +9,7 @@ import torch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
 from ase_crysdiff.networks.energy import AtomicEnergies
-from ase_crysdiff.networks.graph import periodic_graph
+from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
 from ase_crysdiff.potentials.zbl import repulsion
@@ -113,28 +113,23 @@ class NeuralPotential(Potential):
     def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
         # Vectors are formed in double precision: atoms may lie far from the origin.
         sets = given.to(self.device, torch.float64)
-        index, cutoff = sets.index, self.network.encoder.cutoff
+        index, cutoff = sets.index, self.network.cutoff
         neighbors = neighbor_list(sets.positions, sets.cells, sets.periodic, sets.num_atoms, cutoff)
         vectors = neighbors.vectors(sets.positions, sets.cells, index)
         _refuse_coincident(neighbors, vectors, index)
-        graph = periodic_graph(
-            sets.species, index, len(sets), neighbors, vectors.to(self.dtype), cutoff
-        )
+        graph = Graph.of_pairs(sets.species, index, len(sets), neighbors, vectors.to(self.dtype))
         with torch.no_grad():
             wall = repulsion(graph)
             terms = self.network(graph) if derivatives else None
             interaction = self.network.energies(graph) if terms is None else terms.energies
-        energies = torch.empty_like(sets.positions[:, 0])
-        energies[graph.order] = (
-            self.references[graph.species] + wall.energies.double() + interaction.double()
-        )
+        energies = self.references[graph.species] + wall.energies.double() + interaction.double()
         energy = torch.zeros_like(sets.cells[:, 0, 0]).index_add(0, index, energies)
         forces, stress = (
             torch.full_like(wall.forces, torch.nan),
             torch.full_like(wall.virials, torch.nan),
         )
         if terms is not None:
-            forces[graph.order] = terms.forces + wall.forces
+            forces = terms.forces + wall.forces
             volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
             found = ((terms.virials + wall.virials).double() / volumes).to(self.dtype)
             stress = torch.where(sets.periodic.all(-1)[:, None, None], found, torch.nan)

@@ -12,9 +12,9 @@ potential.
 import torch
 
 from ase_crysdiff.constants import FLAG_FRACTION
-from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials
-from ase_crysdiff.networks.graph import PeriodicGraph
+from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.networks.radial import envelope
 from ase_crysdiff.shapes import Float, Int, Tensor
 
@@ -54,7 +54,7 @@ def pair_energy(
     )
 
 
-def repulsion(graph: PeriodicGraph) -> EnergyTerms:
+def repulsion(graph: Graph) -> EnergyTerms:
     """Repulsion of all atoms of a graph. Each atom has half of the energy of its pairs; no gradient
     for training.
     """
@@ -62,10 +62,12 @@ def repulsion(graph: PeriodicGraph) -> EnergyTerms:
     gradient = torch.zeros_like(graph.vectors)
     species = graph.species
     distance = torch.linalg.vector_norm(graph.vectors.detach(), dim=-1)
-    near = torch.nonzero(distance < reach(species[graph.first], species[graph.second])).flatten()
+    near = torch.nonzero(
+        distance < reach(species[graph.receivers], species[graph.senders])
+    ).flatten()
     if len(near):
         vectors = graph.vectors.detach()[near].requires_grad_(True)
-        first, second = graph.first[near], graph.second[near]
+        first, second = graph.receivers[near], graph.senders[near]
         with torch.enable_grad():
             length = vectors.square().sum(-1).clamp_min(1e-12).sqrt()
             half = pair_energy(species[first], species[second], length) / 2

@@ -22,8 +22,8 @@ from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.networks.adapters import adapter_tensors
-from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.property_network import PropertyNetwork
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.base import KIND
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build

@@ -14,10 +14,10 @@ from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config
 from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.networks.adapters import attach, merge
-from ase_crysdiff.networks.backbones.base import Backbone
-from ase_crysdiff.networks.backbones.graphs import build_graph
-from ase_crysdiff.networks.backbones.registry import make_backbone
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.graph import build_graph
 from ase_crysdiff.networks.property_network import PropertyNetwork
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.base import Estimates, Predictor, portions
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.regression import TargetScale

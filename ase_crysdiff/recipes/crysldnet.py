@@ -12,11 +12,11 @@ from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.parts import part
-from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet
 from ase_crysdiff.networks.latent.decoders import GEOMETRY_DECODERS, Decoders
 from ase_crysdiff.networks.latent.dit import DiT
 from ase_crysdiff.networks.latent.posterior import PosteriorHead
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.training.pretraining import CrysLDNetObjective, PretrainingRecipe
 
 #: Which parts a stage trains.

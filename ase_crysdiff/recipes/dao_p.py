@@ -2,7 +2,7 @@
 
 Source: DAO (GLAD-RUC 2025) for the name, the attention and the task of steering the sibling
 generator. The published network is neither extensive nor the same in other cells of a crystal; this
-one is both, see `networks.encoders.crysformer_periodic`.
+one is both, see `networks.encoders.crysformer.periodic`.
 """
 
 import json

@@ -8,8 +8,8 @@ from typing import Any
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements
 from ase_crysdiff.models.card import Config
-from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.displacement import DisplacementNetwork
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.training.pretraining import DisplacementObjective, PretrainingRecipe
 
 

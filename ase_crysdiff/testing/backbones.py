@@ -1,13 +1,14 @@
-"""What every backbone must satisfy; authors of new ones run the same checks.
+"""What every backbone must satisfy: encoders of clean crystals, and those of generators, which
+`make_backbone` makes one. Authors of new ones run the same checks.
 
 Each check takes a backbone with any weights, in either number format, and raises AssertionError
 with the numbers that disagree:
 
-    for name, check in CHECKS.items():
-        check(make_backbone({"name": "my-backbone"}))
+    for check in CHECKS:
+        check(make_backbone({"name": "my-encoder"}))
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,9 +18,8 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cell
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.backbones.base import MASKED, Backbone, CrystalGraph
-from ase_crysdiff.networks.backbones.graphs import build_graph
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.base import Backbone, Features
+from ase_crysdiff.networks.graph import MASKED, CrystalGraph, Graph, build_graph
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.testing.crystals import prototypes, rattled
 
@@ -101,7 +101,7 @@ def supercell(backbone: Backbone) -> None:
     )
 
 
-def company(backbone: Backbone) -> None:
+def batch_independence(backbone: Backbone) -> None:
     """The features of a crystal do not depend on what else is in the batch."""
     crystals = _crystals(backbone)
     alone = [features(backbone, crystal) for crystal in crystals.split()]
@@ -122,7 +122,7 @@ def company(backbone: Backbone) -> None:
 
 def single_atom(backbone: Backbone) -> None:
     """A cell with one atom has finite features, and so has an atom far from its images."""
-    found = features(backbone, _crystals(backbone, [_lone(3.6), _lone(20.0)]))
+    found = features(backbone, _crystals(backbone, [lone_atom(3.6), lone_atom(20.0)]))
     assert bool(torch.isfinite(found.nodes).all()), (
         "features of a cell with one atom are not finite"
     )
@@ -131,7 +131,7 @@ def single_atom(backbone: Backbone) -> None:
 
 def elements(backbone: Backbone) -> None:
     """Elements 1 to 100 and the hidden one differ from each other; others are refused."""
-    graph = build_graph(_crystals(backbone, [_lone(4.0)] * 101), backbone.neighborhood)
+    graph = build_graph(_crystals(backbone, [lone_atom(4.0)] * 101), backbone.neighborhood)
     found = _evaluated(backbone, graph.with_species(torch.arange(MASKED, 101))).crystals
     distances = torch.cdist(found, found).fill_diagonal_(torch.inf)
     row, column = divmod(int(distances.argmin()), len(found))
@@ -147,13 +147,13 @@ def edges(backbone: Backbone) -> None:
     """Every edge has its reverse, no edge twice; where neighbours are counted, every atom has as
     many.
     """
-    crystals = _crystals(backbone, [*rattled(4), *prototypes().values(), _lone(20.0)])
+    crystals = _crystals(backbone, [*rattled(4), *prototypes().values(), lone_atom(20.0)])
     graph = build_graph(crystals, backbone.neighborhood)
-    forward = _rows(graph.first, graph.second, graph.shifts)
-    backward = _rows(graph.second, graph.first, -graph.shifts)
-    assert len(forward) == len(graph.first), "some edges are there twice"
+    forward = _rows(graph.receivers, graph.senders, graph.cell_offsets)
+    backward = _rows(graph.senders, graph.receivers, -graph.cell_offsets)
+    assert len(forward) == len(graph.receivers), "some edges are there twice"
     assert forward == backward, f"{len(forward - backward)} edges have no reverse"
-    fewest = int(torch.bincount(graph.first, minlength=len(crystals.species)).min())
+    fewest = int(torch.bincount(graph.receivers, minlength=len(crystals.species)).min())
     assert fewest >= (backbone.neighborhood.neighbors or 0), f"an atom has only {fewest} edges"
     assert graph.profile.shape[1] == backbone.neighborhood.profile
     assert bool((graph.profile.diff(dim=1) >= 0).all()), "distances of a profile do not ascend"
@@ -191,24 +191,46 @@ def noise(backbone: Backbone) -> None:
     )
 
 
-#: All of them by name.
-CHECKS: Mapping[str, Callable[[Backbone], None]] = {
-    check.__name__: check
-    for check in (
-        permutation,
-        rotation,
-        reflection,
-        translation,
-        image,
-        supercell,
-        company,
-        single_atom,
-        elements,
-        edges,
-        gradients,
-        noise,
+def smoothness(backbone: Backbone) -> None:
+    """One that says `is_smooth` reads nothing but edges, and neither its features nor their
+    derivatives jump where an edge reaches the cutoff. Others may do as they like.
+    """
+    if not backbone.is_smooth:
+        return
+    cutoff, dtype = backbone.neighborhood.cutoff, _dtype(backbone)
+    assert cutoff is not None, "is_smooth needs a cutoff"
+    lengths = torch.tensor([*torch.linspace(1.5, 0.9 * cutoff, 12).tolist(), 0.999 * cutoff])
+    found = [_of_pair(backbone, float(length), dtype) for length in lengths]
+    apart = _of_pair(backbone, None, dtype)[0]
+    changes = [float((features - apart).abs().max()) for features, _ in found]
+    slopes = [slope for _, slope in found]
+    assert max(changes) > 0, "features do not depend on edges"
+    assert changes[-1] < 1e-2 * max(changes), (
+        f"features jump by {changes[-1]:.2g} at the cutoff; the largest change is "
+        f"{max(changes):.2g}"
     )
-}
+    assert slopes[-1] < 2e-2 * max(slopes), (
+        f"derivatives of features jump by {slopes[-1]:.2g} at the cutoff; the largest is "
+        f"{max(slopes):.2g}"
+    )
+
+
+#: All of them.
+CHECKS: tuple[Callable[[Backbone], None], ...] = (
+    permutation,
+    rotation,
+    reflection,
+    translation,
+    image,
+    supercell,
+    batch_independence,
+    single_atom,
+    elements,
+    edges,
+    gradients,
+    noise,
+    smoothness,
+)
 
 
 def features(backbone: Backbone, crystals: CrystalBatch) -> Features:
@@ -221,6 +243,32 @@ def _evaluated(backbone: Backbone, graph: CrystalGraph) -> Features:
     with torch.no_grad():
         found: Features = backbone(graph)
     return found
+
+
+def _of_pair(backbone: Backbone, length: float | None, dtype: torch.dtype) -> tuple[Tensor, float]:
+    """Features of a copper and an oxygen atom with an edge of this length, or none; and how fast
+    they change with it.
+    """
+    ends = torch.tensor([0, 1] if length is not None else [], dtype=torch.long)
+    vectors = torch.tensor([[length or 0.0, 0.0, 0.0], [-(length or 0.0), 0.0, 0.0]], dtype=dtype)
+    vectors = vectors[: len(ends)].requires_grad_(True)
+    graph = Graph(
+        torch.tensor([29, 8]),
+        torch.zeros(2, dtype=torch.long),
+        1,
+        ends,
+        ends.flip(0),
+        torch.zeros(len(ends), 3, dtype=torch.long),
+        vectors,
+    )
+    try:
+        found = backbone.eval()(graph).nodes
+    except AttributeError as error:
+        raise AssertionError(f"is_smooth promises to read a plain Graph: {error}") from error
+    weights = torch.randn(found.shape, generator=_generator()).to(dtype)
+    (gradient,) = torch.autograd.grad((found * weights).sum(), vectors, allow_unused=True)
+    slope = float(gradient.abs().amax()) if len(ends) and gradient is not None else 0.0
+    return found.detach(), slope
 
 
 def _unsorted(backbone: Backbone, crystals: CrystalBatch) -> Tensor:
@@ -256,7 +304,8 @@ def _crystals(backbone: Backbone, structures: list[Structure] | None = None) -> 
     )
 
 
-def _lone(constant: float) -> Structure:
+def lone_atom(constant: float) -> Structure:
+    """One copper atom in a cubic cell of this edge, Å."""
     return Structure(Lattice.cubic(constant), ["Cu"], [[0.1, 0.2, 0.3]])
 
 
@@ -273,13 +322,7 @@ def _replaced(crystals: CrystalBatch, frac_coords: Tensor) -> CrystalBatch:
 
 
 def _as(graph: CrystalGraph, dtype: torch.dtype) -> CrystalGraph:
-    return CrystalGraph(
-        graph.crystals.to(dtype=dtype),
-        graph.first,
-        graph.second,
-        graph.shifts,
-        graph.profile.to(dtype),
-    )
+    return CrystalGraph.of(graph.crystals.to(dtype=dtype), graph.pairs, graph.profile.to(dtype))
 
 
 def _rows(first: Tensor, second: Tensor, shifts: Tensor) -> set[tuple[int, ...]]:

@@ -51,8 +51,8 @@ class EnergyObjective:
         counts = labels.configurations.num_atoms
         volumes = torch.linalg.det(labels.configurations.cells).abs()[:, None, None]
         known = self.references.to(graph.vectors)[graph.species] + wall.energies + terms.energies
-        known = torch.zeros_like(volumes[:, 0, 0]).index_add(0, graph.index, known)
-        forces = labels.forces[graph.order]
+        known = torch.zeros_like(volumes[:, 0, 0]).index_add(0, graph.systems, known)
+        forces = labels.forces
         differences = {
             "energy": (known - labels.energy.to(known.dtype)) / counts,
             "forces": terms.forces + wall.forces - forces,
@@ -64,7 +64,8 @@ class EnergyObjective:
         )
         atom_weight = 1 / (1 + strength / _HALF_WEIGHT_FORCE)
         per_set = (
-            torch.zeros_like(differences["energy"]).index_add(0, graph.index, atom_weight) / counts
+            torch.zeros_like(differences["energy"]).index_add(0, graph.systems, atom_weight)
+            / counts
         )
         sample_weights = {"energy": per_set, "forces": atom_weight, "virial": per_set}
         total = sum(
@@ -114,7 +115,7 @@ def energy_task(
             f"Potentials are trained in float32, not {settings.precision}: their gradients are "
             "forces."
         )
-    cutoff = network.encoder.cutoff
+    cutoff = network.cutoff
     data = LabelBatches(labels, settings.batch_atoms, cutoff, device)
     held_out = (
         None

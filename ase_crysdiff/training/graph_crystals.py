@@ -11,9 +11,9 @@ from ase_crysdiff.constants import GATE_VOLUME
 from ase_crysdiff.crystal.batch import CrystalBatch, rows_of
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import NUM_ELEMENTS
-from ase_crysdiff.networks.backbones.graphs import topology
+from ase_crysdiff.geometry.neighbors import Neighbors
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood, find_edges
+from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
 from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
@@ -130,13 +130,12 @@ class GraphCrystals:
         starts = (batch.num_atoms.cumsum(0) - batch.num_atoms).repeat_interleave(
             self.num_edges[crystals]
         )
-        graph = CrystalGraph(
-            batch,
+        pairs = Neighbors(
             self.first[edges].long() + starts,
             self.second[edges].long() + starts,
             self.shifts[edges].long(),
-            self.profile[atoms],
         )
+        graph = CrystalGraph.of(batch, pairs, self.profile[atoms])
         targets = None if self.targets is None else self.targets[crystals]
         return GraphBatch(graph, targets, self.members[crystals])
 
@@ -145,7 +144,8 @@ class GraphCrystals:
         found: list[tuple[Tensor, ...]] = []
         for rows in torch.arange(len(self)).split(_PIECE):
             piece = self.crystals.select(rows.to(self.device))
-            edges, profile = topology(piece, neighborhood)
+            found_edges = find_edges(piece, neighborhood)
+            edges, profile = found_edges.neighbors, found_edges.profile
             counts = piece.num_atoms
             owner = torch.arange(len(piece), device=self.device).repeat_interleave(counts)[
                 edges.first

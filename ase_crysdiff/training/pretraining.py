@@ -16,8 +16,7 @@ from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.pretrained import BACKBONE, exportable_tensors, fill_parts
 from ase_crysdiff.models.recipe import Recipe, Tensors
-from ase_crysdiff.networks.backbones.base import MASKED, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import MASKED, CrystalGraph, Neighborhood, build_graph
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet, Denoised, LatentOutput
 from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
 from ase_crysdiff.randomness import GeneratorDraws

@@ -9,7 +9,7 @@ from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.pretrained import load_autoencoder, load_backbone
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import build_graph
 from ase_crysdiff.testing.crystals import prototype_batch
 from ase_crysdiff.training import checkpoint
 

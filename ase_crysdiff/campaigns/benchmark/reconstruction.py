@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from ase_crysdiff.data.packed import PackedCrystals
-    from ase_crysdiff.networks.backbones.base import CrystalGraph
+    from ase_crysdiff.networks.graph import CrystalGraph
     from ase_crysdiff.networks.latent.crysldnet import CrysLDNet
     from ase_crysdiff.shapes import Tensor
 
@@ -139,7 +139,7 @@ def _decode(
     """
     import torch
 
-    from ase_crysdiff.networks.backbones.base import MASKED
+    from ase_crysdiff.networks.graph import MASKED
     from ase_crysdiff.training.masking import draw_masks
 
     crystals, decoders = graph.crystals, network.decoders

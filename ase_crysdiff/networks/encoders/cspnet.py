@@ -14,7 +14,8 @@ writes that out). What is done differently, all of it exact:
   about 1e-6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -71,7 +72,7 @@ class CSPLayer(nn.Module):
         # every block.
         node_parts = from_nodes.split([block.count * block.size for block in blocks])
         crystal_parts = from_crystals.split([block.count for block in blocks])
-        gathered = []
+        averages = []
         for block, terms, node_part, crystal_part in zip(
             blocks, pairs, node_parts, crystal_parts, strict=True
         ):
@@ -83,8 +84,8 @@ class CSPLayer(nn.Module):
             )  # the largest tensors are overwritten where no gradient needs them
             messages = product(functional.silu(edges, inplace=reuse), out_weight, out_bias)
             messages = functional.silu(messages, inplace=reuse)
-            gathered.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
-        update = torch.cat([normed, torch.cat(gathered)], -1).to(products)
+            averages.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
+        update = torch.cat([normed, torch.cat(averages)], -1).to(products)
         update = functional.silu(
             product(update, self.node_in.weight.to(products), self.node_in.bias.to(products))
         )
@@ -100,14 +101,16 @@ class CSPLayer(nn.Module):
 class CSPNet(Encoder):
     """The network of DiffCSP, MiAD and their kin.
 
-    Source: Jiao et al. 2023 (DiffCSP), section 4.2; MiAD uses it unchanged.
-
     Args:
         crystal_features: Invariants per crystal that edges read.
         hidden: Width.
         layers: Rounds of messages.
         frequencies: Fourier frequencies per axis.
+
+    Source: Jiao et al. 2023 (DiffCSP), section 4.2; MiAD uses it unchanged.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"hidden": 128, "layers": 4, "frequencies": 32}
 
     def __init__(
         self, crystal_features: int, hidden: int = 512, layers: int = 6, frequencies: int = 128

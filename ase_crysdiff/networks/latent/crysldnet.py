@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.graph import CrystalGraph
 from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
 from ase_crysdiff.networks.latent.dit import DiT
 from ase_crysdiff.networks.latent.posterior import Posterior, PosteriorHead

@@ -13,8 +13,8 @@ from ase_crysdiff.geometry.embedding import positions_from_distances
 from ase_crysdiff.geometry.lattice import from_parameters, to_parameters
 from ase_crysdiff.geometry.pairs import Pairs, all_pairs, pair_distances
 from ase_crysdiff.geometry.torus import wrap
-from ase_crysdiff.networks.backbones.elements import NUM_ELEMENTS
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
 from ase_crysdiff.randomness import Draws
 from ase_crysdiff.shapes import Float, Int, Tensor
 

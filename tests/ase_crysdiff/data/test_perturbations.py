@@ -6,7 +6,7 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, perturbed, variants
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.elements import covalent_radii
+from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.testing.crystals import prototypes
 
 

@@ -6,9 +6,9 @@ from torch import nn
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.adapters import adapter_tensors, attach, merge
-from ase_crysdiff.networks.backbones.graphs import build_graph
-from ase_crysdiff.networks.backbones.registry import make_backbone
+from ase_crysdiff.networks.graph import build_graph
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.testing.crystals import prototype_batch
 
 

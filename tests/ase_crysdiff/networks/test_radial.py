@@ -4,8 +4,13 @@ import torch
 from ase.data import covalent_radii as ase_radii
 from pymatgen.core import Element
 
-from ase_crysdiff.networks.elements import covalent_radii, descriptors, electronegativities, place
-from ase_crysdiff.networks.radial import bessel, bumps, envelope, quadrupole
+from ase_crysdiff.networks.element_properties import (
+    covalent_radii,
+    descriptors,
+    electronegativities,
+    place,
+)
+from ase_crysdiff.networks.radial import bessel, envelope, gaussian_basis, quadrupole
 
 
 def test_envelope_has_its_golden_values():
@@ -28,9 +33,11 @@ def test_bessel_waves_are_sines():
     np.testing.assert_allclose(bessel(x, 3).numpy(), expected, atol=1e-14)
 
 
-def test_bumps_peak_at_their_centres():
-    assert bumps(torch.tensor([1.0, 1.3, 0.7]), 3).diagonal().tolist() == pytest.approx([1, 1, 1])
-    assert bumps(torch.tensor([1.2]), 1).item() == pytest.approx(np.exp(-0.5))
+def test_gaussian_basis_peak_at_their_centres():
+    assert gaussian_basis(torch.tensor([1.0, 1.3, 0.7]), 3).diagonal().tolist() == pytest.approx(
+        [1, 1, 1]
+    )
+    assert gaussian_basis(torch.tensor([1.2]), 1).item() == pytest.approx(np.exp(-0.5))
 
 
 def test_quadrupole_is_the_traceless_square(generator):

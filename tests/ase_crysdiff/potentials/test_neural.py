@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.encoders.crysformer_periodic import PeriodicCrysformer
+from ase_crysdiff.networks.encoders.crysformer.periodic import PeriodicCrysformer
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.neural import NeuralPotential

@@ -116,8 +116,8 @@ def test_adapters_are_small_and_belong_to_their_encoder(data, encoders, tmp_path
 
 def test_size_of_adapters_of_a_backbone_as_it_ships():
     from ase_crysdiff.networks.adapters import adapter_tensors, attach
-    from ase_crysdiff.networks.backbones.registry import make_backbone
     from ase_crysdiff.networks.property_network import PropertyNetwork
+    from ase_crysdiff.networks.registry import make_backbone
 
     network = PropertyNetwork(make_backbone({"name": "pddformer"}), 4)
     heads = sum(p.numel() for p in network.heads.parameters())

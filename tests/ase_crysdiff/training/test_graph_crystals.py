@@ -9,8 +9,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.backbones.base import Neighborhood
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import Neighborhood, build_graph
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 from ase_crysdiff.training.task import Batches

@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.geometry.torus import shortest_image
-from ase_crysdiff.networks.backbones.base import MASKED
-from ase_crysdiff.networks.backbones.graphs import build_graph
+from ase_crysdiff.networks.graph import MASKED, build_graph
 from ase_crysdiff.networks.latent.decoders import Decoded
 from ase_crysdiff.recipes.crysldnet import RECIPE as CRYSLDNET
 from ase_crysdiff.recipes.denoising import RECIPE as DENOISING

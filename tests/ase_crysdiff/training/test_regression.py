@@ -10,8 +10,8 @@ from lightning.fabric import Fabric
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.errors import InputError, ShapeError
-from ase_crysdiff.networks.backbones.registry import make_backbone
 from ase_crysdiff.networks.property_network import PropertyNetwork
+from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 from ase_crysdiff.training.loop import Loop

@@ -2,18 +2,19 @@
 little data.
 
 Deviations from the paper: norms act on each vector instead of the batch, so that a crystal's
-features do not depend on its company, in training or after it; missing neighbours are not filled
-with atom 0, because every atom has as many as it needs.
+features do not depend on the rest of the batch, in training or after it; missing neighbours are
+not filled with atom 0, because every atom has as many as it needs.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeLinear, features, gathered, gaussians
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.base import Backbone, Features
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
+from ase_crysdiff.networks.message_passing import EdgeLinear, aggregate, features
+from ase_crysdiff.networks.radial import gaussians
+from ase_crysdiff.networks.species_embeddings import make_elements
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Gaussians of the distance every 0.2 Å from 0 to 8 Å.
@@ -38,9 +39,9 @@ class GatedConvolution(nn.Module):
         edges: Float[Tensor, "edges width"],
         graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
-        gate, core = self.norm(self.join(nodes, edges, graph.first, graph.second)).chunk(2, -1)
+        gate, core = self.norm(self.join(nodes, edges, graph.receivers, graph.senders)).chunk(2, -1)
         messages = torch.sigmoid(gate) * functional.softplus(core)
-        return functional.softplus(nodes + self.sum_norm(gathered(messages, graph)))
+        return functional.softplus(nodes + self.sum_norm(aggregate(messages, graph)))
 
 
 class CrystalGraphBackbone(Backbone):
@@ -64,8 +65,8 @@ class CrystalGraphBackbone(Backbone):
         self.layers = nn.ModuleList(GatedConvolution(hidden) for _ in range(layers))
 
     def forward(self, graph: CrystalGraph) -> Features:
-        nodes = self.elements(graph.crystals.species)
+        nodes = self.elements(graph.species)
         edges = gaussians(graph.distances, *_RADIAL)
         for layer in self.layers:
             nodes = layer(nodes, edges, graph)
-        return features(nodes, graph.crystals.layout)
+        return features(nodes, graph)

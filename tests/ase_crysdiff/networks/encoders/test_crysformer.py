@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ase_crysdiff.crystal.batch import Block, CrystalBatch
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.models.recipe import recipe
-from ase_crysdiff.networks.encoders.crysformer import Crysformer, GatedAddition, _Pairs
-from ase_crysdiff.networks.encoders.crysformer_elements import WIDTHS, element_table
+from ase_crysdiff.networks.encoders.crysformer.element_table import WIDTHS, element_table
+from ase_crysdiff.networks.encoders.crysformer.fully_connected import Crysformer, GatedAddition
 from ase_crysdiff.testing.crystals import random_batch
 
 SIZES = [1, 2, 2, 5, 7]
@@ -176,8 +176,7 @@ def test_separate_norms_keep_the_geometry_visible():
                 fourier = torch.from_numpy(
                     np.concatenate([np.sin(angles).ravel(), np.cos(angles).ravel()])
                 ).view(1, 1, 1, -1)
-                block = Block(slice(0, 1), slice(0, 1), 1, 1)
-                edges.append(layer._edges(_Pairs(block, invariants, fourier)).detach())
+                edges.append(layer.edge_terms(invariants, fourier).detach())
             changes[joint_norm, size] = float((edges[1] - edges[0]).norm())
     assert changes[False, 10.0] == pytest.approx(changes[False, 3.0], rel=1e-9)
     assert changes[True, 10.0] < 0.5 * changes[True, 3.0]

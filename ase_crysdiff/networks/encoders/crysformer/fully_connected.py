@@ -2,7 +2,7 @@
 energies of noisy crystals.
 
 It reads the cell itself and no periodic images, so that its features depend on the choice of the
-cell; potentials use `crysformer_periodic` instead. Both are edge modes of one network: pre-norm
+cell; potentials use `crysformer.periodic` instead. Both are edge modes of one network: pre-norm
 attention in which an edge speaks into keys and values alike, then a feed-forward block.
 
 What is mended, each by an argument that restores the published network:
@@ -15,8 +15,8 @@ What is mended, each by an argument that restores the published network:
 Source: DAO (GLAD-RUC 2025), Crysformer: code, and paper for the equations of attention and gate.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import Block, Layout
 from ase_crysdiff.networks.base import Context, Encoder, Features, NodeInput, Stem
 from ase_crysdiff.networks.embeddings import fourier_features, time_embedding
-from ase_crysdiff.networks.encoders.crysformer_elements import element_table
+from ase_crysdiff.networks.encoders.crysformer.element_table import element_table
 from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.networks.stems import TIME_WIDTH
 from ase_crysdiff.processes.joint import NoisyState
@@ -94,7 +94,7 @@ class CrysformerLayer(nn.Module):
     def _attend(
         self, part: _Pairs, query: Tensor, key_value: Tensor
     ) -> Float[Tensor, "rows hidden"]:
-        edges = self._edges(part)
+        edges = self.edge_terms(part.crystals, part.fourier)
         block, heads = part.block, self.heads
         key, value = block.view(key_value).chunk(2, -1)
         per_head = (heads, query.shape[-1] // heads)
@@ -105,22 +105,31 @@ class CrysformerLayer(nn.Module):
         attention = torch.softmax(scores, 2).unsqueeze(-1)
         return (attention * values).sum(2).flatten(-2).flatten(0, 1)
 
-    def _edges(self, part: _Pairs) -> Float[Tensor, "count size size hidden"]:
-        """What an edge adds to the key and the value of its sender."""
+    def edge_terms(
+        self,
+        crystals: Float[Tensor, "count invariants"],
+        fourier: Float[Tensor, "count size size features"],
+    ) -> Float[Tensor, "count size size hidden"]:
+        """What an edge adds to the key and the value of its sender, for crystals of one size.
+
+        Args:
+            crystals: Invariants of each crystal.
+            fourier: Fourier features of f_j - f_i at place (i, j).
+        """
         norm = self.edge_norm
         if self.joint_norm:
-            size = part.block.size
-            invariants = part.crystals[:, None, None].expand(-1, size, size, -1)
-            return self.edge(norm(torch.cat([invariants, part.fourier], -1)))
+            size = fourier.shape[1]
+            invariants = crystals[:, None, None].expand(-1, size, size, -1)
+            return self.edge(norm(torch.cat([invariants, fourier], -1)))
         scale, shift = (parameter.split(self.features) for parameter in (norm.weight, norm.bias))
         weights = self.edge.weight.split(self.features, 1)
-        inputs = (part.crystals, part.fourier)
+        inputs = (crystals, fourier)
         # The lattice part is the same for all pairs of a crystal: it is mapped once and then added.
-        crystal, fourier = (
+        of_crystal, of_pairs = (
             product(functional.layer_norm(x, (x.shape[-1],), a, b, norm.eps), w)
             for x, a, b, w in zip(inputs, scale, shift, weights, strict=True)
         )
-        return fourier + (crystal + self.edge.bias)[:, None, None]
+        return of_pairs + (of_crystal + self.edge.bias)[:, None, None]
 
 
 class Crysformer(Encoder):
@@ -134,6 +143,13 @@ class Crysformer(Encoder):
         frequencies: Fourier frequencies per axis, 0 included.
         joint_norm: Whether invariants and Fourier features are normalised together, as published.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {
+        "hidden": 96,
+        "layers": 4,
+        "heads": 4,
+        "frequencies": 32,
+    }
 
     def __init__(
         self,

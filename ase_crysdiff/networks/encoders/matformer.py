@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeLinear, features, gathered, gaussians
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.base import Backbone, Features
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.message_passing import EdgeLinear, aggregate, features
+from ase_crysdiff.networks.radial import gaussians
+from ase_crysdiff.networks.species_embeddings import make_elements
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Range of the Gaussians of the distance, Å.
@@ -57,7 +58,7 @@ class MatformerConvolution(nn.Module):
         edges: Float[Tensor, "edges hidden"],
         graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
-        first, second = graph.first, graph.second
+        receivers, senders = graph.receivers, graph.senders
         heads = [
             x.chunk(self.heads, -1)
             for x in (self.query(nodes), self.key(nodes), self.value(nodes), self.edge(edges))
@@ -65,12 +66,12 @@ class MatformerConvolution(nn.Module):
         sums = []
         for query, key, value, edge in zip(*heads, strict=True):
             own = query * key
-            receiver = torch.cat([own, query], -1).index_select(0, first)
+            receiver = torch.cat([own, query], -1).index_select(0, receivers)
             own, query = receiver.chunk(2, -1)
-            weights = torch.cat([own, query * key.index_select(0, second), query * edge], -1)
+            weights = torch.cat([own, query * key.index_select(0, senders), query * edge], -1)
             gate = torch.sigmoid(self.gate_norm(weights))
-            message = self.message(self.update(value, edge, first, second) * gate)
-            sums.append(gathered(self.message_norm(message), graph))
+            message = self.message(self.update(value, edge, receivers, senders) * gate)
+            sums.append(aggregate(self.message_norm(message), graph))
         return self.skip(nodes) + functional.silu(self.norm(self.join(torch.cat(sums, -1))))
 
 
@@ -109,8 +110,8 @@ class Matformer(Backbone):
         self.layers = nn.ModuleList(MatformerConvolution(hidden, heads) for _ in range(layers))
 
     def forward(self, graph: CrystalGraph) -> Features:
-        nodes = self.elements(graph.crystals.species)
+        nodes = self.elements(graph.species)
         edges = self.edges(gaussians(graph.distances, *_RANGE, self.radial))
         for layer in self.layers:
             nodes = layer(nodes, edges, graph)
-        return features(nodes, graph.crystals.layout)
+        return features(nodes, graph)

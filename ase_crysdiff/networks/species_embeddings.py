@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.networks.elements import descriptors
-from ase_crysdiff.networks.encoders.crysformer_elements import element_table
+from ase_crysdiff.networks.element_properties import descriptors
+from ase_crysdiff.networks.encoders.crysformer.element_table import element_table
 from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.shapes import Float, Int, Tensor
 
@@ -26,19 +26,21 @@ class DescribedElements(nn.Module):
 
     Args:
         hidden: Width.
+        num_species: Classes: 0 for a hidden element, then the atomic numbers below it.
     """
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, num_species: int = NUM_ELEMENTS) -> None:
         super().__init__()
+        self.num_species = num_species
         self.table: Tensor
-        self.register_buffer("table", descriptors(NUM_ELEMENTS), persistent=False)
-        self.own = nn.Embedding(NUM_ELEMENTS, hidden)
+        self.register_buffer("table", descriptors(num_species), persistent=False)
+        self.own = nn.Embedding(num_species, hidden)
         self.common = Linear(self.table.shape[1], hidden)
         nn.init.normal_(self.own.weight, std=0.1)
         nn.init.normal_(self.common.weight, std=0.5)
 
     def forward(self, species: Int[Tensor, " atoms"]) -> Float[Tensor, "atoms hidden"]:
-        check_species(species, NUM_ELEMENTS)
+        check_species(species, self.num_species)
         return self.own(species) + self.common(self.table[species].to(self.own.weight.dtype))
 
 

@@ -15,14 +15,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.layers import crystal_means, features, gaussians
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.base import Backbone, Features
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.message_passing import features, system_means
+from ase_crysdiff.networks.radial import gaussians
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Logarithms of distances are brought to order one: those of 2 to 9 Å lie between -1.4 and 1.4.
-_CENTRE, _SPREAD = 1.45, 0.53
+#: Mean and standard deviation by which logarithms of distances in Å are brought to order one: those
+#: of 2 to 9 Å lie between -1.4 and 1.4.
+_LOG_MEAN, _LOG_STD = 1.45, 0.53
 
 
 def weights(graph: CrystalGraph) -> Float[Tensor, " atoms"]:
@@ -31,9 +33,9 @@ def weights(graph: CrystalGraph) -> Float[Tensor, " atoms"]:
     Published is the sum in place of the mean, which makes the weight depend on how many primitive
     cells the cell holds.
     """
-    number = graph.crystals.species.to(graph.profile.dtype)
-    mean = crystal_means(number, graph.crystals.layout)
-    return number / mean.clamp_min(1e-6)[graph.crystals.layout.batch_index]
+    number = graph.species.to(graph.profile.dtype)
+    mean = system_means(number, graph)
+    return number / mean.clamp_min(1e-6)[graph.systems]
 
 
 class ProfileEmbedding(nn.Module):
@@ -51,7 +53,7 @@ class ProfileEmbedding(nn.Module):
         self.linear = Linear(columns + 1, hidden)
 
     def forward(self, graph: CrystalGraph) -> Float[Tensor, "atoms hidden"]:
-        distances = (torch.log(graph.profile.clamp_min(0.1)) - _CENTRE) / _SPREAD
+        distances = (torch.log(graph.profile.clamp_min(0.1)) - _LOG_MEAN) / _LOG_STD
         return self.linear(torch.cat([weights(graph).unsqueeze(-1), distances], -1))
 
 
@@ -115,11 +117,11 @@ class ProfileBackbone(Backbone):
         self.layers = nn.ModuleList(convolution(hidden) for _ in range(layers - 1))
 
     def forward(self, graph: CrystalGraph) -> Features:
-        nodes = self.elements(graph.crystals.species)
+        nodes = self.elements(graph.species)
         edges = self.edges(gaussians(self.scale / graph.distances, *self.span, self.hidden))
         profile = self.profile(graph)
         nodes = self.first(nodes, edges, graph)
         for mixer, layer in zip(self.mixers, self.layers, strict=True):
             nodes, profile = mixer(nodes, profile)
             nodes = layer(nodes, edges, graph)
-        return features(nodes, graph.crystals.layout)
+        return features(nodes, graph)

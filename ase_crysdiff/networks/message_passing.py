@@ -1,30 +1,17 @@
-"""What backbones with edges are made of."""
+"""What encoders with edges are made of: maps of edges, and sums of messages."""
 
 import torch
 from torch import nn
 
-from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.networks.backbones.base import CrystalGraph
 from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 
-def gaussians(
-    x: Float[Tensor, " edges"], start: float, stop: float, count: int
-) -> Float[Tensor, "edges count"]:
-    """exp(-(x - c)² / Δ) for centres c from start to stop at a spacing Δ.
-
-    The spacing itself divides, not its square, so that neighbouring functions overlap widely.
-    Source: Yan et al. 2022 (Matformer), code, and all that build on it.
-    """
-    centres = torch.linspace(start, stop, count, device=x.device, dtype=x.dtype)
-    return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) * ((count - 1) / (stop - start)))
-
-
 class EdgeLinear(nn.Module):
     """A linear map of vectors at the ends of an edge and of the edge, joined: W [x_i, x_j, e_ij] +
-    b.
+    b, where i is the receiver and j the sender.
 
     Columns of W that meet atoms are multiplied once per atom, not once per edge.
 
@@ -47,8 +34,12 @@ class EdgeLinear(nn.Module):
         edges: Float[Tensor, "edges width"],
         *ends: Int[Tensor, " edges"],
     ) -> Float[Tensor, "edges outputs"]:
-        """The map; `ends` are the atoms at the ends of every edge, as many as the constructor was
-        told.
+        """The map of every edge.
+
+        Args:
+            nodes: Vectors of the atoms.
+            edges: Vectors of the edges.
+            ends: Atoms at the ends of every edge, as many as the constructor was told.
         """
         of_nodes, of_edges = self.linear.weight.split(self.columns, 1)
         # (atoms, ends * outputs): one product for all ends
@@ -60,11 +51,11 @@ class EdgeLinear(nn.Module):
 
 
 class EdgeMLP(nn.Module):
-    """`EdgeLinear`, SiLU, linear.
+    """`EdgeLinear`, SiLU, then a linear map.
 
     Args:
         hidden: Width of everything.
-        ends: As in `EdgeLinear`.
+        ends: How many ends of an edge are joined, 1 or 2.
     """
 
     def __init__(self, hidden: int, ends: int = 2) -> None:
@@ -78,28 +69,38 @@ class EdgeMLP(nn.Module):
         edges: Float[Tensor, "edges hidden"],
         *ends: Int[Tensor, " edges"],
     ) -> Float[Tensor, "edges hidden"]:
-        """As in `EdgeLinear`."""
+        """The map of every edge.
+
+        Args:
+            nodes: Vectors of the atoms.
+            edges: Vectors of the edges.
+            ends: Atoms at the ends of every edge, as many as the constructor was told.
+        """
         return self.out(nn.functional.silu(self.join(nodes, edges, *ends)))
 
 
-def gathered(
-    messages: Float[Tensor, "edges width"], graph: CrystalGraph, reduce: str = "sum"
+def aggregate(
+    messages: Float[Tensor, "edges width"], graph: Graph, reduce: str = "sum"
 ) -> Float[Tensor, "atoms width"]:
-    """Messages of all edges added up, or averaged, at the atoms where they begin."""
+    """Messages added up, or averaged, at the receivers of their edges.
+
+    Args:
+        messages: One per edge.
+        graph: Whose edges they are.
+        reduce: `sum` or `mean`. An atom without edges gets zeros.
+    """
     from torch_geometric.utils import scatter
 
-    return scatter(messages, graph.first, 0, len(graph.crystals.species), reduce)
+    return scatter(messages, graph.receivers, 0, len(graph.species), reduce)
 
 
-def crystal_means(
-    rows: Float[Tensor, "atoms ..."], layout: Layout
-) -> Float[Tensor, "crystals ..."]:
-    """Means over the atoms of each crystal."""
+def system_means(rows: Float[Tensor, "atoms ..."], graph: Graph) -> Float[Tensor, "systems ..."]:
+    """Means over the atoms of each system of a graph."""
     from torch_geometric.utils import scatter
 
-    return scatter(rows, layout.batch_index, 0, layout.num_crystals, "mean")
+    return scatter(rows, graph.systems, 0, graph.num_systems, "mean")
 
 
-def features(nodes: Float[Tensor, "atoms hidden"], layout: Layout) -> Features:
-    """Features of atoms, and their means over the atoms of a crystal."""
-    return Features(nodes, crystal_means(nodes, layout))
+def features(nodes: Float[Tensor, "atoms hidden"], graph: Graph) -> Features:
+    """Features of atoms, and their means over the atoms of each system."""
+    return Features(nodes, system_means(nodes, graph))

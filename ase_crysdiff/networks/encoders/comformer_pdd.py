@@ -14,14 +14,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeMLP, gathered
-from ase_crysdiff.networks.backbones.profiles import ProfileBackbone
+from ase_crysdiff.networks.distance_profiles import ProfileBackbone
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.message_passing import EdgeMLP, aggregate
+from ase_crysdiff.networks.species_embeddings import make_elements
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Gaussians of -0.75 / d: many for bonds, few for what is far away.
+#: Edges are told apart by Gaussians of x = -0.75 Å / d, without unit: many for bonds, few for what
+#: is far away. Factor in Å; first and last centre on the scale of x.
 _SCALE, _RANGE = -0.75, (-4.0, 0.0)
 #: Arguments of the published network, 4,332,800 parameters.
 PUBLISHED: dict[str, Any] = {
@@ -57,10 +58,10 @@ class ComformerConvolution(nn.Module):
         graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         query, key, value = self.project(nodes).chunk(3, -1)
-        edges, ends = self.edge(edges), (graph.first, graph.second)
-        weights = query.index_select(0, graph.first) * self.keys(key, edges, *ends)
+        edges, ends = self.edge(edges), (graph.receivers, graph.senders)
+        weights = query.index_select(0, graph.receivers) * self.keys(key, edges, *ends)
         messages = self.values(value, edges, *ends) * torch.sigmoid(self.gate_norm(weights))
-        return functional.softplus(nodes + self.norm(self.out(gathered(messages, graph))))
+        return functional.softplus(nodes + self.norm(self.out(aggregate(messages, graph))))
 
 
 class ComformerPDD(ProfileBackbone):

@@ -14,14 +14,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.backbones.base import CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import make_elements
-from ase_crysdiff.networks.backbones.layers import EdgeLinear, EdgeMLP, gathered
-from ase_crysdiff.networks.backbones.profiles import ProfileBackbone
+from ase_crysdiff.networks.distance_profiles import ProfileBackbone
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.message_passing import EdgeLinear, EdgeMLP, aggregate
+from ase_crysdiff.networks.species_embeddings import make_elements
 from ase_crysdiff.shapes import Float, Tensor
 
-#: Gaussians of -1 / d.
+#: Edges are told apart by Gaussians of x = -1 Å / d, without unit, so that bonds are resolved more
+#: finely than what is far away. Factor in Å; first and last centre on the scale of x: -6 stands for
+#: 1/6 Å, 0 for infinity.
 _SCALE, _RANGE = -1.0, (-6.0, 0.0)
 #: Arguments of the published network, 4,512,257 parameters with its readout of 66,049.
 PUBLISHED: dict[str, Any] = {
@@ -60,14 +62,18 @@ class MutualConvolution(nn.Module):
         graph: CrystalGraph,
     ) -> Float[Tensor, "atoms hidden"]:
         query, key, value = self.project(nodes).chunk(3, -1)
-        edges, first, second = self.edge(edges), graph.first, graph.second
-        weights = query.index_select(0, first) * self.sender_keys(key, edges, second)
-        weights = weights + query.index_select(0, second) * self.receiver_keys(key, edges, first)
-        messages = self.values(value, edges, first, second)
-        messages = messages * torch.sigmoid(
-            self.value_norm(self.value_gate(value, edges, first, second))
+        edges, receivers, senders = self.edge(edges), graph.receivers, graph.senders
+        weights = query.index_select(0, receivers) * self.sender_keys(key, edges, senders)
+        weights = weights + query.index_select(0, senders) * self.receiver_keys(
+            key, edges, receivers
         )
-        arrived = query + gathered(messages * torch.sigmoid(self.gate_norm(weights)), graph, "mean")
+        messages = self.values(value, edges, receivers, senders)
+        messages = messages * torch.sigmoid(
+            self.value_norm(self.value_gate(value, edges, receivers, senders))
+        )
+        arrived = query + aggregate(
+            messages * torch.sigmoid(self.gate_norm(weights)), graph, "mean"
+        )
         return functional.silu(nodes + self.out(self.norm(self.join(arrived))))
 
 

@@ -1,4 +1,4 @@
-"""TensorNet of matgl as a backbone: vectors and tensors of neighbours, features from their norms.
+"""TensorNet of matgl as an encoder: vectors and tensors of neighbours, features from their norms.
 
 The module is matgl's own, with weights of our training. matgl sums messages at the source of an
 edge since version 2 of the model and at its end before that, which other versions of it would
@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ase_crysdiff.errors import IncompatibleError
-from ase_crysdiff.networks.backbones.base import Backbone, CrystalGraph, Neighborhood
-from ase_crysdiff.networks.backbones.elements import NUM_ELEMENTS, check_species
-from ase_crysdiff.networks.backbones.layers import features
-from ase_crysdiff.networks.base import Features
+from ase_crysdiff.networks.base import Backbone, Features
+from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
+from ase_crysdiff.networks.message_passing import features
+from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS, check_species
 
 #: Version of matgl's model that this was written and tested against.
 _VERSION = 2
@@ -34,6 +34,8 @@ class TensorNetBackbone(Backbone):
 
     Source: Simeon and De Fabritiis 2023 (TensorNet).
     """
+
+    is_smooth = True
 
     def __init__(
         self, hidden: int = 48, layers: int = 1, radial: int = 32, cutoff: float = 4.5
@@ -60,14 +62,12 @@ class TensorNetBackbone(Backbone):
         self.network.final_layer = nn.Identity()  # type: ignore[assignment]  # its readout is not used
 
     def forward(self, graph: CrystalGraph) -> Features:
-        crystals = graph.crystals
-        check_species(crystals.species, NUM_ELEMENTS)
-        shifts = graph.shifts.to(crystals.lattice.dtype).unsqueeze(-1)
-        cells = crystals.lattice[crystals.layout.batch_index]
+        check_species(graph.species, NUM_ELEMENTS)
+        # matgl wants places and offsets of images and makes vectors of them; it is given vectors.
         inputs = SimpleNamespace(
-            node_type=crystals.species,
-            pos=(crystals.frac_coords.unsqueeze(-1) * cells).sum(-2),
-            edge_index=torch.stack([graph.first, graph.second]),
-            pbc_offshift=(shifts * cells[graph.first]).sum(-2),
+            node_type=graph.species,
+            pos=graph.vectors.new_zeros(len(graph.species), 3),
+            edge_index=torch.stack([graph.receivers, graph.senders]),
+            pbc_offshift=graph.vectors,
         )
-        return features(self.network.forward_features(inputs)["readout"], crystals.layout)
+        return features(self.network.forward_features(inputs)["readout"], graph)
