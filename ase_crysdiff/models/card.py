@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -103,17 +103,13 @@ class Card:
     Args:
         name: Registered name of the sampler, potential, predictor or encoder.
         config: The model, as names and numbers.
-        sampling: How crystals are drawn by default, also given as a mapping; None for weights that
-            nothing is drawn from.
+        sampling: How crystals are drawn by default; None for weights that nothing is drawn from.
         training: Data, steps, time and hardware of the training.
         measured: Numbers, each with the command that gave them.
         elements: Atomic numbers that occurred in training.
         licence: Of the weights.
         sha256: Of `weights.safetensors`.
 
-    Raises:
-        InputError: If a sampling setting is not known or makes no sense.
-        CheckpointError: If the kind of the weights is not known.
     """
 
     name: str
@@ -125,11 +121,24 @@ class Card:
     licence: str
     sha256: str
 
-    def __post_init__(self) -> None:
-        given: Any = self.sampling
-        if isinstance(given, Mapping):
-            drawn = self.kind == Kind.SAMPLER
-            object.__setattr__(self, "sampling", SamplingSettings.of(given) if drawn else None)
+    @staticmethod
+    def of(entries: Mapping[str, Any]) -> "Card":
+        """A card from plain values, as `card.json` holds them in today's format.
+
+        Args:
+            entries: The fields; `sampling` may be settings or a mapping of them.
+
+        Raises:
+            InputError: If a sampling setting is not known or makes no sense.
+            CheckpointError: If the kind of the weights is not known.
+        """
+        values = {**entries, "elements": tuple(entries["elements"]), "sampling": None}
+        card = Card(**values)
+        given = entries["sampling"]
+        if card.kind != Kind.SAMPLER or given is None:
+            return card
+        settings = given if isinstance(given, SamplingSettings) else SamplingSettings.of(given)
+        return replace(card, sampling=settings)
 
     @property
     def kind(self) -> Kind:

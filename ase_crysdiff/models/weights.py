@@ -65,7 +65,7 @@ def read_card(folder: Path) -> Card:
     try:
         content = upgrade({**content, "format": version})
         del content["format"]
-        return Card(**{**content, "elements": tuple(content["elements"])})
+        return Card.of(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except InputError as error:
@@ -137,7 +137,7 @@ def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -
     Raises:
         InputError: If a sampling setting is not known or makes no sense; nothing is written then.
     """
-    content = Card(**{**card, "elements": tuple(card["elements"]), "sha256": ""}).as_dict()
+    content = Card.of({**card, "sha256": ""}).as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, weights, {"model": str(card["name"])})
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()

@@ -54,11 +54,18 @@ class Checkpoint:
     @property
     def averaged(self) -> dict[str, Tensor]:
         """The averaged weights by name of the parameter."""
-        prefix = "average:"
+        return self.part("average")
+
+    def part(self, kind: str) -> dict[str, Tensor]:
+        """The tensors of a kind by name of the parameter.
+
+        Args:
+            kind: `average`, `weight`, `exp_avg` or `exp_avg_sq`.
+        """
         return {
-            name.removeprefix(prefix): tensor
+            name.partition(":")[2]: tensor
             for name, tensor in self.tensors.items()
-            if name.startswith(prefix)
+            if name.startswith(f"{kind}:")
         }
 
 

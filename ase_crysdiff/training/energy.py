@@ -63,10 +63,8 @@ class EnergyObjective:
             wall.forces, dim=-1
         )
         atom_weight = 1 / (1 + strength / _HALF_WEIGHT_FORCE)
-        per_set = (
-            torch.zeros_like(differences["energy"]).index_add(0, graph.systems, atom_weight)
-            / counts
-        )
+        summed = torch.zeros_like(differences["energy"]).index_add(0, graph.systems, atom_weight)
+        per_set = summed / counts
         sample_weights = {"energy": per_set, "forces": atom_weight, "virial": per_set}
         total = sum(
             self.weights[name]

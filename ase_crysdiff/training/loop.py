@@ -19,6 +19,7 @@ from torch.func import functional_call
 from tqdm import tqdm
 
 from ase_crysdiff.errors import CrysDiffError
+from ase_crysdiff.networks.renamed_weights import current_names
 from ase_crysdiff.randomness import mixed_seed
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training import checkpoint
@@ -289,11 +290,17 @@ class Loop:
 
     @torch.no_grad()
     def _restore(self, found: Checkpoint) -> None:
-        self.progress, tensors = found.progress, found.tensors
-        for name, parameter in self.task.network.named_parameters():
-            parameter.copy_(tensors[f"weight:{name}"])
-            self.average.weights[name].copy_(tensors[f"average:{name}"])
-            state = {m: tensors[f"{m}:{name}"].to(parameter.device) for m in _MOMENTS}
+        self.progress = found.progress
+        parameters = dict(self.task.network.named_parameters())
+        # Names that parameters had in earlier versions are understood.
+        parts = {
+            kind: current_names(found.part(kind), parameters)
+            for kind in ("weight", "average", *_MOMENTS)
+        }
+        for name, parameter in parameters.items():
+            parameter.copy_(parts["weight"][name])
+            self.average.weights[name].copy_(parts["average"][name])
+            state = {m: parts[m][name].to(parameter.device) for m in _MOMENTS}
             on = parameter.device if parameter.is_cuda else torch.device("cpu")
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(float(self.progress.step), device=on),
