@@ -248,7 +248,7 @@ def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_pa
     card = weights.read_card(target)
     assert {"NaCl", "SrTiO3"} <= set(card.config["reference_energies"])
     assert card.training["steps"] == 3
-    assert card.sampling == {}
+    assert card.sampling is None
     refused(target, tmp_path)
 
 

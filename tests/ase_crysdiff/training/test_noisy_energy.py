@@ -306,7 +306,7 @@ def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(
     )
     model, card = load(target)
     assert isinstance(model, GenerativeModel)
-    assert card.sampling == {}
+    assert card.sampling is None
     assert card.config["kind"] == RECIPE.kind
     assert card.config["lattice"] == weights.read_card(toy_csp).config["lattice"]
     assert card.config["energy"]["std"] > 0
