@@ -1,11 +1,13 @@
 """Samplers and their like, found by entry point; ours are registered in the same way as everybody
 else's.
 
+What ships as a folder with a card needs no entry point: `shipped` finds it by the kind on its card.
 Listing reads text files only. A plugin is imported when it is asked for, so a broken one harms
 nobody but its own users.
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff import __version__
 from ase_crysdiff.errors import PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
@@ -24,6 +27,10 @@ PROCESSES = "ase_crysdiff.processes"
 CONDITIONS = "ase_crysdiff.conditions"
 SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
+
+#: Groups whose shipped members are found by their cards: kind on the card, and the module whose
+#: attributes make them.
+_SHIPPED = {PREDICTORS: ("predictor", "ase_crysdiff.predictors.shipped")}
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -60,6 +67,27 @@ def plugins(group: str) -> list[Plugin]:
     return [_plugin(e) for name in sorted(_entries(group)) for e in _entries(group)[name]]
 
 
+@lru_cache(maxsize=16)
+def shipped(group: str) -> tuple[str, ...]:
+    """Names of a group that are folders of this package's weights, sorted; none where a group knows
+    entry points only.
+    """
+    if group not in _SHIPPED:
+        return ()
+    kind = _SHIPPED[group][0]
+    cards = (Path(__file__).parent / "weights").glob("*/card.json")
+    return tuple(sorted(card.parent.name for card in cards if _kind_of(card) == kind))
+
+
+def _kind_of(card: Path) -> str | None:
+    """The kind on a card; None where it cannot be read, which is said when somebody loads it."""
+    try:
+        found = json.loads(card.read_text())["config"].get("kind")
+    except (OSError, ValueError, LookupError, AttributeError):
+        return None
+    return None if found is None else str(found)
+
+
 def register(group: str, name: str, value: Callable[..., Any]) -> None:
     """Adds a name for this process: for notebooks and tests.
 
@@ -69,6 +97,12 @@ def register(group: str, name: str, value: Callable[..., Any]) -> None:
     if name.lower() in names(group):
         raise PluginError(f"{name!r} is already registered in {group}. Choose another name.")
     _registered[group, name.lower()] = value
+
+
+def refresh() -> None:
+    """Reads entry points and cards again: for a process in which something was installed."""
+    _entries.cache_clear()
+    shipped.cache_clear()
 
 
 def unregister(group: str, name: str) -> None:
@@ -135,6 +169,8 @@ def _unknown(group: str, name: str) -> str:
 def _plugin(entry: EntryPoint) -> Plugin:
     owner = entry.dist
     if owner is None:
+        if entry.value.startswith("ase_crysdiff."):  # found by its card, or in a source tree
+            return Plugin(entry.name, entry.value, "ase-crysdiff", __version__)
         return Plugin(entry.name, entry.value, "unknown", "unknown")
     return Plugin(entry.name, entry.value, owner.name, owner.version)
 
@@ -142,10 +178,20 @@ def _plugin(entry: EntryPoint) -> Plugin:
 @lru_cache(maxsize=16)
 def _entries(group: str) -> dict[str, tuple[EntryPoint, ...]]:
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in (*entry_points(group=group), *_of_source_tree(group)):
+    for entry in (*entry_points(group=group), *_of_source_tree(group), *_of_cards(group)):
         name = entry.name.lower()
         found[name] = (*found.get(name, ()), entry)
     return found
+
+
+def _of_cards(group: str) -> list[EntryPoint]:
+    """Entry points for what ships as a folder of weights."""
+    if group not in _SHIPPED:
+        return []
+    module = _SHIPPED[group][1]
+    return [
+        EntryPoint(name, f"{module}:{name.replace('-', '_')}", group) for name in shipped(group)
+    ]
 
 
 def _of_source_tree(group: str) -> list[EntryPoint]:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.networks.registry import BACKBONES, make_backbone
+from ase_crysdiff.networks.registry import backbone_names, make_backbone
 from ase_crysdiff.training.graph_crystals import GraphCrystals
 
 
@@ -52,7 +52,7 @@ def measure(name: str, data: PackedCrystals, repeats: int) -> dict[str, object]:
     return {
         "name": name,
         "parameters": sum(p.numel() for p in backbone.parameters()),
-        "edges_per_atom": round(sum(len(batch.graph.first) for batch in batches) / atoms, 1),
+        "edges_per_atom": round(sum(len(batch.graph.receivers) for batch in batches) / atoms, 1),
         "crystals_per_second": {
             what: round(len(data) / seconds)
             for what, seconds in {
@@ -69,7 +69,7 @@ def main() -> None:
     """Prints one line of JSON per backbone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
-    parser.add_argument("--names", nargs="+", default=sorted(BACKBONES))
+    parser.add_argument("--names", nargs="+", default=backbone_names())
     for name, default in {"limit": 256, "repeats": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()

@@ -26,7 +26,12 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.splits import Split, folds, groups_of
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, Origin, Target, finetune
+from ase_crysdiff.predictors.finetuning import (
+    FinetuneSettings,
+    InitialWeights,
+    PropertyTarget,
+    finetune,
+)
 from ase_crysdiff.storage import write_text
 
 ARMS = ("pretrained", "scratch")
@@ -54,8 +59,8 @@ def main() -> None:
     parser.add_argument("--log", action="store_true", help="learn logarithms")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    origin = Origin.of(options.encoder)
-    origins = {"pretrained": origin, "scratch": Origin.scratch(origin.backbone)}
+    origin = InitialWeights.of(options.encoder)
+    origins = {"pretrained": origin, "scratch": InitialWeights.scratch(origin.backbone)}
     results = {}
     for target in options.targets:
         errors = {arm: all_errors(arm, origins[arm], target, options) for arm in ARMS}
@@ -72,7 +77,9 @@ def main() -> None:
     )
 
 
-def all_errors(arm: str, origin: Origin, target: str, options: argparse.Namespace) -> np.ndarray:
+def all_errors(
+    arm: str, origin: InitialWeights, target: str, options: argparse.Namespace
+) -> np.ndarray:
     """Absolute errors of one arm, shape (seeds, test crystals)."""
     found = []
     for seed in range(options.seeds):
@@ -90,7 +97,7 @@ def one(
     data: LabelledCrystals,
     split: Split,
     target: str,
-    origin: Origin,
+    origin: InitialWeights,
     seed: int,
     options: argparse.Namespace,
 ) -> list[float]:
@@ -109,7 +116,13 @@ def one(
         learning_rate=options.learning_rate,
     )
     predictor = finetune(
-        data, split, Target(target, "unit of the table"), origin, settings, folder, name=name
+        data,
+        split,
+        PropertyTarget(target, "unit of the table"),
+        origin,
+        settings,
+        folder,
+        name=name,
     )
     rows = data.select(split.test)
     errors = (predictor.predict(rows.crystals).values - rows.values).abs().tolist()

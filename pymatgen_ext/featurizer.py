@@ -7,18 +7,17 @@ of a `MultipleFeaturizer`.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from ase import Atoms
-from pymatgen.core import Structure
 
-from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.models.pretrained import load_backbone
-from ase_crysdiff.networks.base import Backbone
-from ase_crysdiff.predictors.network import features
+
+if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    from ase_crysdiff.networks.base import Backbone
 
 try:
     from matminer.featurizers.base import BaseFeaturizer as _Base
@@ -40,7 +39,7 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         self.encoder = encoder
         self._loaded: tuple[Backbone, frozenset[int], str] | None = None
 
-    def featurize(self, structure: Structure | Atoms) -> list[float]:
+    def featurize(self, structure: "Structure | Atoms") -> list[float]:
         """Features of one crystal.
 
         Raises:
@@ -67,6 +66,11 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         Raises:
             InputError: If a crystal cannot be used and errors are not ignored.
         """
+        import torch
+
+        from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
+        from ase_crysdiff.predictors.network import features
+
         backbone, elements, _ = self._load()
         given = [
             e[0] if isinstance(e, tuple | list | np.ndarray) and len(e) == 1 else e for e in entries
@@ -102,7 +106,9 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         """Who made it."""
         return ["The ase-crysdiff developers"]
 
-    def _load(self) -> tuple[Backbone, frozenset[int], str]:
+    def _load(self) -> "tuple[Backbone, frozenset[int], str]":
+        from ase_crysdiff.models.pretrained import load_backbone
+
         if self._loaded is None:
             backbone, card = load_backbone(self.encoder)
             self._loaded = (

@@ -6,28 +6,28 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
-from ase import Atoms
 from monty.json import MSONable
 from numpy.typing import NDArray
-from pymatgen.core import Structure
 
 from ase_crysdiff import registry
-from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
-from ase_crysdiff.data.property_tables import labelled, rows_of
-from ase_crysdiff.data.splits import by_shares, groups_of
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card
-from ase_crysdiff.predictors.base import Predictor
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, Origin, Target, finetune
-from ase_crysdiff.predictors.loading import load_predictor, save
+
+if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    from ase_crysdiff.predictors.base import Predictor
+    from ase_crysdiff.predictors.finetuning import FinetuneSettings, InitialWeights, PropertyTarget
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
+#: Kind of the cards of pretrained encoders.
+BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
@@ -123,41 +123,20 @@ class StructurePredictor(MSONable):
             InputError: If none of the structures can be used.
             IncompatibleError: If this is an encoder that has not learned a property.
         """
+        from ase_crysdiff.predictors.structures import predict_structures
+
         started = time.monotonic()
-        given: list[Any] = (
-            [structures] if isinstance(structures, Structure | Atoms) else list(structures)
-        )
-        predictor = self._predictor()
-        cells, refused = reduced_cells(given, progress)
-        for position in [
-            i
-            for i, cell in cells.items()
-            if not predictor.elements.issuperset(cell.species.tolist())
-        ]:
-            unknown = sorted(set(cells.pop(position).species.tolist()) - predictor.elements)
-            refused[position] = f"{predictor.card.name} does not know the elements {unknown}"
-        if given and not cells:
-            first = next(iter(sorted(refused.items())))
-            raise InputError(
-                f"None of {len(given)} structures can be used. Number {first[0]}: {first[1]}."
-            )
-        values, uncertainty = np.full(len(given), np.nan), np.full(len(given), np.nan)
-        if cells:
-            positions = list(cells)
-            found = predictor.predict(batch_of([cells[i] for i in positions]))
-            values[positions], uncertainty[positions] = (
-                found.values.numpy(),
-                found.uncertainty.numpy(),
-            )
-            refused |= {positions[k]: reason for k, reason in found.failures.items()}
+        given, predictor = _listed(structures), self._predictor()
+        found = predict_structures(predictor, given, progress)
         self.report = PredictionReport(
             len(given),
-            dict(sorted(refused.items())),
+            dict(found.failures),
             time.monotonic() - started,
             self._label(),
             predictor.target,
             predictor.unit,
         )
+        values, uncertainty = found.values.numpy(), found.uncertainty.numpy()
         return (values, uncertainty) if return_uncertainty else values
 
     def annotate(self, structures: Crystals, *, progress: bool | None = None) -> list[Any]:
@@ -168,12 +147,10 @@ class StructurePredictor(MSONable):
         copied as it is.
 
         Args:
-            structures: As in `predict`.
-            progress: As in `predict`.
+            structures: Structures or ASE atoms, periodic along all axes. They are not changed.
+            progress: Whether to show a progress bar; None shows one on a terminal.
         """
-        given: list[Any] = (
-            [structures] if isinstance(structures, Structure | Atoms) else list(structures)
-        )
+        given = _listed(structures)
         found = self.predict(given, return_uncertainty=True, progress=progress)
         return [
             self.annotated(structure, *numbers)
@@ -181,7 +158,16 @@ class StructurePredictor(MSONable):
         ]
 
     def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
-        """A copy of one structure with a value of this predictor; see `annotate`."""
+        """A copy of one structure with a value of this predictor in its properties or info, under
+        the keys that `annotate` names.
+
+        Args:
+            structure: A Structure, ASE atoms, or None, which stays None.
+            value: In the unit of the predictor; not written if it is not finite.
+            uncertainty: One standard deviation; not written if it is not finite.
+        """
+        from ase import Atoms
+
         if structure is None:
             return None
         copy = structure.copy()
@@ -195,7 +181,7 @@ class StructurePredictor(MSONable):
 
     def finetune(
         self,
-        structures: Sequence[Structure | Atoms | None],
+        structures: "Sequence[Structure | Atoms | None]",
         values: Sequence[float | None] | Array,
         *,
         unit: str,
@@ -237,12 +223,16 @@ class StructurePredictor(MSONable):
             InputError: If the rows do not suffice, or a setting is not known.
             IncompatibleError: If the unit is not this predictor's, or it has no encoder.
         """
-        wanted, origin = self._target(target, unit), self._origin()
+        from ase_crysdiff.data.property_tables import labelled, rows_of
+        from ase_crysdiff.data.splits import by_shares, groups_of
+        from ase_crysdiff.predictors.finetuning import finetune
+
+        wanted, initial = self._target(target, unit), self._initial_weights()
         chosen = _settings(settings)
         data, report = labelled(
             rows_of(structures, values, names),
             log=chosen.log,
-            elements=origin.elements,
+            elements=initial.elements,
             progress=progress,
         )
         parts = by_shares(groups_of(data.crystals, split), validation, test, chosen.seed)
@@ -253,7 +243,7 @@ class StructurePredictor(MSONable):
                 data,
                 parts,
                 wanted,
-                origin,
+                initial,
                 chosen,
                 Path(folder or temporary),
                 name=label,
@@ -282,6 +272,8 @@ class StructurePredictor(MSONable):
         Raises:
             InputError: If the predictor asks a potential and has no weights of its own.
         """
+        from ase_crysdiff.predictors.loading import save
+
         predictor = self._predictor()
         card = save(predictor, Path(folder))
         self.weights = self._source = str(folder)
@@ -331,7 +323,9 @@ class StructurePredictor(MSONable):
                 registry.load(registry.PREDICTORS, self.name)  # raises and suggests close names
         return self.name
 
-    def _predictor(self) -> Predictor:
+    def _predictor(self) -> "Predictor":
+        from ase_crysdiff.predictors.loading import load_predictor
+
         if self._loaded is None:
             assert self._source is not None
             if self._is_encoder():
@@ -345,20 +339,22 @@ class StructurePredictor(MSONable):
 
     def _is_encoder(self) -> bool:
         folder = Path(self._source or "")
-        return (folder / weight_files.CARD).is_file() and weight_files.read_card(folder).config.get(
-            "kind"
-        ) == "backbone"
+        if not (folder / weight_files.CARD).is_file():
+            return False
+        return weight_files.read_card(folder).config.get("kind") == BACKBONE
 
-    def _origin(self) -> Origin:
-        return (
-            Origin.of(str(self._source))
-            if self._is_encoder()
-            else Origin.of_predictor(self._predictor())
-        )
+    def _initial_weights(self) -> "InitialWeights":
+        from ase_crysdiff.predictors.finetuning import InitialWeights
 
-    def _target(self, target: str | None, unit: str) -> Target:
+        if self._is_encoder():
+            return InitialWeights.of(str(self._source))
+        return InitialWeights.of_predictor(self._predictor())
+
+    def _target(self, target: str | None, unit: str) -> "PropertyTarget":
+        from ase_crysdiff.predictors.finetuning import PropertyTarget
+
         if target is not None and (self._is_encoder() or target != self.target):
-            return Target(target, unit)
+            return PropertyTarget(target, unit)
         if self._is_encoder():
             raise InputError(
                 f"{self.name} has learned no property yet; give target=, such as 'band_gap'."
@@ -368,19 +364,31 @@ class StructurePredictor(MSONable):
                 f"{self.name} predicts {self.target} in {self.unit}, not in {unit}. Convert the "
                 "values."
             )
-        return Target(self.target, unit)
+        return PropertyTarget(self.target, unit)
 
     def _device(self) -> str:
         if self.device != "auto":
             return self.device
+        import torch
+
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _label(self) -> str:
-        card = self._predictor().card
-        return f"{card.name} {card.version}".strip()
+        predictor = self._predictor()
+        return f"{predictor.card.name} {predictor.version}".strip()
 
 
-def _settings(given: dict[str, Any]) -> FinetuneSettings:
+def _listed(structures: Crystals) -> list[Any]:
+    """One structure, or many, as a list."""
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    return [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+
+
+def _settings(given: dict[str, Any]) -> "FinetuneSettings":
+    from ase_crysdiff.predictors.finetuning import FinetuneSettings
+
     known = [f.name for f in fields(FinetuneSettings)]
     unknown = sorted(set(given) - set(known))
     if unknown:

@@ -21,7 +21,12 @@ from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_out_predictions
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, Origin, Target, finetune
+from ase_crysdiff.predictors.finetuning import (
+    FinetuneSettings,
+    InitialWeights,
+    PropertyTarget,
+    finetune,
+)
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
 from ase_crysdiff.storage import write_text
@@ -114,11 +119,11 @@ def run(options: argparse.Namespace) -> int:
     settings = FinetuneSettings(
         **{f.name: getattr(options, f.name) for f in fields(FinetuneSettings)}
     )
-    target = Target(options.target, options.unit)
+    target = PropertyTarget(options.target, options.unit)
     origin = (
-        Origin.scratch(options.backbone)
+        InitialWeights.scratch(options.backbone)
         if options.encoder == "none"
-        else Origin.of(options.encoder)
+        else InitialWeights.of(options.encoder)
     )
     rows = read_rows(options.data, target.name, target.unit)
     data, report = labelled(rows, log=settings.log, elements=origin.elements)
@@ -146,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
         finetune,
         data,
         target=target,
-        origin=origin,
+        initial=origin,
         settings=settings,
         name=options.output.name,
         about=about,
@@ -174,7 +179,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_held_out(
-    folder: Path, data: LabelledCrystals, held_out: HeldOut, target: Target
+    folder: Path, data: LabelledCrystals, held_out: HeldOut, target: PropertyTarget
 ) -> None:
     """Rows that nothing was chosen by, with their predictions, as a table and a picture."""
     known, predicted, spread = (
@@ -209,7 +214,7 @@ def _announce(folder: Path, card: Card) -> None:
 
 
 def _record(
-    options: argparse.Namespace, settings: FinetuneSettings, origin: Origin
+    options: argparse.Namespace, settings: FinetuneSettings, origin: InitialWeights
 ) -> dict[str, Any]:
     """What a run depends on."""
     digest = hashlib.sha256(options.data.read_bytes()).hexdigest()[:16]

@@ -7,17 +7,18 @@ A new model is one file with a subclass of `Recipe` and one entry point of the g
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
-
-import torch
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, InputError, UnknownNameError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Config, Kind
-from ase_crysdiff.shapes import Tensor
 
-Tensors: TypeAlias = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    import torch
+
+#: Weights by name of the parameter.
+Tensors: TypeAlias = Mapping[str, "torch.Tensor"]
 
 
 class Recipe(ABC):
@@ -63,7 +64,7 @@ class Recipe(ABC):
         config: Config,
         data: Any,
         settings: Any,
-        device: torch.device,
+        device: "torch.device",
         validation: Any = None,
     ) -> Any:
         """What the training loop is given: network, batches, objective.
@@ -83,7 +84,7 @@ class Recipe(ABC):
             InputError: If none of the data can be used, or the settings do not fit the model.
         """
 
-    def network(self, model: Any) -> torch.nn.Module:
+    def network(self, model: Any) -> "torch.nn.Module":
         """The module whose parameters are the weights; by default the model itself."""
         return model
 

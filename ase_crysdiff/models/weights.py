@@ -1,5 +1,6 @@
-"""Weights on disk: a folder with `card.json` and `weights.safetensors`. No pickles, no
-downloads.
+"""Weights on disk: a folder with `card.json` and `weights.safetensors`. No pickles, no downloads.
+
+Cards are found and read without torch, which is imported where tensors are.
 """
 
 import hashlib
@@ -7,17 +8,14 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import load as load_bytes
+from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff.environment import weights_folder
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models.card import Card, upgrade
-from ase_crysdiff.networks.renamed_weights import current_names
-from ase_crysdiff.shapes import Tensor
-from ase_crysdiff.storage import write_tensors, write_text
+
+if TYPE_CHECKING:
+    import torch
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
@@ -74,12 +72,14 @@ def read_card(folder: Path) -> Card:
         raise CheckpointError(f"{path} lacks or has too many entries: {error}.") from error
 
 
-def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
+def read(folder: Path) -> tuple[Card, dict[str, "torch.Tensor"]]:
     """Card and tensors of a folder.
 
     Raises:
         CheckpointError: If the weights do not belong to their card.
     """
+    from safetensors.torch import load as load_bytes
+
     card = read_card(folder)
     path = folder / WEIGHTS
     try:
@@ -96,12 +96,16 @@ def read(folder: Path) -> tuple[Card, dict[str, Tensor]]:
     return card, load_bytes(content)
 
 
-def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+def fill(module: "torch.nn.Module", tensors: Mapping[str, "torch.Tensor"], path: Path) -> None:
     """Copies tensors into the parameters of a module; names of earlier versions are understood.
 
     Raises:
         CheckpointError: If names, shapes or numbers are not as they must be.
     """
+    import torch
+
+    from ase_crysdiff.networks.renamed_weights import current_names
+
     expected = dict(module.named_parameters())
     tensors = current_names(tensors, expected)
     problems = [f"{n} is missing" for n in expected if n not in tensors]
@@ -126,7 +130,7 @@ def fill(module: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
             parameter.copy_(tensors[name])
 
 
-def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> Card:
+def save(folder: Path, weights: Mapping[str, "torch.Tensor"], card: Mapping[str, Any]) -> Card:
     """Writes weights and card; `card` lacks only the digest.
 
     Args:
@@ -137,6 +141,8 @@ def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -
     Raises:
         InputError: If a sampling setting is not known or makes no sense; nothing is written then.
     """
+    from ase_crysdiff.storage import write_tensors
+
     content = Card.of({**card, "sha256": ""}).as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, weights, {"model": str(card["name"])})
@@ -147,4 +153,6 @@ def save(folder: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -
 
 def write_card(folder: Path, content: Mapping[str, Any]) -> None:
     """Writes `card.json` atomically."""
+    from ase_crysdiff.storage import write_text
+
     write_text(folder / CARD, json.dumps(content, indent=1) + "\n")

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import warnings
-from pathlib import Path
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ GPA_PER_EV_PER_CUBIC_ANGSTROM = 160.21766208
 UNTRAINED = frozenset({84, 85, 86, 87, 88})
 #: The neighbour list of a larger cell does not fit into memory, Å³.
 LARGEST_VOLUME = 1e8
-_REFERENCES = Path(__file__).parents[1] / "resources" / "chgnet_references.json"
+_REFERENCES = files("ase_crysdiff.resources") / "chgnet_references.json"
 
 
 class CHGNetPotential(Potential):

@@ -52,13 +52,26 @@ class Predictor(ABC):
         self.target, self.unit = str(card.config["target"]), str(card.config["unit"])
         self.elements = frozenset(card.elements)
 
+    @property
+    def version(self) -> str:
+        """Names the weights that a value comes from; empty where there are none yet."""
+        return self.card.version
+
     @abstractmethod
     def predict(self, crystals: CrystalBatch) -> Estimates:
         """The property of crystals in their reduced cells, in any order."""
 
 
 def portions(crystals: CrystalBatch) -> list[Tensor]:
-    """Positions of crystals, sorted by size, in portions that are computed together."""
+    """Positions of crystals, sorted by size, in portions of about 4,096 atoms that are computed
+    together.
+
+    Args:
+        crystals: In any order.
+
+    Returns:
+        Positions, each of which is in one portion.
+    """
     order = torch.argsort(crystals.num_atoms, stable=True)
     portion = (crystals.num_atoms[order].cumsum(0) - 1) // _MAX_ATOMS
     return list(order.split(torch.unique_consecutive(portion, return_counts=True)[1].tolist()))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
@@ -29,7 +30,7 @@ from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.loop import Loop
-from ase_crysdiff.training.regression import LOSSES, TargetScale, regression_task
+from ase_crysdiff.training.regression import LOSSES, regression_task
 from ase_crysdiff.training.settings import TrainSettings
 
 #: Share of errors that one standard deviation of a normal law holds.
@@ -73,7 +74,7 @@ class FinetuneSettings:
 
 
 @dataclass(frozen=True)
-class Origin:
+class InitialWeights:
     """What fine-tuning begins with.
 
     Args:
@@ -90,12 +91,12 @@ class Origin:
     base: Mapping[str, str] | None = None
 
     @staticmethod
-    def scratch(backbone: Config) -> "Origin":
+    def scratch(backbone: Config) -> "InitialWeights":
         """Initial weights for a backbone's config."""
-        return Origin(dict(backbone), frozenset(range(1, NUM_SPECIES)))
+        return InitialWeights(dict(backbone), frozenset(range(1, NUM_SPECIES)))
 
     @staticmethod
-    def of(name: str | Path) -> "Origin":
+    def of(name: str | Path) -> "InitialWeights":
         """The backbone of a pretrained encoder or of another predictor, by name or folder.
 
         Raises:
@@ -109,11 +110,11 @@ class Origin:
             backbone, card = load_backbone(folder)
             base = {"name": card.name, "sha256": card.sha256}
             tensors = {n: p.detach() for n, p in backbone.named_parameters()}
-            return Origin(card.config["backbone"], frozenset(card.elements), tensors, base)
-        return Origin.of_predictor(load_predictor(folder))
+            return InitialWeights(card.config["backbone"], frozenset(card.elements), tensors, base)
+        return InitialWeights.of_predictor(load_predictor(folder))
 
     @staticmethod
-    def of_predictor(predictor: Any) -> "Origin":
+    def of_predictor(predictor: Any) -> "InitialWeights":
         """The backbone of a predictor, adapters merged."""
         if not isinstance(predictor, NetworkPredictor):
             raise IncompatibleError(
@@ -122,11 +123,11 @@ class Origin:
                 'StructurePredictor("crysldnet").finetune(...).'
             )
         tensors = {n: p.detach() for n, p in predictor.backbone.named_parameters()}
-        return Origin(predictor.card.config["backbone"], predictor.elements, tensors)
+        return InitialWeights(predictor.card.config["backbone"], predictor.elements, tensors)
 
 
 @dataclass(frozen=True)
-class Target:
+class PropertyTarget:
     """What is predicted.
 
     Args:
@@ -145,8 +146,8 @@ class Target:
 def finetune(
     data: LabelledCrystals,
     split: Split,
-    target: Target,
-    origin: Origin,
+    target: PropertyTarget,
+    initial: InitialWeights,
     settings: FinetuneSettings,
     folder: Path,
     *,
@@ -163,8 +164,9 @@ def finetune(
         data: Clean rows, values in the unit of the target.
         split: Which of them train, which choose the weights, which measure.
         target: What is predicted.
-        origin: What to begin with.
-        settings: Heads, adapter, loss and course of the training.
+        initial: What to begin with.
+        settings: How to train: heads, loss, epochs, batch size, learning rate and the others of
+            `FinetuneSettings`, each with its default.
         folder: Of checkpoints and the log.
         name: Of the predictor.
         about: What else its card says of the data.
@@ -177,8 +179,8 @@ def finetune(
         KeyboardInterrupt: If a signal ended the training; the same call goes on with it.
     """
     train, validation = data.select(split.train), data.select(split.validation)
-    config = _config(train, target, origin, settings)
-    network = _network(config, origin, settings.seed)
+    config = _config(train, target, initial, settings)
+    network = _network(config, initial, settings.seed)
     fabric = Fabric(accelerator=torch.device(device).type, devices=1)
     course = _train_settings(settings, len(train))
     patience = settings.patience * course.validate_every
@@ -217,38 +219,41 @@ def finetune(
 
 
 def _config(
-    train: LabelledCrystals, target: Target, origin: Origin, settings: FinetuneSettings
+    train: LabelledCrystals,
+    target: PropertyTarget,
+    initial: InitialWeights,
+    settings: FinetuneSettings,
 ) -> dict[str, Any]:
-    if settings.adapter is not None and origin.base is None:
+    if settings.adapter is not None and initial.base is None:
         raise IncompatibleError(
             "Adapters stand beside a pretrained encoder; give the name of one, or train without "
             "adapters."
         )
     present = {int(z) for z in torch.unique(train.crystals.species)}
-    elements = sorted(origin.elements if origin.tensors else present)
+    elements = sorted(initial.elements if initial.tensors else present)
     return {
         "recipe": "property",
         "kind": KIND,
         "target": target.name,
         "unit": target.unit,
         "elements": elements,
-        "backbone": dict(origin.backbone),
+        "backbone": dict(initial.backbone),
         "members": settings.members,
         "loss": settings.loss,
         "adapter": None if settings.adapter is None else {"rank": settings.adapter, "scale": 1.0},
-        "base": None if origin.base is None else dict(origin.base),
+        "base": None if initial.base is None else dict(initial.base),
         "scale": TargetScale.of(train.values, settings.log).as_dict(),
     }
 
 
-def _network(config: Config, origin: Origin, seed: int) -> PropertyNetwork:
+def _network(config: Config, initial: InitialWeights, seed: int) -> PropertyNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(
             seed
         )  # layers draw their initial weights from the global stream
         backbone = make_backbone(config["backbone"])
-        if origin.tensors:
-            weight_files.fill(backbone, origin.tensors, Path("the encoder"))
+        if initial.tensors:
+            weight_files.fill(backbone, initial.tensors, Path("the encoder"))
         return build(config, backbone)
 
 
@@ -282,13 +287,13 @@ def _measured(
         rows = data.select(getattr(split, part))
         if not len(rows):
             continue
-        members = raw.members(rows.crystals)
-        errors = (raw.scale.inverse(members.mean(-1)) - rows.values).abs()
+        estimates = raw.estimates(rows.crystals)
+        errors = (raw.scale.inverse(estimates.mean(-1)) - rows.values).abs()
         if part == "validation" and config["members"] > 1:
-            config["uncertainty"] = calibration(errors, raw.spread(members))
+            config["uncertainty"] = calibration(errors, raw.std(estimates))
         results[f"{part} MAE"] = summary(errors.numpy(), raw.unit)
         if config["members"] > 1:
-            covered = (errors <= config["uncertainty"] * raw.spread(members)).double().mean()
+            covered = (errors <= config["uncertainty"] * raw.std(estimates)).double().mean()
             results[f"{part} within one standard deviation"] = {
                 "value": round(float(covered), 4),
                 "expected": _ONE_SIGMA,
@@ -297,13 +302,17 @@ def _measured(
     return NetworkPredictor(Card(**fields), tensors, device)
 
 
-def calibration(errors: Float[Tensor, " crystals"], spread: Float[Tensor, " crystals"]) -> float:
-    """The factor with which 68 % of the errors are smaller than the spread, with the correction for
-    few rows.
+def calibration(errors: Float[Tensor, " crystals"], std: Float[Tensor, " crystals"]) -> float:
+    """The factor with which 68 % of the errors are smaller than the standard deviation, with the
+    correction for few rows.
+
+    Args:
+        errors: Absolute errors of held-out crystals.
+        std: Standard deviation of the heads' estimates, in the same unit.
 
     Source: Papadopoulos et al. 2002, normalised conformal regression.
     """
-    ratios = np.sort((errors / spread.clamp_min(1e-12)).numpy())
+    ratios = np.sort((errors / std.clamp_min(1e-12)).numpy())
     rank = min(len(ratios), int(np.ceil(_ONE_SIGMA * (len(ratios) + 1))))
     return round(float(ratios[rank - 1]), 6)
 

@@ -65,9 +65,18 @@ def save(predictor: Predictor, folder: Path) -> Card:
 def _backed(card: Card, device: str | torch.device) -> PotentialPredictor:
     """A predictor that asks a potential. What was measured with other weights of the potential is
     no property of these.
+
+    Cards name the digest of the potential's weights `potential_sha256`; older ones have it at
+    `sha256`, where a digest of their own would stand.
     """
     name = card.config["potential"]
+    measured_with = card.config.get("potential_sha256", card.sha256)
     now = weight_files.read_card(weight_files.find(name)).sha256
-    known = card if now == card.sha256 else replace(card, measured={}, sha256=now)
-    potential = load_potential(name, device=device)
-    return (HullPredictor if "hull" in card.config else PotentialPredictor)(known, potential)
+    known = replace(
+        card,
+        config={**card.config, "potential_sha256": now},
+        measured=card.measured if now == measured_with else {},
+        sha256="",
+    )
+    kind = HullPredictor if "hull" in card.config else PotentialPredictor
+    return kind(known, load_potential(name, device=device), now[:12])

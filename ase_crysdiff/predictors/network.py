@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config
@@ -20,7 +21,6 @@ from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.base import Estimates, Predictor, portions
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.regression import TargetScale
 
 #: What the names of the backbone's tensors begin with in a property network.
 PREFIX = "backbone."
@@ -64,11 +64,11 @@ class NetworkPredictor(Predictor):
         return self.network.backbone
 
     def predict(self, crystals: CrystalBatch) -> Estimates:
-        members = self.members(crystals)
-        values = self.scale.inverse(members.mean(-1))
+        estimates = self.estimates(crystals)
+        values = self.scale.inverse(estimates.mean(-1))
         factor = self.card.config.get("uncertainty")
         uncertainty = (
-            torch.full_like(values, torch.nan) if factor is None else factor * self.spread(members)
+            torch.full_like(values, torch.nan) if factor is None else factor * self.std(estimates)
         )
         missing = torch.nonzero(~torch.isfinite(values)).flatten().tolist()
         return Estimates(
@@ -77,17 +77,20 @@ class NetworkPredictor(Predictor):
             dict.fromkeys(missing, "the network gave a number that is not finite"),
         )
 
-    def members(self, crystals: CrystalBatch) -> Float[Tensor, "crystals members"]:
+    def estimates(self, crystals: CrystalBatch) -> Float[Tensor, "crystals heads"]:
         """Estimates of the heads, on the scale of the training."""
         return _by_portions(
             lambda graph: self.network(graph).double(), self.backbone, crystals, self.device
         )
 
-    def spread(self, members: Float[Tensor, "crystals members"]) -> Float[Tensor, " crystals"]:
+    def std(self, estimates: Float[Tensor, "crystals heads"]) -> Float[Tensor, " crystals"]:
         """Standard deviation of the heads' estimates in the unit of the property; it wants
         calibration.
+
+        Args:
+            estimates: Of the heads, on the scale of the training.
         """
-        return self.scale.inverse(members).std(-1)
+        return self.scale.inverse(estimates).std(-1)
 
 
 def build(config: Config, backbone: Backbone | None = None) -> PropertyNetwork:

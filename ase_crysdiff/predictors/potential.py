@@ -21,12 +21,18 @@ class PotentialPredictor(Predictor):
     Args:
         card: Names the potential.
         potential: Brings the reference energies.
+        potential_version: First digits of the digest of the potential's weights.
     """
 
-    def __init__(self, card: Card, potential: Potential) -> None:
+    def __init__(self, card: Card, potential: Potential, potential_version: str = "") -> None:
         super().__init__(card)
-        self.potential = potential
+        self.potential, self.potential_version = potential, potential_version
         self.elements &= potential.elements & potential.formation_references.keys()
+
+    @property
+    def version(self) -> str:
+        """Name and digest of the potential: a predictor that asks one has no weights of its own."""
+        return f"({self.potential.name} {self.potential_version})" if self.potential_version else ""
 
     def predict(self, crystals: CrystalBatch) -> Estimates:
         references = {str(z): energy for z, energy in self.potential.formation_references.items()}
@@ -59,6 +65,7 @@ class HullPredictor(PotentialPredictor):
     Args:
         card: Names the potential.
         potential: Brings the reference energies.
+        potential_version: First digits of the digest of the potential's weights.
     """
 
     def predict(self, crystals: CrystalBatch) -> Estimates:

@@ -24,6 +24,9 @@ from ase_crysdiff.testing.crystals import random_batch
 INVARIANTS = 6
 #: Largest deviation over the largest feature.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-10}
+#: Largest deviation over the largest feature where coordinates grow, and with them the angles of
+#: Fourier features.
+_FAR = {torch.float32: 1e-3, torch.float64: 1e-10}
 _SIZES = (1, 2, 2, 5, 7)
 
 
@@ -39,10 +42,12 @@ def checks_of(
     """
     spec = {"name": name, **(arguments or {})}
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         backbone = make_backbone(spec).to(dtype)
         encoder = make_encoder(spec, INVARIANTS).to(dtype) if name in encoder_names() else None
-    found = {check.__name__: partial(check, backbone) for check in backbones.CHECKS}
+    found: dict[str, Callable[[], None]] = {
+        check.__name__: partial(check, backbone) for check in backbones.CHECKS
+    }
     if encoder is not None:
         found |= {f"denoising {check.__name__}": partial(check, encoder) for check in CHECKS}
     return found
@@ -83,7 +88,8 @@ def image(encoder: Encoder) -> None:
     cells = torch.randint(-2, 3, inputs.frac_coords.shape, generator=_generator())
     moved = NodeInput(inputs.nodes, inputs.crystals, inputs.frac_coords + cells, inputs.layout)
     before, after = _evaluated(encoder, inputs), _evaluated(encoder, moved)
-    _equal(encoder, before.nodes, after.nodes, "features before and after another image of an atom")
+    what = "features before and after another image of an atom"
+    _equal(encoder, before.nodes, after.nodes, what, _FAR)
 
 
 def translation(encoder: Encoder) -> None:
@@ -185,9 +191,15 @@ def _evaluated(encoder: Encoder, inputs: NodeInput) -> Features:
     return found
 
 
-def _equal(encoder: Encoder, one: Tensor, other: Tensor, what: str) -> None:
+def _equal(
+    encoder: Encoder,
+    one: Tensor,
+    other: Tensor,
+    what: str,
+    tolerance: Mapping[torch.dtype, float] = TOLERANCE,
+) -> None:
     scale, worst = float(one.abs().max()), float((one - other).abs().max())
-    limit = TOLERANCE[next(encoder.parameters()).dtype]
+    limit = tolerance[next(encoder.parameters()).dtype]
     assert worst <= limit * scale, (
         f"{what} differ by {worst:.2g}, the largest being {scale:.2g}; {limit:g} of it is allowed"
     )

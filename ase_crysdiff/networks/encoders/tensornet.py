@@ -12,7 +12,7 @@ from torch import nn
 
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.networks.base import Backbone, Features
-from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
+from ase_crysdiff.networks.graph import Graph, Neighborhood
 from ase_crysdiff.networks.message_passing import features
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS, check_species
 
@@ -61,7 +61,7 @@ class TensorNetBackbone(Backbone):
         )
         self.network.final_layer = nn.Identity()  # type: ignore[assignment]  # its readout is not used
 
-    def forward(self, graph: CrystalGraph) -> Features:
+    def forward(self, graph: Graph) -> Features:
         check_species(graph.species, NUM_ELEMENTS)
         # matgl wants places and offsets of images and makes vectors of them; it is given vectors.
         inputs = SimpleNamespace(

@@ -19,8 +19,8 @@ from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors.finetuning import (
     FinetuneSettings,
-    Origin,
-    Target,
+    InitialWeights,
+    PropertyTarget,
     calibration,
     finetune,
 )
@@ -30,7 +30,7 @@ from ase_crysdiff.testing.crystals import prototypes, rattled
 
 ELEMENTS = [3, 8, 11, 12, 13, 14, 15, 16, 17, 22, 29, 38, 42]
 FEW = FinetuneSettings(epochs=2, members=2, seed=3)
-VOLUME = Target("volume_per_atom", "Å³")
+VOLUME = PropertyTarget("volume_per_atom", "Å³")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def encoders(tmp_path, monkeypatch):
 
 def tuned(data, folder, settings=FEW, origin="toy-encoder"):
     split = by_shares(list(range(len(data))), 0.2, 0.2, 0)
-    found = Origin.of(origin) if isinstance(origin, str) else origin
+    found = InitialWeights.of(origin) if isinstance(origin, str) else origin
     return finetune(
         data, split, VOLUME, found, settings, folder, name="volume", progress=False
     ), split
@@ -95,7 +95,7 @@ def test_adapters_are_small_and_belong_to_their_encoder(data, encoders, tmp_path
     again = load_predictor(tmp_path / "out")
     assert torch.equal(again.predict(data.crystals).values, predictor.predict(data.crystals).values)
     # Adapters leave the encoder as it is, and do something.
-    start = Origin.of("toy-encoder").tensors["layers.0.join.linear.weight"]
+    start = InitialWeights.of("toy-encoder").tensors["layers.0.join.linear.weight"]
     assert not torch.equal(
         dict(again.backbone.named_parameters())["layers.0.join.linear.weight"], start
     )
@@ -136,7 +136,7 @@ def test_training_goes_on_and_other_settings_are_refused(data, encoders, tmp_pat
         tuned(
             data,
             tmp_path / "run",
-            origin=Origin.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1}),
+            origin=InitialWeights.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1}),
         )
 
 
@@ -147,18 +147,21 @@ def test_what_a_predictor_can_begin_with(data, encoders, tmp_path):
     first, _ = tuned(data, tmp_path / "run")
     save(first, tmp_path / "volume")
     second, _ = tuned(
-        data, tmp_path / "second", FinetuneSettings(epochs=1, members=1), Origin.of("volume")
+        data,
+        tmp_path / "second",
+        FinetuneSettings(epochs=1, members=1),
+        InitialWeights.of("volume"),
     )
     assert torch.isnan(second.predict(data.crystals).uncertainty).all()
-    scratch = Origin.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1})
+    scratch = InitialWeights.scratch({"name": "crystal-graph", "hidden": 16, "layers": 1})
     third, _ = tuned(data, tmp_path / "third", FinetuneSettings(epochs=1), scratch)
     assert third.elements == set(ELEMENTS)  # those of its training rows
     with pytest.raises(IncompatibleError, match="pretrained encoder"):
         tuned(data, tmp_path / "fourth", FinetuneSettings(adapter=2), scratch)
     with pytest.raises(IncompatibleError, match="asks a potential"):
-        Origin.of("formation-energy")
+        InitialWeights.of("formation-energy")
     with pytest.raises(CheckpointError, match="no weights for"):
-        Origin.of("no-such-encoder")
+        InitialWeights.of("no-such-encoder")
     with pytest.raises(InputError, match="members must be at least 1"):
         FinetuneSettings(members=0)
 
@@ -217,3 +220,27 @@ def test_calibration_covers_two_thirds():
     assert calibration(errors[:3], spread[:3]) == pytest.approx(
         float((errors / spread)[:3].max()), rel=1e-4
     )
+
+
+def test_what_was_measured_with_other_weights_of_the_potential_is_not_said(tmp_path, monkeypatch):
+    """The card names the digest of the potential it was measured with; older ones at `sha256`."""
+    shipped = weights.find("formation-energy")
+    known = load_predictor("formation-energy")
+    digest = weights.read_card(weights.find("dao-p")).sha256
+    assert known.card.config["potential_sha256"] == digest
+    assert known.card.sha256 == known.card.version == ""
+    assert known.version == f"(dao-p {digest[:12]})"
+    assert known.card.measured["results"]
+
+    content = json.loads((shipped / weights.CARD).read_text())
+    former = {k: v for k, v in content["config"].items() if k != "potential_sha256"}
+    for number, (config, own) in enumerate(
+        [(former, digest), (former, "0" * 64), ({**former, "potential_sha256": "0" * 64}, "")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        card = {**content, "config": config, "sha256": own}
+        (folder / weights.CARD).write_text(json.dumps(card))
+        found = load_predictor(folder)
+        assert bool(found.card.measured) == (number == 0)
+        assert found.version == known.version

@@ -34,7 +34,7 @@ def test_batches_hold_the_graphs_of_their_crystals():
     data = GraphCrystals(PackedCrystals(source), NEAR, 5, CPU, targets=torch.arange(23.0))
     for batch in data.epoch(0, 0):
         expected = build_graph(source.select(batch.rows), NEAR)
-        for name in ("first", "second", "shifts", "profile", "vectors"):
+        for name in ("receivers", "senders", "cell_offsets", "profile", "vectors"):
             torch.testing.assert_close(
                 getattr(batch.graph, name), getattr(expected, name), rtol=0, atol=1e-5
             )

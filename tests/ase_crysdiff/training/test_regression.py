@@ -9,6 +9,7 @@ from lightning.fabric import Fabric
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
@@ -17,7 +18,6 @@ from ase_crysdiff.training.graph_crystals import GraphCrystals
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.regression import (
     PropertyObjective,
-    TargetScale,
     bootstrap_counts,
     regression_task,
 )

@@ -1,0 +1,51 @@
+"""From structures to values: cells reduced, what cannot be predicted left out with its reason."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.predictors.base import Estimates, Predictor
+
+
+def predict_structures(
+    predictor: Predictor, structures: Sequence[Any], progress: bool | None = None
+) -> Estimates:
+    """The property of each structure, in the given order.
+
+    Every crystal is brought to its primitive Niggli cell first, so that supercells get the same
+    value.
+
+    Args:
+        predictor: Of the property.
+        structures: Structures or ASE atoms, periodic along all axes; whatever else is among them is
+            refused. They are not changed.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
+    Returns:
+        Values and uncertainties with NaN for those that are refused, and reasons by position.
+
+    Raises:
+        InputError: If none of the structures can be used.
+    """
+    cells, refused = reduced_cells(structures, progress)
+    for position, cell in list(cells.items()):
+        unknown = sorted(set(cell.species.tolist()) - predictor.elements)
+        if unknown:
+            del cells[position]
+            refused[position] = f"{predictor.card.name} does not know the elements {unknown}"
+    if structures and not cells:
+        first = next(iter(sorted(refused.items())))
+        raise InputError(
+            f"None of {len(structures)} structures can be used. Number {first[0]}: {first[1]}."
+        )
+    values = torch.full((len(structures),), torch.nan, dtype=torch.float64)
+    uncertainty = values.clone()
+    if cells:
+        positions = list(cells)
+        found = predictor.predict(batch_of([cells[i] for i in positions]))
+        values[positions], uncertainty[positions] = found.values, found.uncertainty
+        refused |= {positions[k]: reason for k, reason in found.failures.items()}
+    return Estimates(values, uncertainty, dict(sorted(refused.items())))
