@@ -6,25 +6,24 @@ same call goes on where it was.
 """
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_crysdiff.campaigns.labels import LARGEST_FORCE, archive, evaluated
+from ase_crysdiff.campaigns.labels import LARGEST_FORCE, Oracle, archive, evaluated
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.data.perturbations import Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import CheckpointError, CrysDiffError, InputError
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
-from ase_crysdiff.storage import ensure_writable, write_text
+from ase_crysdiff.storage import Store, write_bytes
 
 #: The copies of every crystal.
 DEFAULT = (
@@ -41,43 +40,6 @@ LARGEST_CELL = 40
 _PIECE = 16
 #: Seconds of processor time for one piece; some calculators take hours.
 _PIECE_LIMIT = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Oracle:
-    """What is asked for labels.
-
-    Args:
-        potential: Name of a potential.
-        calculator: An ASE calculator in its place, as `module:name` of a class.
-    """
-
-    potential: str = "chgnet"
-    calculator: str | None = None
-
-    def load(self) -> Potential:
-        """The potential, or the calculator as one.
-
-        Raises:
-            UnknownNameError: If there is no such potential.
-            InputError: If the calculator cannot be made.
-        """
-        if self.calculator is None:
-            from ase_crysdiff.potentials.loading import load_potential
-
-            return load_potential(self.potential)
-        from ase_crysdiff.constants import GATE_DISTANCE
-        from ase_crysdiff.potentials.from_calculator import CalculatorPotential
-
-        module, _, attribute = self.calculator.partition(":")
-        try:
-            made = getattr(import_module(module), attribute)()
-        except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{self.calculator!r} gives no ASE calculator ({error}). Write module:name of a "
-                "class."
-            ) from error
-        return CalculatorPotential(made, min_distance=GATE_DISTANCE)
 
 
 @dataclass(frozen=True)
@@ -142,8 +104,9 @@ def label(
         progress: Whether to show a progress bar; None shows one on a terminal.
 
     Raises:
-        InputError: If sources, perturbations or the oracle do not exist, before any work.
-        CheckpointError: If the pieces were made with other settings or crystals.
+        InputError: If sources, perturbations or the oracle do not exist, before any work; or if the
+            pieces were made with other settings or crystals, of which the message names each.
+        CheckpointError: If the pieces were made by an older version.
         CrysDiffError: If pieces have failed, when all others are done.
     """
     from tqdm import tqdm
@@ -157,11 +120,17 @@ def label(
     _loaded(oracle)  # before any work: does it exist?
     crystals, skipped = read_crystals([Path(source) for source in sources], max_atoms)
     output = Path(output)
-    folder = output.with_name(output.name + ".parts")
-    _claim(folder, oracle, kinds, max_force, seed, crystals)
+    settings = {
+        "oracle": oracle.calculator or oracle.potential,
+        "perturbations": [kind.word for kind in kinds],
+        "max_force": max_force,
+        "seed": seed,
+        "inputs": digest(crystals),
+    }
+    store = _store(output.with_name(output.name + ".parts"), settings)
     pieces = [
         _Piece(
-            folder / f"part-{i:07d}.npz",
+            store.file(f"part-{i:07d}", ".npz"),
             i,
             crystals[i : i + _PIECE],
             kinds,
@@ -230,33 +199,14 @@ def digest(crystals: Sequence[Crystal]) -> str:
     return found.hexdigest()[:16]
 
 
-def _claim(
-    folder: Path,
-    oracle: Oracle,
-    kinds: Sequence[Perturbation],
-    max_force: float,
-    seed: int,
-    crystals: Sequence[Crystal],
-) -> None:
-    """Makes the folder of pieces, or refuses one that was made for something else."""
-    ensure_writable(folder)
-    settings = {
-        "oracle": oracle.calculator or oracle.potential,
-        "perturbations": [kind.word for kind in kinds],
-        "max_force": max_force,
-        "seed": seed,
-        "inputs": digest(crystals),
-    }
-    record = folder / "settings.json"
-    if record.exists():
-        old = json.loads(record.read_text())
-        if old != settings:
-            other = sorted(k for k in {*old, *settings} if old.get(k) != settings.get(k))
-            raise CheckpointError(
-                f"{folder} was made with other settings or crystals ({', '.join(other)}). Give "
-                "another output, or remove the folder."
-            )
-    write_text(record, json.dumps(settings))
+def _store(folder: Path, settings: Mapping[str, Any]) -> Store:
+    """The folder of pieces, or refuses one that was made for something else."""
+    if any(folder.glob("part-*.npz")) and not Store.record(folder):
+        raise CheckpointError(
+            f"{folder} holds pieces of an older version, which numbered perturbations otherwise. "
+            "Give another output, or remove the folder."
+        )
+    return Store(folder, settings)
 
 
 def _all(pieces: Sequence[_Piece], workers: int) -> Iterator[None]:
@@ -299,11 +249,11 @@ def _work(piece: _Piece) -> None:
     for number, crystal in enumerate(piece.crystals, piece.first):
         made += variants(crystal, piece.kinds, np.random.default_rng([piece.seed, number]))
     labels, refused = evaluated(made, _loaded(piece.oracle), piece.largest_force)
-    temporary = piece.path.with_name(piece.path.name + ".part.npz")
     content: dict[str, Any] = archive(labels)
     content["refused"] = np.array([f"{name}\t{reason}" for name, reason in refused], dtype=np.str_)
-    np.savez(temporary, **content)
-    temporary.replace(piece.path)
+    file = BytesIO()
+    np.savez(file, **content)
+    write_bytes(piece.path, file.getvalue())
 
 
 def _join(paths: Sequence[Path], output: Path) -> tuple[int, list[tuple[str, str]]]:
@@ -321,10 +271,10 @@ def _join(paths: Sequence[Path], output: Path) -> tuple[int, list[tuple[str, str
     names = [name for name in (pieces[0].files if pieces else []) if name != "refused"]
     count = sum(len(piece["kind"]) for piece in pieces)
     if count:
-        temporary = output.with_name(output.name + ".part.npz")
         content: dict[str, Any] = {
             name: np.concatenate([piece[name] for piece in pieces]) for name in names
         }
-        np.savez_compressed(temporary, **content)
-        temporary.replace(output)
+        file = BytesIO()
+        np.savez_compressed(file, **content)
+        write_bytes(output, file.getvalue())
     return count, refused

@@ -2,17 +2,56 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import torch
 
 from ase_crysdiff.constants import GATE_DISTANCE
 from ase_crysdiff.data.perturbations import Array, Crystal, Perturbation
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import neighbor_list
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 
 #: Forces beyond this are no labels: the potential was asked about what it does not know, eV/Å.
 LARGEST_FORCE = 60.0
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What is asked for labels.
+
+    Args:
+        potential: Name of a potential.
+        calculator: An ASE calculator in its place, as `module:name` of a class.
+    """
+
+    potential: str = "chgnet"
+    calculator: str | None = None
+
+    def load(self) -> Potential:
+        """The potential, or the calculator as one.
+
+        Raises:
+            UnknownNameError: If there is no such potential.
+            InputError: If the calculator cannot be made.
+        """
+        if self.calculator is None:
+            from ase_crysdiff.potentials.loading import load_potential
+
+            return load_potential(self.potential)
+        from ase_crysdiff.constants import GATE_DISTANCE
+        from ase_crysdiff.potentials.from_calculator import CalculatorPotential
+
+        module, _, attribute = self.calculator.partition(":")
+        try:
+            made = getattr(import_module(module), attribute)()
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.calculator!r} gives no ASE calculator ({error}). Write module:name of a "
+                "class."
+            ) from error
+        return CalculatorPotential(made, min_distance=GATE_DISTANCE)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Labels what is missing and prints what was refused and why."""
-    from ase_crysdiff.campaigns.labelling import Oracle, label
+    from ase_crysdiff.campaigns.labelling import label
+    from ase_crysdiff.campaigns.labels import Oracle
 
     report = label(
         options.sources,

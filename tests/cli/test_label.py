@@ -73,7 +73,7 @@ def test_other_settings_do_not_continue_a_run(folder, tmp_path, capsys):
     output = str(tmp_path / "labels.npz")
     assert main(["label", str(folder), "-o", output, *WORDS]) == 0
     assert main(["label", str(folder), "-o", output, *WORDS, "--seed", "1"]) == 1
-    assert "other settings or crystals (seed)" in capsys.readouterr().err
+    assert "seed was 0, is now 1" in capsys.readouterr().err
 
 
 def test_bad_labels_are_refused_with_their_reason(folder, tmp_path, capsys):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from ase_crysdiff.campaigns.labelling import Oracle, digest, label, read_crystals
+from ase_crysdiff.campaigns.labelling import digest, label, read_crystals
+from ase_crysdiff.campaigns.labels import Oracle
 from ase_crysdiff.data.label_packing import pack_labels
 from ase_crysdiff.data.perturbations import Crystal, Perturbation
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.storage import Store
 from ase_crysdiff.testing.crystals import rattled
 
 LENNARD_JONES = Oracle(calculator="ase.calculators.lj:LennardJones")
@@ -51,8 +53,15 @@ def test_a_call_labels_and_the_next_one_finds_the_pieces(folder, tmp_path):
 )
 def test_another_call_is_refused_and_told_why(change, named, folder, tmp_path):
     make(folder, tmp_path / "labels.npz")
-    with pytest.raises(CheckpointError, match=rf"other settings or crystals \({named}\)"):
+    with pytest.raises(InputError, match=rf"other settings \({named} differ\)"):
         make(folder, tmp_path / "labels.npz", **change)
+
+
+def test_pieces_of_an_older_version_are_not_mixed_in(folder, tmp_path):
+    make(folder, tmp_path / "labels.npz")
+    (tmp_path / "labels.npz.parts" / Store.RECORD).unlink()
+    with pytest.raises(CheckpointError, match="pieces of an older version"):
+        make(folder, tmp_path / "labels.npz")
 
 
 def test_reasons_are_counted(folder, tmp_path):

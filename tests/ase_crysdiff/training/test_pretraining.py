@@ -240,7 +240,7 @@ def test_displaced_crystals_have_their_own_edges_and_profiles(crystals, generato
     moved = displaced(graph, steps, network.backbone.neighborhood)
     again = build_graph(moved.crystals, network.backbone.neighborhood)
     assert torch.equal(moved.profile, again.profile)
-    assert torch.equal(moved.second, again.second)
+    assert torch.equal(moved.senders, again.senders)
     assert (moved.profile - graph.profile).abs().max() > 0.05
     index = graph.crystals.layout.batch_index
     found = torch.einsum(

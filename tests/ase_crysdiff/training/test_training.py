@@ -114,6 +114,22 @@ def test_resumed_run_equals_uninterrupted_one(crystals, tmp_path):
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
 
 
+def test_a_stop_can_be_asked_for(crystals, tmp_path):
+    run = trainer(crystals, tmp_path)
+    seen = []
+
+    def watch(progress):
+        seen.append(progress.step)
+        if progress.step == 3:
+            run.request_stop()
+        return False
+
+    assert run.run(progress=False, stop=watch).step == 4  # the step in progress is finished
+    assert seen == [0, 1, 2, 3]
+    assert run.interrupted
+    assert trainer(crystals, tmp_path).progress.step == 4
+
+
 def command(folder, data, steps, *more):
     return [
         sys.executable,

@@ -31,22 +31,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Writes a safetensors file under a temporary name, forces it to disk, then moves it into
     place.
     """
-    temporary = path.with_name(path.name + ".part")
     # Not save_file, which leaves files that only their owner can read.
-    temporary.write_bytes(
-        save({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, dict(metadata))
+    write_bytes(
+        path, save({n: t.detach().contiguous().cpu() for n, t in tensors.items()}, dict(metadata))
     )
-    _settle(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in the same way."""
+    """Writes a text file under a temporary name, forces it to disk, then moves it into place."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name, forces it to disk, then moves it into place."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
-    _settle(temporary, path)
-
-
-def _settle(temporary: Path, path: Path) -> None:
-    with temporary.open("rb+") as file:
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
