@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         "benchmark": "inpaint",
         **settings,
         "samples_per_target": options.samples,
-        "evaluations_per_sample": sorted(answers.evaluations),
+        "evaluations_per_sample": sorted(n for n in answers.evaluations if n is not None),
         "refused_targets": answers.refused,
         "rejections": dict(
             Counter(e["reason"] for e in answers.entries if e["reason"] is not None)
