@@ -158,7 +158,8 @@ def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    kind = group.rpartition(".")[2].removesuffix("s")
+    kind = group.rpartition(".")[2]
+    kind = kind.removesuffix("es" if kind.endswith("sses") else "s")
     return (
         f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
         "installed in editable mode "
