@@ -13,6 +13,7 @@ import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
+from ase_crysdiff.geometry.segments import segment_index, segment_places
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Neighbours that are farther than the k-th by no more than this count as equally far, Å.
@@ -66,7 +67,7 @@ def nearest_neighbors(
         )
     with torch.no_grad():
         positions, cells = positions.detach().double(), cells.detach().double()
-        owner = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
+        owner = segment_index(num_atoms)
         profile = positions.new_zeros(len(positions), columns)
         wanted = max(count, columns)
         radii = _first_radii(cells, num_atoms, wanted)
@@ -108,7 +109,7 @@ def _within(
 ) -> tuple[Neighbors, Tensor]:
     periodic = torch.ones(len(cells), 3, dtype=torch.bool, device=cells.device)
     near = neighbor_list(positions, cells, periodic, num_atoms, radii)
-    index = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
+    index = segment_index(num_atoms)
     return near, torch.linalg.vector_norm(near.vectors(positions, cells, index), dim=-1)
 
 
@@ -117,7 +118,7 @@ def _ascending(
 ) -> Float[Tensor, "atoms columns"]:
     """The smallest distances of each atom in order; infinite where there are too few."""
     counts = torch.bincount(first, minlength=atoms)
-    place = torch.arange(len(first), device=first.device) - (counts.cumsum(0) - counts)[first]
+    place = segment_places(counts)
     table = distances.new_full((atoms, max(columns, int(counts.max()))), torch.inf)
     table[first, place] = distances
     return torch.topk(table, columns, largest=False, sorted=True).values

@@ -9,6 +9,7 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, rows_of
 from ase_crysdiff.errors import ShapeError
+from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 
@@ -54,16 +55,12 @@ class Configurations:
     @property
     def index(self) -> Int[Tensor, " atoms"]:
         """The system that each atom belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(len(self), device=self.num_atoms.device), self.num_atoms
-        )
+        return segment_index(self.num_atoms)
 
     @staticmethod
     def from_crystals(batch: CrystalBatch) -> "Configurations":
         """Fully periodic configurations of crystals."""
-        index = torch.repeat_interleave(
-            torch.arange(len(batch), device=batch.num_atoms.device), batch.num_atoms
-        )
+        index = segment_index(batch.num_atoms)
         positions = (batch.frac_coords.unsqueeze(1) @ batch.lattice[index]).squeeze(1)
         periodic = torch.ones(len(batch), 3, dtype=torch.bool, device=batch.lattice.device)
         return Configurations(positions, batch.lattice, periodic, batch.species, batch.num_atoms)
