@@ -27,7 +27,19 @@ PROCESSES = "ase_crysdiff.processes"
 CONDITIONS = "ase_crysdiff.conditions"
 SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
-
+BENCHMARKS = "ase_crysdiff.benchmarks"
+#: Every kind of part that is found by name, as `crysdiff list` shows them.
+GROUPS = (
+    SAMPLERS,
+    POTENTIALS,
+    PREDICTORS,
+    RECIPES,
+    ENCODERS,
+    PROCESSES,
+    CONDITIONS,
+    SOLVERS,
+    BENCHMARKS,
+)
 #: Groups whose shipped members are found by their cards: kind on the card, and the module whose
 #: attributes make them.
 _SHIPPED = {PREDICTORS: ("predictor", "ase_crysdiff.predictors.shipped")}
@@ -58,6 +70,12 @@ class Plugin:
 def names(group: str) -> list[str]:
     """All names of a group, sorted. Imports nothing."""
     return sorted({*_entries(group), *(n for g, n in _registered if g == group)})
+
+
+def kind_of(group: str) -> str:
+    """What a part of a group is called: "sampler" for `ase_crysdiff.samplers`."""
+    plural = group.rpartition(".")[2]
+    return plural.removesuffix("es") if plural.endswith("sses") else plural.removesuffix("s")
 
 
 def plugins(group: str) -> list[Plugin]:
@@ -158,8 +176,7 @@ def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    kind = group.rpartition(".")[2]
-    kind = kind.removesuffix("es" if kind.endswith("sses") else "s")
+    kind = kind_of(group)
     return (
         f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
         "installed in editable mode "

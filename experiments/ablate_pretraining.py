@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ase_crysdiff.campaigns.curation.stages import STABLE
+from ase_crysdiff.campaigns.curation.options import STABLE
 from ase_crysdiff.cli.main import main as crysdiff
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.perturbations import Perturbation

@@ -26,12 +26,11 @@ from typing import Any
 from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import species_prior
 from ase_crysdiff.recipes.miad import MAX_ATOMS, SLOTS
 from ase_crysdiff.sampling.folder import SampleFolder
-from ase_crysdiff.storage import write_text
+from ase_crysdiff.storage import Store, write_text
 from ase_crysdiff.training.export import export
 from ase_crysdiff.training.run import launched, prepare
 from ase_crysdiff.training.settings import TrainSettings
@@ -103,7 +102,7 @@ def draw(
         redraws=0,
         workers=workers,
         batch_size=_BATCH,
-        on_draws=folder.add,
+        on_draws=folder.on_draws,
     ).report
     print(
         f"{run.name}: {report.made} of {len(missing)} draws are crystals, {report.seconds:.0f} s",
@@ -229,7 +228,7 @@ def main() -> None:
         for k, v in vars(options).items()
         if k not in ("minutes", "seeds", "workers", "output")
     }
-    RunFolder(options.output, kept)
+    Store(options.output, kept)
     data = options.output / "training.safetensors"
     if not data.exists():
         packed = PackedCrystals.load(options.data)

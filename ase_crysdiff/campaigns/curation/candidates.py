@@ -13,7 +13,6 @@ from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.campaigns.work import Task, work
 from ase_crysdiff.data.packing import prepare, reason_of
 from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, variants
@@ -21,6 +20,7 @@ from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
 from ase_crysdiff.metrics.reference import Reference
+from ase_crysdiff.storage import Store
 
 _COLUMN = "e_above_hull"
 
@@ -154,7 +154,7 @@ def read_benchmarks(paths: Sequence[Path]) -> dict[str, Reference]:
 
 
 def in_benchmarks(
-    folder: RunFolder,
+    folder: Store,
     name: str,
     structures: Sequence[Structure],
     benchmarks: dict[str, Reference],

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from ase_crysdiff.campaigns.curation.candidates import Candidate
-from ase_crysdiff.campaigns.curation.stages import RELAXED_BELOW, STABLE, Stage
+from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE
+from ase_crysdiff.campaigns.curation.stages import Stage
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.perturbations import Perturbation

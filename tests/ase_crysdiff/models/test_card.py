@@ -94,8 +94,8 @@ def test_later_formats_and_unknown_kinds_say_what_to_do(tmp_path):
 
 
 def test_weights_with_a_misspelt_setting_are_not_written(tmp_path):
+    entries = content(sampling={"stepz": 3})
+    del entries["format"]
     with pytest.raises(InputError, match="no sampling setting"):
-        entries = content(sampling={"stepz": 3})
-        del entries["format"]
         weights.save(tmp_path / "new", {}, entries)
     assert not (tmp_path / "new").exists()

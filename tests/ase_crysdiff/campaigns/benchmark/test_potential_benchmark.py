@@ -1,4 +1,4 @@
-"""`crysdiff benchmark potential` on a small table."""
+"""The benchmark of potentials on a small table."""
 
 import csv
 import json
@@ -6,7 +6,8 @@ import json
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.cli.main import main
+from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
+from ase_crysdiff.errors import InputError
 
 COLUMN = "formation_energy_per_atom"
 
@@ -31,47 +32,30 @@ def salts(tmp_path):
     return table(tmp_path / "salts.csv", rows)
 
 
-def test_a_potential_agrees_with_itself_and_crystals_come_back(salts, tmp_path, capsys):
-    out = tmp_path / "out.json"
-    command = [
-        "benchmark",
-        "potential",
-        "dao-p",
-        "--structures",
-        str(salts),
-        "--reference",
-        "dao-p",
-        "-o",
-        str(out),
-    ]
-    assert main([*command, "--rattled", "2", "--relaxed", "2"]) == 0
-    content = json.loads(out.read_text())
-    results = content["results"]
+def test_a_potential_agrees_with_itself_and_crystals_come_back(salts, tmp_path):
+    options = PotentialOptions(
+        potential="dao-p",
+        structures=salts,
+        reference="dao-p",
+        rattled=2,
+        relaxed=2,
+        output=tmp_path / "out.json",
+    )
+    result = potential(options)
+    assert json.loads((tmp_path / "out.json").read_text()) == result.content
+    results = result.content["results"]
     assert results["rattled: force MAE, eV/Å"] == 0
     assert results["rattled: structures"] == 2
     assert results["formation energy structures"] == 2  # MgO has no number
     assert results["formation energy MAE, eV/atom"] < 0.3
     assert results["relaxation: converged again, %"] == 100
     assert results["relaxation: back to the same crystal, %"] == 100
-    assert content["settings"]["amplitude"] == 0.1
-    assert "formation energy MAE" in capsys.readouterr().out
+    assert result.content["settings"]["amplitude"] == 0.1
+    assert "formation energy MAE" in result.text
 
 
-def test_a_table_without_energies_is_refused(tmp_path, capsys):
+def test_a_table_without_energies_is_refused(tmp_path):
     cesium = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5] * 3])
     path = table(tmp_path / "plain.csv", [("CsCl", cesium, "")])
-    assert (
-        main(
-            [
-                "benchmark",
-                "potential",
-                "dao-p",
-                "--structures",
-                str(path),
-                "-o",
-                str(tmp_path / "x.json"),
-            ]
-        )
-        == 1
-    )
-    assert COLUMN in capsys.readouterr().err
+    with pytest.raises(InputError, match=COLUMN):
+        potential(PotentialOptions(potential="dao-p", structures=path, output=tmp_path / "x.json"))

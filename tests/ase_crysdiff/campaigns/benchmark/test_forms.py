@@ -1,23 +1,31 @@
-"""`crysdiff benchmark polymorphs | panel | guidance` as a user types them."""
+"""Benchmarks of forms: textbook crystals, polymorphs, and draws with and without guidance."""
 
-import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+from benchmark_toys import Oracle, write_table
 from pymatgen.core import Composition
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-from test_benchmark_csp import Oracle, write_table
 
-from ase_crysdiff.campaigns.benchmark.guidance import compare, paired
-from ase_crysdiff.campaigns.benchmark.panel import judge
+from ase_crysdiff.campaigns.benchmark.guidance import (
+    GuidanceOptions,
+    compare,
+    guided_and_unguided,
+    paired,
+)
+from ase_crysdiff.campaigns.benchmark.panel import PanelOptions, judge, panel
+from ase_crysdiff.campaigns.benchmark.polymorphs import PolymorphsOptions, polymorphs
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.campaigns.benchmark.textbook import PANEL
-from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.registry import POTENTIALS, SAMPLERS, register, unregister
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
+from pymatgen_ext.guidance import EnergyGuidance
+from pymatgen_ext.samplers import StructureSampler
 
 FORMS = {form.name: form for form in PANEL}
 
@@ -79,7 +87,7 @@ def test_textbook_crystals_have_the_measured_densities():
         assert FORMS[name].structure.density == pytest.approx(density, rel=0.025), name
 
 
-def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path, capsys):
+def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path):
     """The sampler knows all but silicon; its titanium dioxide is much too large, which the matcher
     alone would not see.
     """
@@ -95,22 +103,9 @@ def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path, caps
     PackedCrystals(
         from_structures([FORMS["NaCl"].structure * (1, 1, 2), FORMS["Si"].structure])
     ).save(training)
-    output = tmp_path / "panel.json"
-    words = [
-        "benchmark",
-        "panel",
-        "oracle",
-        "-k",
-        "1",
-        "--device",
-        "cpu",
-        "--training",
-        str(training),
-        "-o",
-        str(output),
-    ]
-    assert main(words) == 0
-    content = json.loads(output.read_text())
+    options = PanelOptions(training=training, samples=1, output=tmp_path / "panel.json")
+    result = panel(options, StructureSampler("oracle", device="cpu"))
+    content = result.content
     forms = {f["form"]: f for f in content["forms"]}
     assert len(forms) == 22
     lost = {name for name, f in forms.items() if not f["samples_that_are_found"]}
@@ -125,8 +120,7 @@ def test_panel_tells_found_from_lost_and_seen_from_unseen(oracle, tmp_path, caps
         "seen": {"forms": 2, "found": 1},
         "unseen": {"forms": 20, "found": 18},
     }
-    text = capsys.readouterr().out
-    assert "unseen: 18 of 20 forms found" in text
+    assert "unseen: 18 of 20 forms found" in result.text
 
 
 def test_judging_needs_a_sound_structure_of_the_composition():
@@ -142,7 +136,7 @@ def test_judging_needs_a_sound_structure_of_the_composition():
 # Polymorphs
 
 
-def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
+def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path):
     """Two forms of ZnS with other cells, both known; two of TiO2 with the same content, of which
     the sampler gives one.
     """
@@ -150,22 +144,12 @@ def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
     structures = [FORMS[n].structure for n in names]
     table = write_table(tmp_path / "forms.csv.gz", [*structures, structures[2] * (1, 1, 2)])
     oracle(list(read_targets(table, None, progress=False).structures))
-    output, kept = tmp_path / "polymorphs.json", tmp_path / "kept"
-    words = [
-        "benchmark",
-        "polymorphs",
-        "oracle",
-        "--targets",
-        str(table),
-        "-k",
-        "3",
-        "--device",
-        "cpu",
-        "-o",
-        str(output),
-    ]
-    assert main([*words, "--keep", str(kept)]) == 0
-    content = json.loads(output.read_text())
+    options = PolymorphsOptions(
+        targets=(table,), samples=3, output=tmp_path / "p.json", keep=tmp_path / "kept"
+    )
+    sampler = StructureSampler("oracle", device="cpu")
+    result = polymorphs(options, sampler)
+    content = result.content
     lines = {line["formula"]: line for line in content["compositions"]}
     assert lines["TiO2"]["forms"] == ["mp-2", "mp-3"]
     assert sum(lines["TiO2"]["samples"]) == 3
@@ -173,33 +157,19 @@ def test_polymorphs_found_by_cells_of_their_sizes(oracle, tmp_path, capsys):
     assert lines["ZnS"]["samples"] == [2, 1]
     assert content["results"]["full_coverage"]["value"] == 0.5
     assert content["results"]["mean_coverage"]["value"] == 0.75
-    assert "full_coverage (2 forms)" in capsys.readouterr().out
-    draws = (kept / "draws.jsonl").read_bytes()
-    assert (
-        main([*words, "--keep", str(kept)]) == 0
-    )  # goes on from what is there: nothing is left to do
-    assert (kept / "draws.jsonl").read_bytes() == draws
-    assert json.loads(output.read_text())["results"] == content["results"]
+    assert "full_coverage (2 forms)" in result.text
+    draws = (tmp_path / "kept" / "draws.jsonl").read_bytes()
+    again = polymorphs(options, sampler)  # goes on from what is there: nothing is left to do
+    assert (tmp_path / "kept" / "draws.jsonl").read_bytes() == draws
+    assert again.content["results"] == content["results"]
 
 
-def test_no_polymorphs_is_an_error(oracle, tmp_path, capsys):
+def test_no_polymorphs_is_an_error(oracle, tmp_path):
     table = write_table(tmp_path / "t.csv.gz", list(prototypes().values()))
     oracle([])
-    assert (
-        main(
-            [
-                "benchmark",
-                "polymorphs",
-                "oracle",
-                "--targets",
-                str(table),
-                "-o",
-                str(tmp_path / "p.json"),
-            ]
-        )
-        == 1
-    )
-    assert "No composition of these files has 2 or 3 or 4 forms" in capsys.readouterr().err
+    options = PolymorphsOptions(targets=(table,), output=tmp_path / "p.json")
+    with pytest.raises(InputError, match="No composition of these files has 2 or 3 or 4 forms"):
+        polymorphs(options, StructureSampler("oracle"))
 
 
 # Guidance
@@ -216,7 +186,7 @@ def test_pairs_are_compared_and_failures_counted():
     assert compare([nan], [nan], 1)["mean_above_hull"]["unguided"] is None
 
 
-def test_guided_and_unguided_draws_share_their_noise(toy_csp, tmp_path, capsys):
+def test_guided_and_unguided_draws_share_their_noise(toy_csp, tmp_path):
     """Guidance of scale 0 changes nothing: the two runs are the same to the last digit."""
     register(POTENTIALS, "pairs", lambda weights=None, device="cpu", dtype=None: PairPotential())
     table = write_table(tmp_path / "t.csv.gz", [prototypes()[n] for n in ("NaCl", "SrTiO3")])
@@ -225,47 +195,30 @@ def test_guided_and_unguided_draws_share_their_noise(toy_csp, tmp_path, capsys):
         "reduced_formula,hull_energy_per_atom\nNaCl,-2\nSrTiO3,-3\n"
         + "".join(f"{e},0\n" for e in ("Na", "Cl", "Sr", "Ti", "O"))
     )
-    output = tmp_path / "guidance.json"
-    words = [
-        "benchmark",
-        "guidance",
-        "dao-g-perov5",
-        "--weights",
-        str(toy_csp),
-        "--targets",
-        str(table),
-        "--hull",
-        str(hull),
-        "--guide",
-        "pairs",
-        "--judge",
-        "dao-p",
-        "-k",
-        "3",
-        "--relax-steps",
-        "2",
-        "--device",
-        "cpu",
-        "-o",
-        str(output),
-    ]
+    options = GuidanceOptions(
+        targets=table,
+        hull=hull,
+        guide="pairs",
+        judge="dao-p",
+        samples=3,
+        relax_steps=2,
+        scale=0.0,
+        output=tmp_path / "guidance.json",
+    )
+    sampler = StructureSampler("dao-g-perov5", str(toy_csp), "cpu")
     try:
-        assert main([*words, "--scale", "0"]) == 0
-        zero = json.loads(output.read_text())["results"]
+        zero = guided_and_unguided(options, sampler, EnergyGuidance).content["results"]
         assert zero["match_rate"]["difference"]["value"] == 0
         for kind in ("single_point", "relaxed"):
             assert zero[kind]["mean_above_hull"]["difference"]["value"] in (0, None)
-            assert (
-                zero[kind]["without_energy"]["guided"]
-                == zero[kind]["without_energy"]["unguided"]
-                < 6
-            )
-        assert main([*words, "--scale", "5"]) == 0
-        five = json.loads(output.read_text())["results"]
+            lost = zero[kind]["without_energy"]
+            assert lost["guided"] == lost["unguided"] < 6
+        result = guided_and_unguided(replace(options, scale=5.0), sampler, EnergyGuidance)
+        five = result.content["results"]
         assert five["single_point"]["mean_above_hull"]["difference"]["value"] != 0
-        assert "single_point: stable" in capsys.readouterr().out
+        assert "single_point: stable" in result.text
         assert not (tmp_path / "guidance.parts").exists()
-        assert main([*words, "--judge", "pairs"]) == 1
-        assert "cannot judge what it has guided" in capsys.readouterr().err
+        with pytest.raises(InputError, match="cannot judge what it has guided"):
+            guided_and_unguided(replace(options, judge="pairs"), sampler, EnergyGuidance)
     finally:
         unregister(POTENTIALS, "pairs")
