@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cos
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from ase_crysdiff.predictors.base import Predictor
-    from ase_crysdiff.predictors.finetuning import FinetuneSettings, InitialWeights, PropertyTarget
+    from ase_crysdiff.predictors.base import Predictor, PropertyTarget
+    from ase_crysdiff.predictors.finetuning import FinetuneSettings
+    from ase_crysdiff.predictors.initial_weights import InitialWeights
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
@@ -332,14 +333,14 @@ class StructurePredictor(MSONable):
         return weight_files.read_card(folder).config.get("kind") == BACKBONE
 
     def _initial_weights(self) -> "InitialWeights":
-        from ase_crysdiff.predictors.finetuning import InitialWeights
+        from ase_crysdiff.predictors.initial_weights import InitialWeights
 
         if self._is_encoder():
             return InitialWeights.of(str(self._source))
         return InitialWeights.of_predictor(self._predictor())
 
     def _target(self, target: str | None, unit: str) -> "PropertyTarget":
-        from ase_crysdiff.predictors.finetuning import PropertyTarget
+        from ase_crysdiff.predictors.base import PropertyTarget
 
         if target is not None and (self._is_encoder() or target != self.target):
             return PropertyTarget(target, unit)
