@@ -4,7 +4,7 @@ A recipe turns data into a config (`configure`) and a config into a model (`buil
 takes a recipe, its name and data that it can be configured for, and raises AssertionError with what
 disagrees:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(recipe("my-recipe"), "my-recipe", data)
 """
 
@@ -95,15 +95,18 @@ def refuses_unknown_parts(recipe: Any, name: str, data: Any) -> None:
             assert str(told) in message, f"the error does not name {told!r}: {message}"
 
 
-#: All of them.
-CHECKS: tuple[Check, ...] = (
-    names_itself,
-    is_json,
-    same_network_from_json,
-    weights_are_sound,
-    does_not_disturb,
-    refuses_unknown_parts,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        names_itself,
+        is_json,
+        same_network_from_json,
+        weights_are_sound,
+        does_not_disturb,
+        refuses_unknown_parts,
+    )
+}
 
 
 def _built(recipe: Any, config: Mapping[str, Any]) -> Any:
