@@ -23,8 +23,23 @@ SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+PROCESSES = "ase_crysdiff.processes"
+CONDITIONS = "ase_crysdiff.conditions"
+SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
-
+BENCHMARKS = "ase_crysdiff.benchmarks"
+#: Every kind of part that is found by name, as `crysdiff list` shows them.
+GROUPS = (
+    SAMPLERS,
+    POTENTIALS,
+    PREDICTORS,
+    RECIPES,
+    ENCODERS,
+    PROCESSES,
+    CONDITIONS,
+    SOLVERS,
+    BENCHMARKS,
+)
 #: Groups whose shipped members are found by their cards: kind on the card, and the module whose
 #: attributes make them.
 _SHIPPED = {PREDICTORS: ("predictor", "ase_crysdiff.predictors.shipped")}
@@ -55,6 +70,12 @@ class Plugin:
 def names(group: str) -> list[str]:
     """All names of a group, sorted. Imports nothing."""
     return sorted({*_entries(group), *(n for g, n in _registered if g == group)})
+
+
+def kind_of(group: str) -> str:
+    """What a part of a group is called: "sampler" for `ase_crysdiff.samplers`."""
+    plural = group.rpartition(".")[2]
+    return plural.removesuffix("es") if plural.endswith("sses") else plural.removesuffix("s")
 
 
 def plugins(group: str) -> list[Plugin]:
@@ -107,6 +128,17 @@ def unregister(group: str, name: str) -> None:
     _registered.pop((group, name.lower()), None)
 
 
+def check(group: str, name: str) -> None:
+    """Refuses a name that nobody has registered. Imports nothing.
+
+    Raises:
+        UnknownNameError: With close names.
+    """
+    key = str(name).strip().lower()
+    if (group, key) not in _registered and key.rpartition(":")[2] not in _entries(group):
+        raise UnknownNameError(_unknown(group, key))
+
+
 def load(group: str, name: str) -> Any:
     """The object behind a name; `distribution:name` chooses among several owners.
 
@@ -144,7 +176,7 @@ def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
-    kind = group.rpartition(".")[2].removesuffix("s")
+    kind = kind_of(group)
     return (
         f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
         "installed in editable mode "

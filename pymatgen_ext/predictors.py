@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cos
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
-#: Kind of the cards of pretrained encoders.
-BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
@@ -330,7 +328,7 @@ class StructurePredictor(MSONable):
         folder = Path(self._source or "")
         if not (folder / weight_files.CARD).is_file():
             return False
-        return weight_files.read_card(folder).config.get("kind") == BACKBONE
+        return weight_files.read_card(folder).kind is Kind.ENCODER
 
     def _initial_weights(self) -> "InitialWeights":
         from ase_crysdiff.predictors.initial_weights import InitialWeights

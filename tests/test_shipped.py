@@ -8,6 +8,7 @@ import pytest
 
 from ase_crysdiff import registry
 from ase_crysdiff.models import weights
+from ase_crysdiff.models.card import Kind
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors import loading as predictors
@@ -18,8 +19,8 @@ SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
 FOLDERS = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
 KINDS = {name: weights.read_card(SHIPPED / name).config.get("kind", "sampler") for name in FOLDERS}
 POTENTIALS = [name for name, kind in KINDS.items() if kind == "potential"]
-GUIDES = [name for name, kind in KINDS.items() if kind == dao_p_noisy.KIND]
-PREDICTORS = [name for name, kind in KINDS.items() if kind == predictors.KIND]
+GUIDES = [name for name, kind in KINDS.items() if kind == "noisy energy"]
+PREDICTORS = [name for name, kind in KINDS.items() if kind == Kind.PREDICTOR]
 ENCODERS = [name for name, kind in KINDS.items() if kind == "backbone"]
 NAMES = [name for name, kind in KINDS.items() if kind == "sampler"]
 

@@ -7,20 +7,20 @@ from typing import Any, TypeAlias
 
 from tqdm import tqdm
 
-from ase_crysdiff.campaigns.state import Journal, RunFolder
 from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.storage import Journal, Store
 
 #: One item, by a key that names it in every run.
 Task: TypeAlias = tuple[str, Any]
 
 
-def results_journal(folder: RunFolder, name: str) -> Journal:
+def results_journal(folder: Store, name: str) -> Journal:
     """The journal that `work` keeps under a name."""
     return folder.journal(name, "key", "result", "failure")
 
 
 def work(
-    folder: RunFolder,
+    folder: Store,
     name: str,
     function: Callable[[Any], Any],
     tasks: Sequence[Sequence[Task]],

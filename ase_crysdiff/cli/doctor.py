@@ -6,9 +6,11 @@ import argparse
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from typing import Any
 
 from ase_crysdiff import __version__, registry
 from ase_crysdiff.errors import CrysDiffError
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     for name in _LIBRARIES:
         print(f"  {name:12} {_version(name)}")
     _devices()
-    problems = [*_shadowed(), *_samplers()]
+    problems = [*_shadowed(), *_parts()]
     for problem in problems:
         print(f"PROBLEM {problem}")
     print("Everything is in place." if not problems else f"{len(problems)} problems")
@@ -95,14 +97,31 @@ def _shadowed() -> list[str]:
     return problems
 
 
-def _samplers() -> list[str]:
+def _parts() -> list[str]:
+    """Samplers, potentials and predictors that cannot be made, and other parts that cannot be
+    imported.
+    """
+    from ase_crysdiff.potentials.loading import load_potential
+    from ase_crysdiff.predictors.loading import load_predictor
+    from ase_crysdiff.sampling.batched import SamplerSpec
+
+    made: dict[str, Callable[[str], Any]] = {
+        registry.SAMPLERS: lambda name: SamplerSpec(name, None, "cpu").load(),
+        registry.POTENTIALS: load_potential,
+        registry.PREDICTORS: load_predictor,
+    }
     problems = []
-    for name in registry.names(registry.SAMPLERS):
-        try:
-            registry.load(registry.SAMPLERS, name)(None, "cpu")
-            print(f"  sampler      {name}")
-        except CrysDiffError as error:
-            problems.append(str(error))
-        except Exception as error:
-            problems.append(f"sampler {name!r} cannot be made: {error!r}")
+    for group in registry.GROUPS:
+        kind, make = registry.kind_of(group), made.get(group)
+        for name in registry.names(group):
+            try:
+                if make is None:
+                    registry.load(group, name)
+                else:
+                    make(name)
+                    print(f"  {kind:12} {name}")
+            except CrysDiffError as error:
+                problems.append(str(error))
+            except Exception as error:
+                problems.append(f"{kind} {name!r} cannot be made: {error!r}")
     return problems

@@ -6,6 +6,9 @@ from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
 
+#: Groups whose names are those of weights with a card.
+_WITH_CARDS = (registry.SAMPLERS, registry.POTENTIALS, registry.PREDICTORS)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
@@ -13,10 +16,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints every sampler and predictor, who brings it, and what its card says."""
-    for group in (registry.SAMPLERS, registry.PREDICTORS):
-        for plugin in registry.plugins(group):
-            print(f"{plugin.name:16} {plugin.distribution} {plugin.version}{_about(plugin.name)}")
+    """Prints every registered part by kind: who brings it, and what its card says."""
+    for group in registry.GROUPS:
+        plugins = registry.plugins(group)
+        if plugins:
+            print(f"{registry.kind_of(group)}:")
+        for plugin in plugins:
+            about = _about(plugin.name) if group in _WITH_CARDS else ""
+            print(f"  {plugin.name:18} {plugin.distribution} {plugin.version}{about}")
     return 0
 
 

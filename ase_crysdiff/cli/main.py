@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from ase_crysdiff import __version__
+from ase_crysdiff.cli.messages import printed_reports
 from ase_crysdiff.errors import CrysDiffError
 
 COMMANDS = {
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             import_module(f"ase_crysdiff.cli.{name}").configure(command)
     options = parser.parse_args(words)
     try:
-        return int(options.run(options))
+        with printed_reports():
+            return int(options.run(options))
     except CrysDiffError as error:
         print(f"crysdiff {options.command}: {error}", file=sys.stderr)
         return 1

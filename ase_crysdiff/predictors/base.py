@@ -8,10 +8,9 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CheckpointError, InputError
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.shapes import Float, Tensor
 
-KIND = "predictor"
 #: Atoms that are computed together.
 _MAX_ATOMS = 4096
 
@@ -61,7 +60,7 @@ class Predictor(ABC):
 
     def __init__(self, card: Card) -> None:
         missing = [entry for entry in ("target", "unit") if not card.config.get(entry)]
-        if missing or card.config.get("kind") != KIND:
+        if missing or card.kind is not Kind.PREDICTOR:
             raise CheckpointError(
                 f"The card of {card.name} is none of a predictor: it lacks {missing or 'the kind'}."
             )

@@ -8,8 +8,7 @@ from typing import Any
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Config
-from ase_crysdiff.models.pretrained import KIND as BACKBONE
+from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import NetworkPredictor
@@ -49,7 +48,7 @@ class InitialWeights:
         folder = weight_files.find(
             str(name), name if (Path(name) / weight_files.CARD).is_file() else None
         )
-        if weight_files.read_card(folder).config.get("kind") == BACKBONE:
+        if weight_files.read_card(folder).kind is Kind.ENCODER:
             backbone, card = load_backbone(folder)
             base = {"name": card.name, "sha256": card.sha256}
             tensors = {n: p.detach() for n, p in backbone.named_parameters()}

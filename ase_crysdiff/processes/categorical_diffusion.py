@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.randomness import Draws
@@ -14,7 +15,7 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 KERNELS = ("exact", "published")
 
 
-class CategoricalDiffusion(Process):
+class CategoricalDiffusion(Process[Tensor]):
     """With probability 1 - ā a class has been redrawn from the prior: q(x_t | x_0) = ā δ(x_0) + (1
     - ā) π.
 
@@ -74,13 +75,15 @@ class CategoricalDiffusion(Process):
         return torch.where(uniform[:, 1] < kept, value, redrawn)
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
-        return torch.softmax(prediction, -1)
+        """The network's logits: logarithms of class probabilities up to one number per row."""
+        return prediction
 
     def from_clean(self, value: Tensor, clean: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
-        """Logits of class probabilities; a clean class index is taken as certain."""
-        if not clean.is_floating_point():
-            clean = functional.one_hot(clean, self.width).to(t.dtype)
-        return torch.log(clean.clamp_min(torch.finfo(clean.dtype).tiny))
+        """Logits from logarithms of probabilities; a class index is taken as certain."""
+        if clean.is_floating_point():
+            return clean
+        certain = functional.one_hot(clean, self.width).to(t.dtype)
+        return torch.log(certain.clamp_min(torch.finfo(certain.dtype).tiny))
 
     def reverse(
         self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
@@ -111,6 +114,11 @@ class CategoricalDiffusion(Process):
         joint = step * origin
         return joint / joint.sum(-1, keepdim=True)
 
+    def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
+        """The product of powers of both; what is impossible in one of them stays impossible."""
+        impossible = torch.isneginf(first) | torch.isneginf(second)
+        return super().blend(first, second, weight).masked_fill(impossible, -torch.inf)
+
     def loss(
         self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor
     ) -> Float[Tensor, " rows"]:
@@ -138,3 +146,16 @@ def _pick(
     # Rounding may land one past the end, or on a class of probability 0 there.
     last = probabilities.shape[-1] - 1 - (probabilities > 0).flip(-1).int().argmax(-1)
     return torch.minimum(picked, last)
+
+
+def make(
+    width: int = NUM_SPECIES, prior: Sequence[float] | None = None, kernel: str = "exact"
+) -> CategoricalDiffusion:
+    """The process of a config, under the survival probabilities of MiAD.
+
+    Args:
+        width: Number of classes.
+        prior: One positive number per class; None means uniform.
+        kernel: `exact` or `published`.
+    """
+    return CategoricalDiffusion(width, CosineSurvival(), prior, kernel)

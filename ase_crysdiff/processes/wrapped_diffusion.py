@@ -1,5 +1,7 @@
 """Variance-exploding diffusion of fractional coordinates on the torus."""
 
+import torch
+
 from ase_crysdiff.geometry.distributions import wrapped_normal_slope
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
@@ -23,6 +25,12 @@ class WrappedDiffusion(ContinuousProcess):
 
     def __init__(self, schedule: Geometric) -> None:
         self.schedule = schedule
+
+    def scales(self, t: float) -> tuple[float, float]:
+        return 1.0, float(self.schedule.sigma(torch.tensor([t], dtype=torch.float64)))
+
+    def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
+        return wrap(first + weight * shortest_image(second - first))
 
     def prior(self, draws: Draws) -> Float[Tensor, "rows 3"]:
         return wrap(draws.uniform(3))
@@ -81,3 +89,13 @@ class WrappedDiffusion(ContinuousProcess):
 
     def _levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         return per_row(self.schedule.sigma(t), like), per_row(self.schedule.score_scale(t), like)
+
+
+def make(smallest: float = 0.005, largest: float = 0.5) -> WrappedDiffusion:
+    """The process of a config, under the geometric schedule.
+
+    Args:
+        smallest: σ near the data, fractional units.
+        largest: σ at the prior, fractional units.
+    """
+    return WrappedDiffusion(Geometric(smallest, largest))

@@ -1,6 +1,7 @@
 """What every recipe must satisfy; authors of new ones run the same checks.
 
-A recipe turns data into a config (`configure`) and a config into a model (`build`). Each check
+A recipe turns data into a config (`configure`), a config into a model (`build`), and both into what
+the training loop is given (`task`). Each check
 takes a recipe, its name and data that it can be configured for, and raises AssertionError with what
 disagrees:
 
@@ -17,9 +18,11 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Kind
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.recipe import recipe as recipe_by_name
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.training.settings import TrainSettings
 
 #: A recipe, its name, and data that it is configured for.
 Check: TypeAlias = Callable[[Any, str, Any], None]
@@ -95,6 +98,37 @@ def refuses_unknown_parts(recipe: Any, name: str, data: Any) -> None:
             assert str(told) in message, f"the error does not name {told!r}: {message}"
 
 
+def gives_a_task(recipe: Any, name: str, data: Any) -> None:
+    """The task trains the weights that ship, on the data it names, towards a finite loss."""
+    assert isinstance(recipe.kind, Kind), f"the kind is {recipe.kind!r}, no models.card.Kind"
+    config = recipe.configure(data)
+    model = _built(recipe, config)
+    settings = TrainSettings(batch_size=4, batch_atoms=32)
+    task = recipe.task(model, config, data, settings, torch.device("cpu"), data)
+    assert task.network is recipe.network(model), "the task trains another network"
+    assert task.config == config, "the task has another config"
+    assert task.inputs.get("data"), "the task does not name its data by a digest"
+    assert len(task.data), "the task left all data out"
+    batch = next(iter(task.data.epoch(0, 0)))
+    loss, parts = task.objective.loss(task.network, batch, torch.Generator().manual_seed(0))
+    assert bool(torch.isfinite(loss)), f"the first loss is {float(loss)}: {parts}"
+    loss.backward()
+    gradients = [p.grad for p in task.network.parameters() if p.grad is not None]
+    assert any(bool(g.abs().sum() > 0) for g in gradients), "no weight has a gradient"
+
+
+def ships_what_it_loads(recipe: Any, name: str, data: Any) -> None:
+    """What is exported belongs to the config: the names are those of weights, numbers unchanged."""
+    config = recipe.configure(data)
+    weights = _weights(recipe, config)
+    kept, shipped = recipe.exported(config, weights)
+    assert set(shipped) <= set(weights), f"exports {sorted(set(shipped) - set(weights))[:5]}"
+    assert shipped, "exports nothing"
+    assert all(torch.equal(shipped[n], weights[n]) for n in shipped), "changes the weights"
+    lost = [k for k in config if kept.get(k) != config[k]]
+    assert not lost, f"changes {lost} of the config"
+
+
 #: All of them by name.
 CHECKS: Mapping[str, Check] = {
     check.__name__: check
@@ -105,6 +139,8 @@ CHECKS: Mapping[str, Check] = {
         weights_are_sound,
         does_not_disturb,
         refuses_unknown_parts,
+        gives_a_task,
+        ships_what_it_loads,
     )
 }
 

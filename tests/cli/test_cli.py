@@ -1,88 +1,23 @@
-"""The commands as a user types them. Weights are those of untrained toys, so draws are often
-rejected: --redraws 30.
-"""
+"""The commands as a user types them: usage, list, pack, train, export, doctor."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import ase.io
 import pytest
 from pymatgen.core import Structure
+from sampling_runs import crysdiff, sample_words, table
 
 from ase_crysdiff import __version__, registry
 from ase_crysdiff.cli.main import COMMANDS, main
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.generative import load
 from ase_crysdiff.testing.crystals import rattled
 
 HOME = Path(__file__).parents[2]
 TINY = {"encoder": {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}}
-
-
-def sample_words(toy, folder, *more):
-    """More words come last, so that they win over those here."""
-    common = ["--num-atoms", "2", "--redraws", "30", "--device", "cpu", "--seed", "3"]
-    return ["sample", "miad", "--weights", str(toy), "-o", str(folder), *common, *map(str, more)]
-
-
-def journal(folder):
-    entries = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
-    found = {e["index"]: Structure.from_dict(e["structure"]) for e in entries}
-    assert len(found) == len(entries)  # nothing was drawn twice
-    return found
-
-
-def table(text):
-    """The lines of the table: from its header to the report."""
-    lines = text.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("formula"))
-    end = next(i for i, line in enumerate(lines) if " crystals by miad" in line)
-    return lines[start:end]
-
-
-def crystal_files(folder):
-    """Time and content of what drawing writes."""
-    return {
-        p.name: (p.stat().st_mtime_ns, p.read_bytes())
-        for p in folder.iterdir()
-        if p.suffix in (".cif", ".jsonl")
-    }
-
-
-def same_run(a, b):
-    assert journal(a) == journal(b)
-    assert (a / "crystals.extxyz").read_text() == (b / "crystals.extxyz").read_text()
-    cifs = [{p.name: p.read_text() for p in folder.glob("*.cif")} for folder in (a, b)]
-    assert cifs[0] == cifs[1]
-
-
-@pytest.fixture(scope="module")
-def six(toy_miad, tmp_path_factory):
-    """An uninterrupted run of six crystals; not to be changed."""
-    folder = tmp_path_factory.mktemp("six") / "run"
-    assert main(sample_words(toy_miad, folder, "-n", 6, "--batch-size", 4)) == 0
-    return folder
-
-
-def crysdiff(*words, cwd, **environment):
-    """The command in a process of its own, in a folder that holds nothing of ours."""
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "ase_crysdiff.cli", *map(str, words)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A test run in the background of a shell ignores SIGINT, and would hand that on.
-    return subprocess.Popen(command, cwd=cwd, env=variables, preexec_fn=_heed_interrupts, **pipes)
-
-
-def _heed_interrupts():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # Usage
@@ -113,11 +48,19 @@ def test_every_command_explains_itself(command, capsys):
     assert f"usage: crysdiff {command}" in capsys.readouterr().out
 
 
-def test_list(capsys):
+def test_list_shows_every_kind_of_part(capsys):
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    known = registry.names(registry.SAMPLERS) + registry.names(registry.PREDICTORS)
-    assert [line.split()[0] for line in lines] == known
+    shown: dict[str, list[str]] = {}
+    for line in lines:
+        if line.endswith(":"):
+            kind = line.removesuffix(":")
+            shown[kind] = []
+        else:
+            shown[kind].append(line.split()[0])
+    known = {registry.kind_of(g): registry.names(g) for g in registry.GROUPS if registry.names(g)}
+    assert shown == known
+    assert {"sampler", "potential", "predictor", "recipe", "benchmark"} <= known.keys()
     assert any(line.split()[:3] == ["miad", "ase-crysdiff", __version__] for line in lines)
 
 
@@ -318,221 +261,6 @@ def test_export_without_a_checkpoint_is_explained(tmp_path, capsys):
     assert not (tmp_path / "toy").exists()
 
 
-# sample: going on
-
-
-def test_same_command_again_draws_nothing(toy_miad, tmp_path, six, capsys):
-    words = sample_words(toy_miad, tmp_path, "-n", 6, "--batch-size", 4)
-    assert main(words) == 0
-    first = table(capsys.readouterr().out)
-    before = crystal_files(tmp_path)
-    assert len(before) == 7
-    assert main(words) == 0
-    text = capsys.readouterr().out
-    assert table(text) == first
-    assert len(first) == 8
-    assert "6 crystals are already in" in text
-    assert crystal_files(tmp_path) == before
-    same_run(tmp_path, six)
-
-
-def test_asking_for_more_continues(toy_miad, tmp_path, six, capsys):
-    assert main(sample_words(toy_miad, tmp_path, "-n", 2)) == 0
-    start = (tmp_path / "journal.jsonl").read_text()
-    assert main(sample_words(toy_miad, tmp_path, "-n", 6, "--batch-size", 3)) == 0
-    assert "2 crystals are already in" in capsys.readouterr().out
-    assert (tmp_path / "journal.jsonl").read_text().startswith(start)
-    same_run(tmp_path, six)
-
-
-def test_seed_that_was_drawn_is_kept(toy_miad, tmp_path, capsys):
-    words = [w for w in sample_words(toy_miad, tmp_path) if w not in ("--seed", "3")]
-    assert main([*words, "-n", "1"]) == 0
-    seed = json.loads((tmp_path / "run.json").read_text())["seed"]
-    assert f"(seed {seed})" in capsys.readouterr().out
-    assert main([*words, "-n", "2"]) == 0
-    assert f"(seed {seed})" in capsys.readouterr().out
-    assert {s.properties["crysdiff_seed"] for s in journal(tmp_path).values()} == {seed}
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        (["--seed", "4"], "seed"),
-        (["--num-atoms", "3"], "num_atoms"),
-        (["--steps", "11"], "steps"),
-        (["--elements", "Na-Cl"], "elements"),
-        (["--chemical-system", "Na-Cl"], "chemical_system"),
-        (["--redraws", "29"], "redraws"),
-    ],
-)
-def test_other_options_in_the_same_folder_are_refused(change, name, toy_miad, six, capsys):
-    before = {p.name: p.read_bytes() for p in six.iterdir()}
-    assert main(sample_words(toy_miad, six, "-n", 8, *change)) == 1
-    streams = capsys.readouterr()
-    assert f"({name} differ)" in streams.err
-    assert "Choose another output folder" in streams.err
-    assert streams.out == ""
-    assert {p.name: p.read_bytes() for p in six.iterdir()} == before
-
-
-def test_other_weights_in_the_same_folder_are_refused(toy_miad, tmp_path, six, capsys):
-    model, card = load(toy_miad)
-    changed = {n: p * 1.01 for n, p in model.denoiser.named_parameters()}
-    weights.save(tmp_path, changed, {k: v for k, v in vars(card).items() if k != "sha256"})
-    assert main(sample_words(tmp_path, six, "-n", 8)) == 1
-    assert "(weights differ)" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "tear", ["garbage", "middle", "one byte", "no line end", "zeros", "nothing"]
-)
-def test_torn_journal_is_repaired(tear, toy_miad, tmp_path, six):
-    """Each kind of damage that a kill or a power cut may leave at the end of the journal."""
-    assert main(sample_words(toy_miad, tmp_path, "-n", 4)) == 0
-    path = tmp_path / "journal.jsonl"
-    content = path.read_bytes()
-    last = content.rfind(b"\n", 0, -1) + 1
-    path.write_bytes(
-        {
-            "garbage": content + b'{"index": 4, "struc',
-            "middle": content[: (last + len(content)) // 2],
-            "one byte": content[: last + 1],
-            "no line end": content[:-1],
-            "zeros": content + bytes(512),
-            "nothing": b"",
-        }[tear]
-    )
-    assert main(sample_words(toy_miad, tmp_path, "-n", 6)) == 0
-    same_run(tmp_path, six)
-
-
-@pytest.mark.parametrize(
-    "line", [b'{"index": 4, "struc', b"{}", b'{"index": 4, "structure": {}}', b""]
-)
-def test_damaged_line_inside_the_journal_is_repaired_or_explained(
-    line, toy_miad, tmp_path, six, capsys
-):
-    assert main(sample_words(toy_miad, tmp_path, "-n", 4)) == 0
-    path = tmp_path / "journal.jsonl"
-    path.write_bytes(line + b"\n" + path.read_bytes())
-    if main(sample_words(toy_miad, tmp_path, "-n", 6)):
-        assert "journal.jsonl is damaged" in capsys.readouterr().err
-    else:
-        assert (tmp_path / "crystals.extxyz").read_text() == (six / "crystals.extxyz").read_text()
-
-
-def test_damaged_record_is_explained(toy_miad, tmp_path, capsys):
-    (tmp_path / "run.json").write_text("{")
-    assert main(sample_words(toy_miad, tmp_path, "-n", 1)) == 1
-    assert "run.json is damaged" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
-def test_killed_run_goes_on(kill, toy_miad, tmp_path):
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    options = ["-n", 24, "--batch-size", 1, "--steps", 40]
-    process = crysdiff(*sample_words(toy_miad, killed, *options), cwd=tmp_path)
-    deadline = time.monotonic() + 120
-    path = killed / "journal.jsonl"
-    while (
-        process.poll() is None
-        and time.monotonic() < deadline
-        and not (path.exists() and path.read_bytes().count(b"\n") > 2)
-    ):
-        time.sleep(0.01)
-    process.send_signal(kill)
-    _, err = process.communicate(timeout=60)
-    if kill == signal.SIGINT:
-        assert process.returncode == 130
-        assert "give the same command again" in err
-    else:
-        assert process.returncode == -signal.SIGKILL, err
-    done = path.read_bytes().count(b"\n")
-    assert 2 < done < 24
-    assert main(sample_words(toy_miad, killed, *options)) == 0
-    assert main(sample_words(toy_miad, whole, *options)) == 0
-    same_run(killed, whole)
-
-
-# sample: what cannot be done
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["sample", "miat"], "Did you mean 'miad'"),
-        (["sample", "miad", "-n", "0"], "num-samples must be a whole number of at least 1, got 0"),
-        (["sample", "miad", "-n", "-3"], "got -3"),
-    ],
-)
-def test_nonsense_is_refused_before_weights_are_read(words, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CRYSDIFF_WEIGHTS", str(tmp_path / "absent"))
-    assert main(words) == 1
-    streams = capsys.readouterr()
-    assert streams.err.startswith("crysdiff sample: ")
-    assert message in streams.err
-    assert streams.out == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (["--composition", "NaCl"], "Installed samplers:"),
-        (["--chemical-system", "Na-Xx"], "'Xx' is no chemical element"),
-        (["--steps", "0"], "steps must be"),
-        (["--seed", "-1"], "seed"),
-        (["--redraws", "-1"], "redraws"),
-        (["--batch-size", "0"], "batch-size"),
-        (["--workers", "0"], "workers"),
-        (["--device", "gpu"], "cannot be used"),
-        (["--weights", "absent"], "holds no weights"),
-    ],
-)
-def test_bad_options_are_explained_and_may_be_corrected(
-    change, message, toy_miad, tmp_path, six, capsys
-):
-    """The folder must not remember a refused command as the run that it holds."""
-    words = sample_words(toy_miad, tmp_path, "-n", 6)
-    assert main([*words, *change]) == 1
-    assert message in capsys.readouterr().err
-    assert main(words) == 0
-    same_run(tmp_path, six)
-
-
-def test_output_that_cannot_be_written_is_refused_before_any_work(toy_miad, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    started = time.monotonic()
-    assert (
-        main(sample_words(toy_miad, tmp_path / "file" / "out", "-n", 100_000, "--steps", 1000)) == 1
-    )
-    assert time.monotonic() - started < 60
-    streams = capsys.readouterr()
-    assert "cannot be written" in streams.err
-    assert streams.out == ""
-
-
-def test_run_without_any_crystal_exits_1(toy_miad, tmp_path, capsys):
-    """At -n 1 without redraws some seed fails; the command must say so and can be given again."""
-    for seed in range(30):
-        folder = tmp_path / str(seed)
-        code = main(
-            sample_words(
-                toy_miad, folder, "-n", 1, "--redraws", 0, "--seed", seed, "--num-atoms", 6
-            )
-        )
-        text = capsys.readouterr().out
-        assert (code == 0) == (len(list(folder.glob("*.cif"))) == 1)
-        if code:
-            break
-    assert code == 1
-    assert "0 of 1 crystals" in text
-    assert "failed for good" in text
-
-
 # doctor
 
 
@@ -556,6 +284,8 @@ def test_doctor_prints_what_is_there(tmp_path):
         (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
         assert line.split()[1][0].isdigit()
     assert "is imported from" not in out
+    for kind, name in (("potential", "dao-p"), ("potential", "chgnet"), ("predictor", "band-gap")):
+        assert f"  {kind:12} {name}\n" in out
     missing = [
         n for n in registry.names(registry.SAMPLERS) if n != "chggen" and not has_weights(n)
     ]  # it borrows them
@@ -563,6 +293,22 @@ def test_doctor_prints_what_is_there(tmp_path):
         assert f"no weights for {name!r}" in out
     assert process.returncode == (1 if missing else 0)
     assert ("Everything is in place." in out) == (not missing)
+
+
+def test_doctor_names_parts_that_do_not_work(capsys):
+    def broken(weights=None, device="cpu", dtype=None):
+        raise RuntimeError("no such library")
+
+    registry.register(registry.POTENTIALS, "broken-potential", broken)
+    registry.register(registry.PREDICTORS, "broken-predictor", broken)
+    try:
+        assert main(["doctor"]) == 1
+    finally:
+        registry.unregister(registry.POTENTIALS, "broken-potential")
+        registry.unregister(registry.PREDICTORS, "broken-predictor")
+    out = capsys.readouterr().out
+    for kind in ("potential", "predictor"):
+        assert f"PROBLEM {kind} 'broken-{kind}' cannot be made: RuntimeError" in out
 
 
 def has_weights(name):

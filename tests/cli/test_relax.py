@@ -8,7 +8,7 @@ import pytest
 from pymatgen.core import Structure
 
 from ase_crysdiff.cli.main import main
-from ase_crysdiff.sampling.folder import SampleFolder
+from ase_crysdiff.data.folder import CrystalFolder
 from ase_crysdiff.testing.crystals import rattled
 
 
@@ -28,15 +28,15 @@ def words(files, out, *more):
 
 def test_relax_writes_and_continues(files, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
-    add, added = SampleFolder.add, []
+    add, added = CrystalFolder.add, []
 
-    def interrupted(self, draws, accepted):
-        add(self, draws, accepted)
+    def interrupted(self, accepted):
+        add(self, accepted)
         added.extend(accepted)
         if len(added) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(SampleFolder, "add", interrupted)
+    monkeypatch.setattr(CrystalFolder, "add", interrupted)
     assert main(words(files, out)) == 130
     assert "give the same command again" in capsys.readouterr().err
     assert len((out / "journal.jsonl").read_text().splitlines()) == 1
@@ -58,7 +58,9 @@ def test_relax_writes_and_continues(files, tmp_path, capsys, monkeypatch):
         [-4.083, -3.668, -8.424], abs=0.01
     )
     assert "accepted" in streams.out
-    assert json.loads((out / "run.json").read_text())["settings"]["fmax"] == 0.05
+    record = json.loads((out / "run.json").read_text())
+    assert record["settings"]["fmax"] == 0.05
+    assert record.keys() == {"settings"}  # nothing was drawn: no seed
 
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     assert main(words(files, out, "--fmax", 0.02)) == 1

@@ -1,5 +1,7 @@
 """Every registered recipe passes the public checks; broken ones do not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toys import tiny_config
@@ -12,6 +14,7 @@ from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.testing.recipes import CHECKS
+from ase_crysdiff.training.denoising import GenerativeRecipe
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,9 @@ def labels():
     given = Configurations.from_crystals(from_structures(rattled(20)).to(dtype=torch.float64))
     found = PairPotential(dtype=torch.float64).evaluate(given)
     kind = torch.zeros(len(given), dtype=torch.long)
-    return Labels(given, found.energy, found.forces, found.stress, kind, {"references": "{}"})
+    given = given.to(dtype=torch.float32)  # as packed files hold them
+    forces, stress = found.forces.float(), found.stress.float()
+    return Labels(given, found.energy, forces, stress, kind, {"references": "{}"})
 
 
 @pytest.fixture
@@ -43,11 +48,22 @@ def test_registered(name, check, data_for):
     check(recipe(name), name, data_for(name))
 
 
-class Broken:
-    """The parts of a good recipe with a fault."""
+class Broken(GenerativeRecipe):
+    """A good recipe with a fault."""
+
+    name = "broken"
 
     def __init__(self, fault):
         self.fault = fault
+
+    def task(self, *arguments):
+        task = super().task(*arguments)
+        return replace(task, inputs={}) if self.fault == "gives_a_task" else task
+
+    def exported(self, config, tensors, whole=False):
+        if self.fault == "ships_what_it_loads":
+            tensors = {f"new.{n}": t for n, t in tensors.items()}
+        return config, tensors
 
     def configure(self, data):
         if self.fault == "does_not_disturb":

@@ -1,46 +1,65 @@
-"""`crysdiff benchmark csp`: predicts the cell of every target from its composition and compares;
-goes on where it was stopped.
+"""Predicts the cell of every target from its composition and compares; goes on where it was
+stopped.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_crysdiff.campaigns.benchmark.options import add_options
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    PredictionOptions,
+)
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.campaigns.state import RunFolder
     from ase_crysdiff.metrics.match_rate import Comparison, PairKey
+    from ase_crysdiff.storage import Store
 
 _PAIRS = "pairs"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    add_options(parser, samples=1, output="csp.json")
-    parser.add_argument(
-        "--targets",
-        type=Path,
-        required=True,
-        help="true structures: CSV with a cif column, packed file, ...",
-    )
-    parser.add_argument("--limit", type=int, help="use the first so many targets only")
-    parser.add_argument(
-        "--metre",
-        action="store_true",
-        help="also compare with all other targets of the same composition",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class CspOptions(PredictionOptions):
+    """Options of `csp`.
+
+    Args:
+        targets: true structures: CSV with a cif column, packed file, ...
+        limit: use the first so many targets only
+        metre: also compare with all other targets of the same composition
+    """
+
+    targets: Path
+    limit: int | None = None
+    metre: bool = False
+    output: Path = Path("csp.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draws what is missing, compares what is missing, scores and writes. First draws only, nothing
-    redrawn or dropped.
+def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
+    """Match rate and RMSE of structures predicted for the compositions of known crystals.
+
+    First draws only, nothing redrawn or dropped. What is drawn and compared is kept at once, so
+    that a killed run goes on where it was.
+
+    Args:
+        options: What is asked for.
+        sampler: Predicts structures of given compositions.
+
+    Returns:
+        `results` (match rate, RMSE, cRMSE, error of the volume, and the rates of DiffCSP's filter),
+        `curve` over the number of samples, `failures` by reason and `least_distances` by target.
+
+    Raises:
+        IncompatibleError: If the sampler takes no composition.
+        InputError: If an option makes no sense, a target cannot be used, or the folder of `keep`
+            holds a run with other settings.
+        MissingExtraError: If SMACT is not installed.
     """
     from ase_crysdiff.campaigns.benchmark.results import results, summary
     from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
@@ -52,21 +71,34 @@ def run(options: argparse.Namespace) -> int:
         (("Cl", 1), ("Na", 1))
     )  # needs SMACT: better to say so now than after a night of sampling
     targets = read_targets(options.targets, options.limit)
-    bench = Run.open("csp", options, targets, options.targets.name)
-    rows = bench.draw(options.samples)
+    bench = Run.on_targets("csp", options, sampler, targets, options.targets.name)
+    rows = bench.predict(targets, options.samples)
     comparison, matching = _compare_missing(bench.folder, rows, targets, options)
     bench.facts["seconds"]["matching"] = round(matching, 2)
-    content = bench.content(options.samples, **results(comparison, rows, targets, options))
+    numbers = results(
+        comparison,
+        rows,
+        targets,
+        with_metre=options.metre,
+        workers=options.workers,
+        timeout=options.timeout,
+    )
+    content = bench.content(options.samples, **numbers)
     if options.keep is not None:
         _keep(options.keep, comparison, rows, targets)
     return bench.finish(content, summary(content), DRAWS, _PAIRS)
 
 
+BENCHMARK = Benchmark(
+    csp, CspOptions, "match rate and RMSE of structures predicted for compositions", ("sampler",)
+)
+
+
 def _compare_missing(
-    folder: "RunFolder",
+    folder: "Store",
     rows: Sequence[Sequence["Structure | None"]],
     targets: "Targets",
-    options: argparse.Namespace,
+    options: CspOptions,
 ) -> tuple["Comparison", float]:
     """The comparison, and the seconds that this run has spent on it."""
     from ase_crysdiff.metrics.match_rate import Pair, compare

@@ -1,87 +1,97 @@
-"""`crysdiff benchmark denovo`: validity, uniqueness, novelty and distributions of first draws."""
+"""Validity, uniqueness, novelty and distributions of first draws."""
 
-import argparse
-import json
-import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    DrawingOptions,
+)
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
+    from ase_crysdiff.metrics.base import MetricResult
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    parser.add_argument("sampler", help="name of a sampler that finds compositions")
-    parser.add_argument("-n", "--num-samples", type=int, default=1000, help="draws (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument(
-        "--training",
-        type=Path,
-        required=True,
-        help="packed training crystals, for novelty and atom counts",
-    )
-    parser.add_argument(
-        "--validation",
-        type=Path,
-        required=True,
-        help="packed crystals, for density and number of elements",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("denovo.json"),
-        help="result (default denovo.json)",
-    )
-    parser.add_argument("--weights", help="folder with other weights")
-    parser.add_argument(
-        "--steps", type=int, help="steps of the reverse process; default as in the card"
-    )
-    parser.add_argument("--batch-size", type=int, help="crystals computed together")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class DenovoOptions(DrawingOptions):
+    """Options of `denovo`.
+
+    Args:
+        num_samples: crystals to draw
+        training: packed training crystals, for novelty and atom counts
+        validation: packed crystals, for density and number of elements
+    """
+
+    num_samples: int = 1000
+    training: Path
+    validation: Path
+    output: Path = Path("denovo.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draws once per index, nothing redrawn or dropped, scores and writes."""
+def denovo(
+    options: DenovoOptions,
+    sampler: "StructureSource",
+    evaluate: "Callable[..., Mapping[str, MetricResult]]",
+) -> BenchmarkResult:
+    """Validity, uniqueness, novelty and distributions of crystals drawn without any constraint.
+
+    Draws once per index, nothing redrawn or dropped: a draw that no user would be given counts as
+    invalid. What is drawn is kept at once, so that a killed run goes on where it was.
+
+    Args:
+        options: What is asked for.
+        sampler: Finds compositions itself.
+        evaluate: Structures and `reference=` known crystals -> metrics by name, such as
+            `pymatgen_ext.evaluate`.
+
+    Returns:
+        `results`: value, interval, failures and settings of every metric; "(training)" and
+        "(validation)" name the crystals that it compares with.
+
+    Raises:
+        IncompatibleError: If the sampler cannot draw without a composition.
+        InputError: If an option makes no sense, or the folder of `keep` holds a run with other
+            settings.
+    """
     import torch
 
+    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
     from ase_crysdiff.data.packed import PackedCrystals
     from ase_crysdiff.metrics.distributions import density_distance, num_elements_distance
     from ase_crysdiff.metrics.reference import Reference
-    from ase_crysdiff.storage import write_text
-    from pymatgen_ext.evaluation import evaluate
-    from pymatgen_ext.samplers import StructureSampler
+    from ase_crysdiff.sampling.request import SampleRequest
 
+    check(options)
     training = PackedCrystals.load(options.training)
     validation = Reference(PackedCrystals.load(options.validation))
-    sampler = StructureSampler(options.sampler, options.weights)
-    samples = sampler.sample(
-        options.num_samples,
-        seed=options.seed,
-        steps=options.steps,
-        redraws=0,
-        batch_size=options.batch_size,
-        workers=options.workers,
-    )
-    drawn = {s.properties["crysdiff_index"]: s for s in samples}
-    structures = [drawn.get(i) for i in range(options.num_samples)]
+    request = SampleRequest(steps=options.steps)
+    sampler.check(request)
+    bench = Run.open("denovo", options, sampler)
+    drawn = bench.draw(request, options.num_samples)
+    structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
         training = training.select(training.batch.num_atoms <= sampler.max_atoms)
-    results = {
-        f"{name} (training)": r for name, r in evaluate(structures, reference=training).items()
-    }
+    found = evaluate(structures, reference=training, hull=None, potential=None)
+    results = {f"{name} (training)": r for name, r in found.items()}
     results["density_distance (validation)"] = density_distance(structures, validation)
     results["num_elements_distance (validation)"] = num_elements_distance(structures, validation)
-    report = samples.report
     content = {
-        "sampler": options.sampler,
-        "weights": report.weights,
+        "benchmark": bench.kind,
+        **bench.settings,
+        "weights": sampler.version,
         "draws": options.num_samples,
-        "seed": options.seed,
-        "evaluations_per_draw": report.evaluations,
-        "seconds": round(report.seconds, 1),
+        "evaluations_per_draw": bench.facts["evaluations_per_sample"],
+        "rejections": bench.facts["rejections"],
+        "seconds": bench.facts["seconds"]["sampling"],
         "workers": options.workers,
         "threads": torch.get_num_threads(),
-        "machine": platform.processor() or platform.machine(),
-        "rejections": dict(report.rejections),
+        "machine": bench.facts["machine"],
         "results": {
             name: {
                 "value": r.value,
@@ -92,8 +102,38 @@ def run(options: argparse.Namespace) -> int:
             for name, r in results.items()
         },
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    for name, result in results.items():
-        print(f"{name:40} {result}")
-    print(f"{report}\nWritten to {options.output}")
-    return 0
+    made = sum(s is not None for s in structures)
+    lines = [f"{name:40} {result}" for name, result in results.items()]
+    lines.append(
+        f"{made} of {options.num_samples} crystals by {sampler.name} (seed {options.seed}) in "
+        f"{content['seconds']} s"
+    )
+    lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
+    return bench.finish(content, "\n".join(lines), DRAWS)
+
+
+def _accepted(entry: Mapping[str, Any]) -> "Structure | None":
+    """A draw as a sampler would hand it out; None if it would not."""
+    import torch
+
+    from ase_crysdiff.crystal.batch import CrystalBatch
+    from ase_crysdiff.crystal.convert import to_structures
+
+    if entry["reason"] is not None:
+        return None
+    species = torch.tensor(entry["species"])
+    crystal = CrystalBatch(
+        torch.tensor(entry["lattice"])[None],
+        torch.tensor(entry["frac_coords"]).reshape(-1, 3),
+        species,
+        torch.tensor([len(species)]),
+    )
+    return to_structures(crystal)[0]
+
+
+BENCHMARK = Benchmark(
+    denovo,
+    DenovoOptions,
+    "validity, uniqueness, novelty and distributions of free draws",
+    ("sampler", "evaluate"),
+)

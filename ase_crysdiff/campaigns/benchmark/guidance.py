@@ -1,21 +1,27 @@
-"""`crysdiff benchmark guidance`: the same draws with and without energy guidance, judged by another
-potential.
+"""The same draws with and without energy guidance, judged by another potential.
 
 The judge must not be the guiding potential: a sampler that is led by an energy finds the faults of
 that energy, too.
 """
 
-import argparse
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff.campaigns.benchmark.options import add_options
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    PredictionOptions,
+)
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
     from ase_crysdiff.campaigns.benchmark.run import Run
+    from ase_crysdiff.conditions.base import Condition
     from ase_crysdiff.metrics.base import MetricResult
     from ase_crysdiff.metrics.hull import Hull
     from ase_crysdiff.potentials.base import Potential
@@ -25,45 +31,60 @@ STABLE = 0.08
 _WAYS = ("unguided", "guided")
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    add_options(parser, samples=1, output="guidance.json")
-    parser.add_argument(
-        "--targets",
-        type=Path,
-        required=True,
-        help="true structures, for compositions and match rates",
-    )
-    parser.add_argument(
-        "--limit", type=int, default=200, help="use the first so many targets only (default 200)"
-    )
-    parser.add_argument(
-        "--hull", type=Path, required=True, help="CSV with reduced_formula and hull_energy_per_atom"
-    )
-    parser.add_argument("--guide", default="dao-p", help="potential that guides (default dao-p)")
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="guidance scale, 1/(eV/atom) (default 1)"
-    )
-    parser.add_argument("--judge", default="chgnet", help="potential that scores (default chgnet)")
-    parser.add_argument(
-        "--fmax",
-        type=float,
-        default=0.1,
-        help="force that may remain after relaxing, eV/Å (default 0.1)",
-    )
-    parser.add_argument(
-        "--relax-steps",
-        type=int,
-        default=200,
-        help="steps at most; 0 scores single points only (default 200)",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class GuidanceOptions(PredictionOptions):
+    """Options of `guided_and_unguided`.
 
-
-def run(options: argparse.Namespace) -> int:
-    """Draws twice with the same seed, scores every draw as it is and relaxed, and compares pair by
-    pair.
+    Args:
+        targets: true structures, for compositions and match rates
+        limit: use the first so many targets only
+        hull: CSV with reduced_formula and hull_energy_per_atom
+        guide: potential that guides
+        scale: guidance scale, 1/(eV/atom)
+        judge: potential that scores
+        fmax: force that may remain after relaxing, eV/Å
+        relax_steps: steps at most; 0 scores single points only
     """
+
+    targets: Path
+    limit: int = 200
+    hull: Path
+    guide: str = "dao-p"
+    scale: float = 1.0
+    judge: str = "chgnet"
+    fmax: float = 0.1
+    relax_steps: int = 200
+    output: Path = Path("guidance.json")
+
+
+def guided_and_unguided(
+    options: GuidanceOptions,
+    sampler: "StructureSource",
+    guidance: "Callable[[str, float], Condition]",
+) -> BenchmarkResult:
+    """Energies above the hull and match rates of the same draws with and without energy guidance.
+
+    Draws twice with the same seed, scores every draw as it is and relaxed, and compares pair by
+    pair. First draws only, nothing redrawn or dropped.
+
+    Args:
+        options: What is asked for.
+        sampler: Predicts structures of given compositions.
+        guidance: Makes the condition of the name of a potential and a scale in 1/(eV/atom), such as
+            `pymatgen_ext.EnergyGuidance`.
+
+    Returns:
+        `results`: match rates, and for `single_point` and `relaxed` the mean energy above the hull
+        (eV/atom) and the share of stable crystals; each unguided, guided, and their difference
+        with a 95 % interval over compositions.
+
+    Raises:
+        IncompatibleError: If the sampler takes no composition.
+        InputError: If an option makes no sense, the judge is the guide, or the folder of `keep`
+            holds a run with other settings.
+        UnknownNameError: If there is no potential of a name.
+    """
+    from ase_crysdiff.campaigns.benchmark.pairs import distance, with_targets
     from ase_crysdiff.campaigns.benchmark.results import plain
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
@@ -72,35 +93,28 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.metrics.hull import Hull
     from ase_crysdiff.potentials.loading import load_potential
     from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
-    from pymatgen_ext.guidance import EnergyGuidance
 
     check(options)
     check_options(options.fmax, options.relax_steps, "lbfgs", MAX_ATOMS)
     if options.guide == options.judge:
         raise InputError(f"{options.guide} cannot judge what it has guided. Give another --judge.")
-    guidance = EnergyGuidance(options.guide, options.scale)
+    condition = guidance(options.guide, options.scale)
     hull, judge = Hull.read(options.hull), load_potential(options.judge)
     targets = read_targets(options.targets, options.limit)
-    names = ("guide", "scale", "judge", "fmax", "relax_steps")
-    more = {
-        **{n: getattr(options, n) for n in names},
-        "samples": options.samples,
-        "hull": hull.settings,
-    }
-    bench = Run.open("guidance", options, targets, options.targets.name, more)
+    names = ("guide", "scale", "judge", "fmax", "relax_steps", "samples")
+    more = {**{n: getattr(options, n) for n in names}, "hull": hull.settings}
+    bench = Run.on_targets("guidance", options, sampler, targets, options.targets.name, more)
     scores: dict[str, dict[str, list[float]]] = {}
     rates: dict[str, Any] = {}
     for way in _WAYS:
-        rows = bench.draw(options.samples, f"draws-{way}", (guidance,) if way == "guided" else ())
+        conditions = (condition,) if way == "guided" else ()
+        rows = bench.predict(targets, options.samples, f"draws-{way}", conditions)
         flat = [sample for row in rows for sample in row]
         scores[way] = {"single_point": heights(bench, f"energies-{way}", flat, judge, hull)}
         if options.relax_steps:
             settled = relaxed(bench, f"relaxed-{way}", flat, judge, options)
             scores[way]["relaxed"] = heights(bench, f"relaxed-energies-{way}", settled, judge, hull)
-        tasks = [
-            [(f"{i}-{k}", (sample, target)) for k, sample in enumerate(row)]
-            for i, (row, target) in enumerate(zip(rows, targets.structures, strict=True))
-        ]
+        tasks = with_targets(rows, targets.structures)
         matched, _ = work(
             bench.folder,
             f"pairs-{way}",
@@ -127,6 +141,14 @@ def run(options: argparse.Namespace) -> int:
     return bench.finish(content, _table(results), *journals)
 
 
+BENCHMARK = Benchmark(
+    guided_and_unguided,
+    GuidanceOptions,
+    "energies with and without energy guidance",
+    ("sampler", "guidance"),
+)
+
+
 def heights(
     bench: "Run",
     name: str,
@@ -138,8 +160,6 @@ def heights(
 
     The judge's energies of atoms on each other may be low, so these are never asked for.
     """
-    import math
-
     from ase_crysdiff.campaigns.curation.energies import energies
 
     sound = {i: s for i, s in enumerate(structures) if s is not None and is_sound(s)}
@@ -152,7 +172,7 @@ def relaxed(
     name: str,
     structures: "Sequence[Structure | None]",
     judge: "Potential",
-    options: argparse.Namespace,
+    options: GuidanceOptions,
 ) -> "list[Structure | None]":
     """Where the structures come to rest, converged or out of steps; None for what is no sound
     crystal or fails.
@@ -187,21 +207,10 @@ def is_sound(structure: "Structure") -> bool:
     )
 
 
-def distance(pair: "tuple[Structure | None, Structure]") -> float | None:
-    """RMS displacement from the target, with the tolerances of structure prediction; None without a
-    match.
-    """
-    from ase_crysdiff.metrics.match_rate import compare_pair
-
-    return compare_pair(pair).distance
-
-
 def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) -> dict[str, Any]:
     """Mean energy above the hull over pairs in which both have one, and share of stable crystals
     among all that were drawn.
     """
-    import math
-
     from ase_crysdiff.campaigns.benchmark.results import plain
 
     pairs = [
@@ -230,8 +239,6 @@ def paired(
 
     Pairs in which one has no value are left out, and with them compositions that have no others.
     """
-    import math
-
     import numpy as np
 
     from ase_crysdiff.metrics.base import MetricResult, bootstrap

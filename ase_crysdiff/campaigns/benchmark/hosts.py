@@ -5,24 +5,42 @@ place.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pymatgen.core import Element, Lattice, Structure
+from pymatgen.core import Element, Structure
 from tqdm import tqdm
 
+from ase_crysdiff.campaigns.benchmark.predictions import structure_of
+from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import Journal
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
-from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
-from pymatgen_ext.inpainting import Task
+from ase_crysdiff.sampling.batched import Draw, draw
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
+from ase_crysdiff.storage import Journal
+
+if TYPE_CHECKING:
+    from ase_crysdiff.campaigns.benchmark.base import Prepared
+
+_KEYS = (
+    "target",
+    "sample",
+    "weights",
+    "seconds",
+    "reason",
+    "displacement",
+    "lattice",
+    "frac_coords",
+    "species",
+)
 
 
 @dataclass(frozen=True)
-class Puzzle:
+class InpaintTarget:
     """A crystal without one of its elements.
 
     Args:
@@ -36,37 +54,8 @@ class Puzzle:
     count: int
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What the draws for every host have in common.
-
-    Args:
-        spec: How the sampler is found.
-        sampler: The same, loaded.
-        seed: Of all draws.
-        samples: Per host.
-        batch_size: Crystals computed together.
-    """
-
-    spec: SamplerSpec
-    sampler: Sampler
-    seed: int
-    samples: int
-    batch_size: int
-
-    def version(self, request: SampleRequest) -> str:
-        """First digits of the digest of the weights that serve a request; empty if the sampler has
-        no card.
-        """
-        card_for: Callable[[SampleRequest], Any] = getattr(
-            self.sampler, "card_for", lambda _: getattr(self.sampler, "card", None)
-        )
-        card = card_for(request)
-        return "" if card is None else str(card.version)
-
-
 @dataclass
-class Answers:
+class HostSamples:
     """What was drawn.
 
     Args:
@@ -82,7 +71,9 @@ class Answers:
     evaluations: set[int] = field(default_factory=set)
 
 
-def puzzle(structure: Structure, removable: frozenset[str] = frozenset()) -> Puzzle | None:
+def inpaint_target(
+    structure: Structure, removable: frozenset[str] = frozenset()
+) -> InpaintTarget | None:
     """The structure without its rarest element, of equally rare ones the most electropositive; None
     if that leaves nothing.
 
@@ -96,12 +87,12 @@ def puzzle(structure: Structure, removable: frozenset[str] = frozenset()) -> Puz
         return None
     guest = min(choices, key=lambda s: (counts[s], Element(s).X))
     host = Structure.from_sites([site for site in structure if site.specie.symbol != guest])
-    return Puzzle(host, guest, counts[guest])
+    return InpaintTarget(host, guest, counts[guest])
 
 
 def select(
     targets: Targets, removable: frozenset[str], limit: int | None
-) -> tuple[Targets, list[Puzzle]]:
+) -> tuple[Targets, list[InpaintTarget]]:
     """The first `limit` targets that can be taken apart, and what they become.
 
     Raises:
@@ -110,84 +101,101 @@ def select(
     found = [
         (n, s, p)
         for n, s in zip(targets.names, targets.structures, strict=True)
-        if (p := puzzle(s, removable)) is not None
+        if (p := inpaint_target(s, removable)) is not None
     ]
     if not found:
         raise InputError(
             "No target has two elements, one of which may be removed. Give other targets or "
             "another --remove."
         )
-    names, structures, puzzles = zip(*found[:limit], strict=True)
-    return Targets(names, structures), list(puzzles)
+    names, structures, hosts = zip(*found[:limit], strict=True)
+    return Targets(names, structures), list(hosts)
+
+
+def removable_elements(text: str | None) -> frozenset[str]:
+    """Symbols of `"Li-Na"`; none for None.
+
+    Raises:
+        InputError: If one is no element.
+    """
+    symbols = [part.strip() for part in (text or "").split("-") if part.strip()]
+    for symbol in symbols:
+        if not Element.is_valid_symbol(symbol):
+            raise InputError(
+                f"{symbol!r} is no chemical element. Write symbols such as 'Li' or 'O'."
+            )
+    return frozenset(symbols)
 
 
 def fill(
-    puzzles: Sequence[Puzzle],
+    bench: Run,
+    hosts: Sequence[InpaintTarget],
     names: Sequence[str],
-    make: Callable[[Puzzle], Task],
-    setting: Setting,
-    journal: Journal,
-) -> Answers:
+    samples: int,
+    make: "Callable[[InpaintTarget], Prepared]",
+) -> HostSamples:
     """First draws for every host, nothing redrawn or dropped: sample s of host i has index s times
     hosts plus i.
 
     Args:
-        puzzles: The hosts.
+        bench: Gives the sampler, the seed and the journal.
+        hosts: The hosts.
         names: Of the targets.
-        make: Puts the question; raises InputError where it cannot be put.
-        setting: What all draws have in common.
-        journal: Of the draws.
+        samples: For each host.
+        make: Turns a host into a request; raises InputError where the sampler cannot serve it.
     """
+    journal = bench.folder.journal(DRAWS, *_KEYS)
     old = {(e["target"], e["sample"], e["weights"]): e for e in journal.read()}
-    answers = Answers([[None] * setting.samples for _ in puzzles])
-    for i, question in enumerate(tqdm(puzzles, desc="hosts", unit=" hosts", disable=None)):
+    found = HostSamples([[None] * samples for _ in hosts])
+    for i, host in enumerate(tqdm(hosts, desc="hosts", unit=" hosts", disable=None)):
         try:
-            task = make(question)
+            request = make(host).request
         except InputError as error:
-            answers.refused.setdefault(str(error), []).append(names[i])
+            found.refused.setdefault(str(error), []).append(names[i])
             continue
-        if hasattr(setting.sampler, "evaluations"):
-            answers.evaluations.add(setting.sampler.evaluations(task.request))
-        weights = setting.version(task.request)
-        known = {s: old[i, s, weights] for s in range(setting.samples) if (i, s, weights) in old}
-        known |= _drawn(
-            i,
-            len(puzzles),
-            [s for s in range(setting.samples) if s not in known],
-            task,
-            setting,
-            weights,
-            journal,
-        )
-        for s in range(setting.samples):
-            answers.structures[i][s] = _structure(known[s])
-            answers.entries.append(known[s])
-    return answers
+        count = bench.sampler.evaluations(request)
+        if count is not None:
+            found.evaluations.add(count)
+        weights = _version(bench.sampler, request)
+        known = {s: old[i, s, weights] for s in range(samples) if (i, s, weights) in old}
+        missing = [s for s in range(samples) if s not in known]
+        known |= _drawn(bench, i, len(hosts), missing, request, weights, journal)
+        for s in range(samples):
+            found.structures[i][s] = structure_of(known[s])
+            found.entries.append(known[s])
+    return found
+
+
+def _version(sampler: Sampler, request: SampleRequest) -> str:
+    """First digits of the digest of the weights that serve a request; empty without a card."""
+    card = sampler.card_for(request)
+    return "" if card is None else str(card.version)
 
 
 def _drawn(
+    bench: Run,
     target: int,
     targets: int,
     missing: list[int],
-    task: Task,
-    setting: Setting,
+    request: SampleRequest,
     weights: str,
     journal: Journal,
 ) -> dict[int, dict[str, Any]]:
+    """The samples of a host that are missing, by number."""
     found: dict[int, dict[str, Any]] = {}
     if not missing:
         return found
     started = time.perf_counter()
     indices = [s * targets + target for s in missing]
     batches = draw(
-        setting.spec,
-        setting.sampler,
-        task.request,
-        setting.seed,
+        bench.spec,
+        bench.sampler,
+        request,
+        bench.options.seed,
         indices,
         redraws=0,
-        batch_size=setting.batch_size,
-        workers=1,
+        batch_size=bench.batch_size,
+        workers=0,
         progress=False,
     )
     for batch in batches:
@@ -199,19 +207,19 @@ def _drawn(
                 "sample": sample,
                 "weights": weights,
                 "seconds": seconds,
-                **_numbers(d, task),
+                **_numbers(d, request),
             }
         journal.add([found[d.index // targets] for d in batch])
         started = time.perf_counter()
     return found
 
 
-def _numbers(d: Draw, task: Task) -> dict[str, Any]:
+def _numbers(d: Draw, request: SampleRequest) -> dict[str, Any]:
     """A draw as JSON, with the largest distance of a host atom from where it should be, Å, as the
     sampler left it.
     """
-    host = task.request.host
-    assert host is not None
+    assert isinstance(request.task, Inpaint)
+    host = request.task.host
     away = d.crystal.frac_coords[: len(host.species)].double().numpy() - np.array(host.frac_coords)
     away -= np.round(away)
     lattice = d.crystal.lattice[0].double().numpy()
@@ -222,15 +230,6 @@ def _numbers(d: Draw, task: Task) -> dict[str, Any]:
         "frac_coords": d.crystal.frac_coords.tolist(),
         "species": d.crystal.species.tolist(),
     }
-
-
-def _structure(entry: dict[str, Any]) -> Structure:
-    lattice = np.array(entry["lattice"])
-    with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
-        lattice = -lattice if np.linalg.det(lattice) < 0 else lattice
-    return Structure(
-        Lattice(lattice), entry["species"], np.array(entry["frac_coords"]).reshape(-1, 3) % 1
-    )
 
 
 def same(pair: tuple[Structure, Structure]) -> tuple[float | None, str | None]:

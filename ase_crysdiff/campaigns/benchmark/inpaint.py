@@ -1,227 +1,175 @@
-"""`crysdiff benchmark inpaint`: takes an element out of crystals, puts it back and compares; goes
-on where it was stopped.
-"""
+"""Takes an element out of crystals, puts it back and compares; goes on where it was stopped."""
 
-import argparse
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff.campaigns.benchmark.options import add_options
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    PredictionOptions,
+)
 
 if TYPE_CHECKING:
-    from ase_crysdiff.campaigns.benchmark.hosts import Answers, Puzzle
+    from ase_crysdiff.campaigns.benchmark.base import Prepared, StructureSource
+    from ase_crysdiff.campaigns.benchmark.hosts import HostSamples, InpaintTarget
+    from ase_crysdiff.campaigns.benchmark.run import Run
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.campaigns.state import RunFolder
+    from ase_crysdiff.conditions.base import Condition
 
-_DRAWS, _PAIRS = "draws", "pairs"
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    add_options(parser, samples=1, output="inpaint.json")
-    parser.add_argument(
-        "--targets",
-        type=Path,
-        required=True,
-        help="whole crystals: CSV with a cif column, packed file, ...",
-    )
-    parser.add_argument(
-        "--limit", type=int, help="use the first so many targets that have a host only"
-    )
-    parser.add_argument(
-        "--remove",
-        metavar="EL-EL",
-        help="take out one of these elements; by default the rarest, whichever it is",
-    )
-    parser.add_argument(
-        "--range",
-        action="store_true",
-        help="offer up to twice the true number of guests: the count is found",
-    )
-    parser.add_argument(
-        "--jump-length", type=int, default=10, help="levels of a resampling jump (default 10)"
-    )
-    parser.add_argument(
-        "--repeats",
-        type=int,
-        default=1,
-        help="passes through each stretch of the plan (default 1, no jumps)",
-    )
-    parser.add_argument(
-        "--guidance", metavar="POTENTIAL", help="guide by the energy of this potential"
-    )
-    parser.add_argument("--guidance-scale", type=float, default=1.0, help="1/(eV/atom), default 1")
-    parser.set_defaults(run=run)
+_PAIRS = "pairs"
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draws what is missing, compares what is missing, scores and writes. First draws only, nothing
-    redrawn or dropped.
+@dataclass(frozen=True, kw_only=True)
+class InpaintOptions(PredictionOptions):
+    """Options of `inpaint`.
+
+    Args:
+        targets: whole crystals: CSV with a cif column, packed file, ...
+        limit: use the first so many targets that have a host only
+        remove: take out one of these elements, such as Li-Na; by default the rarest, whichever it
+            is
+        range: offer up to twice the true number of guests: the count is found
+        jump_length: levels of a resampling jump
+        repeats: passes through each stretch of the plan; 1 makes no jumps
+        guidance: guide by the energy of this potential
+        guidance_scale: 1/(eV/atom)
     """
-    from ase_crysdiff import __version__
-    from ase_crysdiff.campaigns.benchmark.hosts import Setting, fill, select
+
+    targets: Path
+    limit: int | None = None
+    remove: str | None = None
+    range: bool = False
+    jump_length: int = 10
+    repeats: int = 1
+    guidance: str | None = None
+    guidance_scale: float = 1.0
+    output: Path = Path("inpaint.json")
+
+
+def inpaint(
+    options: InpaintOptions,
+    sampler: "StructureSource",
+    prepare: "Callable[..., Prepared]",
+    guidance: "Callable[[str, float], Condition]",
+) -> BenchmarkResult:
+    """How many crystals are rebuilt after one of their elements is taken out.
+
+    First draws only, nothing redrawn or dropped. What is drawn and compared is kept at once, so
+    that a killed run goes on where it was.
+
+    Args:
+        options: What is asked for.
+        sampler: Fills hosts.
+        prepare: Turns `check` of the sampler, a host and guests, and the keywords `jump_length`,
+            `repeats`, `conditions` and `steps` into a request, such as
+            `pymatgen_ext.inpainting.prepare`.
+        guidance: Makes a condition of the name of a potential and a scale in 1/(eV/atom), such as
+            `pymatgen_ext.EnergyGuidance`.
+
+    Returns:
+        `reconstructed` with 1 … k samples, `rmse`, `exact_count` of guests, the largest
+        displacement of a host atom (Å) and `least_distances` by target.
+
+    Raises:
+        InputError: If an option makes no sense, no target can be taken apart, or the folder of
+            `keep` holds a run with other settings.
+    """
+    from ase_crysdiff.campaigns.benchmark.hosts import fill, removable_elements, select
     from ase_crysdiff.campaigns.benchmark.machine import machine
-    from ase_crysdiff.campaigns.benchmark.run import check, usable_device
+    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
-    from ase_crysdiff.campaigns.state import RunFolder
-    from ase_crysdiff.sampling.batched import SamplerSpec
-    from ase_crysdiff.storage import write_text
-    from pymatgen_ext.inpainting import Task, prepare
-    from pymatgen_ext.samplers import StructureSampler
 
     check(options)
-    conditions = _guidance(options)
-    structures = StructureSampler(options.sampler, options.weights, usable_device(options.device))
-    targets, puzzles = select(
-        read_targets(options.targets, None), _removable(options.remove), options.limit
+    scale = options.guidance_scale
+    conditions = () if options.guidance is None else (guidance(options.guidance, scale),)
+    targets, hosts = select(
+        read_targets(options.targets, None), removable_elements(options.remove), options.limit
     )
-    settings = {
-        "sampler": options.sampler,
-        "targets": {"file": options.targets.name, "count": len(puzzles), "sha256": targets.digest},
-        "seed": options.seed,
-        "version": __version__,
-        "guests": Counter(p.guest for p in puzzles),
-        **{
-            name: getattr(options, name)
-            for name in ("steps", "remove", "range", "jump_length", "repeats", "guidance")
-        },
-        "guidance_scale": options.guidance_scale if options.guidance else None,
+    names = ("steps", "remove", "range", "jump_length", "repeats", "guidance")
+    more = {
+        "guests": Counter(host.guest for host in hosts),
+        **{name: getattr(options, name) for name in names},
+        "guidance_scale": scale if options.guidance else None,
     }
-    folder = RunFolder(options.keep or options.output.with_suffix(".parts"), settings)
-    spec = SamplerSpec(options.sampler, options.weights, structures.device)
-    batch_size = options.batch_size or (64 if structures.device == "cpu" else 512)
-    setting = Setting(spec, spec.load(), options.seed, options.samples, batch_size)
+    described = targets.described(options.targets.name)
+    bench = Run.open("inpaint", options, sampler, described, more)
 
-    def ask(puzzle: "Puzzle") -> Task:
-        offered = (0, 2 * puzzle.count) if options.range else puzzle.count
+    def ask(host: "InpaintTarget") -> "Prepared":
+        offered = (0, 2 * host.count) if options.range else host.count
         return prepare(
-            structures.check,
-            puzzle.host,
-            {puzzle.guest: offered},
+            sampler.check,
+            host.host,
+            {host.guest: offered},
             jump_length=options.jump_length,
             repeats=options.repeats,
             conditions=conditions,
             steps=options.steps,
         )
 
-    keys = (
-        "target",
-        "sample",
-        "weights",
-        "seconds",
-        "reason",
-        "displacement",
-        "lattice",
-        "frac_coords",
-        "species",
-    )
-    answers = fill(puzzles, targets.names, ask, setting, folder.journal(_DRAWS, *keys))
-    content = {
-        "benchmark": "inpaint",
-        **settings,
-        "samples_per_target": options.samples,
-        "evaluations_per_sample": sorted(answers.evaluations),
-        "refused_targets": answers.refused,
-        "rejections": dict(
-            Counter(e["reason"] for e in answers.entries if e["reason"] is not None)
-        ),
-        "seconds_per_sample": _mean([e["seconds"] for e in answers.entries]),
-        "machine": machine(structures.device),
-        **_scores(_compared(folder, answers, targets, options), answers, puzzles, options),
+    samples = fill(bench, hosts, targets.names, options.samples, ask)
+    reasons = Counter(e["reason"] for e in samples.entries if e["reason"] is not None)
+    bench.facts = {
+        "evaluations_per_sample": sorted(samples.evaluations),
+        "refused_targets": samples.refused,
+        "rejections": dict(reasons),
+        "seconds_per_sample": _mean([e["seconds"] for e in samples.entries]),
+        "machine": machine(bench.spec.device),
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    if options.keep is None:
-        folder.remove(_DRAWS, _PAIRS)
-    print(summary(content))
-    print(f"Written to {options.output}")
-    return 0
+    pairs = _compared(bench, samples, targets, options)
+    content = bench.content(options.samples, **_scores(pairs, samples, hosts, options.samples))
+    return bench.finish(content, summary(content), DRAWS, _PAIRS)
 
 
-def _guidance(options: argparse.Namespace) -> tuple[Any, ...]:
-    if options.guidance is None:
-        return ()
-    from pymatgen_ext.guidance import EnergyGuidance
-
-    return (EnergyGuidance(options.guidance, options.guidance_scale),)
-
-
-def _removable(text: str | None) -> frozenset[str]:
-    """Symbols of the elements that may be taken out."""
-    if text is None:
-        return frozenset()
-    from pymatgen.core import Element
-
-    from pymatgen_ext.parsing import elements
-
-    return frozenset(Element.from_Z(z).symbol for z in elements("remove", text))
+BENCHMARK = Benchmark(
+    inpaint,
+    InpaintOptions,
+    "crystals rebuilt after one element is taken out",
+    ("sampler", "prepare", "guidance"),
+)
 
 
 def _compared(
-    folder: "RunFolder", answers: "Answers", targets: "Targets", options: argparse.Namespace
+    bench: "Run", samples: "HostSamples", targets: "Targets", options: InpaintOptions
 ) -> dict[tuple[int, int], tuple[float | None, str | None]]:
     """Distance and failure of every pair (target, sample) that there is."""
-    from tqdm import tqdm
-
     from ase_crysdiff.campaigns.benchmark.hosts import same
-    from ase_crysdiff.isolation import Failure, run_isolated
+    from ase_crysdiff.campaigns.work import work
 
-    journal = folder.journal(_PAIRS, "target", "sample", "weights", "distance", "failure")
-    drawn = {(e["target"], e["sample"]): e["weights"] for e in answers.entries}
-    found = {
-        (e["target"], e["sample"]): (e["distance"], e["failure"])
-        for e in journal.read()
-        if drawn.get((e["target"], e["sample"])) == e["weights"]
-    }
-    todo = [key for key in drawn if key not in found]
-    chunks = [[(answers.structures[i][s], targets.structures[i])] for i, s in todo]
-    bar = tqdm(total=len(todo), desc="match", unit=" pairs", disable=None)
-    with journal.grouped() as note, bar:
-        for chunk, _, result in run_isolated(
-            same, chunks, workers=options.workers, timeout=options.timeout
-        ):
-            key = todo[chunk]
-            found[key] = (None, result.reason) if isinstance(result, Failure) else result
-            distance, failure = found[key]
-            note(
-                {
-                    "target": key[0],
-                    "sample": key[1],
-                    "weights": drawn[key],
-                    "distance": distance,
-                    "failure": failure,
-                }
-            )
-            bar.update()
-    return found
+    drawn = {f"{e['target']}-{e['sample']}-{e['weights']}": e for e in samples.entries}
+    tasks = [
+        [(key, (samples.structures[e["target"]][e["sample"]], targets.structures[e["target"]]))]
+        for key, e in drawn.items()
+    ]
+    values, failed = work(
+        bench.folder, _PAIRS, same, tasks, workers=options.workers, timeout=options.timeout
+    )
+    found = {key: (distance, failure) for key, (distance, failure) in values.items()}
+    found |= {key: (None, reason) for key, reason in failed.items()}
+    return {(e["target"], e["sample"]): found[key] for key, e in drawn.items()}
 
 
 def _scores(
     pairs: dict[tuple[int, int], tuple[float | None, str | None]],
-    answers: "Answers",
-    puzzles: Sequence["Puzzle"],
-    options: argparse.Namespace,
+    answers: "HostSamples",
+    hosts: Sequence["InpaintTarget"],
+    samples: int,
 ) -> dict[str, Any]:
     """Rates of reconstruction with 1 … k samples, distances, counts of guests, displacement of the
     hosts.
     """
-    rows = [
-        [pairs.get((i, s), (None, None))[0] for s in range(options.samples)]
-        for i in range(len(puzzles))
-    ]
-    sizes = sorted(
-        {n for n in (1, 2, 5, 10, 20, 50, 100) if n < options.samples} | {options.samples}
-    )
+    rows = [[pairs.get((i, s), (None, None))[0] for s in range(samples)] for i in range(len(hosts))]
+    sizes = sorted({n for n in (1, 2, 5, 10, 20, 50, 100) if n < samples} | {samples})
     best = [min((d for d in row if d is not None), default=None) for row in rows]
     offset = [
-        len(e["species"]) - len(puzzles[e["target"]].host) - puzzles[e["target"]].count
+        len(e["species"]) - len(hosts[e["target"]].host) - hosts[e["target"]].count
         for e in answers.entries
         if e["sample"] == 0
     ]
-    exact = [False] * (len(puzzles) - len(offset)) + [
+    exact = [False] * (len(hosts) - len(offset)) + [
         o == 0 for o in offset
     ]  # what was refused has no right count
     return {

@@ -1,13 +1,12 @@
-"""`crysdiff benchmark noisy-energy`: errors and ranks of a time-aware energy on labels, as
-functions of time.
-"""
+"""Errors and ranks of a time-aware energy on labels, as functions of time."""
 
-import argparse
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 
 if TYPE_CHECKING:
     from ase_crysdiff.crystal.batch import CrystalBatch
@@ -20,33 +19,46 @@ TIMES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _FEWEST = 4
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    parser.add_argument("name", help="name of the model, such as dao-p-noisy")
-    parser.add_argument(
-        "--labels", type=Path, required=True, help="packed labels that the model was not trained on"
-    )
-    parser.add_argument("--weights", help="folder with other weights")
-    parser.add_argument(
-        "--times", type=float, nargs="+", default=TIMES, metavar="T", help="0 (data) to 1 (noise)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the noise, default 0")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("noisy-energy.json"),
-        help="default noisy-energy.json",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class NoisyEnergyOptions:
+    """Options of `noisy_energy`.
+
+    Args:
+        name: name of the model, such as dao-p-noisy
+        labels: packed labels that the model was not trained on
+        weights: folder with other weights
+        times: times to measure at, 0 (data) to 1 (noise)
+        seed: of the noise
+        output: JSON file of the result
+    """
+
+    name: str
+    labels: Path
+    weights: str | None = None
+    times: tuple[float, ...] = TIMES
+    seed: int = 0
+    output: Path = Path("noisy-energy.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures and writes; prints one line per time."""
+def noisy_energy(options: NoisyEnergyOptions) -> BenchmarkResult:
+    """Errors and ranks of an energy of noisy states on labels, at several times.
+
+    Args:
+        options: What is asked for.
+
+    Returns:
+        `results`: for each time `mae` (eV/atom), `rank_correlation` and `spread`, explained in
+        `by_time`, and the number of crystals.
+
+    Raises:
+        InputError: If the labels cannot be read.
+        CheckpointError: If the weights are no model with an energy of noisy states.
+    """
     from ase_crysdiff.campaigns.benchmark.machine import machine
+    from ase_crysdiff.campaigns.benchmark.run import written
     from ase_crysdiff.conditions.guides import load_noisy_energy
     from ase_crysdiff.data.labels import Labels
-    from ase_crysdiff.storage import ensure_writable, write_text
+    from ase_crysdiff.storage import ensure_writable
 
     ensure_writable(options.output.parent)
     model, card = load_noisy_energy(options.name, options.weights)
@@ -61,15 +73,16 @@ def run(options: argparse.Namespace) -> int:
         "machine": machine("cpu"),
         "results": results,
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    print(f"{'t':>5}  MAE eV/atom  rank correlation  spread")
+    lines = [f"{'t':>5}  MAE eV/atom  rank correlation  spread"]
     for row in results:
-        print(
+        lines.append(
             f"{row['t']:5.2f}  {row['mae']:11.4f}  {row['rank_correlation']:16.3f}  "
             f"{row['spread']:6.3f}"
         )
-    print(f"Written to {options.output}")
-    return 0
+    return written(content, "\n".join(lines), options.output)
+
+
+BENCHMARK = Benchmark(noisy_energy, NoisyEnergyOptions, "energies of noisy states against labels")
 
 
 def by_time(
@@ -133,7 +146,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     assert isinstance(network, EnergyDenoiser)
     generator = torch.Generator().manual_seed(seed)
     times = torch.full((len(batch),), t)
-    state = model.joint.encode(batch)
+    state: Mapping[str, torch.Tensor] = model.joint.encode(batch)
     if t > 0:
         state, _ = model.joint.corrupt(
             state, times, layout, lambda _, level: GeneratorDraws(layout.rows(level), generator)

@@ -1,37 +1,59 @@
-"""`crysdiff benchmark panel`: are crystals that every textbook shows among so many samples of their
-compositions?
-"""
+"""Are crystals that every textbook shows among so many samples of their compositions?"""
 
-import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff.campaigns.benchmark.options import add_options
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    PredictionOptions,
+)
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
+
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
 
 _VERDICTS = "verdicts"
 #: A form is found if the volume per atom is also right within this share.
 MAX_VOLUME_ERROR = 0.2
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    add_options(parser, samples=20, output="panel.json")
-    parser.add_argument(
-        "--training",
-        type=Path,
-        help="packed training crystals: tells forms that were seen from others",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class PanelOptions(PredictionOptions):
+    """Options of `panel`.
 
-
-def run(options: argparse.Namespace) -> int:
-    """Draws, compares by the matcher's defaults and the volume, and prints which forms are found,
-    seen ones and others apart.
+    Args:
+        training: packed training crystals: tells forms that were seen from others
     """
+
+    training: Path | None = None
+    samples: int = 20
+    output: Path = Path("panel.json")
+
+
+def panel(options: PanelOptions, sampler: "StructureSource") -> BenchmarkResult:
+    """Which of 22 textbook crystals are found, those seen in training and others apart.
+
+    A form is found if a sample matches by the matcher's defaults and its volume per atom is right
+    within 20 %. First draws only, nothing redrawn or dropped.
+
+    Args:
+        options: What is asked for.
+        sampler: Predicts structures of given compositions.
+
+    Returns:
+        `results` (number of forms and of those found: all, seen, unseen) and `forms`: for each what
+        was found.
+
+    Raises:
+        IncompatibleError: If the sampler takes no composition.
+        InputError: If an option makes no sense, or the folder of `keep` holds a run with other
+            settings.
+    """
+    from ase_crysdiff.campaigns.benchmark.pairs import with_targets
     from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
     from ase_crysdiff.campaigns.benchmark.targets import Targets
     from ase_crysdiff.campaigns.benchmark.textbook import PANEL
@@ -40,16 +62,17 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.metrics.reference import Reference
 
     check(options)
-    training = (
-        None if options.training is None else Reference(PackedCrystals.load(options.training))
-    )
+    training, reference = None, None
+    if options.training is not None:
+        training = Reference(PackedCrystals.load(options.training))
+        reference = {
+            "file": options.training.name,
+            "sha256": training.digest,
+            "crystals": len(training),
+        }
     targets = Targets(tuple(f.name for f in PANEL), tuple(f.structure for f in PANEL))
-    bench = Run.open("panel", options, targets, "textbook panel")
-    rows = bench.draw(options.samples)
-    tasks = [
-        [(f"{i}-{k}", (sample, target)) for k, sample in enumerate(row)]
-        for i, (row, target) in enumerate(zip(rows, targets.structures, strict=True))
-    ]
+    bench = Run.on_targets("panel", options, sampler, targets, "textbook panel")
+    tasks = with_targets(bench.predict(targets, options.samples), targets.structures)
     verdicts, failed = work(
         bench.folder, _VERDICTS, judge, tasks, workers=options.workers, timeout=options.timeout
     )
@@ -66,11 +89,6 @@ def run(options: argparse.Namespace) -> int:
                 "least_volume_error": min(errors, default=None),
             }
         )
-    reference = (
-        None
-        if training is None
-        else {"file": options.training.name, "sha256": training.digest, "crystals": len(training)}
-    )
     content = bench.content(
         options.samples,
         training=reference,
@@ -79,6 +97,9 @@ def run(options: argparse.Namespace) -> int:
         failed_pairs=len(failed),
     )
     return bench.finish(content, _table(content), DRAWS, _VERDICTS)
+
+
+BENCHMARK = Benchmark(panel, PanelOptions, "textbook crystals that are found", ("sampler",))
 
 
 def judge(pair: "tuple[Structure | None, Structure]") -> float | None:

@@ -1,52 +1,65 @@
-"""`crysdiff benchmark polymorphs`: how many of the known forms of a composition are among so many
-samples of it?
-"""
+"""How many of the known forms of a composition are among so many samples of it?"""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff.campaigns.benchmark.options import add_options
+from ase_crysdiff.campaigns.benchmark.base import (
+    Benchmark,
+    BenchmarkResult,
+    PredictionOptions,
+)
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
     from ase_crysdiff.campaigns.benchmark.targets import Targets
     from ase_crysdiff.campaigns.work import Task
 
 _PAIRS = "pairs"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    add_options(parser, samples=50, output="polymorphs.json")
-    parser.add_argument(
-        "--targets",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="true structures of all forms",
-    )
-    parser.add_argument(
-        "--forms",
-        type=int,
-        nargs="+",
-        default=[2, 3, 4],
-        metavar="N",
-        help="numbers of forms (default 2 3 4)",
-    )
-    parser.add_argument("--limit", type=int, help="use the first so many compositions only")
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class PolymorphsOptions(PredictionOptions):
+    """Options of `polymorphs`.
+
+    Args:
+        targets: true structures of all forms, in one file or several
+        forms: numbers of forms that a composition may have
+        limit: use the first so many compositions only
+    """
+
+    targets: tuple[Path, ...]
+    forms: tuple[int, ...] = (2, 3, 4)
+    limit: int | None = None
+    samples: int = 50
+    output: Path = Path("polymorphs.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Samples are spread evenly over the cell sizes of the forms; each is compared with every form
-    of its composition.
+def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> BenchmarkResult:
+    """How many known forms of a composition are among the samples of it.
+
+    Samples are spread evenly over the cell sizes of the forms; each is compared with every form of
+    its composition. First draws only, nothing redrawn or dropped.
+
+    Args:
+        options: What is asked for.
+        sampler: Predicts structures of given compositions.
+
+    Returns:
+        `results` (full and mean coverage, by the number of forms, too) and `compositions`: for each
+        its forms and how many samples are nearest to each.
+
+    Raises:
+        IncompatibleError: If the sampler takes no composition.
+        InputError: If an option makes no sense, a target cannot be used, no composition has so many
+            forms, or the folder of `keep` holds a run with other settings.
     """
     import numpy as np
 
+    from ase_crysdiff.campaigns.benchmark.pairs import distance
     from ase_crysdiff.campaigns.benchmark.results import plain
     from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
     from ase_crysdiff.campaigns.benchmark.targets import Targets, read_targets
@@ -60,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         tuple(n for t in tables for n in t.names), tuple(s for t in tables for s in t.structures)
     )
     groups = forms_of_compositions(
-        known.structures, options.forms, workers=options.workers, timeout=options.timeout
+        known.structures, list(options.forms), workers=options.workers, timeout=options.timeout
     )
     groups = groups[: options.limit]
     if not groups:
@@ -72,11 +85,10 @@ def run(options: argparse.Namespace) -> int:
     cells = Targets(
         tuple(known.names[i] for i in chosen), tuple(known.structures[i] for i in chosen)
     )
+    files = ", ".join(p.name for p in options.targets)
     settings = {"forms": options.forms, "samples": options.samples}
-    bench = Run.open(
-        "polymorphs", options, cells, ", ".join(p.name for p in options.targets), settings
-    )
-    samples = [row[0] for row in bench.draw(1)]
+    bench = Run.on_targets("polymorphs", options, sampler, cells, files, settings)
+    samples = [row[0] for row in bench.predict(cells, 1)]
     rows = [samples[g * options.samples : (g + 1) * options.samples] for g in range(len(groups))]
     found, failed = work(
         bench.folder,
@@ -100,21 +112,13 @@ def run(options: argparse.Namespace) -> int:
         ],
     )
     text = "\n".join(f"  {name:26} {result}" for name, result in results.items())
-    return bench.finish(
-        content,
-        f"{options.sampler}: {len(groups)} compositions, {options.samples} samples each\n{text}",
-        DRAWS,
-        _PAIRS,
-    )
+    head = f"{sampler.name}: {len(groups)} compositions, {options.samples} samples each\n"
+    return bench.finish(content, head + text, DRAWS, _PAIRS)
 
 
-def distance(pair: "tuple[Structure, Structure]") -> float | None:
-    """RMS displacement of a sample from a form, with the tolerances of structure prediction; None
-    without a match.
-    """
-    from ase_crysdiff.metrics.match_rate import compare_pair
-
-    return compare_pair(pair).distance
+BENCHMARK = Benchmark(
+    polymorphs, PolymorphsOptions, "known forms of a composition that are found", ("sampler",)
+)
 
 
 def _tasks(

@@ -1,15 +1,13 @@
-"""`crysdiff benchmark potential`: formation energies against data, forces against a reference, and
-relaxing back.
-"""
+"""Formation energies against data, forces against a reference, and relaxing back."""
 
-import argparse
-import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 from ase_crysdiff.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,96 +18,87 @@ if TYPE_CHECKING:
 _COLUMN = "formation_energy_per_atom"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    parser.add_argument("potential", help="name of a potential, such as dao-p")
-    parser.add_argument(
-        "--structures",
-        type=Path,
-        required=True,
-        help=f"CSV with the columns cif and {_COLUMN} (eV/atom)",
-    )
-    parser.add_argument("--weights", help="folder with other weights")
-    parser.add_argument("--limit", type=int, help="use the first so many structures only")
-    parser.add_argument(
-        "--reference",
-        default="chgnet",
-        help="potential that forces are compared with (default chgnet)",
-    )
-    parser.add_argument(
-        "--rattled",
-        type=int,
-        default=200,
-        help="structures, evenly spread, whose forces are compared",
-    )
-    parser.add_argument(
-        "--relaxed", type=int, default=200, help="structures, evenly spread, that are relaxed twice"
-    )
-    parser.add_argument(
-        "--amplitude",
-        type=float,
-        default=0.1,
-        help="standard deviation of each coordinate, Å (default 0.1)",
-    )
-    parser.add_argument(
-        "--strain",
-        type=float,
-        default=0.03,
-        help="standard deviation of the strain's entries (default 0.03)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("potential.json"),
-        help="result (default potential.json)",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class PotentialOptions:
+    """Options of `potential`.
+
+    Args:
+        potential: name of a potential, such as dao-p
+        structures: CSV with the columns cif and formation_energy_per_atom (eV/atom)
+        weights: folder with other weights
+        limit: use the first so many structures only
+        reference: potential that forces are compared with
+        rattled: structures, evenly spread, whose forces are compared
+        relaxed: structures, evenly spread, that are relaxed twice
+        amplitude: standard deviation of each coordinate, Å
+        strain: standard deviation of the strain's entries
+        seed: of the displacements and strains
+        output: JSON file of the result
+    """
+
+    potential: str
+    structures: Path
+    weights: str | None = None
+    limit: int | None = None
+    reference: str = "chgnet"
+    rattled: int = 200
+    relaxed: int = 200
+    amplitude: float = 0.1
+    strain: float = 0.03
+    seed: int = 0
+    output: Path = Path("potential.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures and writes; prints one line per number."""
+def potential(options: PotentialOptions) -> BenchmarkResult:
+    """Errors of a potential's formation energies and forces, and whether crystals relax back.
+
+    Args:
+        options: What is asked for.
+
+    Returns:
+        `results`: numbers by name with their unit. Energies are compared with the data, forces on
+        rattled copies with another potential; crystals are relaxed, moved and strained, and relaxed
+        again.
+
+    Raises:
+        InputError: If the file holds no structures with energies.
+        UnknownNameError: If there is no potential of a name.
+    """
     from ase_crysdiff.campaigns.benchmark.machine import machine
+    from ase_crysdiff.campaigns.benchmark.run import written
     from ase_crysdiff.potentials.loading import load_potential
-    from ase_crysdiff.storage import ensure_writable, write_text
+    from ase_crysdiff.storage import ensure_writable
 
     ensure_writable(options.output.parent)
     structures, known = _read(options.structures, options.limit)
-    potential = load_potential(options.potential, options.weights)
+    ours = load_potential(options.potential, options.weights)
     results: dict[str, Any] = {}
     started = time.perf_counter()
-    results |= _formation(structures, known, potential)
+    results |= _formation(structures, known, ours)
+    amplitude, strain, seed = options.amplitude, options.strain, options.seed
     if options.rattled:
-        chosen = _spread(structures, options.rattled)
-        results |= _forces(
-            chosen, potential, load_potential(options.reference), options.amplitude, options.seed
-        )
+        chosen, theirs = _spread(structures, options.rattled), load_potential(options.reference)
+        results |= _forces(chosen, ours, theirs, amplitude, seed)
     if options.relaxed:
-        results |= _returns(
-            _spread(structures, options.relaxed),
-            potential,
-            options.amplitude,
-            options.strain,
-            options.seed,
-        )
+        chosen = _spread(structures, options.relaxed)
+        results |= _returns(chosen, ours, amplitude, strain, seed)
+    names = ("limit", "rattled", "relaxed", "amplitude", "strain", "seed")
     content = {
         "potential": options.potential,
         "reference": options.reference,
         "structures": options.structures.name,
-        "settings": {
-            name: getattr(options, name)
-            for name in ("limit", "rattled", "relaxed", "amplitude", "strain", "seed")
-        },
+        "settings": {name: getattr(options, name) for name in names},
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine("cpu"),
         "results": results,
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    for name, value in results.items():
-        print(f"{name:48} {value:.4g}")
-    print(f"Written to {options.output}")
-    return 0
+    text = "\n".join(f"{name:48} {value:.4g}" for name, value in results.items())
+    return written(content, text, options.output)
+
+
+BENCHMARK = Benchmark(
+    potential, PotentialOptions, "energies, forces and relaxations of a potential"
+)
 
 
 def _read(path: Path, limit: int | None) -> tuple[list["Structure"], list[float]]:

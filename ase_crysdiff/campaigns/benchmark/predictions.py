@@ -1,19 +1,24 @@
 """Samples for every target, each drawn once, from a journal and from the sampler."""
 
 import itertools
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import Journal
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.batched import SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.csp import CSP
+from ase_crysdiff.storage import Journal
+
+log = logging.getLogger(__name__)
 
 
 def request_for(
@@ -25,16 +30,13 @@ def request_for(
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes
     no composition is refused.
     """
-    check = getattr(sampler, "check", None)
     compositions = targets.compositions
     served: list[int] = []
     refused: dict[str, list[str]] = {}
     for i, composition in enumerate(compositions):
         try:
-            if check is not None:
-                check(
-                    SampleRequest(compositions=(composition,), conditions=conditions, steps=steps)
-                )
+            alone = CSP(cells=(composition,))
+            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -42,7 +44,8 @@ def request_for(
         else:
             served.append(i)
     contents = tuple(compositions[i] for i in served)
-    return SampleRequest(compositions=contents, conditions=conditions, steps=steps), served, refused
+    request = SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps)
+    return request, served, refused
 
 
 def draw_missing(
@@ -56,20 +59,33 @@ def draw_missing(
     batch_size: int,
     workers: int,
 ) -> dict[int, dict[str, Any]]:
-    """The journal's entry of every sample, by index: sample s of the i-th served target has index s
-    times targets plus i.
+    """The journal's entry of every sample, by index, from the journal or drawn now.
+
+    Args:
+        journal: Of the draws; what is drawn is added to it.
+        spec: How worker processes find the sampler.
+        sampler: The sampler that the spec names, loaded.
+        request: What is asked. With contents of cells, sample s of contents i has the index s times
+            their number plus i.
+        seed: Of all draws.
+        count: Indices 0 … count - 1 are wanted.
+        batch_size: Crystals computed together.
+        workers: Processes on a CPU.
     """
     done = {entry["index"]: entry for entry in journal.read()}
     wanted = range(count)
-    sizes = [sum(count for _, count in c) for c in request.compositions or ()]
+    cells = request.task.cells if isinstance(request.task, CSP) else None
+    sizes = [sum(count for _, count in c) for c in cells or ()] or [0]
     # Cells of equal size in one batch need no more than one group of products.
     missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
     if missing and len(missing) < len(wanted):
-        print(
-            f"{len(wanted) - len(missing)} of {len(wanted)} samples are already in "
-            f"{journal.path.parent}"
+        log.info(
+            "%d of %d samples are already in %s",
+            len(wanted) - len(missing),
+            len(wanted),
+            journal.path.parent,
         )
-    workers = workers if spec.device == "cpu" else 1  # processes would only share the one GPU
+    workers = workers if spec.device == "cpu" else 0  # processes would only share the one GPU
     started = time.perf_counter()
     for batch in draw(
         spec,
@@ -109,11 +125,18 @@ def to_predictions(
         itertools.product(range(samples), enumerate(served)), drawn.values(), strict=True
     ):
         assert entry["index"] == sample * len(served) + place
-        lattice = np.array(entry["lattice"])
-        with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
-            lattice = (
-                -lattice if np.linalg.det(lattice) < 0 else lattice
-            )  # right-handed, as samplers hand them out
-        frac = np.array(entry["frac_coords"]).reshape(-1, 3)
-        rows[target][sample] = Structure(Lattice(lattice), entry["species"], frac % 1)
+        rows[target][sample] = structure_of(entry)
     return rows
+
+
+def structure_of(entry: Mapping[str, Any]) -> Structure:
+    """A draw of the journal as a structure, right-handed as samplers hand them out.
+
+    Args:
+        entry: Has `lattice` (rows, Å), `frac_coords` and `species` (atomic numbers).
+    """
+    lattice = np.array(entry["lattice"])
+    with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
+        lattice = -lattice if np.linalg.det(lattice) < 0 else lattice
+    frac = np.array(entry["frac_coords"]).reshape(-1, 3)
+    return Structure(Lattice(lattice), entry["species"], frac % 1)

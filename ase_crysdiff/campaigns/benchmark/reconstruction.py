@@ -1,15 +1,15 @@
-"""`crysdiff benchmark reconstruction`: what a pretrained backbone's latents still know of held-out
-crystals.
+"""What a pretrained backbone's latents still know of held-out crystals.
 
 Elements of some atoms are hidden, as in pretraining, and told from the rest; distances and the cell
 are decoded from the latents.
 """
 
-import argparse
-import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 
 if TYPE_CHECKING:
     import torch
@@ -22,40 +22,46 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the options."""
-    parser.add_argument(
-        "name", help="name of the pretrained backbone, such as crysldnet, or a folder of weights"
-    )
-    parser.add_argument(
-        "--targets",
-        type=Path,
-        required=True,
-        help="crystals that it was not trained on, packed or to be packed",
-    )
-    parser.add_argument("--limit", type=int, help="only the first so many")
-    parser.add_argument(
-        "--masked", type=float, help="share of hidden elements; default as in its training"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the choice of hidden atoms, default 0"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        default=Path("reconstruction.json"),
-        help="default reconstruction.json",
-    )
-    parser.set_defaults(run=run)
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionOptions:
+    """Options of `reconstruction`.
+
+    Args:
+        name: name of the pretrained backbone, such as crysldnet, or a folder of weights
+        targets: crystals that it was not trained on, packed or to be packed
+        limit: only the first so many
+        masked: share of hidden elements; default as in its training
+        seed: of the choice of hidden atoms
+        output: JSON file of the result
+    """
+
+    name: str
+    targets: Path
+    limit: int | None = None
+    masked: float | None = None
+    seed: int = 0
+    output: Path = Path("reconstruction.json")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Measures and writes; prints one line per number."""
+def reconstruction(options: ReconstructionOptions) -> BenchmarkResult:
+    """Elements, distances and cells of held-out crystals, told from the latents of a backbone.
+
+    Args:
+        options: What is asked for.
+
+    Returns:
+        `results`: accuracy over the hidden elements and mean absolute errors of distances (Å),
+        lengths (Å) and angles (degrees), each beside what one would reach without the latents.
+
+    Raises:
+        InputError: If the targets cannot be read.
+        CheckpointError: If the weights are no pretrained backbone with decoders.
+    """
     from ase_crysdiff.campaigns.benchmark.machine import machine
     from ase_crysdiff.campaigns.benchmark.results import plain
+    from ase_crysdiff.campaigns.benchmark.run import written
     from ase_crysdiff.models.pretrained import load_autoencoder
-    from ase_crysdiff.storage import ensure_writable, write_text
+    from ase_crysdiff.storage import ensure_writable
 
     ensure_writable(options.output.parent)
     network, card = load_autoencoder(options.name)
@@ -78,12 +84,17 @@ def run(options: argparse.Namespace) -> int:
         "machine": machine("cpu"),
         "results": {name: plain(result) for name, result in found.items()},
     }
-    write_text(options.output, json.dumps(content, indent=1) + "\n")
-    print(f"{card.name}: {len(data) - left_out:,} crystals, {skipped + left_out:,} left out")
-    for name, result in found.items():
-        print(f"  {name:22} {result}   without the latents {result.settings['trivial']:.4g}")
-    print(f"Written to {options.output}")
-    return 0
+    lines = [f"{card.name}: {len(data) - left_out:,} crystals, {skipped + left_out:,} left out"]
+    lines += [
+        f"  {name:22} {result}   without the latents {result.settings['trivial']:.4g}"
+        for name, result in found.items()
+    ]
+    return written(content, "\n".join(lines), options.output)
+
+
+BENCHMARK = Benchmark(
+    reconstruction, ReconstructionOptions, "elements, distances and cells told from latents"
+)
 
 
 def reconstruct(

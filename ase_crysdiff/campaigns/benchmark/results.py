@@ -1,6 +1,5 @@
 """The numbers of a comparison, as plain JSON and as a table."""
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -27,10 +26,21 @@ def results(
     comparison: Comparison,
     rows: Sequence[Sequence[Structure | None]],
     targets: Targets,
-    options: argparse.Namespace,
+    *,
+    with_metre: bool,
+    workers: int,
+    timeout: float,
 ) -> dict[str, Any]:
     """Rates, distances, curves over the number of samples, reasons of failures, and the least
     distance of every target.
+
+    Args:
+        comparison: Of every sample with its target.
+        rows: The samples of every target; None where there is none.
+        targets: What was to be predicted.
+        with_metre: Whether to compare with all other targets of the same composition (METRe), too.
+        workers: Processes for that.
+        timeout: Processor seconds for one comparison.
     """
     filtered = diffcsp(comparison)
     metrics = {
@@ -41,10 +51,8 @@ def results(
         "match_rate_diffcsp": match_rate(filtered),
         "rmse_diffcsp": rmse(filtered),
     }
-    if options.metre:
-        found = metre(
-            comparison, rows, targets.structures, workers=options.workers, timeout=options.timeout
-        )
+    if with_metre:
+        found = metre(comparison, rows, targets.structures, workers=workers, timeout=timeout)
         metrics["metre"], metrics["metre_crmse"] = found
     percents = (5, 25, 50, 75, 95)
     hits = comparison.hits

@@ -1,47 +1,61 @@
-"""What every benchmark of structure prediction shares: options, a folder that remembers, draws, and
-facts for the result.
+"""What every benchmark that draws shares: a folder that remembers, draws, and facts for the
+result.
 """
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pymatgen.core import Structure
 
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
+from ase_crysdiff.campaigns.benchmark.base import BenchmarkResult, DrawingOptions
 from ase_crysdiff.campaigns.benchmark.machine import machine
 from ase_crysdiff.campaigns.benchmark.predictions import draw_missing, request_for, to_predictions
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.batched import SamplerSpec
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
-from ase_crysdiff.storage import ensure_writable, write_text
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.storage import Store, ensure_writable, write_text
+
+if TYPE_CHECKING:
+    from ase_crysdiff.campaigns.benchmark.base import StructureSource
 
 #: The journal of the draws.
 DRAWS = "draws"
 
+_LEAST = {
+    "samples": 1,
+    "num_samples": 1,
+    "limit": 1,
+    "seed": 0,
+    "steps": 1,
+    "batch_size": 1,
+    "workers": 1,
+}
 
-def check(options: argparse.Namespace) -> None:
+
+def check(options: DrawingOptions) -> None:
     """Refuses nonsense, and a place that cannot be written, before weights or targets are read.
 
     Raises:
         InputError: If there is any.
     """
-    least = {"samples": 1, "limit": 1, "seed": 0, "steps": 1, "batch_size": 1, "workers": 1}
-    for name, smallest in least.items():
+    for name, least in _LEAST.items():
         if getattr(options, name, None) is not None:
-            positive(name.replace("_", "-"), getattr(options, name), smallest)
+            positive(name.replace("_", "-"), getattr(options, name), least)
     if options.seed > MAX_SEED:
         raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
-    if not options.timeout > 0:
-        raise InputError(f"timeout must be above 0 seconds, got {options.timeout:g}.")
+    timeout = getattr(options, "timeout", 1.0)
+    if not timeout > 0:
+        raise InputError(f"timeout must be above 0 seconds, got {timeout:g}.")
     ensure_writable(options.output.parent)
 
 
@@ -50,76 +64,119 @@ class Run:
     """A sampler, what is asked of it and the folder that remembers.
 
     Args:
-        kind: Of benchmark.
-        options: As typed.
-        targets: Cells whose contents the sampler is given.
+        kind: Name of the benchmark.
+        options: Of the benchmark.
         spec: How worker processes find the sampler.
-        sampler: The same, loaded.
+        sampler: The sampler that the spec names, loaded.
         settings: Everything that the draws depend on.
         folder: Of the journals.
         facts: What the draws had to do with, for the result.
     """
 
     kind: str
-    options: argparse.Namespace
-    targets: Targets
+    options: DrawingOptions
     spec: SamplerSpec
     sampler: Sampler
     settings: dict[str, Any]
-    folder: RunFolder
+    folder: Store
     facts: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def open(
         kind: str,
-        options: argparse.Namespace,
-        targets: Targets,
-        source: str,
+        options: DrawingOptions,
+        structures: "StructureSource",
+        targets: Mapping[str, Any] | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> "Run":
-        """Loads the sampler and opens the folder: that of `--keep`, or one beside the output.
+        """Loads the sampler and opens the folder: that of `keep`, or one beside the output.
 
         Args:
-            kind: Of benchmark.
-            options: As typed, checked.
-            targets: Cells whose contents the sampler is given.
-            source: Where the targets come from.
+            kind: Name of the benchmark.
+            options: Of the benchmark, checked.
+            structures: Names the sampler, its weights and the device.
+            targets: Names what the sampler is measured on.
             more: Further settings that the journals depend on.
 
         Raises:
             InputError: If the device cannot be used, or the folder holds a run with other settings.
         """
-        spec = SamplerSpec(options.sampler, options.weights, usable_device(options.device))
+        spec = _spec(structures)
+        return Run._of(kind, options, spec, spec.load(), targets, more)
+
+    @staticmethod
+    def on_targets(
+        kind: str,
+        options: DrawingOptions,
+        structures: "StructureSource",
+        targets: Targets,
+        source: str,
+        more: Mapping[str, Any] | None = None,
+    ) -> "Run":
+        """A run on cells whose contents the sampler is given.
+
+        Args:
+            kind: Name of the benchmark.
+            options: Of the benchmark, checked.
+            structures: Names the sampler, its weights and the device.
+            targets: The cells.
+            source: Where the targets come from.
+            more: Further settings that the journals depend on.
+
+        Raises:
+            IncompatibleError: If the sampler takes no composition.
+            InputError: If the device cannot be used, a setting makes no sense, or the folder holds
+                a run with other settings.
+        """
+        spec = _spec(structures)
         sampler = spec.load()
         request, _, _ = request_for(sampler, targets, options.steps)
-        _evaluations(sampler, request)  # refuses steps that no plan has, before anything is written
-        card = getattr(sampler, "card", None)
+        sampler.evaluations(request)  # refuses steps that no plan has, before anything is written
+        return Run._of(kind, options, spec, sampler, targets.described(source), more)
+
+    @staticmethod
+    def _of(
+        kind: str,
+        options: DrawingOptions,
+        spec: SamplerSpec,
+        sampler: Sampler,
+        targets: Mapping[str, Any] | None,
+        more: Mapping[str, Any] | None,
+    ) -> "Run":
+        card, steps = sampler.card, options.steps
+        tuned = None if card is None else card.sampling
         settings = {
-            "sampler": options.sampler,
+            "sampler": spec.name,
             "weights_sha256": None if card is None else card.sha256,
-            "targets": {"file": source, "count": len(targets.names), "sha256": targets.digest},
+            **({} if targets is None else {"targets": dict(targets)}),
             "seed": options.seed,
-            "steps": options.steps
-            if options.steps is not None or card is None
-            else card.sampling["steps"],
-            "sampling": None if card is None else dict(card.sampling),
+            "steps": steps if steps is not None or tuned is None else tuned.steps,
+            "sampling": None if tuned is None else tuned.as_dict(),
             "version": __version__,
             **(more or {}),
         }
-        folder = RunFolder(options.keep or options.output.with_suffix(".parts"), settings)
-        return Run(kind, options, targets, spec, sampler, settings, folder)
+        folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
+        return Run(kind, options, spec, sampler, settings, folder)
+
+    @property
+    def batch_size(self) -> int:
+        """Crystals computed together."""
+        return self.options.batch_size or (64 if self.spec.device == "cpu" else 512)
 
     def draw(
-        self, samples: int, journal: str = DRAWS, conditions: tuple[Condition, ...] = ()
-    ) -> list[list[Structure | None]]:
-        """First draws for every target, nothing redrawn or dropped; a target that the sampler
-        cannot serve has None only.
+        self, request: SampleRequest, count: int, journal: str = DRAWS
+    ) -> dict[int, dict[str, Any]]:
+        """First draws with the indices 0 … count - 1, nothing redrawn or dropped, from the journal
+        or computed now.
+
+        Args:
+            request: What is asked of the sampler.
+            count: How many draws.
+            journal: Name of their journal.
+
+        Returns:
+            The journal's entry of every draw, by index.
         """
-        options, device = self.options, self.spec.device
-        request, served, refused = request_for(
-            self.sampler, self.targets, options.steps, conditions
-        )
-        batch_size = options.batch_size or (64 if device == "cpu" else 512)
         drawn = draw_missing(
             self.folder.journal(
                 journal, "index", "reason", "lattice", "frac_coords", "species", "seconds"
@@ -127,27 +184,50 @@ class Run:
             self.spec,
             self.sampler,
             request,
-            seed=options.seed,
-            count=samples * len(served),
-            batch_size=batch_size,
-            workers=options.workers,
+            seed=self.options.seed,
+            count=count,
+            batch_size=self.batch_size,
+            workers=self.options.workers,
         )
         seconds = sum(d["seconds"] for d in drawn.values())
+        reasons = Counter(d["reason"] for d in drawn.values() if d["reason"] is not None)
         self.facts = {
-            "evaluations_per_sample": _evaluations(self.sampler, request),
-            "refused_targets": refused,
-            "rejections": dict(
-                Counter(d["reason"] for d in drawn.values() if d["reason"] is not None)
-            ),
+            "evaluations_per_sample": self.sampler.evaluations(request),
+            "rejections": dict(reasons),
             "seconds": {
                 "sampling": round(seconds, 2),
                 "per_sample": round(seconds / len(drawn), 5) if drawn else None,
             },
-            "workers": options.workers,
-            "batch_size": batch_size,
-            "machine": machine(device),
+            "workers": self.options.workers,
+            "batch_size": self.batch_size,
+            "machine": machine(self.spec.device),
         }
-        return to_predictions(drawn, self.targets, served, samples)
+        return drawn
+
+    def predict(
+        self,
+        targets: Targets,
+        samples: int,
+        journal: str = DRAWS,
+        conditions: tuple[Condition, ...] = (),
+    ) -> list[list[Structure | None]]:
+        """First draws for every target, nothing redrawn or dropped.
+
+        Args:
+            targets: Cells whose contents the sampler is given.
+            samples: For each target.
+            journal: Name of the journal of the draws.
+            conditions: On the sampling loop.
+
+        Returns:
+            For every target its samples; None only for a target that the sampler cannot serve.
+        """
+        request, served, refused = request_for(
+            self.sampler, targets, self.options.steps, conditions
+        )
+        drawn = self.draw(request, samples * len(served), journal)
+        self.facts["refused_targets"] = refused
+        return to_predictions(drawn, targets, served, samples)
 
     def content(self, samples: int, **numbers: Any) -> dict[str, Any]:
         """The result: settings, facts of the draws, numbers."""
@@ -159,19 +239,33 @@ class Run:
             **numbers,
         }
 
-    def finish(self, content: Mapping[str, Any], text: str, *journals: str) -> int:
-        """Writes the result, removes journals that nobody wants to keep, prints."""
-        write_text(self.options.output, json.dumps(content, indent=1) + "\n")
+    def finish(self, content: Mapping[str, Any], text: str, *journals: str) -> BenchmarkResult:
+        """Writes the result and removes journals that nobody wants to keep.
+
+        Args:
+            content: Settings, facts and numbers.
+            text: A table for people.
+            journals: Names of the run's journals.
+        """
+        result = written(content, text, self.options.output)
         if self.options.keep is None:
             self.folder.remove(*journals)
-        print(text)
-        print(f"Written to {self.options.output}")
-        return 0
+        return result
 
 
-def _evaluations(sampler: Sampler, request: SampleRequest) -> int | None:
-    """Evaluations of the network per sample; None if the sampler does not say."""
-    return sampler.evaluations(request) if hasattr(sampler, "evaluations") else None
+def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResult:
+    """Writes the JSON file of a result.
+
+    Returns:
+        The result with its content as the file holds it: keys are text, tuples are lists.
+    """
+    plain = json.dumps(content, indent=1)
+    write_text(path, plain + "\n")
+    return BenchmarkResult(json.loads(plain), text, path)
+
+
+def _spec(structures: "StructureSource") -> SamplerSpec:
+    return SamplerSpec(structures.name, structures.weights, usable_device(structures.device))
 
 
 def usable_device(name: str) -> str:

@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
@@ -47,6 +48,14 @@ class Targets:
             digest.update(np.round(numbers * 1e5).astype(np.int64).tobytes())
             digest.update(np.array([site.specie.Z for site in structure], dtype=np.int64).tobytes())
         return digest.hexdigest()
+
+    def described(self, source: str) -> dict[str, Any]:
+        """Which targets a result is about: file, count and digest.
+
+        Args:
+            source: Name of the file, or of what else they come from.
+        """
+        return {"file": source, "count": len(self.names), "sha256": self.digest}
 
 
 def read_targets(path: Path, limit: int | None, progress: bool | None = None) -> Targets:

@@ -10,13 +10,13 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
-from ase_crysdiff.campaigns.state import RunFolder
 from ase_crysdiff.campaigns.work import results_journal, sort_out
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
 from ase_crysdiff.relaxation.structures import RelaxResult, iter_relax
+from ase_crysdiff.storage import Store
 
 #: Structures by position.
 Indexed: TypeAlias = Sequence[Structure] | Mapping[int, Structure]
@@ -25,7 +25,7 @@ _GROUP = 64
 
 
 def energies(
-    folder: RunFolder,
+    folder: Store,
     name: str,
     structures: Indexed,
     chosen: Sequence[int],
@@ -68,7 +68,7 @@ def energies(
 
 
 def relaxed(
-    folder: RunFolder,
+    folder: Store,
     name: str,
     structures: Indexed,
     chosen: Sequence[int],

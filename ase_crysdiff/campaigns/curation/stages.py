@@ -1,6 +1,5 @@
 """From candidates to the members of both stages."""
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,19 +8,16 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.curation.candidates import Candidate, in_benchmarks
 from ase_crysdiff.campaigns.curation.energies import energies, relaxed
-from ase_crysdiff.campaigns.state import RunFolder
-from ase_crysdiff.data.perturbations import WAYS
+from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE, CurationOptions
+from ase_crysdiff.data.perturbations import MAKERS, Perturbation
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import classes
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.storage import Store
 
-#: Up to here a crystal counts as stable, eV/atom.
-STABLE = 0.08
-#: From there up to here it is relaxed for stage II, eV/atom.
-RELAXED_BELOW = 0.5
-#: Copies made in these ways are the same crystal out of place, on purpose, and so no duplicates.
-_OUT_OF_PLACE = frozenset(WAYS) - {"as-is", "swapped"}
+#: Copies of these kinds are the same crystal out of place, on purpose, and so no duplicates.
+_OUT_OF_PLACE = frozenset(MAKERS) - {Perturbation.UNPERTURBED, Perturbation.SUBSTITUTED}
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Curation:
     """Candidates, and what they are judged by.
 
     Args:
-        options: As typed.
+        options: The rules.
         folder: Remembers what is known already.
         candidates: Crystals of the sources and their copies.
         benchmarks: What must not be learnt from, by file.
@@ -53,8 +49,8 @@ class Curation:
         hull: For candidates whose source knows no energy; None where there is none.
     """
 
-    options: argparse.Namespace
-    folder: RunFolder
+    options: CurationOptions
+    folder: Store
     candidates: Sequence[Candidate]
     benchmarks: dict[str, Reference]
     potential: Potential
@@ -75,7 +71,7 @@ class Curation:
         originals = [
             i
             for i, c in enumerate(self.candidates)
-            if i not in losses and c.way not in _OUT_OF_PLACE
+            if i not in losses and Perturbation.parse(c.way) not in _OUT_OF_PLACE
         ]
         losses |= self._duplicates(originals, structures, heights)
         members = [i for i in range(len(structures)) if i not in losses]

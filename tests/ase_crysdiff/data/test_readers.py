@@ -36,7 +36,7 @@ def test_name_of_the_common_file_is_that_of_the_writer():
 
 def test_folder_that_relax_wrote_yields_every_crystal_once(tmp_path):
     folder = SampleFolder.open(tmp_path, {"a": 1}, 0, lambda: 0)
-    folder.add([], numbered())
+    folder.add(numbered())
     write(numbered(), {}, tmp_path / SampleFolder.XYZ)
     write(numbered(), {}, tmp_path / "table.csv")
     assert {p.name for p in tmp_path.iterdir()} >= {

@@ -1,0 +1,90 @@
+"""Drawing crystals into a folder that remembers which it holds."""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ase_crysdiff.randomness import MAX_SEED
+from ase_crysdiff.sampling.folder import SampleFolder
+from ase_crysdiff.sampling.sample_set import SampleSet
+
+if TYPE_CHECKING:
+    from ase_crysdiff.sampling.request import SampleRequest
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """What is asked of a sampler, such as `pymatgen_ext.StructureSampler`."""
+
+    @property
+    def collect(self) -> Callable[..., SampleSet]:
+        """Draws the crystals with the given indices of a run: request and indices, then `cell`,
+        `seed`, `redraws`, `batch_size`, `workers` and `on_draws` by keyword.
+        """
+        ...
+
+
+def draw_into(
+    output: Path,
+    sampler: "Collector",
+    request: "SampleRequest",
+    settings: Mapping[str, Any],
+    *,
+    num_samples: int,
+    seed: int | None = None,
+    redraws: int = 3,
+    batch_size: int | None = None,
+    workers: int = 1,
+    cell: Any = None,
+    notes: tuple[str, ...] = (),
+) -> SampleSet:
+    """Draws what is missing in a folder, then writes the common files there.
+
+    The folder receives a CIF file for every crystal as soon as it is drawn, and at the end
+    `crystals.extxyz` and `run.json` with settings and report. Called again after an interruption,
+    or for more crystals, it goes on where it was.
+
+    Args:
+        output: The folder; made if need be.
+        sampler: Draws.
+        request: What is asked for.
+        settings: What the crystals depend on beside the seed; a folder of other settings is
+            refused.
+        num_samples: How many crystals the folder shall hold.
+        seed: Of the run; None takes that of the folder, and a new one for a new folder.
+        redraws: Further attempts after an unusable draw.
+        batch_size: Crystals computed together; None lets the sampler decide.
+        workers: Processes.
+        cell: The way back to the user's cell, if one is given.
+        notes: For the report.
+
+    Returns:
+        The crystals with indices below `num_samples`, and the report of what was drawn now.
+
+    Raises:
+        InputError: If the folder cannot be written, or holds a run with other settings.
+        SamplingError: If a worker process dies.
+    """
+    folder = SampleFolder.open(
+        output, {**settings, "redraws": redraws}, seed, lambda: secrets.randbelow(MAX_SEED)
+    )
+    missing = [i for i in range(num_samples) if i not in folder.done]
+    if len(missing) < num_samples:
+        log.info("%d crystals are already in %s", num_samples - len(missing), output)
+    samples = sampler.collect(
+        request,
+        missing,
+        cell=cell,
+        seed=folder.seed,
+        redraws=redraws,
+        batch_size=batch_size,
+        workers=workers,
+        on_draws=folder.on_draws,
+    )
+    report = replace(samples.report, notes=notes) if notes else samples.report
+    return folder.finish(num_samples, report)

@@ -1,0 +1,217 @@
+"""A property of the crystals in files, as a table or written into them, and beside known values."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from ase_crysdiff.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ase_crysdiff.data.readers import Record
+
+#: Crystals that are held in memory at a time.
+_GROUP = 4096
+#: What `predict_files` can write.
+ENDINGS = (".csv", ".extxyz", ".json", ".db")
+
+
+@runtime_checkable
+class PropertyPredictor(Protocol):
+    """What is asked of a predictor, such as `pymatgen_ext.StructurePredictor`."""
+
+    name: str
+
+    @property
+    def target(self) -> str:
+        """Name of the property."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Its unit."""
+        ...
+
+    @property
+    def report(self) -> Any:
+        """Of the last prediction: `refused`, reasons by position; None before the first."""
+        ...
+
+    def predict(self, structures: Any, *, return_uncertainty: bool, progress: bool | None) -> Any:
+        """Values and uncertainties of structures, NaN where there is none."""
+        ...
+
+    def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
+        """A copy of a structure with value and uncertainty among its properties."""
+        ...
+
+
+@dataclass(frozen=True)
+class PredictedFiles:
+    """A property of the crystals of files.
+
+    Args:
+        names: Of the crystals, in the order of the files.
+        values: One each, in the predictor's unit; NaN where there is none.
+        uncertainty: One each, in the same unit; NaN where there is none.
+        reasons: Why crystals have no value, by position.
+        comparison: With known values: mean absolute error, how many known values have no
+            prediction, and the name of the plot beside the output; None if nothing was compared.
+    """
+
+    names: Sequence[str]
+    values: "NDArray[Any]"
+    uncertainty: "NDArray[Any]"
+    reasons: Mapping[int, str]
+    comparison: Mapping[str, Any] | None = None
+
+
+def check_output(output: Path) -> None:
+    """Refuses a file that cannot be written, before anything is predicted.
+
+    Raises:
+        InputError: If its ending is not known or its folder cannot be written.
+    """
+    from ase_crysdiff.storage import ensure_writable
+
+    if output.suffix not in ENDINGS:
+        raise InputError(f"The output ends in one of {', '.join(ENDINGS)}, got {output}.")
+    ensure_writable(output.parent)
+
+
+def predict_files(
+    predictor: "PropertyPredictor",
+    files: Sequence[Path],
+    output: Path,
+    compare: str | None = None,
+) -> PredictedFiles:
+    """Predicts a property of every crystal in files and writes the result.
+
+    Args:
+        predictor: Of the property.
+        files: CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those.
+        output: A table (.csv), or the crystals with their values (.extxyz, .json, .db).
+        compare: Column of the input tables with known values; a plot of predicted over known
+            values is then written beside the output.
+
+    Raises:
+        InputError: If the output cannot be written, a file does not exist, or no table has numbers
+            in that column.
+    """
+    from ase_crysdiff.data.readers import read_records
+    from ase_crysdiff.storage import write_text
+
+    check_output(output)
+    records = [record for file in files for record in read_records(file)]
+    known = _known(records, compare)
+    structures, values, spread, reasons = _predict(predictor, records)
+    if output.suffix == ".csv":
+        write_text(output, _table(predictor, records, values, spread, reasons))
+    else:
+        _write_annotated(predictor, structures, values, spread, output)
+    comparison = None if known is None else _compared(predictor, known, values, output)
+    return PredictedFiles([r.name for r in records], values, spread, reasons, comparison)
+
+
+def _predict(
+    predictor: "PropertyPredictor", records: "list[Record]"
+) -> "tuple[list[Any], NDArray[Any], NDArray[Any], dict[int, str]]":
+    """Structures, values, uncertainties, and reason by position of what has none."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from ase_crysdiff.data.packing import reason_of
+
+    values, spread = np.full(len(records), np.nan), np.full(len(records), np.nan)
+    structures: list[Any] = []
+    reasons: dict[int, str] = {}
+    for first in tqdm(
+        range(0, len(records), _GROUP), desc=predictor.name, unit=" groups", disable=None
+    ):
+        group: list[Any] = []
+        for i, record in enumerate(records[first : first + _GROUP], first):
+            try:
+                group.append(record.load())
+            except Exception as error:  # whatever a parser raises concerns this entry only
+                group.append(None)
+                reasons[i] = reason_of(error)
+        structures += group
+        part = slice(first, first + len(group))
+        try:
+            values[part], spread[part] = predictor.predict(
+                group, return_uncertainty=True, progress=False
+            )
+        except InputError as error:  # none of this group; others may be better
+            refused = dict.fromkeys(range(len(group)), str(error))
+        else:
+            refused = dict(predictor.report.refused) if predictor.report else {}
+        reasons = {first + k: reason for k, reason in refused.items()} | reasons
+    return structures, values, spread, dict(sorted(reasons.items()))
+
+
+def _table(
+    predictor: "PropertyPredictor",
+    records: "list[Record]",
+    values: "NDArray[Any]",
+    spread: "NDArray[Any]",
+    reasons: dict[int, str],
+) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    column = f"{predictor.target} ({predictor.unit})"
+    table.writerow(["name", column, f"uncertainty ({predictor.unit})", "remark"])
+    for i, record in enumerate(records):
+        numbers = ("" if math.isnan(x) else f"{x:.8g}" for x in (values[i], spread[i]))
+        table.writerow([record.name, *numbers, reasons.get(i, "")])
+    return text.getvalue()
+
+
+def _write_annotated(
+    predictor: "PropertyPredictor",
+    structures: list[Any],
+    values: "NDArray[Any]",
+    spread: "NDArray[Any]",
+    output: Path,
+) -> None:
+    from ase_crysdiff.data.writing import write
+
+    readable = [i for i, structure in enumerate(structures) if structure is not None]
+    write([predictor.annotated(structures[i], values[i], spread[i]) for i in readable], {}, output)
+
+
+def _known(records: "list[Record]", column: str | None) -> "NDArray[Any] | None":
+    import numpy as np
+
+    if column is None:
+        return None
+    known = np.array([record.values.get(column, math.nan) for record in records])
+    if np.isnan(known).all():
+        raise InputError(f"No table among the files has numbers in a column {column!r}.")
+    return known
+
+
+def _compared(
+    predictor: "PropertyPredictor", known: "NDArray[Any]", values: "NDArray[Any]", output: Path
+) -> dict[str, Any]:
+    """Mean absolute error of all crystals that have both numbers; draws them beside the output."""
+    import numpy as np
+
+    from ase_crysdiff.predictors.finetuning import summary
+    from ase_crysdiff.report.parity import parity_plot
+    from ase_crysdiff.storage import write_text
+
+    both = np.isfinite(known) & np.isfinite(values)
+    plot = output.with_suffix(".svg")
+    write_text(plot, parity_plot(known[both], values[both], predictor.target, predictor.unit))
+    missing = int((np.isfinite(known) & ~np.isfinite(values)).sum())
+    errors = np.abs(known[both] - values[both])
+    return {
+        "MAE": summary(errors, predictor.unit),
+        "known, not predicted": missing,
+        "parity plot": plot.name,
+    }

@@ -1,0 +1,187 @@
+"""Relaxing the crystals of files into a folder; called again after an interruption, it goes on
+where it was.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
+
+    from ase_crysdiff.relaxation.structures import RelaxResult
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaxOptions:
+    """Options of `relax_files`.
+
+    Args:
+        output: folder for the results
+        potential: dao-p or chgnet
+        fmax: largest force that may remain, eV/Å
+        steps: steps at most for each structure
+        fixed_cell: move the atoms only
+        optimizer: lbfgs, fire, or lbfgs-ase with the steps of ASE's LBFGS
+        max_atoms: atoms computed together; lower it if memory runs out
+    """
+
+    output: Path = Path("relaxed")
+    potential: str = "dao-p"
+    fmax: float = 0.05
+    steps: int = 500
+    fixed_cell: bool = False
+    optimizer: str = "lbfgs"
+    max_atoms: int | None = None
+
+
+@dataclass(frozen=True)
+class RelaxedFiles:
+    """What became of the crystals of files.
+
+    Args:
+        structures: Relaxed, in the order of the files; their properties (`crysdiff_energy`,
+            `crysdiff_fmax`, `crysdiff_steps`, `crysdiff_converged`, `crysdiff_accepted`,
+            `crysdiff_remark`, ...) say how it went.
+        failed: What could not be read or computed, and why, by position in the files.
+        requested: How many crystals there are in the files.
+        potential: Name of the potential.
+        output: The folder.
+    """
+
+    structures: "Sequence[Structure]"
+    failed: Mapping[int, str]
+    requested: int
+    potential: str
+    output: Path
+
+    def table(self) -> str:
+        """A row per relaxed crystal, with its energy, remaining force, steps and verdict."""
+        from ase_crysdiff.data.wide_table import wide_table
+
+        def cells(structure: "Structure") -> str:
+            p = structure.properties
+            return (
+                f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
+                f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}"
+            )
+
+        return wide_table(self.structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+
+    def __str__(self) -> str:
+        converged = sum(s.properties["crysdiff_converged"] for s in self.structures)
+        accepted = sum(s.properties["crysdiff_accepted"] for s in self.structures)
+        return (
+            f"{len(self.structures)} of {self.requested} structures relaxed with "
+            f"{self.potential}: {converged} converged, {accepted} accepted, {len(self.failed)} "
+            "failed"
+        )
+
+
+def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
+    """Relaxes what is missing in the folder, then writes the common files there.
+
+    The folder receives a CIF file for every crystal as soon as it is relaxed, and at the end
+    `crystals.extxyz` and `table.csv` with all of them.
+
+    Args:
+        files: CIF, POSCAR, extended XYZ, ASE .db, CSV with a cif column, folders of those.
+        options: How to relax, and where to.
+
+    Raises:
+        InputError: If an option makes no sense, a file does not exist, or the folder cannot be
+            written or holds a run with other settings or other crystals.
+        UnknownNameError: If there is no potential of that name.
+    """
+    from tqdm import tqdm
+
+    from ase_crysdiff.data.folder import CrystalFolder
+    from ase_crysdiff.data.writing import write
+    from ase_crysdiff.potentials.loading import as_potential
+    from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
+    from ase_crysdiff.relaxation.structures import iter_relax
+    from ase_crysdiff.storage import Store
+
+    # Before the folder is touched: a refused call must not leave a run behind that the corrected
+    # one then contradicts.
+    max_atoms = MAX_ATOMS if options.max_atoms is None else options.max_atoms
+    check_options(options.fmax, options.steps, options.optimizer, max_atoms)
+    structures, failed = _read(files)
+    requested = len(structures) + len(failed)
+    potential = as_potential(options.potential)
+    choices: dict[str, Any] = {
+        "fmax": options.fmax,
+        "steps": options.steps,
+        "relax_cell": not options.fixed_cell,
+        "optimizer": options.optimizer,
+    }
+    settings = {"potential": potential.name, **choices, "inputs": _digest(structures)}
+    folder = CrystalFolder(Store(options.output, settings))
+    missing = [i for i in structures if i not in folder.done]
+    if len(missing) < len(structures):
+        there = len(structures) - len(missing)
+        log.info("%d structures are already in %s", there, options.output)
+    found = iter_relax([structures[i] for i in missing], potential, **choices, max_atoms=max_atoms)
+    for k, result in tqdm(found, total=len(missing), desc="relax", unit=" crystals", disable=None):
+        if result.structure is None or math.isnan(result.energy):  # nothing was computed
+            source = structures[missing[k]].properties["crysdiff_source"]
+            failed[missing[k]] = f"{source}: {result.reason}"
+        else:
+            folder.add([_labelled(result, result.structure, missing[k])])
+    done = [folder.done[i] for i in sorted(folder.done)]
+    if done:
+        write(done, {}, options.output / CrystalFolder.XYZ)
+        write(done, {}, options.output / "table.csv")
+    failures = dict(sorted(failed.items()))
+    return RelaxedFiles(done, failures, requested, potential.name, options.output)
+
+
+def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":
+    """Structures by position in the input, and what could not be read."""
+    from ase_crysdiff.data.readers import read_records
+
+    structures, unreadable = {}, {}
+    records = (record for file in files for record in read_records(file))
+    for i, record in enumerate(records):
+        try:
+            structure = record.load()
+        except Exception as error:  # whatever a parser raises concerns this entry only
+            unreadable[i] = f"{record.name}: unreadable ({error})"
+            continue
+        structure.properties = {"crysdiff_index": i, "crysdiff_source": record.name}
+        structures[i] = structure
+    return structures, unreadable
+
+
+def _digest(structures: "Mapping[int, Structure]") -> str:
+    """Tells another input from the same one, so that a folder is not continued with it."""
+    digest = hashlib.sha256()
+    for i, structure in structures.items():
+        digest.update(repr((i, structure.formula)).encode())
+        digest.update(
+            structure.lattice.matrix.round(8).tobytes() + structure.frac_coords.round(8).tobytes()
+        )
+    return digest.hexdigest()[:16]
+
+
+def _labelled(result: "RelaxResult", structure: "Structure", index: int) -> "Structure":
+    """The structure with its numbers among its properties, for the files."""
+    labels: dict[str, Any] = {
+        "crysdiff_index": index,
+        "crysdiff_energy": result.energy,
+        "crysdiff_energy_per_atom": result.energy_per_atom,
+        "crysdiff_first_energy": result.first_energy,
+        "crysdiff_fmax": result.fmax,
+        "crysdiff_steps": result.steps,
+        "crysdiff_converged": result.converged,
+        "crysdiff_accepted": result.accepted,
+        "crysdiff_remark": result.reason or "",
+    }
+    labelled: Structure = structure.copy(properties={**structure.properties, **labels})
+    return labelled

@@ -1,0 +1,33 @@
+"""`crysdiff curate`: training sets for two stages, by rules, with a report; goes on where it was
+stopped.
+"""
+
+import argparse
+
+from ase_crysdiff.campaigns.curation.options import CurationOptions
+from ase_crysdiff.cli.fields import add_fields, add_files, read_fields
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    add_files(parser, "sources")
+    parser.add_argument(
+        "--copies",
+        default="",
+        metavar="WAYS",
+        help="unstable copies of every crystal, such as rattled,swapped",
+    )
+    add_fields(parser, CurationOptions, skip=("copies",))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Curates; prints what was left out and why. 1 if nothing is left."""
+    from ase_crysdiff.campaigns.curation.curate import curate
+    from ase_crysdiff.campaigns.curation.report import summary
+
+    ways = tuple(way for way in options.copies.split(",") if way)
+    result = curate(options.sources, read_fields(options, CurationOptions, copies=ways))
+    print(summary(result.report))
+    print(f"The files of the stages that have crystals and report.json are in {options.output}")
+    return 0 if result.first.structures else 1

@@ -1,0 +1,7 @@
+"""Files that are complete or absent, and folders that remember what is done."""
+
+from ase_crysdiff.storage.files import ensure_writable, write_bytes, write_tensors, write_text
+from ase_crysdiff.storage.journal import Journal
+from ase_crysdiff.storage.store import Store
+
+__all__ = ["Journal", "Store", "ensure_writable", "write_bytes", "write_tensors", "write_text"]

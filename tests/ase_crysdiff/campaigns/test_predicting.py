@@ -1,0 +1,87 @@
+"""A property of the crystals of files, as Python calls it, with a predictor of known answers."""
+
+import csv
+import math
+from types import SimpleNamespace
+
+import ase.io
+import numpy as np
+import pytest
+
+from ase_crysdiff.campaigns.predicting import predict_files
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.testing.crystals import prototypes
+
+
+class Counting:
+    """Its property is the number of atoms; it refuses copper."""
+
+    name, target, unit = "counting", "atoms", "1"
+    report = None
+
+    def predict(self, structures, *, return_uncertainty, progress):
+        values = np.array([math.nan if _refused(s) else float(len(s)) for s in structures])
+        refused = {i: "copper" for i, s in enumerate(structures) if _refused(s)}
+        if len(refused) == len(structures):
+            raise InputError("none of these can be used")
+        self.report = SimpleNamespace(refused=refused)
+        return values, values / 10
+
+    def annotated(self, structure, value, uncertainty):
+        return structure.copy(properties={"atoms": value, "atoms_uncertainty": uncertainty})
+
+
+def _refused(structure):
+    return structure is None or structure.composition.reduced_formula == "Cu"
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "cif", "known"])
+        for name in ("NaCl", "Cu", "SrTiO3"):
+            structure = prototypes()[name]
+            rows.writerow([name, structure.to(fmt="cif"), len(structure) + 1])
+        rows.writerow(["broken", "data_nothing", 3])
+    return path
+
+
+def test_table_holds_values_and_reasons(table, tmp_path, capsys):
+    output = tmp_path / "out" / "table.csv"
+    found = predict_files(Counting(), [table], output)
+    assert found.names == ["NaCl", "Cu", "SrTiO3", "broken"]
+    assert found.values[[0, 2]].tolist() == [2, 5]
+    assert np.isnan(found.values[[1, 3]]).all()
+    assert found.reasons.keys() == {1, 3}
+    assert found.reasons[1] == "copper"
+    assert found.comparison is None
+    rows = list(csv.DictReader(output.open()))
+    assert [row["atoms (1)"] for row in rows] == ["2", "", "5", ""]
+    assert rows[1]["remark"] == "copper"
+    assert capsys.readouterr().out == ""
+
+
+def test_crystals_are_annotated(table, tmp_path):
+    output = tmp_path / "out.extxyz"
+    predict_files(Counting(), [table], output)
+    frames = ase.io.read(output, ":")
+    assert [f.info["atoms"] for f in frames if "atoms" in f.info and f.info["atoms"] > 0] == [2, 5]
+
+
+def test_a_column_that_nobody_has_is_refused(table, tmp_path):
+    with pytest.raises(InputError, match="has numbers in a column 'absent'"):
+        predict_files(Counting(), [table], tmp_path / "out.csv", compare="absent")
+
+
+def test_an_unknown_ending_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(InputError, match=r"ends in one of \.csv"):
+        predict_files(Counting(), [tmp_path / "absent"], tmp_path / "out.txt")
+
+
+def test_nothing_usable_is_no_error(tmp_path):
+    path = tmp_path / "copper.cif"
+    prototypes()["Cu"].to(filename=str(path))
+    found = predict_files(Counting(), [path], tmp_path / "out.csv")
+    assert found.reasons == {0: "none of these can be used"}
