@@ -12,7 +12,7 @@ from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.testing.predictors import CHECKS
 
 CONFIG = {"kind": "predictor", "target": "volume", "unit": "Å³/atom"}
-CARD = Card("volume", CONFIG, {}, {}, {}, tuple(range(1, 90)), "MIT", "")
+CARD = Card("volume", CONFIG, None, {}, {}, tuple(range(1, 90)), "MIT", "")
 
 
 class Volume(Predictor):

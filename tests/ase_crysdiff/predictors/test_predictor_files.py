@@ -128,7 +128,7 @@ def test_training_goes_on_and_other_settings_are_refused(data, encoders, tmp_pat
     first, _ = tuned(data, tmp_path / "run")
     again, _ = tuned(data, tmp_path / "run")
     assert torch.equal(first.predict(data.crystals).values, again.predict(data.crystals).values)
-    with pytest.raises(InputError, match="holds a run with the backbone"):
+    with pytest.raises(InputError, match="began otherwise: config backbone.hidden: 32"):
         tuned(
             data,
             tmp_path / "run",
