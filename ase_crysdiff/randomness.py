@@ -7,6 +7,7 @@ Philox, a counter-based generator (Salmon et al., SC 2011): the first two are it
 its counter.
 """
 
+import secrets
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Float, Tensor
 
 MAX_SEED = 2**63 - 1
+
+
+def new_seed() -> int:
+    """A seed that nobody can foretell, 0 to 2^63 - 1."""
+    return secrets.randbelow(MAX_SEED)
 
 
 @runtime_checkable
@@ -160,3 +166,28 @@ class StreamDraws:
         ]
         values = np.concatenate(parts) if parts else np.zeros((0, width), np.float32)
         return torch.from_numpy(values).to(device=self.device, dtype=self.dtype)
+
+
+#: What a seed is multiplied with before the first and the second number are added.
+_MULTIPLIERS = (1_000_003, 1_009)
+
+
+def mixed_seed(seed: int, *numbers: int) -> int:
+    """The seed of one epoch, or of one step of one process, from the seed of a whole training.
+
+    Args:
+        seed: Of the training.
+        numbers: One number (the epoch) or two (the step and the rank of the process).
+
+    Returns:
+        ((seed · 1000003 + first) · 1009 + second) modulo 2^63, without the second part for one
+        number.
+    """
+    for multiplier, number in zip(_MULTIPLIERS[: len(numbers)], numbers, strict=True):
+        seed = seed * multiplier + number
+    return seed % 2**63
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """The generator, on the CPU, that orders the data of an epoch of a training."""
+    return torch.Generator().manual_seed(mixed_seed(seed, epoch))

@@ -23,6 +23,9 @@ SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
 PREDICTORS = "ase_crysdiff.predictors"
 RECIPES = "ase_crysdiff.recipes"
+PROCESSES = "ase_crysdiff.processes"
+CONDITIONS = "ase_crysdiff.conditions"
+SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
 BENCHMARKS = "ase_crysdiff.benchmarks"
 #: Every kind of part that is found by name, as `crysdiff list` shows them.
@@ -114,9 +117,26 @@ def register(group: str, name: str, value: Callable[..., Any]) -> None:
     _registered[group, name.lower()] = value
 
 
+def refresh() -> None:
+    """Reads entry points and cards again: for a process in which something was installed."""
+    _entries.cache_clear()
+    shipped.cache_clear()
+
+
 def unregister(group: str, name: str) -> None:
     """Removes a name that `register` added."""
     _registered.pop((group, name.lower()), None)
+
+
+def check(group: str, name: str) -> None:
+    """Refuses a name that nobody has registered. Imports nothing.
+
+    Raises:
+        UnknownNameError: With close names.
+    """
+    key = str(name).strip().lower()
+    if (group, key) not in _registered and key.rpartition(":")[2] not in _entries(group):
+        raise UnknownNameError(_unknown(group, key))
 
 
 def load(group: str, name: str) -> Any:

@@ -24,8 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models.recipe import recipe
+from ase_crysdiff.training.denoising import denoising_task
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import PRECISIONS, TrainSettings
-from ase_crysdiff.training.trainer import Trainer
 
 #: Atoms per crystal and how often, in percent, as in MP-20.
 SIZES = {2: 6, 3: 7, 4: 15, 5: 6, 6: 8, 8: 9, 9: 4, 10: 10, 12: 10, 14: 6, 16: 5, 18: 4, 20: 10}
@@ -85,14 +86,14 @@ def main() -> None:
     torch.set_num_threads(1)
     fabric = Fabric(accelerator=options.device, devices=1)
     fabric.launch()
-    data, module = crystals(options.crystals), recipe(options.model)
+    data, made = crystals(options.crystals), recipe(options.model)
     encoder = {
         "name": "cspnet",
         "hidden": options.hidden,
         "layers": options.layers,
         "frequencies": options.frequencies,
     }
-    model = module.build({**module.configure(data), "encoder": encoder})
+    model = made.build({**made.configure(data), "encoder": encoder})
     settings = TrainSettings(
         steps=options.steps,
         batch_size=options.batch_size,
@@ -102,11 +103,12 @@ def main() -> None:
         log_every=1,
     )
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(model, data, Path(folder), settings, fabric)
+        task = denoising_task(model, data, settings, fabric.device)
+        loop = Loop(task, Path(folder), settings, fabric)
         started = now(fabric.device)
-        batches = sum(1 for _ in trainer.data.epoch(0, 0))
+        batches = sum(1 for _ in loop.data.epoch(0, 0))
         data_seconds = (now(fabric.device) - started) / batches
-        trainer.run(progress=False)
+        loop.run(progress=False)
         lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
         times = [line["seconds"] for line in lines if "loss" in line]
     warm = len(times) // 3  # the first steps fill caches, and compile if asked to
@@ -115,9 +117,9 @@ def main() -> None:
     if not options.compile:
         counter = FlopCounterMode(display=False)
         with tempfile.TemporaryDirectory() as folder, counter:
-            Trainer(model, data, Path(folder), replace(settings, steps=8), fabric).run(
-                progress=False
-            )
+            short = replace(settings, steps=8)
+            again = denoising_task(model, data, short, fabric.device)
+            Loop(again, Path(folder), short, fabric).run(progress=False)
         flops = counter.get_total_flops() / 8
     ceiling = matmul_rate(fabric.device, getattr(torch, options.precision))
     per_epoch = options.crystals / options.batch_size

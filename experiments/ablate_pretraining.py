@@ -21,13 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning.fabric import Fabric
-
 from ase_crysdiff.campaigns.curation.options import STABLE
 from ase_crysdiff.cli.main import main as crysdiff
-from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.training.export import export
+from ase_crysdiff.training.run import launched
+from ase_crysdiff.training.run import prepare as prepare_run
 from ase_crysdiff.training.settings import TrainSettings
 
 #: 0.5 million parameters.
@@ -66,7 +66,7 @@ def prepare(curated: Path, validation: Path, folder: Path, max_atoms: int) -> No
         packed.select(packed.batch.num_atoms <= max_atoms).save(folder / f"{name}.safetensors")
     stable = (
         (first.values["e_above_hull"] <= STABLE)
-        & (first.values["way"] == 0)
+        & (first.values["way"] == Perturbation.UNPERTURBED)
         & (first.batch.num_atoms <= max_atoms)
     )
     first.select(stable).save(folder / "stable.safetensors")
@@ -84,8 +84,7 @@ def prepare(curated: Path, validation: Path, folder: Path, max_atoms: int) -> No
 
 def train(way: str, seed: int, folder: Path, steps: int, deadline: float) -> Path | None:
     """The folder of the finished run of a way and seed; None if the time was too short."""
-    fabric = Fabric(accelerator="auto", devices=1)
-    fabric.launch()
+    fabric = launched()
     origin: Path | None = None
     for number, leg in enumerate(LEGS[way]):
         run = folder / f"{way}-{seed}" / f"leg{number}"
@@ -94,7 +93,7 @@ def train(way: str, seed: int, folder: Path, steps: int, deadline: float) -> Pat
             steps=planned, learning_rate=leg.rate, warmup=min(200, planned // 10), seed=seed
         )
         changes = {"encoder": ENCODER} if origin is None else {}
-        trainer = make_trainer(
+        loop = prepare_run(
             "dao-g",
             folder / f"{leg.data}.safetensors",
             run,
@@ -103,7 +102,7 @@ def train(way: str, seed: int, folder: Path, steps: int, deadline: float) -> Pat
             changes,
             origin=origin,
         )
-        if trainer.run(minutes=max(0.0, deadline - time.monotonic()) / 60).step < planned:
+        if loop.run(minutes=max(0.0, deadline - time.monotonic()) / 60).step < planned:
             return None
         origin = run
     return origin

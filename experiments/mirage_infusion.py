@@ -23,17 +23,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric import Fabric
 from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
-from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import species_prior
 from ase_crysdiff.recipes.miad import MAX_ATOMS, SLOTS
 from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.storage import Store, write_text
 from ase_crysdiff.training.export import export
+from ase_crysdiff.training.run import launched, prepare
 from ase_crysdiff.training.settings import TrainSettings
 from pymatgen_ext.samplers import StructureSampler
 
@@ -74,12 +73,10 @@ def changes(
 
 def train(arm: str, data: Path, run: Path, settings: TrainSettings, deadline: float) -> bool:
     """Trains a run, or goes on with it; whether it has come to its end."""
-    fabric = Fabric(accelerator="auto", devices=1)
-    fabric.launch()
     packed = PackedCrystals.load(data)
     wanted = changes(arm, packed, int(packed.batch.num_atoms.max()), ENCODER)
-    trainer = make_trainer("miad", data, run / "training", settings, fabric, wanted)
-    progress = trainer.run(minutes=max(0.0, deadline - time.monotonic()) / 60)
+    loop = prepare("miad", data, run / "training", settings, launched(), wanted)
+    progress = loop.run(minutes=max(0.0, deadline - time.monotonic()) / 60)
     print(
         f"{run.name}: step {progress.step} of {settings.steps}, {progress.seconds:.0f} s in all",
         flush=True,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,21 @@ from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.sampling.tasks.base import Matrix
+
+
+def rows_of(matrix: ArrayLike) -> Matrix:
+    """Rows of three numbers as plain tuples."""
+    return tuple((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))
+
+
+@runtime_checkable
+class CellTransform(Protocol):
+    """The way from a crystal in the networks' cell to a structure in the user's."""
+
+    def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
+        """A crystal, a batch of one, as a structure with these properties."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,11 @@ class CellMap:
                 "The Niggli cell of the lattice could not be found; give a reduced cell."
             )
         return CellMap(given, niggli, np.rint(mapping[2]).astype(np.int64))
+
+    @property
+    def niggli_rows(self) -> Matrix:
+        """Rows of the Niggli cell, Å."""
+        return rows_of(self.niggli.matrix)
 
     def back(self, structure: Structure) -> Structure:
         """A structure sampled in the Niggli cell, in the user's cell."""

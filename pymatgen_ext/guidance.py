@@ -82,7 +82,7 @@ class EnergyGuidance(MSONable, Condition):
         return denoise if self.guidance_scale == 0 else self._loaded().wrap(denoise, joint, layout)
 
     def take_usage(self) -> dict[str, float]:
-        """What it has cost since it was last asked."""
+        """What it has cost since it was last asked, by name."""
         return self.usage.take()
 
     def as_dict(self) -> dict[str, Any]:

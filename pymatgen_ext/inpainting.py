@@ -16,15 +16,16 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
-from ase_crysdiff.crystal.volume import atom_count_odds
+from ase_crysdiff.crystal.volume import atom_count_weights
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.lattice import shortest_distance
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
-from pymatgen_ext.cells import CellMap, HostCell
+from pymatgen_ext.cells import CellMap, HostCell, rows_of
 from pymatgen_ext.masks import Mask, masked_sites
 
 #: Element symbol -> number of atoms, or (smallest, largest) number.
@@ -36,7 +37,7 @@ _GRID_SPACING = 0.25  # Å
 
 
 @dataclass(frozen=True)
-class Task:
+class Filling:
     """What is to be drawn, and how a draw becomes a structure.
 
     Args:
@@ -62,13 +63,21 @@ def prepare(
     repeats: int = 1,
     conditions: Sequence[Condition] = (),
     steps: int | None = None,
-) -> Task:
+) -> Filling:
     """The keywords of `StructureSampler.inpaint`, parsed and checked.
 
     Args:
         check: Raises if the sampler cannot serve a request; asked first, so that what is far too
             large costs nothing.
-        host: As in `StructureSampler.inpaint`, like the others.
+        host: The known part of the crystal.
+        guests: Atoms to place: element symbol -> number, or (smallest, largest) number.
+        mask: Sites of the host that are taken out first.
+        relax_cell: Whether the cell is let go towards the end.
+        charge_balance: Whether the charge must balance by guessed oxidation states.
+        jump_length: Levels that a resampling jump goes back up.
+        repeats: Passes through each stretch of the plan.
+        conditions: Further conditions on the sampling loop.
+        steps: Steps of the time plan.
 
     Raises:
         InputError: If an argument makes no sense, or no guest can be where it should.
@@ -93,8 +102,9 @@ def prepare(
     inside = host.frac_coords @ cell.matrix % 1.0
     jumps = arguments.positive("jump_length", jump_length), arguments.positive("repeats", repeats)
     species = tuple(site.specie.Z for site in host)
-    known = Host(_rows(cell.niggli.matrix), _rows(inside), species, offered, relax_cell, *jumps)
-    request = SampleRequest(host=known, conditions=tuple(conditions), steps=steps)
+    known = Host(cell.niggli_rows, rows_of(inside), species, offered)
+    task = Inpaint(known, relax_cell, *jumps)
+    request = SampleRequest(task, conditions=tuple(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)
     _check_room(host, offered)
@@ -102,9 +112,11 @@ def prepare(
     if charge_balance:
         offered, notes = _balanced(host, offered)
         request = replace(request, filters=(ChargeBalance(),))
-    odds = None if relax_cell or known.counts_are_known else _count_odds(host, offered)
-    request = replace(request, host=replace(known, guests=offered, count_odds=odds))
-    return Task(request, HostCell(cell, host, relax_cell), notes)
+    free = not relax_cell and not known.counts_are_known
+    prior = _atom_count_prior(host, offered) if free else None
+    task = replace(task, host=replace(known, guests=offered), atom_count_prior=prior)
+    request = replace(request, task=task)
+    return Filling(request, HostCell(cell, host, relax_cell), notes)
 
 
 def prepare_empty(
@@ -113,34 +125,33 @@ def prepare_empty(
     contents: Mapping[str, int],
     *,
     steps: int | None = None,
-) -> Task:
+) -> Filling:
     """A cell that is given and kept, without a host: all atoms are guests.
 
     Args:
-        check: As in `prepare`.
+        check: Raises if the sampler cannot serve a request.
         lattice: The cell.
         contents: Number of atoms of each element.
-        steps: As in `StructureSampler.sample`.
+        steps: Steps of the time plan.
 
     Raises:
         InputError: If the contents make no sense; IncompatibleError if the sampler cannot serve
             them.
     """
     cell = CellMap.of(lattice)
-    request = SampleRequest(
-        host=Host(_rows(cell.niggli.matrix), (), (), parse_guests(contents)), steps=steps
-    )
+    host = Host(cell.niggli_rows, (), (), parse_guests(contents))
+    request = SampleRequest(Inpaint(host), steps=steps)
     check(request)
-    return Task(request, HostCell(cell, Structure(lattice, [], [])), ())
+    return Filling(request, HostCell(cell, Structure(lattice, [], [])), ())
 
 
-def _count_odds(host: Structure, guests: Sequence[Guests]) -> tuple[float, ...] | None:
+def _atom_count_prior(host: Structure, guests: Sequence[Guests]) -> tuple[float, ...] | None:
     """What the volume of the cell tells about the number of atoms."""
     amounts = {
         symbol: round(amount) for symbol, amount in host.composition.get_el_amt_dict().items()
     }
     offered = [(Element.from_Z(g.species).symbol, g.least, g.most) for g in guests]
-    return atom_count_odds(amounts, offered, host.volume)
+    return atom_count_weights(amounts, offered, host.volume)
 
 
 def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:
@@ -268,7 +279,3 @@ def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
                 f"{FLAG_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. Give "
                 "a larger cell."
             )
-
-
-def _rows(matrix: np.ndarray) -> tuple[tuple[float, float, float], ...]:
-    return tuple((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))

@@ -10,7 +10,6 @@ from pymatgen.core import Composition, Element
 from ase_crysdiff import arguments
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.sampling.request import SampleRequest
 
 Formula: TypeAlias = str | Mapping[str, float] | Composition
 
@@ -92,34 +91,3 @@ def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:
     if not several:
         raise InputError("formula_units is empty. Give a number, several numbers or 'auto'.")
     return tuple(sorted({arguments.positive("formula_units", z) for z in several}))
-
-
-def check_consistency(request: SampleRequest) -> None:
-    """Refuses wishes that contradict each other, whatever the sampler.
-
-    Raises:
-        InputError: If any do.
-    """
-    if (
-        request.chemical_system is not None
-        and request.elements is not None
-        and not request.chemical_system <= request.elements
-    ):
-        raise InputError(
-            "chemical_system asks for elements that elements= does not allow. Drop one of the two."
-        )
-    system = request.chemical_system
-    if system is not None and request.num_atoms is not None and request.num_atoms < len(system):
-        raise InputError(
-            f"{request.num_atoms} atoms cannot hold the {len(system)} elements of the chemical "
-            "system."
-        )
-    if request.composition is not None:
-        unit = sum(count for _, count in request.composition)
-        if request.num_atoms is not None and any(
-            z * unit != request.num_atoms for z in request.formula_units or ()
-        ):
-            raise InputError(
-                f"num_atoms={request.num_atoms} contradicts formula_units={request.formula_units} "
-                f"of {unit} atoms. Give one."
-            )

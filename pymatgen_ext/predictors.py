@@ -158,7 +158,14 @@ class StructurePredictor(MSONable):
         ]
 
     def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
-        """A copy of one structure with a value of this predictor; see `annotate`."""
+        """A copy of one structure with a value of this predictor in its properties or info, under
+        the keys that `annotate` names.
+
+        Args:
+            structure: A Structure, ASE atoms, or None, which stays None.
+            value: In the unit of the predictor; not written if it is not finite.
+            uncertainty: One standard deviation; not written if it is not finite.
+        """
         from ase import Atoms
 
         if structure is None:

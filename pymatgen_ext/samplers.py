@@ -1,37 +1,29 @@
 """`StructureSampler`: the way from a name to structures."""
 
-import secrets
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from monty.json import MSONable
-from numpy.typing import ArrayLike
-from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff import arguments, registry
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.crystal.convert import to_structures
-from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.randomness import MAX_SEED
-from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
-from ase_crysdiff.sampling.sample_set import Report, SampleSet
-from ase_crysdiff.schedules.plans import UniformPlan
-from pymatgen_ext import __version__, parsing
-from pymatgen_ext.cells import CellMap, HostCell
+from ase_crysdiff.errors import CrysDiffError, IncompatibleError, InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from pymatgen.core import Lattice, Structure
+
+    from ase_crysdiff.conditions.base import Condition
     from ase_crysdiff.potentials.loading import PotentialLike
+    from ase_crysdiff.sampling.batched import SamplerSpec
+    from ase_crysdiff.sampling.request import SampleRequest
+    from ase_crysdiff.sampling.sample_set import SampleSet
+    from ase_crysdiff.sampling.sampler import Sampler
+    from pymatgen_ext.cells import CellMap, CellTransform
+    from pymatgen_ext.collecting import OnDraws
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
-    from pymatgen_ext.variation import SeedCell
-
-#: Called with every batch of draws as soon as it is done.
-OnDraws = Callable[[list[Draw], list[Structure]], None]
+    from pymatgen_ext.parsing import Formula
+    from pymatgen_ext.selection import Refinement
 
 
 def available_samplers() -> list[str]:
@@ -58,30 +50,30 @@ class StructureSampler(MSONable):
         self.name = name
         self.weights = None if weights is None else str(weights)
         self.device = device
-        self._factory = registry.load(registry.SAMPLERS, name)
         self._loaded: Sampler | None = None
+        registry.check(registry.SAMPLERS, name)
 
     def sample(
         self,
         num_samples: int = 1,
         *,
-        composition: parsing.Formula | None = None,
+        composition: "Formula | None" = None,
         formula_units: int | Iterable[int] | str = "auto",
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        lattice: Lattice | ArrayLike | None = None,
-        conditions: Sequence[Condition] = (),
+        lattice: "Lattice | ArrayLike | None" = None,
+        conditions: "Sequence[Condition]" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 1,
+        workers: int = 0,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
-    ) -> SampleSet:
+    ) -> "SampleSet":
         """Draws structures.
 
         The same seed and version give the same structures on the same type of machine, whatever the
@@ -100,12 +92,12 @@ class StructureSampler(MSONable):
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.
             distinct: Whether to keep only the best-ranked (else the first) of structures that are
-                the same.
+                the same: the "unique" of S.U.N.
             symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;
                 None leaves them alone.
             steps: Steps of the reverse process; None takes the sampler's default.
             batch_size: Crystals computed together; changes speed and memory only.
-            workers: Processes; each computes its own batches.
+            workers: Isolated processes that compute batches; 0 computes in this one.
             seed: 0 to 2^63 - 1; None draws one, which the report records.
             redraws: How often an unusable crystal is drawn again before its index is given up and
                 reported.
@@ -133,42 +125,34 @@ class StructureSampler(MSONable):
             steps,
         )
         refine = Refinement.of(potential, distinct, symprec, fixed_cell=cell is not None)
-        count = arguments.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
-        how: dict[str, Any] = {
-            "redraws": redraws,
-            "batch_size": batch_size,
-            "workers": workers,
-            "progress": progress,
-        }
-        return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
+        how = _how(batch_size, workers, seed, redraws, progress)
+        return self._refined(num_samples, request, cell, refine, how)
 
     def vary(
         self,
-        structure: Structure,
+        structure: "Structure",
         *,
         strength: float = 0.3,
         num_samples: int = 1,
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        conditions: Sequence[Condition] = (),
+        conditions: "Sequence[Condition]" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 1,
+        workers: int = 0,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
-    ) -> SampleSet:
-        """Draws neighbours of a structure: noises it part of the way and takes the noise away
-        again.
+    ) -> "SampleSet":
+        """Draws neighbours of a structure: noises it part of the way and takes the noise away.
 
         Samplers that predict structures keep its composition and its sites' order; `miad` may
         change species and number of atoms. Cells come back in the setting and orientation of the
-        given one. All other keywords are those of `sample`.
+        given one. All keywords that are not listed here are those of `sample`.
 
         Args:
             structure: The seed, ordered and periodic.
@@ -194,19 +178,12 @@ class StructureSampler(MSONable):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec)
-        count = arguments.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
-        how: dict[str, Any] = {
-            "redraws": redraws,
-            "batch_size": batch_size,
-            "workers": workers,
-            "progress": progress,
-        }
-        return refine(self.collect(request, range(count), cell=cell, seed=seed, **how))
+        how = _how(batch_size, workers, seed, redraws, progress)
+        return self._refined(num_samples, request, cell, refine, how)
 
     def inpaint(
         self,
-        host: Structure,
+        host: "Structure",
         guests: "GuestCounts",
         *,
         num_samples: int = 1,
@@ -215,19 +192,20 @@ class StructureSampler(MSONable):
         charge_balance: bool = False,
         jump_length: int = 10,
         repeats: int = 1,
-        conditions: Sequence[Condition] = (),
+        conditions: "Sequence[Condition]" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 1,
+        workers: int = 0,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
-    ) -> SampleSet:
-        """Places guests in a host whose atoms stay where they are. All other keywords are those of
-        `sample`.
+    ) -> "SampleSet":
+        """Places guests in a host whose atoms stay where they are.
+
+        All keywords that are not listed here are those of `sample`.
 
         Args:
             host: The known part of the crystal, ordered and periodic; its cell is kept.
@@ -243,8 +221,8 @@ class StructureSampler(MSONable):
             jump_length: Levels that a resampling jump goes back up.
             repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each
                 further one costs a plan.
-            symprec: As in `sample`; it moves atoms of the host, too, and the cell only with
-                `relax_cell`.
+            symprec: Tolerance in Å within which structures are symmetrised; it moves atoms of the
+                host, too, and the cell only with `relax_cell`.
 
         Returns:
             Structures with the host's sites first, in the host's order; site property
@@ -257,7 +235,7 @@ class StructureSampler(MSONable):
         from pymatgen_ext.inpainting import prepare
         from pymatgen_ext.selection import Refinement
 
-        task = prepare(
+        filling = prepare(
             self.check,
             host,
             guests,
@@ -270,172 +248,163 @@ class StructureSampler(MSONable):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec, fixed_cell=not relax_cell)
-        count = arguments.positive("num_samples", num_samples)
-        seed = secrets.randbelow(MAX_SEED) if seed is None else arguments.positive("seed", seed, 0)
-        samples = self.collect(
-            task.request,
-            range(count),
-            cell=task.cell,
-            seed=seed,
-            redraws=redraws,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-        )
-        return refine(SampleSet(samples.structures, replace(samples.report, notes=task.notes)))
+        how = _how(batch_size, workers, seed, redraws, progress)
+        return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
     def collect(
         self,
-        request: SampleRequest,
+        request: "SampleRequest",
         indices: Iterable[int],
         *,
         seed: int,
-        cell: "CellMap | HostCell | SeedCell | None" = None,
+        cell: "CellTransform | None" = None,
         redraws: int = 3,
         batch_size: int | None = None,
-        workers: int = 1,
+        workers: int = 0,
         progress: bool | None = None,
-        on_draws: OnDraws | None = None,
-    ) -> SampleSet:
-        """Draws the crystals with the given indices of a run; `sample` is this with indices 0 … n -
-        1.
+        on_draws: "OnDraws | None" = None,
+    ) -> "SampleSet":
+        """Draws the crystals with the given indices of a run; `sample` draws indices 0 to n - 1.
 
         Args:
             request: What is asked for, parsed.
             indices: Which crystals of the run.
             seed: Of the run.
             cell: The way back to the user's cell, if one is given.
-            redraws: As in `sample`.
-            batch_size: As in `sample`.
-            workers: As in `sample`.
-            progress: As in `sample`.
+            redraws: How often an unusable crystal is drawn again.
+            batch_size: Crystals computed together.
+            workers: Isolated processes that compute batches; 0 computes in this one.
+            progress: Whether to show a progress bar; None shows one on a terminal.
             on_draws: Called after every batch with its draws and the structures among them that
                 were accepted.
         """
-        sampler = self._sampler()
-        device = self._device()
-        size = (
-            arguments.positive("batch_size", batch_size)
-            if batch_size is not None
-            else (16 if device == "cpu" else 256)
-        )
-        wanted = list(indices)
-        started = time.perf_counter()
-        found: dict[int, Structure] = {}
-        last: dict[int, str] = {}
-        reasons: Counter[str] = Counter()
-        usage: Counter[str] = Counter()
-        redrawn = 0
-        batches = draw(
-            SamplerSpec(self.name, self.weights, device),
-            sampler,
+        from pymatgen_ext.collecting import collect
+
+        return collect(
+            self.spec,
+            self.sampler,
             request,
-            seed,
-            wanted,
-            redraws=arguments.positive("redraws", redraws, 0),
-            batch_size=size,
-            workers=arguments.positive("workers", workers),
-            progress=progress,
-        )
-        for draws in batches:
-            accepted = self._structures(
-                [d for d in draws if d.reason is None], seed, cell, self.version_for(request)
-            )
-            found |= {int(s.properties["crysdiff_index"]): s for s in accepted}
-            for d in draws:
-                redrawn += d.attempt > 0
-                usage.update(d.usage)
-                if d.reason is not None:
-                    reasons[d.reason] += 1
-                    last[d.index] = d.reason
-            if on_draws is not None:
-                on_draws(draws, accepted)
-        failed = {i: last[i] for i in wanted if i not in found}
-        evaluations = getattr(sampler, "evaluations", None)
-        report = Report(
-            sampler=self.name,
-            weights=self.version_for(request),
+            indices,
             seed=seed,
-            asked=len(wanted),
-            made=len(found),
-            redrawn=redrawn,
-            rejections=dict(reasons),
-            failed=failed,
-            evaluations=None if evaluations is None else evaluations(request),
-            seconds=time.perf_counter() - started,
-            guidance=dict(usage),
+            cell=cell,
+            redraws=redraws,
+            batch_size=batch_size,
+            workers=workers,
+            progress=progress,
+            on_draws=on_draws,
         )
-        return SampleSet([found[i] for i in sorted(found)], report)
 
     def request(
         self,
-        composition: parsing.Formula | None = None,
+        composition: "Formula | None" = None,
         formula_units: int | Iterable[int] | str = "auto",
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        lattice: Lattice | ArrayLike | None = None,
-        conditions: Sequence[Condition] = (),
+        lattice: "Lattice | ArrayLike | None" = None,
+        conditions: "Sequence[Condition]" = (),
         steps: int | None = None,
-    ) -> tuple[SampleRequest, CellMap | None]:
-        """The keywords of `sample`, parsed and checked against each other and against the
-        sampler.
-        """
-        cell = None if lattice is None else CellMap.of(lattice)
-        rows = (
-            None
-            if cell is None
-            else tuple(tuple(float(x) for x in row) for row in cell.niggli.matrix)
-        )
-        if steps is not None:
-            UniformPlan(steps)  # raises on a number of steps that no plan has
-        if formula_units != "auto" and composition is None:
-            raise InputError("formula_units means nothing without a composition.")
-        request = SampleRequest(
-            composition=None if composition is None else parsing.composition(composition),
-            formula_units=parsing.formula_units(formula_units),
-            chemical_system=None
-            if chemical_system is None
-            else parsing.elements("chemical_system", chemical_system),
-            elements=None if elements is None else parsing.elements("elements", elements),
-            num_atoms=None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
-            lattice=rows,  # type: ignore[arg-type]
-            conditions=tuple(conditions),
+    ) -> "tuple[SampleRequest, CellMap | None]":
+        """The keywords of `sample`, parsed and checked against each other and the sampler."""
+        from pymatgen_ext.requests import sample_request
+
+        request, cell = sample_request(
+            composition=composition,
+            formula_units=formula_units,
+            chemical_system=chemical_system,
+            elements=elements,
+            num_atoms=num_atoms,
+            lattice=lattice,
+            conditions=conditions,
             steps=steps,
         )
-        parsing.check_consistency(request)
         self.check(request)
+        wishes = {"chemical_system": chemical_system, "elements": elements}
+        given = [name for name, value in wishes.items() if value is not None]
+        if composition is not None and given:
+            raise IncompatibleError(
+                f"{self.name!r} takes a composition, which leaves nothing for "
+                f"{' and '.join(given)} to decide."
+            )
         return request, cell
 
-    def check(self, request: SampleRequest) -> None:
-        """Raises IncompatibleError, naming the installed samplers, if this one cannot serve a
-        request.
-        """
-        if request.host is not None and not getattr(self._sampler(), "inpaints", False):
-            raise IncompatibleError(
-                f"{self.name!r} cannot fill hosts. Installed samplers: "
-                f"{', '.join(available_samplers())}."
-            )
-        if request.start is not None and not getattr(self._sampler(), "varies", False):
-            names = ", ".join(available_samplers())
-            raise IncompatibleError(
-                f"{self.name!r} cannot start from a structure. Installed samplers: {names}."
-            )
-        check = getattr(self._sampler(), "check", None)
-        if check is not None:
-            try:
-                check(request)
-            except IncompatibleError as error:
-                raise IncompatibleError(
-                    f"{error} Installed samplers: {', '.join(available_samplers())}."
-                ) from error
+    def check(self, request: "SampleRequest") -> None:
+        """Refuses what this sampler cannot serve.
 
-    def _sampler(self) -> Sampler:
+        Raises:
+            IncompatibleError: If another sampler would have to serve it; names those that can.
+            InputError: If a number or an element is outside what the sampler knows.
+        """
+        try:
+            self.sampler.check(request)
+        except IncompatibleError as error:
+            raise IncompatibleError(f"{error} {self._alternatives(request)}") from error
+
+    @property
+    def sampler(self) -> "Sampler":
+        """The sampler behind the name, loaded at first use."""
         if self._loaded is None:
-            self._loaded = self._factory(self.weights, self._device())
+            self._loaded = self.spec.load()
         return self._loaded
 
+    @property
+    def spec(self) -> "SamplerSpec":
+        """How other processes find the sampler."""
+        from ase_crysdiff.sampling.batched import SamplerSpec
+
+        return SamplerSpec(self.name, self.weights, self._device())
+
+    @property
+    def version(self) -> str:
+        """First digits of the weights' digest; empty if the sampler has no card."""
+        card = self.sampler.card
+        return "" if card is None else card.version
+
+    def version_for(self, request: "SampleRequest") -> str:
+        """`version` for one request: a sampler may choose among several models."""
+        card = self.sampler.card_for(request)
+        return "" if card is None else card.version
+
+    @property
+    def max_atoms(self) -> int | None:
+        """Largest cell that the sampler was trained on; None if it does not say."""
+        return self.sampler.capabilities.max_atoms
+
+    def _refined(
+        self,
+        num_samples: int,
+        request: "SampleRequest",
+        cell: "CellTransform | None",
+        refine: "Refinement",
+        how: Mapping[str, Any],
+        notes: tuple[str, ...] = (),
+    ) -> "SampleSet":
+        """Draws crystals 0 to n - 1 and refines the set."""
+        from dataclasses import replace
+
+        count = arguments.positive("num_samples", num_samples)
+        samples = self.collect(request, range(count), cell=cell, **how)
+        samples.report = replace(samples.report, notes=notes)
+        return refine(samples)
+
+    def _alternatives(self, request: "SampleRequest") -> str:
+        """Which other installed samplers can serve a request."""
+        from ase_crysdiff.sampling.batched import SamplerSpec
+
+        able = []
+        for name in available_samplers():
+            try:
+                SamplerSpec(name, None, "cpu").load().check(request)
+            except CrysDiffError:
+                continue
+            able.append(name)
+        if able:
+            return f"Installed samplers that can: {', '.join(able)}."
+        return f"No installed sampler can; there are {', '.join(available_samplers())}."
+
     def _device(self) -> str:
+        import torch
+
         if self.device != "auto":
             try:
                 torch.empty(0, device=self.device)
@@ -448,43 +417,21 @@ class StructureSampler(MSONable):
             return self.device
         return "cuda" if torch.cuda.is_available() else "cpu"
 
-    @property
-    def version(self) -> str:
-        """First digits of the weights' digest; empty if the sampler has no card."""
-        card = getattr(self._sampler(), "card", None)
-        return "" if card is None else str(card.version)
 
-    def version_for(self, request: SampleRequest) -> str:
-        """`version` for one request: a sampler may choose among several models."""
-        card_for = getattr(self._sampler(), "card_for", None)
-        return self.version if card_for is None else str(card_for(request).version)
+def _how(
+    batch_size: int | None,
+    workers: int,
+    seed: int | None,
+    redraws: int,
+    progress: bool | None,
+) -> dict[str, Any]:
+    """How crystals are drawn, checked before anything is."""
+    from ase_crysdiff.randomness import new_seed
 
-    @property
-    def max_atoms(self) -> int | None:
-        """Largest cell that the sampler was trained on; None if it does not say."""
-        model = getattr(self._sampler(), "model", None)
-        return None if model is None else int(model.state_space.max_atoms)
-
-    def _structures(
-        self,
-        draws: list[Draw],
-        seed: int,
-        cell: "CellMap | HostCell | SeedCell | None",
-        version: str,
-    ) -> list[Structure]:
-        structures = []
-        for d in draws:
-            origin: Mapping[str, Any] = {
-                "crysdiff_sampler": self.name,
-                "crysdiff_version": __version__,
-                "crysdiff_weights": version,
-                "crysdiff_seed": seed,
-                "crysdiff_index": d.index,
-            }
-            (structure,) = (
-                [cell.structure(d.crystal, origin)]
-                if cell is not None
-                else to_structures(d.crystal, [dict(origin)])
-            )
-            structures.append(structure)
-        return structures
+    return {
+        "batch_size": batch_size,
+        "workers": workers,
+        "seed": new_seed() if seed is None else arguments.positive("seed", seed, 0),
+        "redraws": redraws,
+        "progress": progress,
+    }

@@ -18,11 +18,12 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.sampling.request import SampleRequest, Start
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.vary import Vary
 from ase_crysdiff.schedules.plans import UniformPlan
 from ase_crysdiff.symmetry.refinement import stretch_to
-from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
+from pymatgen_ext.requests import element_wishes
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def prepare(
         check: Of the sampler: raises if it cannot serve a request.
         structure: The seed, ordered and periodic.
         strength: Time to which it is noised, above 0 and at most 1.
-        chemical_system: As in `vary`, like the others.
+        chemical_system: Exactly these elements, each present.
         elements: Only these elements may occur.
         num_atoms: Atoms per cell.
         conditions: Further conditions.
@@ -97,17 +98,9 @@ def prepare(
     if steps is not None:
         UniformPlan(steps)
     crystal, cell = _seed(structure)
-    request = SampleRequest(
-        chemical_system=None
-        if chemical_system is None
-        else parsing.elements("chemical_system", chemical_system),
-        elements=None if elements is None else parsing.elements("elements", elements),
-        num_atoms=None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
-        start=Start(crystal, arguments.strength(strength)),
-        conditions=tuple(conditions),
-        steps=steps,
-    )
-    parsing.check_consistency(request)
+    wishes = element_wishes(chemical_system, elements, num_atoms)
+    task = Vary(**wishes, crystal=crystal, time=arguments.strength(strength))
+    request = SampleRequest(task, conditions=tuple(conditions), steps=steps)
     check(request)
     return request, cell
 

@@ -18,7 +18,7 @@ SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
 FOLDERS = sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
 KINDS = {name: weights.read_card(SHIPPED / name).config.get("kind", "sampler") for name in FOLDERS}
 POTENTIALS = [name for name, kind in KINDS.items() if kind == "potential"]
-GUIDES = [name for name, kind in KINDS.items() if kind == dao_p_noisy.KIND]
+GUIDES = [name for name, kind in KINDS.items() if kind == "noisy energy"]
 PREDICTORS = [name for name, kind in KINDS.items() if kind == predictors.KIND]
 ENCODERS = [name for name, kind in KINDS.items() if kind == "backbone"]
 NAMES = [name for name, kind in KINDS.items() if kind == "sampler"]

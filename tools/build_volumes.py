@@ -16,7 +16,7 @@ from ase_crysdiff.crystal.volume import electronegativity_spread
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.geometry.lattice import volume
 
-OUTPUT = Path(__file__).parents[1] / "ase_crysdiff" / "workflows" / "volumes.json"
+OUTPUT = Path(__file__).parents[1] / "ase_crysdiff" / "resources" / "volumes.json"
 #: Crystals that an element must occur in.
 LEAST = 5
 #: Where no value is tabulated (He, Ne, Ar, some actinides).

@@ -35,7 +35,7 @@ def work(
         name: Of the journal.
         function: Of one item; importable by name, with a value that JSON can hold.
         tasks: Keys and items; those of one sequence stay in one process.
-        workers: Processes.
+        workers: Isolated processes; 0 works in this one, without the limit of time.
         timeout: Seconds of processor time for one item.
 
     Returns:

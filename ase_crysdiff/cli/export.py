@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-#: As in `sampling.solvers`, which would bring torch along.
-NAMES = ("ancestral", "euler", "heun")
+#: Names of `sampling.solvers`, whose import would bring torch along.
+SOLVERS = ("ancestral", "euler", "heun")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -30,15 +30,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="below 1 sharpens the choice of elements (default 1)",
     )
-    parser.add_argument("--solver", choices=NAMES, default="ancestral", help="default ancestral")
+    parser.add_argument("--solver", choices=SOLVERS, default="ancestral", help="default ancestral")
     parser.add_argument(
         "--start", type=float, help="first time of the plan; default 0.99, for flows give 1"
     )
     parser.add_argument(
+        "--velocity-annealing",
         "--hurry",
+        dest="annealing",
         type=float,
         default=0.0,
-        help="haste of coordinates near the data, with euler and heun",
+        help="how much faster coordinates move near the data, with euler and heun (default 0)",
     )
     parser.add_argument(
         "--closest-approach",
@@ -54,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whole",
         action="store_true",
-        help="keep the denoiser of a crysldnet, to draw crystals from it",
+        help="keep what only the pretraining of a crysldnet needs: its denoiser of latents",
     )
     parser.add_argument(
         "--about",
@@ -77,10 +79,10 @@ def run(options: argparse.Namespace) -> int:
     sampling["species_temperature"] = options.species_temperature
     if options.start is not None:
         sampling["start"] = options.start
-    if options.hurry:
-        sampling["hurry"] = {"frac_coords": options.hurry}
+    if options.annealing:
+        sampling["velocity_annealing"] = {"frac_coords": options.annealing}
     if options.closest_approach:
-        sampling["closest_approach"] = {"fraction": options.closest_approach}
+        sampling["closest_approach"] = options.closest_approach
     matrices = getattr(torch, options.dtype)
     card = export(
         options.run_folder,

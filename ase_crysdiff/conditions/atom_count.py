@@ -5,63 +5,53 @@ from dataclasses import dataclass
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.conditions.base import Estimating
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction
 from ase_crysdiff.shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class AtomCountOdds(Condition):
-    """Multiplies the probability of every number of atoms n by odds[n].
+class AtomCountPrior(Estimating):
+    """Multiplies the probability of every number of atoms n by weights[n].
 
     Given the noisy state the slots of a crystal are independent, so n follows a Poisson binomial
     law, and Bayes' rule gives the probability that slot i is an atom under the tilted law: a_i
-    E[odds(1 + m)] against (1 - a_i) E[odds(m)], m being the number of atoms in the other slots.
-    Elements keep their shares among the atoms of a slot. The slots draw independently, so odds of
-    zero make a number rare, not impossible.
+    E[w(1 + m)] against (1 - a_i) E[w(m)], m being the number of atoms in the other slots.
+    Elements keep their shares among the atoms of a slot. The slots draw independently, so a weight
+    of zero makes a number rare, not impossible.
 
     Args:
-        odds: For n = 0, 1, …; missing entries are zero, at least one must be positive.
+        weights: For n = 0, 1, …; missing entries are zero, at least one must be positive.
 
     Raises:
-        InputError: If no odds are positive, or one is negative.
+        InputError: If no weight is positive, or one is negative.
     """
 
-    odds: Sequence[float]
+    weights: Sequence[float]
+    component = "species"
 
     def __post_init__(self) -> None:
-        if not any(x > 0 for x in self.odds) or any(x < 0 for x in self.odds):
+        if not any(x > 0 for x in self.weights) or any(x < 0 for x in self.weights):
             raise InputError(
-                f"odds must not be negative, and one must be positive, got {list(self.odds)}."
+                f"weights must not be negative, and one must be positive, got {list(self.weights)}."
             )
 
-    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        def tilted(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            before = torch.log_softmax(prediction["species"].double(), -1)
-            parts = [
-                self._atoms(block.view(before[:, VACANCY].exp())).flatten()
-                for block in layout.blocks
-            ]
-            atom = torch.cat(parts)
-            vacant = before[:, VACANCY].exp()
-            after = before + (atom.clamp_min(1e-12) / (1 - vacant).clamp_min(1e-12)).log()[:, None]
-            after[:, VACANCY] = (1 - atom).clamp_min(1e-12).log()
-            # What was impossible stays impossible: a floor must not undo a mask.
-            after = after.masked_fill(torch.isneginf(prediction["species"]), -torch.inf)
-            return {**prediction, "species": after.to(prediction["species"].dtype)}
-
-        return tilted
+    def estimate(self, clean: Tensor, t: float, layout: Layout) -> Tensor:
+        before = torch.log_softmax(clean.double(), -1)
+        vacant = before[:, VACANCY].exp()
+        atom = torch.cat([self._atoms(block.view(vacant)).flatten() for block in layout.blocks])
+        after = before + (atom.clamp_min(1e-12) / (1 - vacant).clamp_min(1e-12)).log()[:, None]
+        after[:, VACANCY] = (1 - atom).clamp_min(1e-12).log()
+        # What was impossible stays impossible: a floor must not undo a mask.
+        return after.masked_fill(torch.isneginf(clean), -torch.inf).to(clean.dtype)
 
     def _atoms(self, vacant: Float[Tensor, "count size"]) -> Float[Tensor, "count size"]:
         """Probability that each slot is an atom, from the probabilities that it is vacant."""
         count, size = vacant.shape
-        others = vacant.new_zeros(
-            count, size, size
-        )  # law of the number of atoms in the other slots
+        # Law of the number of atoms in the other slots.
+        others = vacant.new_zeros(count, size, size)
         others[..., 0] = 1
         skip = torch.eye(size, dtype=torch.bool, device=vacant.device)
         for i in range(size):
@@ -69,10 +59,10 @@ class AtomCountOdds(Condition):
             added = others * empty
             added[..., 1:] += others[..., :-1] * (1 - empty)
             others = torch.where(skip[i][:, None], others, added)
-        odds = vacant.new_zeros(size + 1)
-        given = vacant.new_tensor(list(self.odds)[: size + 1])
-        odds[: len(given)] = given
-        one_more, as_many = (others * odds[1:]).sum(-1), (others * odds[:-1]).sum(-1)
+        weights = vacant.new_zeros(size + 1)
+        given = vacant.new_tensor(list(self.weights)[: size + 1])
+        weights[: len(given)] = given
+        one_more, as_many = (others * weights[1:]).sum(-1), (others * weights[:-1]).sum(-1)
         filled, empty_slot = (1 - vacant) * one_more, vacant * as_many
         total = filled + empty_slot
         # Where the tilted law has no mass at all, the network's own answer stays.

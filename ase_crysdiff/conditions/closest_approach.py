@@ -1,10 +1,10 @@
 """Keeps atoms apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Block, Layout
 from ase_crysdiff.geometry.torus import shortest_image, wrap
@@ -36,22 +36,23 @@ class ClosestApproach(Condition):
     sweeps: int = 3
     species: Int[Tensor, " atoms"] | None = None
 
+    def given_species(self, species: Int[Tensor, " atoms"]) -> "ClosestApproach":
+        return replace(self, species=species)
+
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        coordinates, cell = joint.components["frac_coords"].process, joint.components["lattice"]
+        cell = joint.components["lattice"].representation
         radii = covalent_radii(layout.dtype).to(layout.device) * self.fraction
         radii[VACANCY] = 0
 
-        def apart(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
+        def apart(state: NoisyState, t: float, context: Context) -> Prediction:
+            prediction = denoise(state, t, context)
             if t > self.window:
                 return prediction
-            rows = torch.full((layout.total_atoms,), t, device=layout.device, dtype=layout.dtype)
-            lattice = cell.process.clean(
-                state["lattice"], prediction["lattice"], rows[: layout.num_crystals]
-            )
-            lattice = cell.representation.decode(lattice)
-            species = prediction["species"].argmax(-1) if self.species is None else self.species
-            clean = coordinates.clean(state["frac_coords"], prediction["frac_coords"], rows)
+            lattice = cell.decode(joint.clean("lattice", state, prediction, t, layout))
+            species = self.species
+            if species is None:
+                species = joint.clean("species", state, prediction, t, layout).argmax(-1)
+            clean = joint.clean("frac_coords", state, prediction, t, layout)
             for _ in range(self.sweeps):
                 clean = torch.cat(
                     [
@@ -59,10 +60,8 @@ class ClosestApproach(Condition):
                         for block in layout.blocks
                     ]
                 )
-            return {
-                **prediction,
-                "frac_coords": coordinates.from_clean(state["frac_coords"], clean, rows),
-            }
+            moved = joint.from_clean("frac_coords", state, clean, t, layout)
+            return {**prediction, "frac_coords": moved}
 
         return apart
 

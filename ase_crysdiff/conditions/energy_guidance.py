@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
-from ase_crysdiff.conditions.posterior import data_variance, posterior_variance, scales
+from ase_crysdiff.conditions.base import Condition, Context, Denoise
+from ase_crysdiff.conditions.posterior import posterior_variance, scales
 from ase_crysdiff.conditions.proximal import Variables, proximal_minimum
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME, VACANCY, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
@@ -96,9 +96,9 @@ class CleanEnergyGuidance(Condition):
         if self.guidance_scale == 0:
             return denoise
 
-        def guided(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            noise = scales(joint.components["frac_coords"].process, t)[1]
+        def guided(state: NoisyState, t: float, context: Context) -> Prediction:
+            prediction = denoise(state, t, context)
+            noise = scales(joint.components["frac_coords"], t)[1]
             if not self.window[0] <= t <= self.window[1] or noise > MAX_NOISE:
                 return prediction
             started = time.perf_counter()
@@ -138,26 +138,20 @@ class _Estimate:
         prediction: Prediction,
         t: float,
     ) -> None:
-        self.guidance, self.layout, self.state, self.prediction, self.t = (
-            guidance,
-            layout,
-            state,
-            prediction,
-            t,
-        )
+        self.guidance, self.joint, self.layout = guidance, joint, layout
+        self.state, self.prediction, self.t = state, prediction, t
         self.parts: dict[str, Component] = {
             n: joint.components[n] for n in ("frac_coords", "lattice")
         }
-        self.clean = {
-            n: c.process.clean(state[n], prediction[n], self._times(c)).double()
-            for n, c in self.parts.items()
-        }
+        self.clean = {n: joint.clean(n, state, prediction, t, layout).double() for n in self.parts}
         self.index = {
             "frac_coords": layout.batch_index,
             "lattice": torch.arange(layout.num_crystals, device=layout.device),
         }
         self.species = (
-            prediction["species"].argmax(-1) if guidance.species is None else guidance.species
+            joint.clean("species", state, prediction, t, layout).argmax(-1)
+            if guidance.species is None
+            else guidance.species
         )
         self.atoms = self.species != VACANCY
         self.count = torch.zeros(layout.num_crystals, dtype=torch.long, device=layout.device)
@@ -171,14 +165,10 @@ class _Estimate:
         )  # crystals with another cell are not guided
         self.counted = False
 
-    def _times(self, component: Component) -> Float[Tensor, " rows"]:
-        rows = self.layout.rows(component.representation.level)
-        return torch.full((rows,), self.t, device=self.layout.device, dtype=self.layout.dtype)
-
     def _deviation(self, component: Component) -> float:
         given = self.guidance.variances or {}
-        variance = given.get(component.name, data_variance(component.representation))
-        return math.sqrt(posterior_variance(*scales(component.process, self.t), variance))
+        variance = given.get(component.name, component.representation.data_variance)
+        return math.sqrt(posterior_variance(*scales(component, self.t), variance))
 
     def guided(self) -> Prediction:
         """The prediction that implies the guided estimate; rows that do not move keep theirs to the
@@ -188,10 +178,10 @@ class _Estimate:
         crystals = self.layout.num_crystals
         best, found = proximal_minimum(self.energy, start, self.index, crystals, self.confine)
         prediction = dict(self.prediction)
-        for name, c in self.parts.items():
+        for name in self.parts:
             moved = (best[name] != 0).any(-1) & found[self.index[name]]
             clean = self.place(best)[name].to(self.layout.dtype)
-            wanted = c.process.from_clean(self.state[name], clean, self._times(c))
+            wanted = self.joint.from_clean(name, self.state, clean, self.t, self.layout)
             prediction[name] = torch.where(moved[:, None], wanted, self.prediction[name])
         return prediction
 

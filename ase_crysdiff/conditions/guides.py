@@ -7,7 +7,7 @@ from ase_crysdiff.conditions.noisy_guidance import NoisyEnergyGuidance
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.models.generative import GenerativeModel, load
 from ase_crysdiff.models.recipe import kind_of
 from ase_crysdiff.networks.base import Context
@@ -15,14 +15,12 @@ from ase_crysdiff.networks.noisy_energy import EnergyDenoiser
 from ase_crysdiff.processes.joint import NoisyState
 from ase_crysdiff.shapes import Tensor
 
-KIND = "noisy energy"
-
 
 def is_noisy_energy(name: str) -> bool:
     """Whether a name stands for an energy of noisy states: by the card of its weights, or by its
     recipe where there are none.
     """
-    return kind_of(name) == KIND
+    return kind_of(name) is Kind.NOISY_ENERGY
 
 
 def load_noisy_energy(name: str, weights: str | Path | None = None) -> tuple[GenerativeModel, Card]:
@@ -38,7 +36,7 @@ def load_noisy_energy(name: str, weights: str | Path | None = None) -> tuple[Gen
     """
     folder = weight_files.find(name, weights)
     card = weight_files.read_card(folder)
-    if card.config.get("kind") != KIND:
+    if card.kind is not Kind.NOISY_ENERGY:
         raise CheckpointError(
             f"{folder} holds {card.name}, which knows no energy of noisy states. Train one that "
             "does: crysdiff train dao-p-noisy."
@@ -52,8 +50,9 @@ def noisy_guidance(
     """Guidance by the energy of noisy states.
 
     Args:
-        name: As in `load_noisy_energy`.
-        weights: As in `load_noisy_energy`.
+        name: Of the weights.
+        weights: Folder with other weights of the same kind; None takes `CRYSDIFF_WEIGHTS` or the
+            shipped ones.
         settings: Of `NoisyEnergyGuidance`: `guidance_scale`, `window`, `max_shift`, `usage`.
     """
     model, card = load_noisy_energy(name, weights)

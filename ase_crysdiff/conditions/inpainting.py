@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+from ase_crysdiff.processes.state import replaced
 from ase_crysdiff.shapes import Bool, Float, Tensor
 
 
@@ -38,18 +39,14 @@ class KnownRows(Condition):
     until: float = 0.0
 
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        process = joint.components[self.component].process
-
-        def held(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
+        def held(state: NoisyState, t: float, context: Context) -> Prediction:
+            prediction = denoise(state, t, context)
             if t <= self.until:
                 return prediction
-            truth = process.from_clean(state[self.component], self.clean, self._times(t, layout))
+            truth = joint.from_clean(self.component, state, self.clean, t, layout)
             mine = prediction[self.component]
-            return {
-                **prediction,
-                self.component: torch.where(self._mask(mine), truth.to(mine.dtype), mine),
-            }
+            kept = torch.where(self._mask(mine), truth.to(mine.dtype), mine)
+            return {**prediction, self.component: kept}
 
         return held
 
@@ -59,14 +56,11 @@ class KnownRows(Condition):
         if s > 0 or self.until > 0:
             return state
         value = state[self.component]
-        return {**state, self.component: torch.where(self._mask(value), self.clean, value)}
+        return replaced(state, self.component, torch.where(self._mask(value), self.clean, value))
 
     def _mask(self, like: Tensor) -> Bool[Tensor, "..."]:
         """`known`, shaped to broadcast against `like`."""
         return self.known.view(-1, *[1] * (like.dim() - 1))
-
-    def _times(self, t: float, layout: Layout) -> Float[Tensor, " rows"]:
-        return torch.full((len(self.known),), t, device=layout.device, dtype=layout.dtype)
 
 
 @dataclass(frozen=True)
@@ -81,14 +75,13 @@ class KnownPositions(KnownRows):
     """
 
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        process = joint.components[self.component].process
+        name = self.component
 
-        def aligned(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            times, value = self._times(t, layout), state[self.component]
-            estimate = process.clean(value, prediction[self.component], times)
-            moved = wrap(estimate - layout.spread(self._shift(estimate, layout), "atom"))
-            return {**prediction, self.component: process.from_clean(value, moved, times)}
+        def aligned(state: NoisyState, t: float, context: Context) -> Prediction:
+            prediction = denoise(state, t, context)
+            estimate = joint.clean(name, state, prediction, t, layout)
+            moved = wrap(estimate - layout.broadcast(self._shift(estimate, layout), "atom"))
+            return {**prediction, name: joint.from_clean(name, state, moved, t, layout)}
 
         return super().wrap(aligned, joint, layout)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.conditions.energy_guidance import Usage, check_settings
 from ase_crysdiff.conditions.posterior import scales
 from ase_crysdiff.crystal.batch import Layout
@@ -96,9 +96,9 @@ class NoisyEnergyGuidance(Condition):
         self._check(joint)
         known = self._known(layout)
 
-        def guided(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            signal = min(scales(joint.components[n].process, t)[0] for n in _GUIDED)
+        def guided(state: NoisyState, t: float, context: Context) -> Prediction:
+            prediction = denoise(state, t, context)
+            signal = min(scales(joint.components[n], t)[0] for n in _GUIDED)
             if not self.window[0] <= t <= self.window[1] or t == 0 or signal == 0:
                 return prediction
             started = time.perf_counter()
@@ -158,9 +158,9 @@ class NoisyEnergyGuidance(Condition):
         for name in _GUIDED:
             c = joint.components[name]
             level = c.representation.level
-            rows = layout.spread(use, level)[:, None]
+            rows = layout.broadcast(use, level)[:, None]
             times = torch.full((len(rows),), t, device=layout.device, dtype=layout.dtype)
-            signal, noise = scales(c.process, t)
+            signal, noise = scales(c, t)
             shift = -self.guidance_scale * noise**2 / signal * gradient[name]
             shift = shift * self._shrink(c, shift, state[name], prediction[name], times)
             # Every process here is affine in the clean estimate: what a shift adds is the same at
@@ -216,5 +216,5 @@ class NoisyEnergyGuidance(Condition):
 
 def _noise(c: Component) -> Any:
     """What tells one law of noise on one kind of numbers from another."""
-    levels = tuple(scales(c.process, t) for t in (0.1, 0.5, 0.9))
+    levels = tuple(scales(c, t) for t in (0.1, 0.5, 0.9))
     return type(c.process), levels, type(c.representation), vars(c.representation)

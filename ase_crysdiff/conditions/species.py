@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import torch
 
-from ase_crysdiff.conditions.base import Condition, Denoise
+from ase_crysdiff.conditions.base import Estimating
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction
 from ase_crysdiff.shapes import Bool, Int, Tensor
 
 
 @dataclass(frozen=True)
-class AllowedSpecies(Condition):
+class AllowedSpecies(Estimating):
     """Every row takes one of its allowed classes: forbidden ones lose their probability in each
     clean estimate.
 
@@ -25,18 +24,14 @@ class AllowedSpecies(Condition):
     """
 
     allowed: Bool[Tensor, "rows classes"]
+    component = "species"
 
-    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        def masked(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            logits = prediction["species"].masked_fill(~self.allowed, -torch.inf)
-            return {**prediction, "species": logits}
-
-        return masked
+    def estimate(self, clean: Tensor, t: float, layout: Layout) -> Tensor:
+        return clean.masked_fill(~self.allowed, -torch.inf)
 
 
 @dataclass(frozen=True)
-class KnownElements(Condition):
+class KnownElements(Estimating):
     """Rows whose element is known, should they be atoms: it inherits the probability of all
     elements.
 
@@ -50,25 +45,19 @@ class KnownElements(Condition):
     """
 
     elements: Int[Tensor, " rows"]
+    component = "species"
 
-    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        def pooled(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            logits = prediction["species"]
-            atom = logits.index_fill(-1, torch.tensor([VACANCY], device=logits.device), -torch.inf)
-            own = torch.full_like(logits, -torch.inf)
-            own.scatter_(-1, self.elements[:, None], torch.logsumexp(atom, -1, keepdim=True))
-            own[:, VACANCY] = logits[:, VACANCY]
-            return {
-                **prediction,
-                "species": torch.where((self.elements == VACANCY)[:, None], logits, own),
-            }
-
-        return pooled
+    def estimate(self, clean: Tensor, t: float, layout: Layout) -> Tensor:
+        vacancy = torch.tensor([VACANCY], device=clean.device)
+        atom = clean.index_fill(-1, vacancy, -torch.inf)
+        own = torch.full_like(clean, -torch.inf)
+        own.scatter_(-1, self.elements[:, None], torch.logsumexp(atom, -1, keepdim=True))
+        own[:, VACANCY] = clean[:, VACANCY]
+        return torch.where((self.elements == VACANCY)[:, None], clean, own)
 
 
 @dataclass(frozen=True)
-class RequiredSpecies(Condition):
+class RequiredSpecies(Estimating):
     """Every crystal holds at least one atom of each required class.
 
     For rows that are independent given the noisy state, Bayes' rule gives the probability that row
@@ -81,23 +70,20 @@ class RequiredSpecies(Condition):
     """
 
     required: tuple[int, ...]
+    component = "species"
 
-    def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
-        def shifted(state: NoisyState, t: float) -> Prediction:
-            prediction = denoise(state, t)
-            p = torch.softmax(prediction["species"].double(), -1)
-            for species in self.required:
-                own = p[:, species]
-                absent = torch.zeros(layout.num_crystals, dtype=p.dtype, device=p.device)
-                absent.index_add_(0, layout.batch_index, torch.log1p(-own.clamp_max(1 - 1e-9)))
-                present = -torch.expm1(absent)[layout.batch_index]
-                given = (own / present.clamp_min(1e-300)).clamp(0, 1)
-                rest = (1 - given) / (1 - own).clamp_min(1e-9)
-                p = p * rest[:, None]
-                p[:, species] = given
-            logits = p.clamp_min(1e-30).log().to(prediction["species"].dtype)
-            # What was impossible stays impossible: a floor on p must not undo a mask.
-            logits = logits.masked_fill(torch.isneginf(prediction["species"]), -torch.inf)
-            return {**prediction, "species": logits}
-
-        return shifted
+    def estimate(self, clean: Tensor, t: float, layout: Layout) -> Tensor:
+        p = torch.softmax(clean.double(), -1)
+        for species in self.required:
+            own = p[:, species]
+            absent = torch.zeros(layout.num_crystals, dtype=p.dtype, device=p.device)
+            absent.index_add_(0, layout.batch_index, torch.log1p(-own.clamp_max(1 - 1e-9)))
+            present = -torch.expm1(absent)[layout.batch_index]
+            given = (own / present.clamp_min(1e-300)).clamp(0, 1)
+            rest = (1 - given) / (1 - own).clamp_min(1e-9)
+            p = p * rest[:, None]
+            p[:, species] = given
+        # What was impossible stays impossible: a floor on p must not undo a mask.
+        return (
+            p.clamp_min(1e-30).log().to(clean.dtype).masked_fill(torch.isneginf(clean), -torch.inf)
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.crystal.state_space import StateSpace
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
 from ase_crysdiff.randomness import Draws
@@ -41,5 +41,5 @@ class StartFrom(Condition):
         )
         return joint.corrupt(joint.encode(crystals), times, layout, self._own)[0]
 
-    def _own(self, name: str, level: str) -> Draws:
+    def _own(self, name: str, level: Level) -> Draws:
         return self.draws(f"start {name}", level)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import pairwise
+from typing import Literal
 
 import torch
 
@@ -44,44 +45,65 @@ class Block:
         ]
 
 
+#: What rows of numbers belong to: crystals, their atoms, or the free numbers of their sites.
+Level = Literal["crystal", "atom", "freedom"]
+
+
 @dataclass(frozen=True)
 class Layout:
-    """How many atoms each crystal has, and hence which atom row belongs to which crystal.
+    """How many rows each crystal has, and hence which row belongs to which crystal.
+
+    Rows come on three levels: one per crystal, one per atom, and one per free number of a crystal
+    whose atoms are held on symmetric sites. A crystal at a fixed place has no free number.
 
     Args:
         sizes: Atoms per crystal, each at least 1, ascending, so that equal sizes lie together.
         device: Where tensors of this layout live.
         dtype: Floating point type of tensors of this layout.
+        freedoms: Free numbers per crystal, each at least 0; None where nothing is held.
+
+    Raises:
+        ShapeError: If sizes are not ascending or below 1, or there are not as many freedoms.
     """
 
     sizes: tuple[int, ...]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
+    freedoms: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.sizes) or list(self.sizes) != sorted(self.sizes):
             raise ShapeError(
-                f"sizes must be at least 1 and ascending, got {self.sizes}. Build batches with "
-                "CrystalBatch.sorted()."
+                f"sizes must be at least 1 and ascending, got {self.sizes}. "
+                "Build batches with CrystalBatch.sorted()."
+            )
+        if self.freedoms is not None and (
+            len(self.freedoms) != len(self.sizes) or any(n < 0 for n in self.freedoms)
+        ):
+            raise ShapeError(
+                f"freedoms must be one number of at least 0 for each of {len(self.sizes)} "
+                f"crystals, got {self.freedoms}."
             )
 
     @property
     def num_crystals(self) -> int:
+        """Crystals of the batch."""
         return len(self.sizes)
 
     @property
     def total_atoms(self) -> int:
+        """Atoms of all crystals."""
         return sum(self.sizes)
 
     @cached_property
     def num_atoms(self) -> Int[Tensor, " crystals"]:
+        """Atoms of each crystal."""
         return torch.tensor(self.sizes, device=self.device, dtype=torch.long)
 
     @cached_property
     def batch_index(self) -> Int[Tensor, " atoms"]:
         """The crystal of each atom."""
-        crystals = torch.arange(len(self.sizes), device=self.device)
-        return crystals.repeat_interleave(self.num_atoms, output_size=self.total_atoms)
+        return self.index("atom")
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -95,21 +117,38 @@ class Layout:
             crystal, atom = crystal + count, end
         return tuple(found)
 
-    def rows(self, level: str) -> int:
-        """Number of rows at a level, `crystal` or `atom`."""
-        return self.num_crystals if level == "crystal" else self.total_atoms
+    def rows(self, level: Level) -> int:
+        """Number of rows at a level."""
+        return self.num_crystals if level == "crystal" else sum(self.rows_per_crystal(level))
 
-    def rows_per_crystal(self, level: str) -> tuple[int, ...]:
-        """Rows that each crystal has at a level."""
-        return (1,) * self.num_crystals if level == "crystal" else self.sizes
+    def rows_per_crystal(self, level: Level) -> tuple[int, ...]:
+        """Rows that each crystal has at a level.
 
-    def spread(self, per_crystal: Tensor, level: str) -> Tensor:
+        Raises:
+            ShapeError: If the level is that of free numbers, and the layout holds none.
+        """
+        if level == "crystal":
+            return (1,) * self.num_crystals
+        if level == "atom":
+            return self.sizes
+        if self.freedoms is None:
+            raise ShapeError("This layout has no free numbers: nothing is held on symmetric sites.")
+        return self.freedoms
+
+    def index(self, level: Level) -> Int[Tensor, " rows"]:
+        """The crystal of each row of a level."""
+        counts = torch.tensor(self.rows_per_crystal(level), device=self.device, dtype=torch.long)
+        crystals = torch.arange(len(self.sizes), device=self.device)
+        return crystals.repeat_interleave(counts, output_size=self.rows(level))
+
+    def broadcast(self, per_crystal: Tensor, level: Level) -> Tensor:
         """A value per crystal repeated for each of its rows at a level."""
         if level == "crystal":
             return per_crystal
-        if (
-            len(self.blocks) == 1
-        ):  # static shapes for compiled training: no gather with a data-dependent index
+        if level == "freedom":
+            return per_crystal[self.index(level)]
+        # Static shapes for compiled training: no gather with a data-dependent index.
+        if len(self.blocks) == 1:
             return per_crystal.repeat_interleave(self.sizes[0], dim=0)
         return per_crystal[self.batch_index]
 

@@ -43,7 +43,7 @@ def volume_per_atom(amounts: Mapping[str, float | int]) -> float:
     return math.exp(sum(x * (table[s][1] + table[s][2] * spread) for s, x in shares.items()))
 
 
-def atom_count_odds(
+def atom_count_weights(
     host: Mapping[str, int], guests: Sequence[tuple[str, int, int]], volume: float
 ) -> tuple[float, ...] | None:
     """How likely a cell of a given volume holds each number of atoms, for 0, 1, ... atoms.
@@ -57,7 +57,7 @@ def atom_count_odds(
         volume: Of the cell, Å³.
 
     Returns:
-        Odds, of which the largest is 1; None where the regression does not know an element.
+        Weights, of which the largest is 1; None where the regression does not know an element.
     """
     if not {*host, *(symbol for symbol, _, _ in guests)} <= set(coefficients()):
         return None

@@ -8,6 +8,7 @@ import torch
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.state_space import StateSpace
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Tensor
 
 
@@ -93,7 +94,7 @@ class BucketedCrystals:
         Every crystal is expected once: a bucket gives a whole number of full batches, its fraction
         of one more by chance. With several processes each takes its share of every batch.
         """
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        generator = epoch_generator(seed, epoch)
         batches_of: list[tuple[int, Tensor]] = []
         for number, (bucket, size) in enumerate(zip(self.buckets, self.batch_sizes, strict=True)):
             whole = size * world_size

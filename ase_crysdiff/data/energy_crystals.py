@@ -57,7 +57,15 @@ def energy_crystals(labels: Labels, limit: float) -> PackedCrystals:
 def compositions(
     species: Int[Tensor, " atoms"], num_atoms: Int[Tensor, " crystals"]
 ) -> Int[Tensor, " crystals"]:
-    """The same number for crystals of the same reduced composition, from 0 up."""
+    """The number of each crystal's reduced composition: crystals that share one share a number.
+
+    Args:
+        species: Atomic numbers of all crystals, one crystal after the other.
+        num_atoms: Atoms of each crystal.
+
+    Returns:
+        Numbers from 0 to the count of different compositions less one.
+    """
     index = torch.repeat_interleave(torch.arange(len(num_atoms)), num_atoms)
     counts = torch.zeros(len(num_atoms), NUM_SPECIES, dtype=torch.long)
     counts.index_put_((index, species), torch.ones_like(species), accumulate=True)
@@ -87,10 +95,12 @@ class EnergyCrystals:
 
     Args:
         labels: All of them.
-        limit: As in `energy_crystals`.
+        limit: Largest energy above the lowest of the composition, eV/atom; what lies above is left
+            out.
         space: State space of the model.
         batch_size: Crystals per batch.
-        max_pairs: As in `BucketedCrystals`.
+        max_pairs: Batches of large crystals are made smaller, so that they have at most this many
+            pairs of atoms.
         device: Where the tensors live.
     """
 

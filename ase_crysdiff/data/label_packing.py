@@ -18,8 +18,10 @@ import torch
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labels import Labels
+from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
 
 _FIELDS = (
     "material_id",
@@ -32,8 +34,9 @@ _FIELDS = (
     "atomic_numbers",
     "forces",
 )
-#: Kind of the copies that have another composition.
-SWAPPED = 4
+#: A crystal whose energy the first fit of the references misses by as much does not count in the
+#: second, eV/atom.
+_MISTAKEN_REFERENCE = 0.3
 #: A difference beyond this is a mistaken match, not an error of the labels, eV/atom.
 _LARGEST = 0.5
 
@@ -73,9 +76,12 @@ def pack_labels(
         known = read_energies(energies)
         ids = arrays["material_id"].tolist()
         target = np.array([known.get(i, np.nan) for i in ids])
-        original = arrays["kind"] == 0
+        original = arrays["kind"] == Perturbation.UNPERTURBED
         if references is None:
-            fitted = fit_references(fractions, per_atom - target, original & np.isfinite(target))
+            rows = original & np.isfinite(target)
+            fitted = least_squares_references(
+                fractions[rows], (per_atom - target)[rows], RIDGE, _MISTAKEN_REFERENCE
+            )
         else:
             fitted = np.array([references.get(z, np.nan) for z in range(NUM_SPECIES)])
         difference = np.where(
@@ -83,7 +89,7 @@ def pack_labels(
         )
         difference[np.abs(difference) > _LARGEST] = np.nan
         by_id = {i: d for i, d in zip(ids, difference, strict=True) if np.isfinite(d)}
-        shift = np.array([by_id.get(i, 0.0) for i in ids]) * (arrays["kind"] != SWAPPED)
+        shift = np.array([by_id.get(i, 0.0) for i in ids]) * _same_composition(arrays["kind"])
         per_atom = per_atom + shift
         report |= {"corrected": int((shift != 0).sum()), "materials with energies": len(by_id)}
         report |= {"mean |difference| eV/atom": float(np.mean([abs(d) for d in by_id.values()]))}
@@ -124,27 +130,6 @@ def references_of(path: Path) -> dict[int, float]:
     return {int(z): float(e) for z, e in json.loads(text).items()}
 
 
-def fit_references(fractions: np.ndarray, energies: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Energies of the elements by least squares of energies per atom on fractions; NaN for elements
-    that do not occur.
-
-    Two rounds: the second leaves out rows that the first misses by more than 0.3 eV/atom.
-    """
-    present = fractions[rows].sum(0) > 0
-    solution = np.full(fractions.shape[1], np.nan)
-    use = rows.copy()
-    for _ in range(2):
-        matrix, target = fractions[use][:, present], energies[use]
-        ridge = 1e-4 * np.eye(matrix.shape[1])
-        mean = target.mean() if len(target) else 0.0
-        fit = np.linalg.solve(
-            matrix.T @ matrix + ridge, matrix.T @ target + ridge @ np.full(matrix.shape[1], mean)
-        )
-        solution[present] = fit
-        use = rows & (np.abs(fractions @ np.nan_to_num(solution) - energies) < 0.3)
-    return solution
-
-
 def read_energies(path: Path) -> dict[str, float]:
     """Formation energy per atom by material, eV, of the rows that have one.
 
@@ -161,6 +146,16 @@ def read_energies(path: Path) -> dict[str, float]:
             )
         rows = [(row["material_id"], row["formation_energy_per_atom"]) for row in reader]
     return {i: float(e) for i, e in rows if e not in ("", "nan")}
+
+
+def _same_composition(kinds: np.ndarray) -> np.ndarray:
+    """Whether each configuration has the composition of the crystal that its identifier names.
+
+    Args:
+        kinds: Numbers of perturbations, shape (configurations,); unknown ones are taken to keep it.
+    """
+    others = [p.value for p in Perturbation if not p.keeps_composition]
+    return ~np.isin(kinds, others)
 
 
 def _read(source: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """Crystals with one number each: what property models learn from. Needs torch only."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,3 +44,13 @@ class LabelledCrystals:
         chosen = torch.as_tensor(rows, dtype=torch.long)
         names = tuple(self.names[i] for i in chosen.tolist())
         return LabelledCrystals(names, self.crystals.select(chosen), self.values[chosen])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, crystals and values."""
+        found = hashlib.sha256("\n".join(self.names).encode())
+        crystals = self.crystals
+        for part in (crystals.lattice, crystals.frac_coords, crystals.species, crystals.num_atoms):
+            found.update(part.cpu().contiguous().numpy().tobytes())
+        found.update(self.values.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()

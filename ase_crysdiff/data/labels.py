@@ -2,6 +2,7 @@
 many atoms.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import neighbor_list
 from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Float, Int, Tensor
 from ase_crysdiff.storage import write_tensors
 
@@ -28,7 +30,7 @@ class Labels:
         energy: Total energy of each, eV, shape (sets,).
         forces: eV/Å, shape (atoms, 3).
         stress: eV/Å³, tension positive, shape (sets, 3, 3).
-        kind: How each was made, an integer of the source's choice, shape (sets,).
+        kind: How each was made, a `data.perturbations.Perturbation` by its number, shape (sets,).
         metadata: Where the data come from; among it the references of formation energies as JSON.
     """
 
@@ -63,16 +65,27 @@ class Labels:
         )
 
     def to(self, device: torch.device) -> "Labels":
-        """The same on a device."""
+        """Configurations and labels on a device."""
         moved = {
             name: getattr(self, name).to(device) for name in ("energy", "forces", "stress", "kind")
         }
         return replace(self, configurations=self.configurations.to(device), **moved)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over configurations and labels: names the data in cards and checkpoints."""
+        found = hashlib.sha256()
+        for name, tensor in self._tensors().items():
+            found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def save(self, path: str | Path) -> None:
         """Writes the file atomically."""
+        write_tensors(Path(path), self._tensors(), {**self.metadata, "format": FORMAT})
+
+    def _tensors(self) -> dict[str, Tensor]:
         c = self.configurations
-        tensors = {
+        return {
             "positions": c.positions,
             "cells": c.cells,
             "species": c.species.to(torch.uint8),
@@ -82,7 +95,6 @@ class Labels:
             "stress": self.stress,
             "kind": self.kind.to(torch.int8),
         }
-        write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
     def load(path: str | Path) -> "Labels":
@@ -157,7 +169,7 @@ class LabelBatches:
         """The batches of one epoch, a pure function of the arguments; each process takes every
         world_size-th of them.
         """
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        generator = epoch_generator(seed, epoch)
         plan = self._plan(torch.randperm(len(self), generator=generator))
         whole = len(plan) - len(plan) % world_size
         for sets in plan[rank:whole:world_size]:

@@ -1,27 +1,105 @@
-"""Configurations worth labelling: a crystal as it is and in seven ways out of place, and the
-reasons to refuse a label.
+"""Configurations worth labelling: a crystal as it is and seven kinds of copies out of place.
 
 A potential learns where it was shown the surface. Relaxations start far from minima, samplers give
-contacts that no database holds, and simulations run in larger cells; each way below covers one of
-these.
+contacts that no database holds, and simulations run in larger cells; each perturbation below covers
+one of these.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import neighbor_list
 from ase_crysdiff.networks.element_properties import covalent_radii, place
-from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 
 Array = NDArray[np.float64]
 Species = NDArray[np.int64]
-#: Forces beyond this are no labels: the oracle was asked about what it does not know, eV/Å.
-LARGEST_FORCE = 60.0
+
+
+class Perturbation(IntEnum):
+    """How a labelled configuration came about. The numbers stand as `kind` in archives of labels.
+
+    0 to 5, 16 and 17 are made here, see `perturbed`; the others come with data sets from
+    elsewhere.
+    """
+
+    UNPERTURBED = 0
+    RATTLED = 1
+    STRAINED = 2
+    VOLUME = 3
+    SUBSTITUTED = 4
+    PARTIALLY_NOISED = 5
+    #: Candidates of retrieval: elements of a known crystal exchanged, then relaxed.
+    RELAXED_CANDIDATE = 6
+    #: Elements exchanged at random, then relaxed.
+    RELAXED_EXCHANGE = 7
+    RATTLED_CANDIDATE = 8
+    RATTLED_EXCHANGE = 9
+    UNRELAXED_CANDIDATE = 10
+    UNRELAXED_EXCHANGE = 11
+    #: Rattled by 0.02 to 0.2 Å and slightly strained.
+    RATTLED_AND_STRAINED = 12
+    #: Symmetric crystals under a strain of 0.5 to 6 % alone: elasticity.
+    PURELY_STRAINED = 13
+    #: Supercells with one atom moved by 0.01 to 0.12 Å: phonons.
+    DISPLACED_ATOM = 14
+    #: Elements exchanged for near ones, volume off by up to 8 %, rattled by up to 0.08 Å.
+    NEAR_EXCHANGE = 15
+    SUPERCELL = 16
+    COMPRESSED_PAIR = 17
+
+    @property
+    def word(self) -> str:
+        """Its name on the command line and in tables."""
+        return self.name.lower()
+
+    @property
+    def keeps_composition(self) -> bool:
+        """Whether the configuration has the composition of the crystal that it is named after."""
+        return self not in _OTHER_COMPOSITION
+
+    @staticmethod
+    def parse(word: str) -> "Perturbation":
+        """The perturbation of a word.
+
+        Args:
+            word: Such as `rattled`; the words of earlier versions are known, too.
+
+        Raises:
+            InputError: If there is none, or it cannot be made here.
+        """
+        key = word.strip().lower().replace("-", "_")
+        found = Perturbation.__members__.get(_EARLIER_WORDS.get(key, key).upper())
+        if found is None or found not in MAKERS:
+            known = ", ".join(p.word for p in MAKERS)
+            raise InputError(f"There is no perturbation {word!r}; known: {known}.")
+        return found
+
+
+_OTHER_COMPOSITION = frozenset(
+    {
+        Perturbation.SUBSTITUTED,
+        Perturbation.RELAXED_CANDIDATE,
+        Perturbation.RELAXED_EXCHANGE,
+        Perturbation.RATTLED_CANDIDATE,
+        Perturbation.RATTLED_EXCHANGE,
+        Perturbation.UNRELAXED_CANDIDATE,
+        Perturbation.UNRELAXED_EXCHANGE,
+        Perturbation.NEAR_EXCHANGE,
+    }
+)
+_EARLIER_WORDS = {
+    "as_is": "unperturbed",
+    "swapped": "substituted",
+    "half_noised": "partially_noised",
+    "doubled": "supercell",
+    "pressed": "compressed_pair",
+}
 
 
 @dataclass(frozen=True)
@@ -41,26 +119,7 @@ class Crystal:
     species: Species
 
 
-@dataclass(frozen=True)
-class Label:
-    """A configuration and what a potential says of it.
-
-    Args:
-        crystal: As it was labelled.
-        kind: Number of the way it was made.
-        energy: eV/atom.
-        forces: eV/Å, shape (atoms, 3).
-        stress: eV/Å³, shape (3, 3).
-    """
-
-    crystal: Crystal
-    kind: int
-    energy: float
-    forces: Array
-    stress: Array
-
-
-def _as_is(c: Crystal, rng: np.random.Generator) -> Crystal:
+def _unperturbed(c: Crystal, rng: np.random.Generator) -> Crystal:
     return c
 
 
@@ -84,7 +143,7 @@ def _other_volume(c: Crystal, rng: np.random.Generator) -> Crystal:
     return Crystal(c.name, c.lattice * rng.uniform(0.7, 1.4) ** (1 / 3), c.frac_coords, c.species)
 
 
-def _swapped(c: Crystal, rng: np.random.Generator) -> Crystal:
+def _substituted(c: Crystal, rng: np.random.Generator) -> Crystal:
     """One element replaced by another of its group, everywhere, and the volume scaled with the
     radii.
     """
@@ -103,7 +162,7 @@ def _swapped(c: Crystal, rng: np.random.Generator) -> Crystal:
     return Crystal(c.name, c.lattice * scale, c.frac_coords, species)
 
 
-def _half_noised(c: Crystal, rng: np.random.Generator) -> Crystal:
+def _partially_noised(c: Crystal, rng: np.random.Generator) -> Crystal:
     """Displacements on the torus of 0.02 to 0.15 in fractional units: what a sampler passes
     through.
     """
@@ -116,7 +175,7 @@ def _half_noised(c: Crystal, rng: np.random.Generator) -> Crystal:
     )
 
 
-def _doubled(c: Crystal, rng: np.random.Generator) -> Crystal:
+def _supercell(c: Crystal, rng: np.random.Generator) -> Crystal:
     """Twice the cell along its shortest vector, rattled: displacements that no small cell holds."""
     axis = int(np.linalg.norm(c.lattice, axis=1).argmin())
     factor = np.ones(3)
@@ -127,7 +186,7 @@ def _doubled(c: Crystal, rng: np.random.Generator) -> Crystal:
     return _rattled(Crystal(c.name, c.lattice * factor[:, None], frac, np.tile(c.species, 2)), rng)
 
 
-def _pressed(c: Crystal, rng: np.random.Generator) -> Crystal:
+def _compressed_pair(c: Crystal, rng: np.random.Generator) -> Crystal:
     """One atom moved towards its nearest neighbour, down to 0.6 to 0.85 of the sum of their
     radii.
     """
@@ -157,98 +216,38 @@ def _moved(c: Crystal, moves: Array) -> Crystal:
     )
 
 
-#: Way by name; its place is the number that labels carry.
-WAYS: dict[str, Callable[[Crystal, np.random.Generator], Crystal]] = {
-    "as-is": _as_is,
-    "rattled": _rattled,
-    "strained": _strained,
-    "volume": _other_volume,
-    "swapped": _swapped,
-    "half-noised": _half_noised,
-    "doubled": _doubled,
-    "pressed": _pressed,
+#: What is made here, in the order in which help and messages name it.
+MAKERS: dict[Perturbation, Callable[[Crystal, np.random.Generator], Crystal]] = {
+    Perturbation.UNPERTURBED: _unperturbed,
+    Perturbation.RATTLED: _rattled,
+    Perturbation.STRAINED: _strained,
+    Perturbation.VOLUME: _other_volume,
+    Perturbation.SUBSTITUTED: _substituted,
+    Perturbation.PARTIALLY_NOISED: _partially_noised,
+    Perturbation.SUPERCELL: _supercell,
+    Perturbation.COMPRESSED_PAIR: _compressed_pair,
 }
 
 
-def variants(
-    crystal: Crystal, ways: Sequence[str], rng: np.random.Generator
-) -> list[tuple[int, Crystal]]:
-    """A crystal in several ways, each with its number; a way may be named several times."""
-    numbers = list(WAYS)
-    return [(numbers.index(way), WAYS[way](crystal, rng)) for way in ways]
-
-
-def label(
-    made: Sequence[tuple[int, Crystal]], potential: Potential, largest_force: float = LARGEST_FORCE
-) -> tuple[list[Label], list[tuple[str, str]]]:
-    """Labels of configurations, and name and reason of every one that was refused.
+def perturbed(crystal: Crystal, kind: Perturbation, rng: np.random.Generator) -> Crystal:
+    """A copy of a crystal.
 
     Args:
-        made: Number of the way and crystal.
-        potential: The oracle.
-        largest_force: A configuration with a larger one is refused, eV/Å.
+        crystal: As it is.
+        kind: How the copy differs; a key of `MAKERS`.
+        rng: Source of displacements, strains and choices.
     """
-    labels: list[Label] = []
-    refused: list[tuple[str, str]] = []
-    askable: list[tuple[int, Crystal]] = []
-    for kind, crystal in made:
-        reason = _unfit(crystal, potential)
-        if reason is None:
-            askable.append((kind, crystal))
-        else:
-            refused.append((crystal.name, reason))
-    if not askable:
-        return labels, refused
-    answer = potential.evaluate(
-        _configurations([c for _, c in askable]).to(potential.device, potential.dtype)
-    )
-    start = 0
-    for i, (kind, crystal) in enumerate(askable):
-        rows = slice(start, start + len(crystal.species))
-        start = rows.stop
-        reason = _useless(answer, i, rows, largest_force)
-        if reason is not None:
-            refused.append((crystal.name, reason))
-            continue
-        forces, stress = (
-            answer.forces[rows].double().cpu().numpy(),
-            answer.stress[i].double().cpu().numpy(),
-        )
-        labels.append(
-            Label(crystal, kind, float(answer.energy[i]) / len(crystal.species), forces, stress)
-        )
-    return labels, refused
+    return MAKERS[kind](crystal, rng)
 
 
-def _configurations(crystals: Sequence[Crystal]) -> Configurations:
-    return Configurations(
-        torch.from_numpy(np.concatenate([c.frac_coords @ c.lattice for c in crystals])),
-        torch.from_numpy(np.stack([c.lattice for c in crystals])),
-        torch.ones(len(crystals), 3, dtype=torch.bool),
-        torch.from_numpy(np.concatenate([c.species for c in crystals])),
-        torch.tensor([len(c.species) for c in crystals]),
-    )
+def variants(
+    crystal: Crystal, kinds: Sequence[Perturbation], rng: np.random.Generator
+) -> list[tuple[Perturbation, Crystal]]:
+    """Copies of a crystal, each with how it differs.
 
-
-def _unfit(crystal: Crystal, potential: Potential) -> str | None:
-    if not set(crystal.species.tolist()) <= potential.elements:
-        return f"an element that {potential.name} does not know"
-    if abs(np.linalg.det(crystal.lattice)) < len(crystal.species):
-        return "less than 1 Å³ per atom"
-    c = _configurations([crystal])
-    if len(neighbor_list(c.positions, c.cells, c.periodic, c.num_atoms, GATE_DISTANCE).first):
-        return f"two atoms closer than {GATE_DISTANCE} Å"
-    return None
-
-
-def _useless(answer: Evaluation, number: int, rows: slice, largest_force: float) -> str | None:
-    if number in answer.failures:
-        return "the potential failed"
-    forces, energy, stress = answer.forces[rows], answer.energy[number], answer.stress[number]
-    if not (
-        torch.isfinite(forces).all() and torch.isfinite(energy) and torch.isfinite(stress).all()
-    ):
-        return "energy, forces or stress are not finite"
-    if float(torch.linalg.vector_norm(forces, dim=-1).max()) > largest_force:
-        return f"a force above {largest_force:g} eV/Å"
-    return None
+    Args:
+        crystal: As it is.
+        kinds: How the copies differ, in order; one may be named several times.
+        rng: Source of displacements, strains and choices, used by one copy after the other.
+    """
+    return [(kind, perturbed(crystal, kind, rng)) for kind in kinds]

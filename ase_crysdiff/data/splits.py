@@ -93,7 +93,7 @@ def folds(groups: Sequence[int], count: int, validation: float, seed: int) -> li
     share of its other rows.
 
     Args:
-        groups: As in `by_shares`.
+        groups: Number of the group of every row; rows of a group stay together.
         count: Number of folds.
         validation: Share of the rows that a fold does not test on.
         seed: Of the order.

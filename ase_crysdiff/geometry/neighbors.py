@@ -1,29 +1,29 @@
-"""Pairs of atoms within a cutoff, for many sets of atoms at once, each periodic along any of its
-axes.
+"""Pairs of atoms within a cutoff, for many systems at once, each periodic along any of its axes."""
 
-Every pair is first brought to the image whose fractional difference is within half a cell along
-each periodic axis; further images are then looked at only as far as the cutoff reaches. A cell
-wider than twice the cutoff thus has one candidate per pair, whatever its angles, and thin or skewed
-cells have as many as they need.
-"""
-
+import math
 from dataclasses import dataclass
 
 import torch
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.neighbor_search import reached_images, search_cells, search_images
+from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
-#: Candidates looked at in one piece; bounds the memory of a search.
-_CHUNK = 2**18
 #: Images of one cell beyond which it is refused: so thin a cell is a mistake, and would fill the
 #: memory.
 _MAX_IMAGES = 50_000
+#: On a GPU, systems of at most this many atoms are searched there; larger ones on the CPU, where
+#: the cost is linear.
+_MAX_ATOMS_ON_GPU = 256
+#: Searches go this much farther, so that the cutoff itself is judged by one formula for both.
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """Ordered pairs of atoms, sorted by the first: both (i, j, S) and (j, i, -S) are there.
+    """Ordered pairs of atoms: both (i, j, S) and (j, i, -S) are there. Sorted by receiver, then
+    sender, then offset, so that they do not depend on how they were found.
 
     Args:
         first: Atom i of every pair, shape (pairs,).
@@ -39,7 +39,7 @@ class Neighbors:
     def vectors(
         self,
         positions: Float[Tensor, "atoms 3"],
-        cells: Float[Tensor, "sets 3 3"],
+        cells: Float[Tensor, "systems 3 3"],
         index: Int[Tensor, " atoms"],
     ) -> Float[Tensor, "pairs 3"]:
         """From atom i to the image of atom j, Å; differentiable in positions and cells.
@@ -47,7 +47,7 @@ class Neighbors:
         Args:
             positions: Å.
             cells: Lattice vectors as rows, Å.
-            index: The set that each atom belongs to.
+            index: The system that each atom belongs to.
         """
         shifts = self.shifts.to(positions.dtype)
         moved = (shifts.unsqueeze(-1) * cells[index[self.first]]).sum(-2)
@@ -56,10 +56,10 @@ class Neighbors:
 
 def neighbor_list(
     positions: Float[Tensor, "atoms 3"],
-    cells: Float[Tensor, "sets 3 3"],
-    periodic: Bool[Tensor, "sets 3"],
-    num_atoms: Int[Tensor, " sets"],
-    cutoff: float | Float[Tensor, " sets"],
+    cells: Float[Tensor, "systems 3 3"],
+    periodic: Bool[Tensor, "systems 3"],
+    num_atoms: Int[Tensor, " systems"],
+    cutoff: float | Float[Tensor, " systems"],
 ) -> Neighbors:
     """All pairs closer than a cutoff, an atom and its own images included.
 
@@ -67,41 +67,72 @@ def neighbor_list(
         positions: Å, anywhere: inside the cell or not.
         cells: Lattice vectors as rows, Å. Rows along axes that do not repeat are ignored.
         periodic: Which axes repeat.
-        num_atoms: Atoms of each set.
-        cutoff: Å, one for all sets or one for each.
+        num_atoms: Atoms of each system.
+        cutoff: Å, one for all systems or one for each.
 
     Raises:
         InputError: If the repeating vectors of a cell do not span a volume, area or length, or lie
             so densely that the cutoff reaches more than 50,000 images.
     """
     with torch.no_grad():
-        positions, complete = (
-            positions.detach().double(),
-            complete_cells(cells.detach().double(), periodic),
-        )
-        inverse = torch.linalg.inv(complete)
-        spacings = 1 / torch.linalg.vector_norm(inverse, dim=-2)
+        positions = positions.detach().double()
+        complete = complete_cells(cells.detach().double(), periodic)
         cutoffs = torch.as_tensor(cutoff, dtype=torch.float64, device=cells.device).expand(
             len(cells)
         )
-        reach = torch.where(periodic, torch.floor(cutoffs[:, None] / spacings + 0.5), 0.0)
-        images = (2 * reach + 1).prod(-1)
-        if not bool((images <= _MAX_IMAGES).all()):
-            bad = int(torch.argmax(torch.where(images <= _MAX_IMAGES, 0, 1)))
-            raise InputError(
-                f"The cell of configuration {bad} repeats every {spacings[bad].min():.2g} Å, so "
-                f"that {cutoffs[bad]:.4g} Å reach "
-                f"more than {_MAX_IMAGES:,} of its images. Check the cell, or which axes are "
-                "periodic."
-            )
-        return _search(
-            positions, complete, inverse, periodic, num_atoms, reach.long(), cutoffs.square()
+        _refuse_dense(complete, periodic, cutoffs)
+        on_gpu = positions.device.type != "cpu" and bool((num_atoms <= _MAX_ATOMS_ON_GPU).all())
+        search = search_images if on_gpu else search_cells
+        found = Neighbors(*search(positions, complete, periodic, num_atoms, cutoffs * (1 + _SLACK)))
+        return _canonical(found, positions, complete, segment_index(num_atoms), cutoffs)
+
+
+def _canonical(
+    found: Neighbors, positions: Tensor, cells: Tensor, index: Tensor, cutoffs: Tensor
+) -> Neighbors:
+    """The pairs within the cutoff in their one order."""
+    vectors = found.vectors(positions, cells, index)
+    near = vectors.square().sum(-1) < cutoffs.square()[index[found.first]]
+    first, second, shifts = found.first[near], found.second[near], found.shifts[near]
+    order = _order(first, second, shifts, len(positions))
+    return Neighbors(first[order], second[order], shifts[order])
+
+
+def _order(first: Tensor, second: Tensor, shifts: Tensor, atoms: int) -> Tensor:
+    """Sorts by the first atom, then the second, then the cell."""
+    if not len(first):
+        return first
+    low = shifts.amin(0)
+    spans = (shifts.amax(0) - low + 1).tolist()
+    if atoms**2 * math.prod(spans) >= 2**62:  # atoms very far outside their cell
+        order = torch.arange(len(first), device=first.device)
+        for column in (*shifts.unbind(-1)[::-1], second, first):
+            order = order[torch.argsort(column[order], stable=True)]
+        return order
+    # One sort of one number takes a fifth of the time of five sorts.
+    key = first * atoms + second
+    for column, span in zip((shifts - low).unbind(-1), spans, strict=True):
+        key = key * span + column
+    return torch.argsort(key)
+
+
+def _refuse_dense(cells: Tensor, periodic: Tensor, cutoffs: Tensor) -> None:
+    inverse = torch.linalg.inv(cells)
+    images = (2 * reached_images(inverse, periodic, cutoffs).double() + 1).prod(-1)
+    dense = torch.nonzero(~(images <= _MAX_IMAGES)).flatten()
+    if len(dense):
+        bad = int(dense[0])
+        spacing = float((1 / torch.linalg.vector_norm(inverse[bad], dim=-2)).min())
+        raise InputError(
+            f"The cell of configuration {bad} repeats every {spacing:.2g} Å, so that "
+            f"{cutoffs[bad]:.4g} Å reach more than {_MAX_IMAGES:,} of its images. Check the cell, "
+            "or which axes are periodic."
         )
 
 
 def complete_cells(
-    cells: Float[Tensor, "sets 3 3"], periodic: Bool[Tensor, "sets 3"]
-) -> Float[Tensor, "sets 3 3"]:
+    cells: Float[Tensor, "systems 3 3"], periodic: Bool[Tensor, "systems 3"]
+) -> Float[Tensor, "systems 3 3"]:
     """Cells whose open axes are replaced by unit vectors perpendicular to the others.
 
     Raises:
@@ -143,78 +174,3 @@ def _complete(cell: Float[Tensor, "3 3"], periodic: Bool[Tensor, " 3"]) -> Float
         cell[axis] = best
         done.append(best)
     return cell
-
-
-def _search(
-    positions: Tensor,
-    cells: Tensor,
-    inverse: Tensor,
-    periodic: Tensor,
-    num_atoms: Tensor,
-    reach: Tensor,
-    limits: Tensor,
-) -> Neighbors:
-    device = positions.device
-    first, second, owner = _all_pairs(num_atoms)
-    table, table_start, counts = _image_table(reach)
-    table_cart = (
-        table.double().unsqueeze(-1)
-        * cells[torch.arange(len(cells), device=device).repeat_interleave(counts)]
-    ).sum(-2)
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
-    candidates = counts[owner]
-    ends = candidates.cumsum(0)
-    start = 0
-    while start < len(first):
-        before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(torch.searchsorted(ends, before + _CHUNK, right=True)))
-        i, j, s = first[start:stop], second[start:stop], owner[start:stop]
-        difference = positions[j] - positions[i]
-        frac = (difference.unsqueeze(-1) * inverse[s]).sum(-2)
-        home = torch.where(periodic[s], -torch.round(frac), 0.0)
-        difference = difference + (home.unsqueeze(-1) * cells[s]).sum(-2)
-        many = candidates[start:stop]
-        pair = torch.arange(len(i), device=device).repeat_interleave(many)
-        image = torch.arange(len(pair), device=device) - (
-            many.cumsum(0) - many - table_start[s]
-        ).repeat_interleave(many)
-        square = (difference[pair] + table_cart[image]).square().sum(-1)
-        itself = (i == j)[pair] & (table[image] == 0).all(
-            -1
-        )  # the home image of an atom is the atom
-        near = torch.nonzero((square < limits[s][pair]) & ~itself).flatten()
-        pair, image = pair[near], image[near]
-        found.append((i[pair], j[pair], home[pair].long() + table[image]))
-        start = stop
-    if not found:
-        empty = torch.zeros(0, dtype=torch.long, device=device)
-        return Neighbors(empty, empty, empty.view(0, 3))
-    return Neighbors(*(torch.cat(parts) for parts in zip(*found, strict=True)))
-
-
-def _all_pairs(num_atoms: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ordered pairs of atoms of the same set, sorted by the first, and their set."""
-    device = num_atoms.device
-    sets = torch.arange(len(num_atoms), device=device).repeat_interleave(num_atoms)
-    size = num_atoms[sets]
-    first = torch.arange(len(sets), device=device).repeat_interleave(size)
-    within = torch.arange(len(first), device=device) - (size.cumsum(0) - size).repeat_interleave(
-        size
-    )
-    owner = sets[first]
-    second = (num_atoms.cumsum(0) - num_atoms)[owner] + within
-    return first, second, owner
-
-
-def _image_table(reach: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells (a, b, c) with |a| ≤ reach_a and so on, of all sets one after the other; where each
-    begins; how many.
-    """
-    sides = 2 * reach + 1
-    counts = sides.prod(-1)
-    start = counts.cumsum(0) - counts
-    owner = torch.arange(len(reach), device=reach.device).repeat_interleave(counts)
-    place = torch.arange(len(owner), device=reach.device) - start[owner]
-    _, b, c = sides[owner].unbind(-1)
-    cells = torch.stack([place // (b * c), (place // c) % b, place % c], -1) - reach[owner]
-    return cells, start, counts

@@ -7,17 +7,18 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.base import Backbone
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.shapes import Tensor
 
-KIND = "backbone"
+#: The part of a pretraining that fine-tuning begins with.
+BACKBONE = "backbone"
 #: Parts of a pretraining that nobody needs afterwards: the denoiser of latents, the readout of
 #: displacements.
-_SCAFFOLDING = ("denoiser.", "ends.", "length.", "strength.")
+_TRAINING_ONLY = ("denoiser.", "ends.", "length.", "strength.")
 
 
 def load_backbone(name: str | Path, device: str | torch.device = "cpu") -> tuple[Backbone, Card]:
@@ -37,7 +38,7 @@ def load_backbone(name: str | Path, device: str | torch.device = "cpu") -> tuple
         devices=[]
     ):  # the initial weights, which are overwritten, must not disturb anybody's draws
         backbone = make_backbone(card.config["backbone"])
-    weight_files.fill(backbone, part_of(tensors, f"{KIND}."), folder / weight_files.WEIGHTS)
+    weight_files.fill(backbone, part_of(tensors, f"{BACKBONE}."), folder / weight_files.WEIGHTS)
     return backbone.to(device), card
 
 
@@ -45,7 +46,8 @@ def load_autoencoder(name: str | Path) -> tuple[CrysLDNet, Card]:
     """A pretrained backbone with its decoders, to be judged.
 
     Args:
-        name: As in `load_backbone`.
+        name: Of weights in `CRYSDIFF_WEIGHTS` or in the package, such as `crysldnet`; or a folder
+            that `crysdiff export` wrote.
 
     Raises:
         CheckpointError: If the weights are missing, damaged or hold no decoders.
@@ -80,8 +82,8 @@ def folder_of(name: str | Path) -> Path:
     """
     is_folder = (Path(name) / weight_files.CARD).is_file()
     folder = weight_files.find(str(name), name if is_folder else None)
-    kind = weight_files.read_card(folder).config.get("kind", "sampler")
-    if kind != KIND:
+    kind = weight_files.read_card(folder).kind
+    if kind != Kind.ENCODER:
         raise CheckpointError(
             f"{folder} holds a {kind}, not a pretrained backbone. Give the name or folder of one: "
             "crysdiff train crysldnet."
@@ -89,11 +91,14 @@ def folder_of(name: str | Path) -> Path:
     return folder
 
 
-def lasting(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What of a pretraining's weights is worth shipping: the backbone, and the decoders, if any, to
-    judge it by.
+def exportable_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a pretraining that are worth shipping: the backbone, and the decoders, if any,
+    to judge it by.
+
+    Args:
+        tensors: All weights by name.
     """
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_SCAFFOLDING)}
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(_TRAINING_ONLY)}
 
 
 def fill_parts(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -108,7 +113,7 @@ def fill_parts(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Pa
         CheckpointError: If there is no backbone, or a part is not as it must be.
     """
     parts = {name: part_of(tensors, f"{name}.") for name, _ in network.named_children()}
-    if not parts.get(KIND):
+    if not parts.get(BACKBONE):
         raise CheckpointError(
             f"{path} holds no weights of a backbone. Give a folder that crysdiff train or export "
             "made."

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff.environment import weights_folder
-from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.card import Card, upgrade
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 1
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
@@ -50,25 +49,26 @@ def find(name: str, path: str | Path | None = None) -> Path:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a folder.
+    """The card of a folder, brought to today's format.
 
     Raises:
-        CheckpointError: If it is damaged or of a newer version.
+        CheckpointError: If it is damaged, of a later version, or has entries that are not known.
     """
     path = folder / CARD
     try:
         content = json.loads(path.read_text())
-        version = content.pop("format")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        version = content["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read as a card ({error!r}).") from error
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {version}; this version reads format {FORMAT}. Install a matching "
-            "release."
-        )
     try:
-        return Card(**{**content, "elements": tuple(content["elements"])})
-    except (TypeError, KeyError) as error:
+        content = upgrade({**content, "format": version})
+        del content["format"]
+        return Card.of(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except InputError as error:
+        raise CheckpointError(f"{path} holds a sampling setting that cannot be: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} lacks or has too many entries: {error}.") from error
 
 
@@ -137,14 +137,17 @@ def save(folder: Path, weights: Mapping[str, "torch.Tensor"], card: Mapping[str,
         folder: Created if need be.
         weights: Parameters by name.
         card: The fields of `Card` except `sha256`.
+
+    Raises:
+        InputError: If a sampling setting is not known or makes no sense; nothing is written then.
     """
     from ase_crysdiff.storage import write_tensors
 
+    content = Card.of({**card, "sha256": ""}).as_dict()
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS, weights, {"model": str(card["name"])})
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    content = {"format": FORMAT, **card, "elements": list(card["elements"]), "sha256": digest}
-    write_card(folder, content)
+    write_card(folder, {**content, "sha256": digest})
     return read_card(folder)
 
 

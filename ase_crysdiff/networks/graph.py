@@ -153,7 +153,11 @@ class CrystalGraph(Graph):
         return Neighbors(self.receivers, self.senders, self.cell_offsets)
 
     def with_species(self, species: Int[Tensor, " atoms"]) -> "CrystalGraph":
-        """The same edges between other elements."""
+        """A graph with these edges between other elements.
+
+        Args:
+            species: Atomic numbers, `MASKED` for a hidden element.
+        """
         return replace(self, species=species, crystals=replace(self.crystals, species=species))
 
 

@@ -95,10 +95,10 @@ def aggregate(
 
 
 def system_means(rows: Float[Tensor, "atoms ..."], graph: Graph) -> Float[Tensor, "systems ..."]:
-    """Means over the atoms of each system of a graph."""
-    from torch_geometric.utils import scatter
-
-    return scatter(rows, graph.systems, 0, graph.num_systems, "mean")
+    """Means over the atoms of each system of a graph, each of which has at least one atom."""
+    sums = rows.new_zeros(graph.num_systems, *rows.shape[1:]).index_add(0, graph.systems, rows)
+    counts = torch.bincount(graph.systems, minlength=graph.num_systems).to(rows.dtype)
+    return sums / counts.view(-1, *(1,) * (rows.dim() - 1))
 
 
 def features(nodes: Float[Tensor, "atoms hidden"], graph: Graph) -> Features:

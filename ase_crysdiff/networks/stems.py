@@ -47,7 +47,7 @@ class CrystalStem(Stem):
             species = self.species(functional.one_hot(state["species"], NUM_SPECIES).to(t.dtype))
         else:
             species = self.species(context["species"])
-        time = layout.spread(time_embedding(t, TIME_WIDTH), "atom")
+        time = layout.broadcast(time_embedding(t, TIME_WIDTH), "atom")
         nodes = self.join(torch.cat([species, time], -1))
         return NodeInput(
             nodes, self.lattice.invariants(state["lattice"]), state["frac_coords"], layout

@@ -7,8 +7,48 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 
+#: Weight of the mean energy in fits whose compositions may not determine every element.
+RIDGE = 1e-4
 #: An element that fewer crystals hold gets no reference: it would fit their errors.
 FEWEST_CRYSTALS = 5
+
+
+def least_squares_references(
+    fractions: NDArray[np.float64],
+    energies: NDArray[np.float64],
+    ridge: float = 0.0,
+    outliers: float | None = None,
+) -> NDArray[np.float64]:
+    """Energies of the elements that reproduce energies per atom best as a linear function of the
+    composition.
+
+    Args:
+        fractions: Share of each element in each crystal, shape (crystals, elements).
+        energies: eV/atom, shape (crystals,).
+        ridge: Pulls every element towards the mean energy, so that elements that always occur
+            together get a finite energy, too; 0 needs compositions that determine all.
+        outliers: A second fit leaves out crystals that the first misses by as much, eV/atom; None
+            does not.
+
+    Returns:
+        eV/atom, NaN for elements that do not occur, shape (elements,).
+    """
+    present = fractions.sum(0) > 0
+    solution = np.full(fractions.shape[1], np.nan)
+    use = np.ones(len(energies), dtype=bool)
+    for _ in range(1 if outliers is None else 2):
+        matrix, target = fractions[use][:, present], energies[use]
+        if ridge:
+            mean = target.mean() if len(target) else 0.0
+            solution[present] = np.linalg.solve(
+                matrix.T @ matrix + ridge * np.eye(matrix.shape[1]),
+                matrix.T @ target + ridge * mean,
+            )
+        else:
+            solution[present] = np.linalg.lstsq(matrix, target, rcond=None)[0]
+        if outliers is not None:
+            use = np.abs(fractions @ np.nan_to_num(solution) - energies) < outliers
+    return solution
 
 
 def fit_element_references(
@@ -64,13 +104,15 @@ def fit_element_references(
             break
         use &= ~rare
         rows &= ~(fractions[:, rare] > 0).any(1)
-    solution, _, rank, _ = np.linalg.lstsq(fractions[rows][:, use], difference[rows], rcond=None)
+    kept_fractions = fractions[rows][:, use]
+    rank = int(np.linalg.matrix_rank(kept_fractions)) if use.any() else 0
     if rank < use.sum() or not use.any():
         raise InputError(
             f"The {int(rows.sum())} crystals with {int(use.sum())} elements that occur at least "
             f"{fewest} times determine only "
             f"{rank} references; some elements always occur together. Add crystals."
         )
+    solution = least_squares_references(kept_fractions, difference[rows])
     kept = [symbol for symbol, used in zip(symbols, use, strict=True) if used]
     return {symbol: round(float(value), 6) for symbol, value in zip(kept, solution, strict=True)}
 

@@ -2,7 +2,6 @@
 weights become one.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,12 +11,11 @@ import torch
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, IncompatibleError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card, Config
+from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.neural import NeuralPotential
-from ase_crysdiff.potentials.reference_energies import check_reference_energies, reference_energies
-from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.potentials.reference_energies import check_reference_energies
 
 #: What stands for a potential: a name, a potential or an ASE calculator.
 PotentialLike: TypeAlias = "str | Potential | Any"
@@ -45,7 +43,7 @@ def load_potential(
         IncompatibleError: If the potential cannot compute in this dtype, or the name stands for an
             energy of noisy states.
     """
-    if kind_of(name) == "noisy energy":
+    if kind_of(name) is Kind.NOISY_ENERGY:
         raise IncompatibleError(
             f"{name!r} knows the energy of a sampler's noisy states and guides samplers: "
             f"EnergyGuidance({name!r}). It is no "
@@ -93,7 +91,7 @@ def neural(
     """
     folder = weight_files.find(name, weights)
     card, tensors = weight_files.read(folder)
-    if card.config.get("kind") != "potential":
+    if card.kind is not Kind.POTENTIAL:
         raise CheckpointError(
             f"{folder} holds {card.name}, which is no potential. Give weights that crysdiff train "
             "dao-p made."
@@ -128,25 +126,6 @@ def assemble(
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
     )
-
-
-def certified(name: str, config: Config, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """A config with the reference energies that these weights give, to be checked whenever they are
-    loaded.
-
-    Raises:
-        CheckpointError: If the tensors do not fit the network, or their elements allow no reference
-            energy.
-    """
-    network = recipe(config["recipe"]).build(config)
-    weight_files.fill(network, tensors, Path(name))
-    energies = reference_energies(assemble(name, network, config))
-    if not energies:
-        raise CheckpointError(
-            f"{name} knows the elements {config['elements']}, of which no reference crystal "
-            "consists."
-        )
-    return {**config, "reference_energies": energies}
 
 
 def chgnet(

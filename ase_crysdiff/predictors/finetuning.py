@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card, Config
-from ase_crysdiff.models.pretrained import KIND as BACKBONE
+from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.networks.adapters import adapter_tensors
 from ase_crysdiff.networks.property_network import PropertyNetwork
@@ -29,7 +29,8 @@ from ase_crysdiff.predictors.base import KIND
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.regression import LOSSES, RegressionTrainer, TargetScale
+from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.regression import LOSSES, regression_task
 from ase_crysdiff.training.settings import TrainSettings
 
 #: Share of errors that one standard deviation of a normal law holds.
@@ -105,7 +106,7 @@ class InitialWeights:
         folder = weight_files.find(
             str(name), name if (Path(name) / weight_files.CARD).is_file() else None
         )
-        if weight_files.read_card(folder).config.get("kind") == BACKBONE:
+        if weight_files.read_card(folder).kind is Kind.ENCODER:
             backbone, card = load_backbone(folder)
             base = {"name": card.name, "sha256": card.sha256}
             tensors = {n: p.detach() for n, p in backbone.named_parameters()}
@@ -181,20 +182,19 @@ def finetune(
     config = _config(train, target, initial, settings)
     network = _network(config, initial, settings.seed)
     fabric = Fabric(accelerator=torch.device(device).type, devices=1)
-    train_settings = _train_settings(settings, len(train))
-    patience = settings.patience * train_settings.validate_every
-    trainer = RegressionTrainer(
-        network, config, train, validation, folder, train_settings, fabric, patience
-    )
-    if not trainer.finished:
-        trainer.run(minutes, progress)
-        if trainer.interrupted:
+    course = _train_settings(settings, len(train))
+    patience = settings.patience * course.validate_every
+    task = regression_task(network, config, train, validation, course, fabric.device, patience)
+    loop = Loop(task, folder, course, fabric)
+    if not loop.finished:
+        loop.run(minutes, progress)
+        if loop.interrupted:
             raise KeyboardInterrupt
-    stored = trainer.best_weights()
+    stored = loop.best_weights()
     if settings.adapter is not None:
         heads = {n: t for n, t in stored.items() if not n.startswith(PREFIX)}
         stored = heads | adapter_tensors(stored)
-    done = trainer.progress
+    done = loop.progress
     training = {
         "rows": {"train": len(train), "validation": len(validation), "test": len(split.test)},
         "split": split.digests(data.names),
@@ -208,7 +208,7 @@ def finetune(
     card = Card(
         name,
         config,
-        {},
+        None,
         training,
         {},
         tuple(config["elements"]),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config
@@ -20,7 +21,6 @@ from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.base import Estimates, Predictor, portions
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.regression import TargetScale
 
 #: What the names of the backbone's tensors begin with in a property network.
 PREFIX = "backbone."

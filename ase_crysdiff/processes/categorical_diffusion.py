@@ -14,7 +14,7 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 KERNELS = ("exact", "published")
 
 
-class CategoricalDiffusion(Process):
+class CategoricalDiffusion(Process[Tensor]):
     """With probability 1 - ā a class has been redrawn from the prior: q(x_t | x_0) = ā δ(x_0) + (1
     - ā) π.
 
@@ -74,13 +74,15 @@ class CategoricalDiffusion(Process):
         return torch.where(uniform[:, 1] < kept, value, redrawn)
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
-        return torch.softmax(prediction, -1)
+        """The network's logits: logarithms of class probabilities up to one number per row."""
+        return prediction
 
     def from_clean(self, value: Tensor, clean: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
-        """Logits of class probabilities; a clean class index is taken as certain."""
-        if not clean.is_floating_point():
-            clean = functional.one_hot(clean, self.width).to(t.dtype)
-        return torch.log(clean.clamp_min(torch.finfo(clean.dtype).tiny))
+        """Logits from logarithms of probabilities; a class index is taken as certain."""
+        if clean.is_floating_point():
+            return clean
+        certain = functional.one_hot(clean, self.width).to(t.dtype)
+        return torch.log(certain.clamp_min(torch.finfo(certain.dtype).tiny))
 
     def reverse(
         self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws

@@ -4,6 +4,7 @@ Time runs from 0 = data to 1 = prior as everywhere here, so velocities point awa
 a reverse step subtracts them; the papers count time the other way round.
 """
 
+import math
 from abc import abstractmethod
 
 from ase_crysdiff.geometry.torus import shortest_image, wrap
@@ -66,6 +67,9 @@ class LinearFlow(Flow):
     def __init__(self, width: int) -> None:
         self.width = width
 
+    def scales(self, t: float) -> tuple[float, float]:
+        return 1 - t, t
+
     def prior(self, draws: Draws) -> Float[Tensor, "rows width"]:
         return draws.normal(self.width)
 
@@ -88,6 +92,13 @@ class TorusFlow(Flow):
     """
 
     width = 3
+
+    def scales(self, t: float) -> tuple[float, float]:
+        """Noise t/√12 per axis: t times a displacement that is uniform in the cell."""
+        return 1.0, t / math.sqrt(12)
+
+    def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
+        return self.move(first, weight * self.displacement(first, second))
 
     def prior(self, draws: Draws) -> Float[Tensor, "rows 3"]:
         return wrap(draws.uniform(3))

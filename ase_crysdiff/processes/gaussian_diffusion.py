@@ -29,6 +29,10 @@ class GaussianDiffusion(ContinuousProcess):
         self.schedule = schedule
         self.target = target
 
+    def scales(self, t: float) -> tuple[float, float]:
+        signal, noise = self.schedule.scales(torch.tensor([t], dtype=torch.float64))
+        return float(signal), float(noise)
+
     def prior(self, draws: Draws) -> Float[Tensor, "rows width"]:
         return draws.normal(self.width)
 

@@ -2,25 +2,27 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.processes.base import ContinuousProcess, Process
+from ase_crysdiff.processes.state import NoisyState, kept, state_of
 from ase_crysdiff.randomness import Draws
 from ase_crysdiff.representations.base import Representation
 from ase_crysdiff.shapes import Float, Tensor
 
-NoisyState = dict[str, Tensor]
-Prediction = dict[str, Tensor]
+__all__ = ["Component", "DrawsFor", "JointProcess", "NoisyState", "Prediction", "times"]
+
+Prediction = Mapping[str, Tensor]
 #: Gives the random numbers of a component: (component name, level) -> Draws.
-DrawsFor = Callable[[str, str], Draws]
+DrawsFor = Callable[[str, Level], Draws]
 
 
 @dataclass(frozen=True)
 class Component:
-    """A part of a crystal that is generated: how it is written as numbers, and how noise acts on
-    them.
+    """A generated part of a crystal: how it is written as numbers, and how noise acts on them.
 
     Args:
         name: Key in states and predictions.
@@ -34,50 +36,90 @@ class Component:
 
     name: str
     representation: Representation
-    process: Process
+    process: Process[Any]
     loss_weight: float = 1.0
     centred: bool = False
 
+    @property
+    def level(self) -> Level:
+        """Whether its rows are crystals, atoms or free numbers."""
+        return self.representation.level
+
 
 class JointProcess:
-    """The verbs of a process over the components of a crystal. A component that is given is simply
-    absent.
+    """The verbs of a process over the components of a crystal.
+
+    A component that is given, not generated, is simply absent.
     """
 
     def __init__(self, *components: Component) -> None:
         self.components: dict[str, Component] = {c.name: c for c in components}
 
-    def encode(self, batch: CrystalBatch) -> NoisyState:
-        """The clean state of a batch."""
+    def encode(self, batch: CrystalBatch) -> dict[str, Tensor]:
+        """The clean values of a batch by component."""
         return {name: c.representation.encode(batch) for name, c in self.components.items()}
 
     def decode(
         self, state: NoisyState, layout: Layout, given: Mapping[str, Tensor]
     ) -> CrystalBatch:
-        """The batch of a clean state; what is not generated is taken from `given`."""
-        fields = {
-            c.representation.field: c.representation.decode(state[n])
-            for n, c in self.components.items()
-        }
-        return CrystalBatch(num_atoms=layout.num_atoms, **{**given, **fields})
+        """The batch of a clean state; what is not generated is taken from `given`.
+
+        Args:
+            state: At t = 0.
+            layout: Rows of each crystal.
+            given: What is not generated, by field of `CrystalBatch`; other entries are passed over.
+        """
+        fields = {n: given[n] for n in ("lattice", "frac_coords", "species") if n in given}
+        for name, c in self.components.items():
+            fields[c.representation.field] = c.representation.decode(state[name])
+        return CrystalBatch(num_atoms=layout.num_atoms, **fields)
 
     def prior(self, draws: DrawsFor) -> NoisyState:
         """A state at t = 1."""
-        return {
-            n: c.process.prior(draws(n, c.representation.level)) for n, c in self.components.items()
-        }
+        return state_of({n: c.process.prior(draws(n, c.level)) for n, c in self.components.items()})
 
     def corrupt(
-        self, clean: NoisyState, t: Float[Tensor, " crystals"], layout: Layout, draws: DrawsFor
-    ) -> tuple[NoisyState, Prediction]:
+        self,
+        clean: Mapping[str, Tensor],
+        t: Float[Tensor, " crystals"],
+        layout: Layout,
+        draws: DrawsFor,
+    ) -> tuple[NoisyState, dict[str, Tensor]]:
         """A noisy state and the targets of the network; one time per crystal."""
         state, target = {}, {}
         for name, c in self.components.items():
-            level = c.representation.level
             state[name], target[name] = c.process.corrupt(
-                clean[name], layout.spread(t, level), draws(name, level)
+                clean[name], layout.broadcast(t, c.level), draws(name, c.level)
             )
-        return state, target
+        return state_of(state), target
+
+    def clean(
+        self, name: str, state: NoisyState, prediction: Prediction, t: float, layout: Layout
+    ) -> Tensor:
+        """The clean estimate of a component that a prediction implies.
+
+        Args:
+            name: Of the component.
+            state: At t.
+            prediction: Of the network, by component.
+            t: Time of all crystals.
+            layout: Rows of each crystal.
+
+        Returns:
+            Points of the component's space, one per row; for classes logarithms of their
+            probabilities, up to one number per row.
+        """
+        c = self.components[name]
+        found: Tensor = c.process.clean(kept(state, name), prediction[name], times(c, layout, t))
+        return found
+
+    def from_clean(
+        self, name: str, state: NoisyState, clean: Tensor, t: float, layout: Layout
+    ) -> Tensor:
+        """The prediction of a component that implies a clean estimate; inverts `clean`."""
+        c = self.components[name]
+        found: Tensor = c.process.from_clean(kept(state, name), clean, times(c, layout, t))
+        return found
 
     def reverse(
         self,
@@ -89,16 +131,18 @@ class JointProcess:
         draws: DrawsFor,
     ) -> NoisyState:
         """A state at s < t."""
-        return {
-            name: c.process.reverse(
-                state[name],
-                prediction[name],
-                self._time(c, layout, t),
-                self._time(c, layout, s),
-                draws(name, c.representation.level),
-            )
-            for name, c in self.components.items()
-        }
+        return state_of(
+            {
+                name: c.process.reverse(
+                    kept(state, name),
+                    prediction[name],
+                    times(c, layout, t),
+                    times(c, layout, s),
+                    draws(name, c.level),
+                )
+                for name, c in self.components.items()
+            }
+        )
 
     def transport(
         self,
@@ -109,8 +153,9 @@ class JointProcess:
         layout: Layout,
         draws: DrawsFor,
     ) -> NoisyState:
-        """The state at s < t along the mean of the tangents that several estimates imply; discrete
-        components take `reverse`.
+        """The state at s < t along the mean of the tangents that several estimates imply.
+
+        Components without an ordinary differential equation take `reverse`.
 
         Args:
             state: At t.
@@ -119,24 +164,23 @@ class JointProcess:
             t: Time of the state.
             s: Time that each component is brought to.
             layout: Of the batch.
-            draws: Random numbers for discrete components.
+            draws: Random numbers for components that take `reverse`.
         """
         reached = {}
         for name, c in self.components.items():
-            start, end = self._time(c, layout, t), self._time(c, layout, s[name])
+            start, end = times(c, layout, t), times(c, layout, s[name])
             if isinstance(c.process, ContinuousProcess):
                 tangents = [
-                    c.process.slope(x[name], p[name], self._time(c, layout, at))
+                    c.process.slope(x[name], p[name], times(c, layout, at))
                     for x, p, at in estimates
                 ]
                 tangent = sum(tangents[1:], tangents[0]) / len(tangents)
                 reached[name] = c.process.advance(state[name], tangent, start, end)
             else:
-                prediction = estimates[0][1][name]
                 reached[name] = c.process.reverse(
-                    state[name], prediction, start, end, draws(name, c.representation.level)
+                    kept(state, name), estimates[0][1][name], start, end, draws(name, c.level)
                 )
-        return reached
+        return state_of(reached)
 
     def correct(
         self,
@@ -148,28 +192,29 @@ class JointProcess:
         draws: DrawsFor,
     ) -> NoisyState:
         """One corrector step of the named components."""
-        corrected = dict(state)
+        corrected = {name: kept(state, name) for name in self.components}
         for name, size in sizes.items():
             c = self.components[name]
-            draw = draws(name, c.representation.level)
             corrected[name] = c.process.correct(
-                state[name], prediction[name], self._time(c, layout, t), size, draw
+                corrected[name], prediction[name], times(c, layout, t), size, draws(name, c.level)
             )
-        return corrected
+        return state_of(corrected)
 
     def renoise(
         self, state: NoisyState, s: float, t: float, layout: Layout, draws: DrawsFor
     ) -> NoisyState:
         """A state at t > s, noised onward from s."""
-        return {
-            name: c.process.renoise(
-                state[name],
-                self._time(c, layout, s),
-                self._time(c, layout, t),
-                draws(name, c.representation.level),
-            )
-            for name, c in self.components.items()
-        }
+        return state_of(
+            {
+                name: c.process.renoise(
+                    kept(state, name),
+                    times(c, layout, s),
+                    times(c, layout, t),
+                    draws(name, c.level),
+                )
+                for name, c in self.components.items()
+            }
+        )
 
     def loss(
         self,
@@ -182,16 +227,13 @@ class JointProcess:
         """Loss per component and row, unweighted."""
         losses = {}
         for name, c in self.components.items():
-            wanted = target[name]
-            if c.centred:
-                wanted = layout.centred(wanted)
+            wanted = layout.centred(target[name]) if c.centred else target[name]
             losses[name] = c.process.loss(
-                prediction[name], wanted, state[name], layout.spread(t, c.representation.level)
+                prediction[name], wanted, kept(state, name), layout.broadcast(t, c.level)
             )
         return losses
 
-    @staticmethod
-    def _time(component: Component, layout: Layout, t: float) -> Tensor:
-        """A time for every row of a component."""
-        rows = layout.rows(component.representation.level)
-        return torch.full((rows,), t, device=layout.device, dtype=layout.dtype)
+
+def times(component: Component, layout: Layout, t: float) -> Float[Tensor, " rows"]:
+    """A time for every row of a component."""
+    return torch.full((layout.rows(component.level),), t, device=layout.device, dtype=layout.dtype)

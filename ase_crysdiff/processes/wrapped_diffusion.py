@@ -1,5 +1,7 @@
 """Variance-exploding diffusion of fractional coordinates on the torus."""
 
+import torch
+
 from ase_crysdiff.geometry.distributions import wrapped_normal_slope
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
@@ -23,6 +25,12 @@ class WrappedDiffusion(ContinuousProcess):
 
     def __init__(self, schedule: Geometric) -> None:
         self.schedule = schedule
+
+    def scales(self, t: float) -> tuple[float, float]:
+        return 1.0, float(self.schedule.sigma(torch.tensor([t], dtype=torch.float64)))
+
+    def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
+        return wrap(first + weight * shortest_image(second - first))
 
     def prior(self, draws: Draws) -> Float[Tensor, "rows 3"]:
         return wrap(draws.uniform(3))

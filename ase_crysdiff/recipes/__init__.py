@@ -1,3 +1,3 @@
-"""Recipes: papers as parts lists. Each module has `build(config)` and `configure(data)`; entry
-points name them.
+"""Recipes: papers as parts lists, and no arithmetic. Each module has one `RECIPE`, which an entry
+point of the group `ase_crysdiff.recipes` names.
 """

@@ -5,20 +5,26 @@ al. 2025 (CrystalFlow) for the lattice numbers. Lattices start from the unit nor
 numbers, which is the training set's own mean and spread.
 """
 
+from typing import Any
+
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.models.card import Config
-from ase_crysdiff.recipes import dao_g
-
-build = dao_g.build
+from ase_crysdiff.recipes.dao_g import DaoG
 
 
-def configure(data: PackedCrystals) -> Config:
-    """The default config for a data set. Torus velocities have a variance of 1/12 per axis, hence
-    the weight.
-    """
-    return {
-        **dao_g.configure(data),
-        "recipe": "dao-g-flow",
-        "family": "flow",
-        "loss_weights": {"lattice": 1.0, "frac_coords": 10.0},
-    }
+class DaoGFlow(DaoG):
+    """Flow matching of lattice and coordinates for given species."""
+
+    name = "dao-g-flow"
+
+    def configure(self, data: PackedCrystals) -> dict[str, Any]:
+        """The default config for a data set. Torus velocities have a variance of 1/12 per axis,
+        hence the weight of their loss.
+        """
+        return {
+            **super().configure(data),
+            "family": "flow",
+            "loss_weights": {"lattice": 1.0, "frac_coords": 10.0},
+        }
+
+
+RECIPE = DaoGFlow()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -12,13 +12,15 @@ class Representation(ABC):
 
     Attributes:
         field: The field of `CrystalBatch` that it stands for.
-        level: `crystal` or `atom`.
+        level: Whether its rows are crystals, atoms or free numbers of sites.
         width: Numbers per row; for a class index, the number of classes.
     """
 
     field: ClassVar[str]
-    level: ClassVar[str]
+    level: ClassVar[Level]
     width: int
+    #: Variance of the data along each number; guidance weighs moves of an estimate with it.
+    data_variance: float = 1.0
 
     @abstractmethod
     def encode(self, batch: CrystalBatch) -> Tensor:
@@ -33,7 +35,7 @@ class LatticeRepresentation(Representation):
     """A lattice as numbers, with the part of them that a rotation of the crystal leaves alone."""
 
     field = "lattice"
-    level = "crystal"
+    level: ClassVar[Level] = "crystal"
     num_invariants: int
 
     @abstractmethod

@@ -11,6 +11,7 @@ class LatticeMatrix(LatticeRepresentation):
 
     width = 9
     num_invariants = 9
+    data_variance = 4.0  # Å² for the entries of the lattice matrix
 
     def encode(self, batch: CrystalBatch) -> Float[Tensor, "crystals 9"]:
         return batch.lattice.flatten(1)

@@ -31,7 +31,8 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
         return f"cell thinner than {GATE_DISTANCE} Å"
     if float(geometry.shortest_distance(frac, lattice[0]).min()) < GATE_DISTANCE:
         return f"two atoms closer than {GATE_DISTANCE} Å"
-    if request.chemical_system is not None and set(species) != request.chemical_system:
+    required = request.task.required_elements
+    if required is not None and set(species) != required:
         return "an element of the chemical system is missing"
     return next(
         (reason for reason in (f(crystal) for f in request.filters) if reason is not None), None

@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.errors import CrysDiffError, SamplingError
+from ase_crysdiff.errors import CrysDiffError, PluginError, SamplingError
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampled, Sampler
 
 #: Seconds of processor time for a batch in a worker process: a day, since large networks are slow.
 _BATCH_LIMIT = 86_400.0
@@ -30,8 +31,9 @@ class Draw:
         attempt: 0 for the first draw.
         crystal: The crystal, a batch of one.
         reason: Why it was rejected; None if it was accepted.
-        usage: What conditions with a cost of their own (a method `take_usage`) spent on the whole
-            batch; on its first draw only.
+        usage: What conditions with a cost of their own spent on the whole batch; on its first draw
+            only.
+        properties: What else the sampler says of the crystal, plain values by name.
     """
 
     index: int
@@ -39,6 +41,7 @@ class Draw:
     crystal: CrystalBatch
     reason: str | None
     usage: Mapping[str, float] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,17 @@ class SamplerSpec:
     device: str
 
     def load(self) -> Sampler:
-        """The sampler, from the registry."""
-        sampler: Sampler = registry.load(registry.SAMPLERS, self.name)(self.weights, self.device)
+        """The sampler, from the registry.
+
+        Raises:
+            PluginError: If what is registered makes no `Sampler`.
+        """
+        sampler = registry.load(registry.SAMPLERS, self.name)(self.weights, self.device)
+        if not isinstance(sampler, Sampler):
+            raise PluginError(
+                f"The plugin {self.name!r} makes a {type(sampler).__name__}, not a sampler. Derive "
+                "it from ase_crysdiff.sampling.sampler.Sampler, which asks for `sample` alone."
+            )
         return sampler
 
 
@@ -98,8 +110,7 @@ def draw(
         while pending:
             rejected: list[tuple[int, int]] = []
             batches = [pending[k : k + batch_size] for k in range(0, len(pending), batch_size)]
-            several = workers > 1 and len(batches) > 1
-            rounds = _in_processes if several else _here
+            rounds = _in_processes if workers else _here
             for draws in rounds(spec, sampler, request, seed, batches, workers, bar):
                 again = [d for d in draws if d.reason is not None and d.attempt < redraws]
                 rejected += [(d.index, d.attempt + 1) for d in again]
@@ -185,22 +196,27 @@ def _draw_batch(
     sampler: Sampler, request: SampleRequest, seed: int, batch: Sequence[tuple[int, int]]
 ) -> list[Draw]:
     streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
-    crystals = sampler.sample(request, streams)
-    if not isinstance(crystals, CrystalBatch) or len(crystals) != len(batch):
-        got = (
-            f"{len(crystals)} crystals"
-            if isinstance(crystals, CrystalBatch)
-            else type(crystals).__name__
-        )
+    sampled = sampler.sample(request, streams)
+    if not isinstance(sampled, Sampled) or len(sampled.crystals) != len(batch):
+        many = isinstance(sampled, Sampled)
+        got = f"{len(sampled.crystals)} crystals" if many else type(sampled).__name__
         raise SamplingError(
             f"The sampler was asked for {len(batch)} crystals and returned {got}. Its sample() "
-            "must return a CrystalBatch "
-            "with one crystal per stream."
+            "must return Sampled(crystals) with one crystal per stream."
         )
     usage: Counter[str] = Counter()
     for condition in request.conditions:
-        usage.update(getattr(condition, "take_usage", dict)())
+        usage.update(condition.take_usage())
     return [
-        Draw(index, attempt, crystal, rejection(crystal, request), {} if k else dict(usage))
-        for k, ((index, attempt), crystal) in enumerate(zip(batch, crystals.split(), strict=True))
+        Draw(
+            index,
+            attempt,
+            crystal,
+            rejection(crystal, request),
+            {} if k else dict(usage),
+            {name: values[k] for name, values in sampled.properties.items()},
+        )
+        for k, ((index, attempt), crystal) in enumerate(
+            zip(batch, sampled.crystals.split(), strict=True)
+        )
     ]

@@ -1,11 +1,12 @@
 """The sampling loop. It knows states, times and hooks, but no method."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 
 from ase_crysdiff.conditions.base import Condition, Denoise
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import DrawsFor, NoisyState, Prediction
@@ -44,7 +45,7 @@ def run(
     """
     joint = model.joint
 
-    def predict(state: NoisyState, t: float) -> Prediction:
+    def predict(state: NoisyState, t: float, context: Context) -> Prediction:
         times = torch.full((layout.num_crystals,), t, device=layout.device, dtype=layout.dtype)
         prediction: Prediction = model.denoiser(state, times, context, layout)
         return prediction
@@ -54,13 +55,13 @@ def run(
     for condition in conditions:
         state = condition.start(state, joint, layout)
         denoise = condition.wrap(denoise, joint, layout)
+    given = partial(_given, denoise, context)
     for number, (t, s) in enumerate(plan, start=1):
         draws = _draws(streams, layout, number)
-        state = (
-            solver.step(denoise, joint, state, t, s, layout, draws)
-            if s < t
-            else joint.renoise(state, t, s, layout, draws)
-        )
+        if s < t:
+            state = solver.step(given, joint, state, t, s, layout, draws)
+        else:
+            state = joint.renoise(state, t, s, layout, draws)
         for condition in conditions:
             state = condition.project(state, s, joint, layout, draws)
         if on_step is not None:
@@ -68,8 +69,13 @@ def run(
     return model.state_space.decode(joint.decode(state, layout, context))
 
 
+def _given(denoise: Denoise, context: Context, state: NoisyState, t: float) -> Prediction:
+    """The denoiser with its context: solvers see none."""
+    return denoise(state, t, context)
+
+
 def _draws(streams: Streams, layout: Layout, step: int) -> DrawsFor:
-    def draws(name: str, level: str) -> StreamDraws:
+    def draws(name: str, level: Level) -> StreamDraws:
         return streams.draws(
             name, step, layout.rows_per_crystal(level), layout.device, layout.dtype
         )

@@ -25,7 +25,8 @@ from ase_crysdiff.testing.crystals import prototypes, rattled
 
 #: Largest deviation over the largest feature.
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
-#: The same for cells that went through reduction, and for the answer to displacements of 1e-8 Å.
+#: Largest deviation over the largest feature for cells that went through reduction, and for
+#: displacements of 1e-8 Å.
 LOOSE = 1e-4
 
 

@@ -24,7 +24,8 @@ from ase_crysdiff.testing.crystals import random_batch
 INVARIANTS = 6
 #: Largest deviation over the largest feature.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-10}
-#: The same where coordinates grow, and with them the angles of Fourier features.
+#: Largest deviation over the largest feature where coordinates grow, and with them the angles of
+#: Fourier features.
 _FAR = {torch.float32: 1e-3, torch.float64: 1e-10}
 _SIZES = (1, 2, 2, 5, 7)
 

@@ -275,11 +275,11 @@ def _as(structures: list[Structure]) -> Configurations:
     )
 
 
-def _moved(structure: Structure, positions: np.ndarray) -> Structure:  # type: ignore[type-arg]
+def _moved(structure: Structure, positions: np.ndarray) -> Structure:
     return Structure(structure.lattice, structure.species, positions, coords_are_cartesian=True)
 
 
-def _strained(structure: Structure, strain: np.ndarray) -> Structure:  # type: ignore[type-arg]
+def _strained(structure: Structure, strain: np.ndarray) -> Structure:
     matrix = structure.lattice.matrix @ (np.eye(3) + strain)
     return Structure(Lattice(matrix), structure.species, structure.frac_coords)
 

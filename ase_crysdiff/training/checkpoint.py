@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors
+from ase_crysdiff.training.run_record import RunRecord
 
 FORMAT = "crysdiff-checkpoint-1"
 _KEPT = 2
@@ -36,14 +36,54 @@ class Progress:
     crystals: int = 0
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at one step.
+
+    Args:
+        progress: Where it is.
+        tensors: Averaged weights, weights and moments of the optimiser, as `average:NAME`,
+            `weight:NAME`, `exp_avg:NAME` and `exp_avg_sq:NAME`.
+        record: What the run began with.
+    """
+
+    progress: Progress
+    tensors: Mapping[str, Tensor]
+    record: RunRecord
+
+    @property
+    def averaged(self) -> dict[str, Tensor]:
+        """The averaged weights by name of the parameter."""
+        return self.part("average")
+
+    def part(self, kind: str) -> dict[str, Tensor]:
+        """The tensors of a kind by name of the parameter.
+
+        Args:
+            kind: `average`, `weight`, `exp_avg` or `exp_avg_sq`.
+        """
+        return {
+            name.partition(":")[2]: tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(f"{kind}:")
+        }
+
+
 def save(
-    folder: Path, progress: Progress, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
+    folder: Path, progress: Progress, tensors: Mapping[str, Tensor], record: RunRecord
 ) -> Path:
-    """Writes the checkpoint of a step and removes all but the last two."""
+    """Writes the checkpoint of a step and removes all but the last two.
+
+    Args:
+        folder: Of the run.
+        progress: Where it is.
+        tensors: What to keep, by name.
+        record: What the run began with.
+    """
     metadata = {
         "format": FORMAT,
         "progress": json.dumps(progress.__dict__),
-        "config": json.dumps(config, sort_keys=True),
+        **record.metadata(),
     }
     path = folder / f"step-{progress.step:09d}.safetensors"
     write_tensors(path, tensors, metadata)
@@ -52,7 +92,7 @@ def save(
     return path
 
 
-def load_newest(folder: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]] | None:
+def load_newest(folder: Path) -> Checkpoint | None:
     """The newest readable checkpoint of a folder; None if there is none at all.
 
     Raises:
@@ -70,8 +110,8 @@ def load_newest(folder: Path) -> tuple[Progress, dict[str, Tensor], dict[str, An
     return None
 
 
-def load(path: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
-    """Progress, tensors and config of one checkpoint.
+def load(path: Path) -> Checkpoint:
+    """One checkpoint, this version's or one without settings and digests of an older version.
 
     Raises:
         CheckpointError: If the file is damaged, of another kind or holds numbers that are not
@@ -89,4 +129,5 @@ def load(path: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
         )
     if not all(torch.isfinite(t).all() for t in tensors.values()):
         raise CheckpointError(f"{path} holds numbers that are not finite.")
-    return Progress(**json.loads(metadata["progress"])), tensors, json.loads(metadata["config"])
+    progress = Progress(**json.loads(metadata["progress"]))
+    return Checkpoint(progress, tensors, RunRecord.read(metadata))

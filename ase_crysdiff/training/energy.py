@@ -1,26 +1,23 @@
 """Training of potentials on labels."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 
 from ase_crysdiff.data.labels import LabelBatch, LabelBatches, Labels
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.energy import AtomicEnergies, EnergyTerms
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
 #: Errors below these count quadratically, above them linearly: eV/atom, eV/Å, eV/atom.
-_KNEES = {"energy": 0.02, "forces": 0.05, "virial": 0.05}
+_HUBER_DELTAS = {"energy": 0.02, "forces": 0.05, "virial": 0.05}
 #: Force at which an atom counts half, eV/Å. Labels of atoms that are pressed together are large and
 #: poor.
-_STRONG = 3.0
+_HALF_WEIGHT_FORCE = 3.0
 
 
 class EnergyObjective:
@@ -65,13 +62,13 @@ class EnergyObjective:
         strength = torch.linalg.vector_norm(forces, dim=-1) + torch.linalg.vector_norm(
             wall.forces, dim=-1
         )
-        trust = 1 / (1 + strength / _STRONG)
-        per_set = (
-            torch.zeros_like(differences["energy"]).index_add(0, graph.systems, trust) / counts
-        )
-        trusts = {"energy": per_set, "forces": trust, "virial": per_set}
+        atom_weight = 1 / (1 + strength / _HALF_WEIGHT_FORCE)
+        summed = torch.zeros_like(differences["energy"]).index_add(0, graph.systems, atom_weight)
+        per_set = summed / counts
+        sample_weights = {"energy": per_set, "forces": atom_weight, "virial": per_set}
         total = sum(
-            self.weights[name] * (trusts[name] * _huber(difference, _KNEES[name])).mean()
+            self.weights[name]
+            * (sample_weights[name] * _huber(difference, _HUBER_DELTAS[name])).mean()
             for name, difference in differences.items()
         )
         assert isinstance(total, Tensor)
@@ -82,50 +79,47 @@ class EnergyObjective:
         return total, errors
 
 
-def _huber(difference: Tensor, knee: float) -> Tensor:
-    """By the length of each row, so that no direction in space is special."""
+def _huber(difference: Tensor, delta: float) -> Tensor:
+    """sqrt(x² + delta²) - delta of the length x of each row, so that no direction in space is
+    special.
+    """
     square = difference.square().flatten(1).sum(-1) if difference.dim() > 1 else difference.square()
-    return torch.sqrt(square + knee**2) - knee
+    return torch.sqrt(square + delta**2) - delta
 
 
-class EnergyTrainer(Loop):
-    """Trains the network of a potential.
+def energy_task(
+    network: AtomicEnergies,
+    config: Mapping[str, Any],
+    labels: Labels,
+    settings: TrainSettings,
+    device: torch.device,
+    validation: Labels | None = None,
+) -> Task:
+    """The training of a potential's network on labels.
 
     Args:
-        network: What to train; its weights are changed in place.
+        network: Its weights are changed in place.
         config: The names and numbers it was built from, with `references` and `loss_weights`.
         labels: Training configurations.
-        folder: Where checkpoints and the log go.
-        settings: The knobs.
-        fabric: A launched Fabric; brings device and processes.
+        settings: `batch_atoms` counts here.
+        device: Where the batches live.
         validation: Configurations for the validation loss.
 
     Raises:
         InputError: If the settings ask for a precision in which forces would be noise.
     """
-
-    def __init__(
-        self,
-        network: AtomicEnergies,
-        config: Mapping[str, Any],
-        labels: Labels,
-        folder: Path,
-        settings: TrainSettings,
-        fabric: Fabric,
-        validation: Labels | None = None,
-    ) -> None:
-        if settings.precision != "float32":
-            raise InputError(
-                f"Potentials are trained in float32, not {settings.precision}: their gradients are "
-                "forces."
-            )
-        cutoff, device = network.cutoff, fabric.device
-        data = LabelBatches(labels, settings.batch_atoms, cutoff, device)
-        held_out = (
-            None
-            if validation is None
-            else LabelBatches(validation, 4 * settings.batch_atoms, cutoff, device)
+    if settings.precision != "float32":
+        raise InputError(
+            f"Potentials are trained in float32, not {settings.precision}: their gradients are "
+            "forces."
         )
-        references = torch.tensor(config["references"], device=device, dtype=torch.float64)
-        objective = EnergyObjective(references, config["loss_weights"])
-        super().__init__(Task(network, config, data, objective, held_out), folder, settings, fabric)
+    cutoff = network.cutoff
+    data = LabelBatches(labels, settings.batch_atoms, cutoff, device)
+    held_out = (
+        None
+        if validation is None
+        else LabelBatches(validation, 4 * settings.batch_atoms, cutoff, device)
+    )
+    references = torch.tensor(config["references"], device=device, dtype=torch.float64)
+    objective = EnergyObjective(references, config["loss_weights"])
+    return Task(network, config, data, objective, held_out, {"data": labels.digest})

@@ -9,9 +9,8 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.card import Card
-from ase_crysdiff.models.pretrained import KIND as BACKBONE
-from ase_crysdiff.models.pretrained import lasting
+from ase_crysdiff.models.card import Card, Kind
+from ase_crysdiff.models.recipe import recipe_of
 from ase_crysdiff.training import checkpoint
 
 #: Steps and corrector sizes of a model that nobody has tuned yet.
@@ -33,11 +32,13 @@ def export(
     """Writes the averaged weights of a run's newest checkpoint with a card; measured numbers are
     added later.
 
+    What ships and what the card's config says of it is up to the recipe, see `Recipe.exported`.
+
     Args:
         run: Folder of the training run.
         target: Folder to write.
         name: Name of the weights.
-        sampling: Default steps and corrector sizes.
+        sampling: Default steps and corrector sizes; only samplers keep them.
         training: What to say about data and hardware, beside what the checkpoint knows.
         licence: Of the weights.
         matrices: Number type of the file's matrices; computation is always in float32. bfloat16
@@ -47,7 +48,7 @@ def export(
             its latent prior.
 
     Raises:
-        CheckpointError: If the run has no checkpoint.
+        CheckpointError: If the run has no checkpoint, or its weights do not fit its config.
     """
     found = checkpoint.load_newest(run)
     if found is None:
@@ -55,24 +56,19 @@ def export(
             f"{run} has no checkpoint to export. Train first: crysdiff train {name} --data ... -o "
             f"{run}"
         )
-    progress, tensors, config = found
-    prefix = "average:"
-    averaged = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    if config.get("kind") == BACKBONE and not whole:
-        averaged = lasting(averaged)
-    averaged = {n: t.to(matrices) if t.ndim > 1 else t for n, t in averaged.items()}
-    about = dict(training or {})
-    about |= {
-        "steps": progress.step,
-        "crystals_seen": progress.crystals,
-        "hours": round(progress.seconds / 3600, 2),
-        "parameters": sum(t.numel() for t in averaged.values()),
+    made = recipe_of(found.record.config, name)
+    averaged = {n: t.to(matrices) if t.ndim > 1 else t for n, t in found.averaged.items()}
+    config, tensors = made.exported(found.record.config, averaged, whole)
+    about = {
+        **(training or {}),
+        "steps": found.progress.step,
+        "crystals_seen": found.progress.crystals,
+        "hours": round(found.progress.seconds / 3600, 2),
+        "parameters": sum(t.numel() for t in tensors.values()),
     }
-    if config.get("kind") == "potential":
-        from ase_crysdiff.potentials.loading import certified
-
-        config = certified(name, config, averaged)
-    if "kind" in config:  # nothing is drawn from potentials and their like
+    if found.record.history:
+        about["history"] = list(found.record.history)
+    if made.kind is not Kind.SAMPLER:  # nothing is drawn from potentials and their like
         sampling = {}
     content = {
         "name": name,
@@ -83,4 +79,4 @@ def export(
         "elements": config["elements"],
         "licence": licence,
     }
-    return weights.save(target, averaged, json.loads(json.dumps(content)))
+    return weights.save(target, tensors, json.loads(json.dumps(content)))

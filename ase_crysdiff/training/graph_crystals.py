@@ -14,6 +14,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors
 from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood, find_edges
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
+from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Crystals whose edges are found in one go.
@@ -95,7 +96,7 @@ class GraphCrystals:
         """The batches of one epoch, a pure function of the arguments; each process takes every
         world_size-th of them.
         """
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+        generator = epoch_generator(seed, epoch)
         plan = self._plan(torch.randperm(len(self), generator=generator))
         whole = len(plan) - len(plan) % world_size
         for rows in plan[rank:whole:world_size]:

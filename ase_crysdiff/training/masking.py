@@ -18,10 +18,10 @@ def draw_masks(
     """
     device = num_atoms.device
     crystal = torch.arange(len(num_atoms), device=device).repeat_interleave(num_atoms)
-    lots = torch.rand(
+    random_keys = torch.rand(
         len(crystal), generator=generator, device=generator.device, dtype=torch.float64
     ).to(device)
-    order = torch.argsort(lots + crystal)  # crystal by crystal, in random order within
+    order = torch.argsort(random_keys + crystal)  # crystal by crystal, in random order within
     rank = torch.arange(len(crystal), device=device) - (num_atoms.cumsum(0) - num_atoms)[crystal]
     # Rounded first, so that 0.3 × 10 is 3 and not 3.0000000000000004.
     wanted = torch.ceil((share * num_atoms.double()).round(decimals=9)).long().clamp_min(1)

@@ -1,11 +1,12 @@
-"""Training of denoisers that know the energy of noisy states."""
+"""Training of denoisers that also predict the free energy E_t of a noisy state, for guidance along
+a sampler's whole path.
+"""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-from lightning.fabric import Fabric
 
+from ase_crysdiff.crystal.batch import Level
 from ase_crysdiff.data.energy_crystals import EnergyBatch, EnergyCrystals
 from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.errors import InputError
@@ -14,11 +15,11 @@ from ase_crysdiff.networks.noisy_energy import ENERGY
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorDraws
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.training.denoising import VALIDATION_BATCH
 from ase_crysdiff.training.energy_losses import clamped_share, energy_loss
-from ase_crysdiff.training.loop import Loop
-from ase_crysdiff.training.objective import stratified_times
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
+from ase_crysdiff.training.times import stratified_times
 
 #: Share of the crystals that are shown as they are, at t = 0, where only their energy can be
 #: learnt.
@@ -58,7 +59,7 @@ class NoisyEnergyObjective:
         """
         joint, layout = self.model.joint, batch.crystals.layout
 
-        def draws(name: str, level: str) -> GeneratorDraws:
+        def draws(name: str, level: Level) -> GeneratorDraws:
             return GeneratorDraws(layout.rows(level), generator, layout.dtype)
 
         clean = joint.encode(batch.crystals)
@@ -67,7 +68,7 @@ class NoisyEnergyObjective:
         noisy, target = joint.corrupt(clean, t, layout, draws)
         levels = {name: c.representation.level for name, c in joint.components.items()}
         state = {
-            n: torch.where(layout.spread(still, levels[n])[:, None], clean[n], x)
+            n: torch.where(layout.broadcast(still, levels[n])[:, None], clean[n], x)
             for n, x in noisy.items()
         }
         prediction = denoiser(
@@ -75,7 +76,7 @@ class NoisyEnergyObjective:
         )
         losses = joint.loss(prediction, target, state, t, layout)
         parts = {
-            n: (rows * ~layout.spread(still, levels[n])).mean() / (1 - STILL)
+            n: (rows * ~layout.broadcast(still, levels[n])).mean() / (1 - STILL)
             for n, rows in losses.items()
         }
         mean, std = self.settings["mean"], self.settings["std"]
@@ -90,44 +91,40 @@ class NoisyEnergyObjective:
         return total, {name: part.detach() for name, part in parts.items()}
 
 
-class NoisyEnergyTrainer(Loop):
-    """Trains a denoiser with an energy.
+def noisy_energy_task(
+    model: GenerativeModel,
+    labels: Labels,
+    settings: TrainSettings,
+    device: torch.device,
+    validation: Labels | None = None,
+) -> Task:
+    """The training of a denoiser that also tells the energy of noisy states.
 
     Args:
-        model: What to train; its weights are changed in place.
+        model: Its denoiser's weights are changed in place.
         labels: Training configurations.
-        folder: Where checkpoints and the log go.
-        settings: The knobs.
-        fabric: A launched Fabric; brings device and processes.
+        settings: `batch_size`, `max_pairs` and `precision` count here.
+        device: Where the batches live.
         validation: Configurations for the validation loss.
 
     Raises:
         InputError: If no configuration can be used.
     """
-
-    def __init__(
-        self,
-        model: GenerativeModel,
-        labels: Labels,
-        folder: Path,
-        settings: TrainSettings,
-        fabric: Fabric,
-        validation: Labels | None = None,
-    ) -> None:
-        limit, space, device = model.config["energy"]["limit"], model.state_space, fabric.device
-        data = EnergyCrystals(labels, limit, space, settings.batch_size, settings.max_pairs, device)
-        if not len(data):
-            raise InputError(
-                f"No configuration of at most {space.max_atoms} atoms can be used: energies are "
-                "compared among configurations of "
-                f"one composition, and none has a second one within {limit} eV/atom. Label moved "
-                "copies: crysdiff label --help."
-            )
-        held_out = (
-            None
-            if validation is None
-            else EnergyCrystals(validation, limit, space, 256, settings.max_pairs, device)
+    limit, space = model.config["energy"]["limit"], model.state_space
+    data = EnergyCrystals(labels, limit, space, settings.batch_size, settings.max_pairs, device)
+    if not len(data):
+        raise InputError(
+            f"No configuration of at most {space.max_atoms} atoms can be used: energies are "
+            "compared among configurations of "
+            f"one composition, and none has a second one within {limit} eV/atom. Label moved "
+            "copies: crysdiff label --help."
         )
-        model.denoiser.encoder.products = getattr(torch, settings.precision)
-        task = Task(model.denoiser, model.config, data, NoisyEnergyObjective(model), held_out)
-        super().__init__(task, folder, settings, fabric)
+    held_out = (
+        None
+        if validation is None
+        else EnergyCrystals(validation, limit, space, VALIDATION_BATCH, settings.max_pairs, device)
+    )
+    model.denoiser.encoder.products = getattr(torch, settings.precision)
+    objective = NoisyEnergyObjective(model)
+    inputs = {"data": labels.digest}
+    return Task(model.denoiser, model.config, data, objective, held_out, inputs)

@@ -2,28 +2,31 @@
 positions.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from lightning.fabric import Fabric
 from torch import nn
 from torch.nn import functional
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.geometry.torus import wrap
+from ase_crysdiff.models.card import Config, Kind
+from ase_crysdiff.models.pretrained import BACKBONE, exportable_tensors, fill_parts
+from ase_crysdiff.models.recipe import Recipe, Tensors
 from ase_crysdiff.networks.graph import MASKED, CrystalGraph, Neighborhood, build_graph
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet, Denoised, LatentOutput
 from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
 from ase_crysdiff.randomness import GeneratorDraws
 from ase_crysdiff.shapes import Bool, Float, Tensor
+from ase_crysdiff.training.denoising import VALIDATION_BATCH
 from ase_crysdiff.training.graph_crystals import GraphBatch, GraphCrystals
-from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.masking import draw_masks
-from ase_crysdiff.training.objective import stratified_times
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Objective, Task
+from ase_crysdiff.training.times import stratified_times
 
 #: The flow is taught between these times, where both noise and latent are to be seen.
 _TIMES = (0.01, 0.99)
@@ -38,7 +41,7 @@ class CrysLDNetObjective:
 
     Where there are decoders, elements of some atoms are hidden, drawn anew at every step, and only
     those are to be told. The flow learns on the latents of the same pass. Latents that are all
-    alike would be easiest to denoise; `spread` makes that dear.
+    alike would be easiest to denoise; `spread` makes that expensive.
 
     Args:
         network: Which parts there are, and their targets. Its weights are passed to `loss`.
@@ -66,8 +69,8 @@ class CrysLDNetObjective:
         graph, decoders = batch.graph, self.network.decoders
         crystals = graph.crystals
         if decoders is not None:
-            hidden = draw_masks(crystals.num_atoms, self.masked, generator)
-            graph = graph.with_species(crystals.species.masked_fill(hidden, MASKED))
+            is_masked = draw_masks(crystals.num_atoms, self.masked, generator)
+            graph = graph.with_species(crystals.species.masked_fill(is_masked, MASKED))
         low, high = _TIMES
         t = (low + (high - low) * stratified_times(len(batch), generator)).to(
             crystals.lattice.dtype
@@ -78,7 +81,7 @@ class CrysLDNetObjective:
         parts: dict[str, Tensor] = {}
         total = crystals.lattice.new_zeros(())
         if decoders is not None and output.decoded is not None:
-            losses, errors = reconstruction(decoders, output.decoded, batch.graph, hidden)
+            losses, errors = reconstruction(decoders, output.decoded, batch.graph, is_masked)
             losses["divergence"] = output.posterior.divergence().mean()
             total = total + sum(self.weights[name] * loss for name, loss in losses.items())
             parts |= losses | errors
@@ -94,13 +97,13 @@ class CrysLDNetObjective:
         """Mean over the atoms of each crystal, then over crystals."""
         layout = batch.graph.crystals.layout
         rows = self.network.flow.loss(
-            denoised.estimate, denoised.target, denoised.noisy, layout.spread(t, "atom")
+            denoised.estimate, denoised.target, denoised.noisy, layout.broadcast(t, "atom")
         )
-        return (rows / layout.spread(layout.num_atoms, "atom")).sum() / len(batch)
+        return (rows / layout.broadcast(layout.num_atoms, "atom")).sum() / len(batch)
 
 
 def reconstruction(
-    decoders: Decoders, decoded: Decoded, graph: CrystalGraph, hidden: Bool[Tensor, " atoms"]
+    decoders: Decoders, decoded: Decoded, graph: CrystalGraph, is_masked: Bool[Tensor, " atoms"]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Losses `elements` and `geometry`; the share of right elements, and the mean absolute error of
     each geometric number.
@@ -109,9 +112,9 @@ def reconstruction(
         decoders: What made the estimates.
         decoded: The estimates.
         graph: The crystals as they are.
-        hidden: Atoms whose elements are to be told.
+        is_masked: Atoms whose elements are to be told.
     """
-    logits, truth = decoded.elements[hidden], graph.crystals.species[hidden]
+    logits, truth = decoded.elements[is_masked], graph.crystals.species[is_masked]
     wanted = decoders.geometry.targets(graph.crystals)
     errors = {
         name: (decoded.geometry[name] - target).abs().mean() for name, target in wanted.items()
@@ -123,7 +126,7 @@ def reconstruction(
     return losses, {"accuracy": (logits.argmax(-1) == truth).to(logits.dtype).mean(), **errors}
 
 
-class DenoisingObjective:
+class DisplacementObjective:
     """Atoms are displaced at random and the network tells by how much, in units of the deviation
     drawn for each crystal.
 
@@ -164,7 +167,7 @@ class DenoisingObjective:
         )
         graph = displaced(
             batch.graph,
-            noise * layout.spread(levels[level], "atom").unsqueeze(-1),
+            noise * layout.broadcast(levels[level], "atom").unsqueeze(-1),
             self.neighborhood,
         )
         squares = (network(graph, levels[level]) - noise).square().mean(-1)
@@ -184,39 +187,75 @@ def displaced(
     return build_graph(moved, neighborhood)
 
 
-class PretrainingTrainer(Loop):
-    """Trains a backbone and what is around it.
+def pretraining_task(
+    network: nn.Module,
+    neighborhood: Neighborhood,
+    objective: Objective,
+    config: Mapping[str, Any],
+    data: PackedCrystals,
+    settings: TrainSettings,
+    device: torch.device,
+    validation: PackedCrystals | None = None,
+) -> Task:
+    """The training of a backbone and what is around it.
 
     Args:
-        network: What to train; its weights are changed in place.
+        network: Its weights are changed in place.
         neighborhood: Of the backbone.
         objective: What is minimised.
         config: The names and numbers the network was built from.
         data: Training crystals.
-        folder: Where checkpoints and the log go.
-        settings: The knobs.
-        fabric: A launched Fabric; brings device and processes.
+        settings: `batch_size` counts here.
+        device: Where the batches live.
         validation: Crystals for the validation loss.
     """
+    training = GraphCrystals(data, neighborhood, settings.batch_size, device)
+    held_out = (
+        None
+        if validation is None
+        else GraphCrystals(validation, neighborhood, VALIDATION_BATCH, device)
+    )
+    return Task(network, config, training, objective, held_out, {"data": data.digest})
 
-    def __init__(
+
+class PretrainingRecipe(Recipe):
+    """A backbone that learns from crystals without labels; `build`, `configure` and `objective` are
+    to be written.
+
+    What surrounds the backbone may change from one stage of pretraining to the next, and only the
+    parts that the first stage has begin with its weights.
+    """
+
+    kind: ClassVar[Kind] = Kind.ENCODER
+
+    @abstractmethod
+    def objective(self, network: Any, config: Config) -> Objective:
+        """What such a network is trained for."""
+
+    def load_data(self, path: Path) -> PackedCrystals:
+        return PackedCrystals.load(path)
+
+    def task(
         self,
-        network: nn.Module,
-        neighborhood: Neighborhood,
-        objective: Objective,
-        config: Mapping[str, Any],
+        model: Any,
+        config: Config,
         data: PackedCrystals,
-        folder: Path,
         settings: TrainSettings,
-        fabric: Fabric,
+        device: torch.device,
         validation: PackedCrystals | None = None,
-    ) -> None:
-        training = GraphCrystals(data, neighborhood, settings.batch_size, fabric.device)
-        held_out = (
-            None
-            if validation is None
-            else GraphCrystals(validation, neighborhood, 256, fabric.device)
+    ) -> Task:
+        aim, neighborhood = self.objective(model, config), model.backbone.neighborhood
+        return pretraining_task(
+            model, neighborhood, aim, config, data, settings, device, validation
         )
-        super().__init__(
-            Task(network, config, training, objective, held_out), folder, settings, fabric
-        )
+
+    def fixed_by_origin(self, changes: Config) -> list[str]:
+        return [key for key in changes if key == BACKBONE]
+
+    def fill(self, model: nn.Module, tensors: Tensors, source: Path) -> None:
+        fill_parts(model, tensors, source)
+
+    def exported(
+        self, config: Config, tensors: Tensors, whole: bool = False
+    ) -> tuple[Config, Tensors]:
+        return config, tensors if whole else exportable_tensors(tensors)

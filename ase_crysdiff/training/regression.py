@@ -1,84 +1,25 @@
 """Training of property models: a backbone and heads on crystals with a number each."""
 
-import json
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch import nn
-from torch.func import functional_call
 
 from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.shapes import Float, Tensor
-from ase_crysdiff.storage import write_tensors
-from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.graph_crystals import GraphBatch, GraphCrystals
-from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import TrainSettings
-from ase_crysdiff.training.task import Task
+from ase_crysdiff.training.task import EarlyStopping, Task
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "l1": nn.functional.l1_loss,
     "huber": nn.functional.smooth_l1_loss,
     "mse": nn.functional.mse_loss,
 }
-_BEST = "best.safetensors"
-
-
-@dataclass(frozen=True)
-class TargetScale:
-    """Values in their unit against what the network estimates: standardised, by choice after the
-    decimal logarithm.
-
-    Args:
-        mean: Of the training values (or of their logarithms).
-        std: Of the same.
-        log: Whether the logarithm is learned: moduli spread over decades.
-    """
-
-    mean: float
-    std: float
-    log: bool = False
-
-    @staticmethod
-    def of(values: Float[Tensor, " crystals"], log: bool = False) -> "TargetScale":
-        """The scale of training values.
-
-        Raises:
-            InputError: If they are all the same, or not positive where their logarithm is asked
-                for.
-        """
-        if log and bool((values <= 0).any()):
-            raise InputError(
-                f"{int((values <= 0).sum())} values are not positive and have no logarithm. Leave "
-                "them out."
-            )
-        known = values.double().log10() if log else values.double()
-        std = float(known.std(unbiased=False)) if len(known) else 0.0
-        if not std > 0:
-            raise InputError(
-                f"The {len(values)} training values do not differ; there is nothing to learn."
-            )
-        return TargetScale(float(known.mean()), std, log)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Values in their unit as the network estimates them."""
-        return ((values.log10() if self.log else values) - self.mean) / self.std
-
-    def inverse(self, estimates: Tensor) -> Tensor:
-        """The network's estimates in the unit."""
-        known = estimates * self.std + self.mean
-        return torch.pow(10.0, known) if self.log else known
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a card."""
-        return asdict(self)
 
 
 class PropertyObjective:
@@ -135,108 +76,38 @@ def bootstrap_counts(rows: int, members: int, seed: int) -> Float[Tensor, "rows 
     return torch.poisson(torch.ones(rows, members), generator=generator)
 
 
-class RegressionTrainer(Loop):
-    """Trains a property network, keeps the averaged weights with the lowest validation error, and
-    stops when it rises.
+def regression_task(
+    network: PropertyNetwork,
+    config: Mapping[str, Any],
+    data: LabelledCrystals,
+    validation: LabelledCrystals,
+    settings: TrainSettings,
+    device: torch.device,
+    patience: int,
+) -> Task:
+    """The training of a property network that keeps the averaged weights with the lowest validation
+    error, and ends when it has not fallen for long.
 
     Args:
-        network: What to train; its weights are changed in place.
+        network: Its weights are changed in place.
         config: The names and numbers it was built from, with `scale` and `loss`.
         data: Training crystals.
         validation: Crystals that choose the weights and end the training.
-        folder: Where checkpoints and the log go.
-        settings: The knobs.
-        fabric: A launched Fabric.
+        settings: `batch_size` and `seed` count here.
+        device: Where the batches live.
         patience: Steps without a lower validation error after which the training ends.
     """
-
-    def __init__(
-        self,
-        network: PropertyNetwork,
-        config: Mapping[str, Any],
-        data: LabelledCrystals,
-        validation: LabelledCrystals,
-        folder: Path,
-        settings: TrainSettings,
-        fabric: Fabric,
-        patience: int,
-    ) -> None:
-        neighborhood, device = network.backbone.neighborhood, fabric.device
-        sets = [
-            GraphCrystals(part.crystals, neighborhood, size, device, part.values)
-            for part, size in ((data, settings.batch_size), (validation, 4 * settings.batch_size))
-        ]
-        counts = bootstrap_counts(len(data), len(network.heads), settings.seed)
-        self.scale = TargetScale(**config["scale"])
-        objective = PropertyObjective(
-            self.scale, config["loss"], None if counts is None else counts.to(device)
-        )
-        self.patience = patience
-        super().__init__(
-            Task(network, config, sets[0], objective, sets[1]), folder, settings, fabric
-        )
-        self.best = self._stored_best()
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do: all steps are done, or the validation error has not
-        fallen for long.
-        """
-        step = self.progress.step
-        return step >= self.settings.steps or (
-            self.best is not None and step - self.best[0] >= self.patience
-        )
-
-    def best_weights(self) -> dict[str, Tensor]:
-        """The averaged weights with the lowest validation error; the newest ones if nothing was
-        validated yet.
-        """
-        if self.best is None:
-            return dict(self.average.weights)
-        return checkpoint.load(self.folder / _BEST)[1]
-
-    def _finished(self, deadline: float | None) -> bool:
-        return self.finished or super()._finished(deadline)
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a signal ended the run."""
-        return self._stop
-
-    def _validate(self, lines: TextIO) -> None:
-        error = self.validation_error()
-        record = {"step": self.progress.step, "val_mae": error}
-        lines.write(json.dumps(record) + "\n")
-        lines.flush()
-        # Equal errors keep the older weights, so that a resumed run, which repeats them, changes
-        # nothing.
-        if math.isfinite(error) and (self.best is None or error < self.best[1]):
-            self.best = (self.progress.step, error)
-            metadata = {
-                "format": checkpoint.FORMAT,
-                "progress": json.dumps(self.progress.__dict__),
-                "config": json.dumps({"best": self.best}),
-            }
-            write_tensors(self.folder / _BEST, self.average.weights, metadata)
-
-    @torch.no_grad()
-    def validation_error(self) -> float:
-        """Mean absolute error of the averaged weights, in the unit of the property."""
-        network, total, count = self.task.network, 0.0, 0
-        assert self.validation is not None
-        network.eval()
-        for batch in self.validation.everything():
-            estimates = functional_call(network, self.average.weights, (batch.graph,))
-            total += float(
-                (self.scale.inverse(estimates.mean(-1)).double() - batch.targets).abs().sum()
-            )
-            count += len(batch)
-        network.train()
-        return total / max(count, 1)
-
-    def _stored_best(self) -> tuple[int, float] | None:
-        path = self.folder / _BEST
-        if not path.exists():
-            return None
-        step, error = checkpoint.load(path)[2]["best"]
-        return int(step), float(error)
+    neighborhood = network.backbone.neighborhood
+    training, held_out = (
+        GraphCrystals(part.crystals, neighborhood, size, device, part.values)
+        for part, size in ((data, settings.batch_size), (validation, 4 * settings.batch_size))
+    )
+    counts = bootstrap_counts(len(data), len(network.heads), settings.seed)
+    objective = PropertyObjective(
+        TargetScale(**config["scale"]),
+        config["loss"],
+        None if counts is None else counts.to(device),
+    )
+    inputs = {"data": data.digest, "validation": validation.digest}
+    stopping = EarlyStopping("mae", patience)
+    return Task(network, config, training, objective, held_out, inputs, stopping)

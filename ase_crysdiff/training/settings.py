@@ -1,6 +1,7 @@
-"""The knobs of a training run."""
+"""Settings of a training run."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ase_crysdiff.errors import InputError
 
@@ -30,6 +31,9 @@ class TrainSettings:
         checkpoint_every: Steps between checkpoints.
         log_every: Steps between lines of the log.
     """
+
+    #: The settings that give the course of the learning rate: a run may be made longer or shorter.
+    COURSE: ClassVar[tuple[str, ...]] = ("steps", "cooldown", "learning_rate")
 
     steps: int = 200_000
     batch_size: int = 64

@@ -3,7 +3,7 @@ it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -45,6 +45,20 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True)
+class EarlyStopping:
+    """Training that ends when the validation error has not fallen for long, and keeps the averaged
+    weights of the lowest one.
+
+    Args:
+        error: Which of the objective's named numbers, on the validation set.
+        patience: Steps without a lower error after which the training ends.
+    """
+
+    error: str
+    patience: int
+
+
+@dataclass(frozen=True)
 class Task:
     """What a run trains, on what, and what for.
 
@@ -54,6 +68,10 @@ class Task:
         data: Training set.
         objective: What is minimised.
         validation: Set for the validation loss.
+        inputs: Digests of everything else that the result depends on, by name: `data`, the
+            `validation` set where it chooses the weights, the `origin` of the initial weights. A
+            run goes on only with the same.
+        early_stopping: When to end before the last step; None never does.
     """
 
     network: nn.Module
@@ -61,3 +79,5 @@ class Task:
     data: Batches
     objective: Objective
     validation: Batches | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    early_stopping: EarlyStopping | None = None

@@ -33,9 +33,9 @@ def plugins(tmp_path, monkeypatch):
     (tmp_path / "badmodule.py").write_text("import a_package_that_does_not_exist\n")
     (tmp_path / "exitmodule.py").write_text("import sys\nsys.exit(3)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry._entries.cache_clear()
+    registry.refresh()
     yield
-    registry._entries.cache_clear()
+    registry.refresh()
 
 
 def test_broken_plugins_harm_nobody_else(plugins):
@@ -129,3 +129,39 @@ def test_example_plugin_is_installed_and_samples(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "IncompatibleError" in done.stdout
     assert sysconfig.get_paths()["purelib"] not in str(target)
+
+
+def test_shipped_predictors_are_found_by_their_cards_and_others_may_claim_their_names(
+    tmp_path, monkeypatch
+):
+    assert {"formation-energy", "band-gap"} <= set(registry.shipped(registry.PREDICTORS))
+    assert registry.shipped(registry.SAMPLERS) == ()
+    assert callable(registry.load(registry.PREDICTORS, "band-gap"))
+    origin = {p.name: p for p in registry.plugins(registry.PREDICTORS)}["band-gap"]
+    assert origin.distribution == "ase-crysdiff"
+    assert origin.value.startswith("ase_crysdiff.predictors.shipped:")
+
+    info = tmp_path / "rival-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[{registry.PREDICTORS}]\nband-gap = rivalmodule:make\nmass = rivalmodule:make\n"
+    )
+    (tmp_path / "rivalmodule.py").write_text("def make(weights, device):\n    return 'rival'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.refresh()
+    try:
+        assert registry.load(registry.PREDICTORS, "mass")(None, "cpu") == "rival"
+        with pytest.raises(PluginError, match=r"claimed by several .*ask for|Ask for"):
+            registry.load(registry.PREDICTORS, "band-gap")
+        assert registry.load(registry.PREDICTORS, "rival:band-gap")(None, "cpu") == "rival"
+        assert registry.load(registry.PREDICTORS, "ase-crysdiff:band-gap") is not None
+    finally:
+        registry.refresh()
+
+
+def test_the_maker_of_something_that_does_not_ship_is_no_attribute():
+    from ase_crysdiff.predictors import shipped
+
+    with pytest.raises(AttributeError, match="no_such_property"):
+        shipped.no_such_property  # noqa: B018

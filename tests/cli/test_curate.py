@@ -13,7 +13,7 @@ from ase_crysdiff.campaigns.curation.candidates import copies, read_candidates
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.perturbations import WAYS
+from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.metrics.formation import formation_energies
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.testing.crystals import prototypes
@@ -77,9 +77,9 @@ def test_every_rule_takes_its_crystal(pool, benchmark, tmp_path, capsys):
     assert main(words(pool, output, "--against", benchmark)) == 0
     report = json.loads((output / "report.json").read_text())
     assert report["read"] == 8
-    assert report["unusable"] == {"as-is": {"fewer than 2 atoms": 1, "disordered": 1}}
+    assert report["unusable"] == {"unperturbed": {"fewer than 2 atoms": 1, "disordered": 1}}
     assert report["stage1"]["losses"] == {
-        "as-is": {"in test.csv": 1, "… eV/atom or more above the hull": 1, "a duplicate": 1}
+        "unperturbed": {"in test.csv": 1, "… eV/atom or more above the hull": 1, "a duplicate": 1}
     }
     first, values = load(output, "stage1")
     assert set(first) == {"NaCl", "MgO", "CaO"}
@@ -99,7 +99,7 @@ def test_every_rule_takes_its_crystal(pool, benchmark, tmp_path, capsys):
     }
     text = capsys.readouterr().out
     assert "8 crystals read" in text
-    assert "1 as-is: in test.csv" in text
+    assert "1 unperturbed: in test.csv" in text
 
 
 def test_a_given_set_may_be_made_again_from_what_is_known(pool, benchmark, tmp_path):
@@ -144,9 +144,9 @@ def test_copies_get_their_height_from_the_potential_and_may_not_be_in_a_benchmar
     how = ["--hull", hull, "--copies", "rattled,volume,swapped", "--seed", 3]
     assert main(words(table, output, *how)) == 0
     packed = PackedCrystals.load(output / "stage1.safetensors")
-    ways = [list(WAYS)[int(w)] for w in packed.values["way"]]
+    ways = [Perturbation(int(w)).word for w in packed.values["way"]]
     heights = dict(zip(ways, packed.values["e_above_hull"].tolist(), strict=True))
-    assert heights["as-is"] == pytest.approx(0, abs=1e-5)
+    assert heights["unperturbed"] == pytest.approx(0, abs=1e-5)
     assert "rattled" in ways  # the same crystal out of place is no duplicate
     assert all(height > 0 for way, height in heights.items() if way in ("rattled", "volume"))
     again = main(words(table, tmp_path / "second", *how))

@@ -5,10 +5,10 @@ import torch
 from lightning.fabric import Fabric
 
 from ase_crysdiff.cli.main import main
-from ase_crysdiff.cli.train import make_trainer
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.export import export
+from ase_crysdiff.training.run import prepare
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = '{"encoder": {"hidden": 32, "layers": 1, "frequencies": 4}}'
@@ -40,14 +40,12 @@ def trainer(data, folder, origin, changes=None, name="dao-g"):
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     settings = TrainSettings(steps=4, batch_size=8, learning_rate=1e-4, warmup=0, seed=5)
-    return make_trainer(name, data, folder, settings, fabric, changes or {}, origin=origin)
+    return prepare(name, data, folder, settings, fabric, changes or {}, origin=origin)
 
 
 def averages(run):
-    _, tensors, config = checkpoint.load_newest(run)
-    return {
-        n.removeprefix("average:"): t for n, t in tensors.items() if n.startswith("average:")
-    }, config
+    found = checkpoint.load_newest(run)
+    return found.averaged, found.record.config
 
 
 @pytest.mark.parametrize("exported", [False, True])

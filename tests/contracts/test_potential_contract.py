@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from ase_crysdiff import registry
+from ase_crysdiff.networks.energy import build
 from ase_crysdiff.potentials.loading import load_potential
+from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.testing.potentials import CHECKS
 
@@ -88,3 +90,20 @@ def test_broken_potentials_fail(check):
     made = broken.get(check.__name__, lambda: Broken(FAULTS[check.__name__]))()
     with pytest.raises(AssertionError):
         check(made)
+
+
+@pytest.fixture(scope="module", params=["crysformer", "tensornet"])
+def untrained(request):
+    """A potential on any encoder that says it is smooth."""
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(3)
+        network = build({"name": request.param, "hidden": 16, "cutoff": 4.0})
+        with torch.no_grad():
+            network.out.weight.mul_(20)
+    references = -torch.arange(100, dtype=torch.float64) / 10
+    return NeuralPotential("untrained", network, references, range(1, 99), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_every_smooth_encoder_makes_a_potential(untrained, check):
+    check(untrained)

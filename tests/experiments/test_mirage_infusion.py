@@ -15,7 +15,7 @@ from ase_crysdiff.recipes import miad
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "mirage_infusion.py"
+SCRIPT = Path(__file__).parents[2] / "experiments" / "mirage_infusion.py"
 specification = importlib.util.spec_from_file_location("mirage_infusion", SCRIPT)
 benchmark = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(benchmark)
@@ -31,9 +31,9 @@ def test_arms_differ_in_the_state_space_only(crystals):
     built = {}
     for arm in benchmark.ARMS:
         wanted = benchmark.changes(arm, crystals, 20, TINY)
-        built[arm] = miad.build(
+        built[arm] = miad.RECIPE.build(
             {
-                **miad.configure(crystals),
+                **miad.RECIPE.configure(crystals),
                 **wanted,
                 "species": {"kernel": "exact", **wanted["species"]},
             }

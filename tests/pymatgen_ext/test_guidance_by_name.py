@@ -39,7 +39,7 @@ def csp(csp_weights, tmp_path_factory):
         found.stress.float(),
         torch.zeros(60, dtype=torch.long),
     )
-    config = dao_p_noisy.configure(labels)
+    config = dao_p_noisy.RECIPE.configure(labels)
     noise = dao_p_noisy.noise_of(weights.read_card(folder).config)
     config |= noise | {
         "encoder": TINY,

@@ -12,13 +12,15 @@ from pymatgen.core import Element, Structure
 from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.predictions import structure_of
-from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, evaluations
+from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run
 from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
 from ase_crysdiff.sampling.batched import Draw, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.storage import Journal
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class HostSamples:
     structures: list[list[Structure | None]]
     entries: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)
-    evaluations: set[int] = field(default_factory=set)
+    evaluations: set[int | None] = field(default_factory=set)
 
 
 def inpaint_target(
@@ -151,9 +153,7 @@ def fill(
         except InputError as error:
             found.refused.setdefault(str(error), []).append(names[i])
             continue
-        count = evaluations(bench.sampler, request)
-        if count is not None:
-            found.evaluations.add(count)
+        found.evaluations.add(bench.sampler.evaluations(request))
         weights = _version(bench.sampler, request)
         known = {s: old[i, s, weights] for s in range(samples) if (i, s, weights) in old}
         missing = [s for s in range(samples) if s not in known]
@@ -166,10 +166,7 @@ def fill(
 
 def _version(sampler: Sampler, request: SampleRequest) -> str:
     """First digits of the digest of the weights that serve a request; empty without a card."""
-    card_for: Callable[[SampleRequest], Any] = getattr(
-        sampler, "card_for", lambda _: getattr(sampler, "card", None)
-    )
-    card = card_for(request)
+    card = sampler.card_for(request)
     return "" if card is None else str(card.version)
 
 
@@ -196,7 +193,7 @@ def _drawn(
         indices,
         redraws=0,
         batch_size=bench.batch_size,
-        workers=1,
+        workers=0,
         progress=False,
     )
     for batch in batches:
@@ -219,8 +216,8 @@ def _numbers(d: Draw, request: SampleRequest) -> dict[str, Any]:
     """A draw as JSON, with the largest distance of a host atom from where it should be, Å, as the
     sampler left it.
     """
-    host = request.host
-    assert host is not None
+    assert isinstance(request.task, Inpaint)
+    host = request.task.host
     away = d.crystal.frac_coords[: len(host.species)].double().numpy() - np.array(host.frac_coords)
     away -= np.round(away)
     lattice = d.crystal.lattice[0].double().numpy()

@@ -1,7 +1,7 @@
 """Errors and ranks of a time-aware energy on labels, as functions of time."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,7 +146,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     assert isinstance(network, EnergyDenoiser)
     generator = torch.Generator().manual_seed(seed)
     times = torch.full((len(batch),), t)
-    state = model.joint.encode(batch)
+    state: Mapping[str, Tensor] = model.joint.encode(batch)
     if t > 0:
         state, _ = model.joint.corrupt(
             state, times, layout, lambda _, level: GeneratorDraws(layout.rows(level), generator)

@@ -13,7 +13,9 @@ from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.batched import SamplerSpec, draw
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.storage import Journal
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,13 @@ def request_for(
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes
     no composition is refused.
     """
-    check = getattr(sampler, "check", None)
     compositions = targets.compositions
     served: list[int] = []
     refused: dict[str, list[str]] = {}
     for i, composition in enumerate(compositions):
         try:
-            if check is not None:
-                check(
-                    SampleRequest(compositions=(composition,), conditions=conditions, steps=steps)
-                )
+            alone = CSP(cells=(composition,))
+            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -45,7 +44,7 @@ def request_for(
         else:
             served.append(i)
     contents = tuple(compositions[i] for i in served)
-    return SampleRequest(compositions=contents, conditions=conditions, steps=steps), served, refused
+    return SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps), served, refused
 
 
 def draw_missing(
@@ -70,11 +69,12 @@ def draw_missing(
         seed: Of all draws.
         count: Indices 0 … count - 1 are wanted.
         batch_size: Crystals computed together.
-        workers: Processes on a CPU.
+        workers: Isolated processes on a CPU; up to 1 draws in this one.
     """
     done = {entry["index"]: entry for entry in journal.read()}
     wanted = range(count)
-    sizes = [sum(count for _, count in c) for c in request.compositions or ()] or [0]
+    cells = request.task.cells if isinstance(request.task, CSP) else None
+    sizes = [sum(count for _, count in c) for c in cells or ()] or [0]
     # Cells of equal size in one batch need no more than one group of products.
     missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
     if missing and len(missing) < len(wanted):
@@ -84,7 +84,8 @@ def draw_missing(
             len(wanted),
             journal.path.parent,
         )
-    workers = workers if spec.device == "cpu" else 1  # processes would only share the one GPU
+    # One process more would bring nothing, and several would only share the one GPU.
+    workers = workers if workers > 1 and spec.device == "cpu" else 0
     started = time.perf_counter()
     for batch in draw(
         spec,

@@ -21,7 +21,8 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.batched import SamplerSpec
-from ase_crysdiff.sampling.request import Sampler, SampleRequest
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.storage import Store, ensure_writable, write_text
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _LEAST = {
     "seed": 0,
     "steps": 1,
     "batch_size": 1,
-    "workers": 1,
+    "workers": 0,
 }
 
 
@@ -130,7 +131,7 @@ class Run:
         spec = _spec(structures)
         sampler = spec.load()
         request, _, _ = request_for(sampler, targets, options.steps)
-        evaluations(sampler, request)  # refuses steps that no plan has, before anything is written
+        sampler.evaluations(request)  # refuses steps that no plan has, before anything is written
         return Run._of(kind, options, spec, sampler, targets.described(source), more)
 
     @staticmethod
@@ -142,15 +143,16 @@ class Run:
         targets: Mapping[str, Any] | None,
         more: Mapping[str, Any] | None,
     ) -> "Run":
-        card = getattr(sampler, "card", None)
+        card = sampler.card
+        sampling = None if card is None else card.sampling
         steps = options.steps
         settings = {
             "sampler": spec.name,
             "weights_sha256": None if card is None else card.sha256,
             **({} if targets is None else {"targets": dict(targets)}),
             "seed": options.seed,
-            "steps": steps if steps is not None or card is None else card.sampling["steps"],
-            "sampling": None if card is None else dict(card.sampling),
+            "steps": steps if steps is not None or sampling is None else sampling.steps,
+            "sampling": None if sampling is None else sampling.as_dict(),
             "version": __version__,
             **(more or {}),
         }
@@ -191,7 +193,7 @@ class Run:
         seconds = sum(d["seconds"] for d in drawn.values())
         reasons = Counter(d["reason"] for d in drawn.values() if d["reason"] is not None)
         self.facts = {
-            "evaluations_per_sample": evaluations(self.sampler, request),
+            "evaluations_per_sample": self.sampler.evaluations(request),
             "rejections": dict(reasons),
             "seconds": {
                 "sampling": round(seconds, 2),
@@ -265,11 +267,6 @@ def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResul
 
 def _spec(structures: "StructureSource") -> SamplerSpec:
     return SamplerSpec(structures.name, structures.weights, usable_device(structures.device))
-
-
-def evaluations(sampler: Sampler, request: SampleRequest) -> int | None:
-    """Evaluations of the network per sample; None if the sampler does not say."""
-    return sampler.evaluations(request) if hasattr(sampler, "evaluations") else None
 
 
 def usable_device(name: str) -> str:

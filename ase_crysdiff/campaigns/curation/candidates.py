@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.campaigns.work import Task, work
 from ase_crysdiff.data.packing import prepare, reason_of
-from ase_crysdiff.data.perturbations import WAYS, Crystal, variants
+from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
@@ -31,7 +31,7 @@ class Candidate:
 
     Args:
         name: In its source; copies have that of their crystal.
-        way: How it came about, a key of `labelling.WAYS`; "as-is" for a crystal of a source.
+        way: How it came about, a word of `Perturbation`; "unperturbed" for a crystal of a source.
         structure: In its Niggli cell.
         energy_above_hull: As its source gives it, eV/atom; NaN if unknown.
     """
@@ -67,10 +67,15 @@ def read_candidates(
             try:
                 structure = _prepared(record.load(), min_atoms, max_atoms)
             except Exception as error:  # whatever a parser raises concerns this entry only
-                lost.append(Loss(record.name, "as-is", reason_of(error)))
+                lost.append(Loss(record.name, Perturbation.UNPERTURBED.word, reason_of(error)))
                 continue
             found.append(
-                Candidate(record.name, "as-is", structure, record.values.get(_COLUMN, math.nan))
+                Candidate(
+                    record.name,
+                    Perturbation.UNPERTURBED.word,
+                    structure,
+                    record.values.get(_COLUMN, math.nan),
+                )
             )
     if not found:
         raise InputError(
@@ -88,6 +93,7 @@ def copies(
     lost: list[Loss] = []
     if not ways:
         return made, lost
+    kinds = [Perturbation.parse(way) for way in ways]
     for place, candidate in enumerate(
         tqdm(candidates, desc="copies", unit=" crystals", disable=None)
     ):
@@ -99,7 +105,7 @@ def copies(
             np.array(s.atomic_numbers, dtype=np.int64),
         )
         for way, (_, copy) in zip(
-            ways, variants(crystal, ways, np.random.default_rng([seed, place])), strict=True
+            ways, variants(crystal, kinds, np.random.default_rng([seed, place])), strict=True
         ):
             try:
                 moved = Structure(Lattice(copy.lattice), copy.species, copy.frac_coords)
@@ -124,10 +130,17 @@ def check_ways(ways: Sequence[str]) -> None:
     Raises:
         InputError: If there are any.
     """
-    known = [way for way in WAYS if way != "as-is"]
-    unknown = [way for way in ways if way not in known]
+    known = [kind for kind in MAKERS if kind is not Perturbation.UNPERTURBED]
+    unknown = []
+    for way in ways:
+        try:
+            if Perturbation.parse(way) not in known:
+                unknown.append(way)
+        except InputError:
+            unknown.append(way)
     if unknown:
-        raise InputError(f"There are no copies {unknown}; known: {', '.join(known)}.")
+        words = ", ".join(kind.word for kind in known)
+        raise InputError(f"There are no copies {unknown}; known: {words}.")
 
 
 def read_benchmarks(paths: Sequence[Path]) -> dict[str, Reference]:

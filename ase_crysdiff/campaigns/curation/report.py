@@ -14,7 +14,7 @@ from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE
 from ase_crysdiff.campaigns.curation.stages import Stage
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.perturbations import WAYS
+from ase_crysdiff.data.perturbations import Perturbation
 
 _EDGES = (STABLE, 0.2, RELAXED_BELOW)
 
@@ -23,10 +23,11 @@ def save(path: Path, stage: Stage, candidates: Sequence[Candidate], sources: str
     """Writes the members as packed crystals with their energies above the hull and the numbers of
     their ways; the digest.
     """
-    numbers = list(WAYS)
     values = {
         "e_above_hull": torch.tensor(list(stage.heights.values())),
-        "way": torch.tensor([float(numbers.index(candidates[i].way)) for i in stage.structures]),
+        "way": torch.tensor(
+            [float(Perturbation.parse(candidates[i].way)) for i in stage.structures]
+        ),
     }
     metadata = {"sources": sources, "crystals": str(len(stage.structures))}
     packed = PackedCrystals(from_structures(list(stage.structures.values())), values, metadata)

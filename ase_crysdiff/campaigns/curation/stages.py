@@ -9,15 +9,15 @@ from pymatgen.core import Structure
 from ase_crysdiff.campaigns.curation.candidates import Candidate, in_benchmarks
 from ase_crysdiff.campaigns.curation.energies import energies, relaxed
 from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE, CurationOptions
-from ase_crysdiff.data.perturbations import WAYS
+from ase_crysdiff.data.perturbations import MAKERS, Perturbation
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import classes
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.storage import Store
 
-#: Copies made in these ways are the same crystal out of place, on purpose, and so no duplicates.
-_OUT_OF_PLACE = frozenset(WAYS) - {"as-is", "swapped"}
+#: Copies of these kinds are the same crystal out of place, on purpose, and so no duplicates.
+_OUT_OF_PLACE = frozenset(MAKERS) - {Perturbation.UNPERTURBED, Perturbation.SUBSTITUTED}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Curation:
         originals = [
             i
             for i, c in enumerate(self.candidates)
-            if i not in losses and c.way not in _OUT_OF_PLACE
+            if i not in losses and Perturbation.parse(c.way) not in _OUT_OF_PLACE
         ]
         losses |= self._duplicates(originals, structures, heights)
         members = [i for i in range(len(structures)) if i not in losses]

@@ -53,7 +53,7 @@ def _pairs(
     return upper.to(device), place.to(device), torch.argsort(place).to(device)
 
 
-class _Spread(torch.autograd.Function):
+class _OrderedPairs(torch.autograd.Function):
     """From the products for pairs i < j to every ordered pair: sum, difference for the swapped
     pair, and the diagonal.
 
@@ -73,11 +73,11 @@ class _Spread(torch.autograd.Function):
         torch.sub(cosines, sines, out=rows[:, pairs : 2 * pairs])
         rows[:, 2 * pairs :] = itself
         size = itself.shape[1]
-        spread = sines.new_empty(
+        ordered = sines.new_empty(
             count, size, size, hidden
         )  # not a view: the caller adds to it in place
-        torch.index_select(rows, 1, order, out=spread.view(count, size * size, hidden))
-        return spread
+        torch.index_select(rows, 1, order, out=ordered.view(count, size * size, hidden))
+        return ordered
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -95,7 +95,7 @@ class FourierPairs:
     Args:
         block: The crystals.
         sines: Shape (count, pairs, 3 * frequencies).
-        cosines: The same.
+        cosines: Shape (count, pairs, 3 * frequencies).
     """
 
     block: Block
@@ -125,7 +125,7 @@ class FourierPairs:
             block.count, block.size, -1
         )  # all cosines of a zero difference are 1
         _, order, inverse = _pairs(block.size, odd.device)
-        return _Spread.apply(from_sines, from_cosines, itself, order, inverse)
+        return _OrderedPairs.apply(from_sines, from_cosines, itself, order, inverse)
 
 
 @dataclass(frozen=True)

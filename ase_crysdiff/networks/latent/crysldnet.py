@@ -92,7 +92,7 @@ class CrysLDNet(nn.Module):
             )
         if self.denoiser is not None:
             layout = graph.crystals.layout
-            noisy, target = self.flow.corrupt(posterior.mean, layout.spread(t, "atom"), draws)
+            noisy, target = self.flow.corrupt(posterior.mean, layout.broadcast(t, "atom"), draws)
             denoised = Denoised(
                 noisy, self.denoiser(noisy, t, layout), target.detach() if self.detached else target
             )

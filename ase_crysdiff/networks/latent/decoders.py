@@ -74,11 +74,20 @@ class GeometryDecoder(nn.Module, ABC):
     def forward(
         self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
     ) -> dict[str, Tensor]:
-        """The estimates, by name."""
+        """The estimates, by name, in the units of `quantities`.
+
+        Args:
+            latent: Latents of all atoms, crystal after crystal.
+            num_atoms: Atoms of each crystal.
+        """
 
     @abstractmethod
     def targets(self, crystals: CrystalBatch) -> dict[str, Tensor]:
-        """The same numbers of given crystals."""
+        """The numbers that `forward` estimates, of given crystals, by name.
+
+        Args:
+            crystals: In the order of the latents.
+        """
 
     @abstractmethod
     def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
@@ -93,7 +102,8 @@ class GeometryDecoder(nn.Module, ABC):
 
 
 class InvariantDecoder(GeometryDecoder):
-    """Shortest distances of all pairs of atoms, and lengths and angles of the cell.
+    """Shortest distances of all pairs of atoms (Å), and lengths (Å) and angles (radians) of the
+    cell.
 
     They are functions of what invariant features can know, up to the choice of the Niggli cell:
     origin, orientation and order of the atoms do not enter.
@@ -153,7 +163,9 @@ class InvariantDecoder(GeometryDecoder):
         return Cells(lattice, torch.cat(found))
 
     def _distances(self, latent: Tensor, pairs: Pairs) -> Float[Tensor, " pairs"]:
-        """Unchanged when the atoms of a pair change places."""
+        """Distance of every pair, Å; unchanged when the atoms of a pair change places, because
+        their latents enter by sum and by product.
+        """
         terms, factors = self.sum(latent), self.product(latent)
         joint = (
             terms[pairs.first] + terms[pairs.second] + factors[pairs.first] * factors[pairs.second]
@@ -215,7 +227,12 @@ class Decoders(nn.Module):
     def forward(
         self, latent: Float[Tensor, "atoms latent"], num_atoms: Int[Tensor, " crystals"]
     ) -> Decoded:
-        """Estimates for crystals with these numbers of atoms."""
+        """Estimates for crystals with these numbers of atoms.
+
+        Args:
+            latent: Latents of all atoms, crystal after crystal.
+            num_atoms: Atoms of each crystal.
+        """
         return Decoded(self.elements(latent), self.geometry(latent, num_atoms))
 
 

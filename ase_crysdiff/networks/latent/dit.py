@@ -17,30 +17,30 @@ class Tokens:
     """Atoms as rows of one dense tensor, crystals padded to the length of the longest.
 
     Args:
-        place: Row of every atom in the flattened dense tensor, shape (atoms,).
-        known: Which rows are atoms, shape (crystals, length).
+        rows: Row of every atom in the flattened dense tensor, shape (atoms,).
+        is_atom: Which places of the dense tensor are atoms, not padding, shape (crystals, length).
     """
 
-    place: Int[Tensor, " atoms"]
-    known: Bool[Tensor, "crystals length"]
+    rows: Int[Tensor, " atoms"]
+    is_atom: Bool[Tensor, "crystals length"]
 
     @staticmethod
     def of(layout: Layout) -> "Tokens":
-        """The tokens of a batch."""
+        """The tokens of a batch: crystal k has row k, atom i of it column i."""
         counts, index = layout.num_atoms, layout.batch_index
         within = torch.arange(len(index), device=layout.device) - (counts.cumsum(0) - counts)[index]
         length = max(layout.sizes)
-        known = torch.arange(length, device=layout.device) < counts.unsqueeze(-1)
-        return Tokens(index * length + within, known)
+        is_atom = torch.arange(length, device=layout.device) < counts.unsqueeze(-1)
+        return Tokens(index * length + within, is_atom)
 
     def dense(self, rows: Float[Tensor, "atoms width"]) -> Float[Tensor, "crystals length width"]:
         """Atom rows in their places, zeros elsewhere."""
-        empty = rows.new_zeros(self.known.numel(), rows.shape[-1])
-        return empty.index_copy(0, self.place, rows).unflatten(0, self.known.shape)
+        empty = rows.new_zeros(self.is_atom.numel(), rows.shape[-1])
+        return empty.index_copy(0, self.rows, rows).unflatten(0, self.is_atom.shape)
 
     def ragged(self, dense: Float[Tensor, "crystals length width"]) -> Float[Tensor, "atoms width"]:
         """The rows that are atoms."""
-        return dense.flatten(0, 1)[self.place]
+        return dense.flatten(0, 1)[self.rows]
 
 
 class DiT(nn.Module):
@@ -96,14 +96,14 @@ class DiT(nn.Module):
             )
         condition = functional.silu(self.time(time_embedding(t, self.times)))
         for block in self.blocks:
-            x = block(x, condition, tokens.known)
+            x = block(x, condition, tokens.is_atom)
         shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, -1)
         return tokens.ragged(self.leave(_modulated(x, shift, scale)))
 
 
 class _Block(nn.Module):
-    """Attention, then a perceptron; time shifts and scales what they read and gates what they add,
-    by nothing at first.
+    """Attention within each crystal, then a perceptron. Time shifts and scales what they read and
+    gates what they add; all three are zero at first, so that the block starts as the identity.
     """
 
     def __init__(self, width: int, heads: int, expansion: int) -> None:
@@ -118,25 +118,28 @@ class _Block(nn.Module):
             nn.Linear(expansion * width, width),
         )
 
-    def forward(self, x: Tensor, condition: Tensor, known: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor, is_atom: Tensor) -> Tensor:
         shift, scale, gate, shift2, scale2, gate2 = (
             self.modulation(condition).unsqueeze(1).chunk(6, -1)
         )
-        x = x + gate * self._attention(_modulated(x, shift, scale), known)
+        x = x + gate * self._attention(_modulated(x, shift, scale), is_atom)
         return x + gate2 * self.perceptron(_modulated(x, shift2, scale2))
 
-    def _attention(self, x: Tensor, known: Tensor) -> Tensor:
+    def _attention(self, x: Tensor, is_atom: Tensor) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        found = functional.scaled_dot_product_attention(q, k, v, attn_mask=known[:, None, None, :])
+        found = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=is_atom[:, None, None, :]
+        )
         return self.out(found.transpose(1, 2).flatten(2))
 
 
 def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """The normalised input, scaled and shifted by what time says."""
     return functional.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale) + shift
 
 
 def _zero(linear: nn.Linear) -> nn.Linear:
-    """The layer with zeros for weights, so that it says nothing before it has learnt to."""
+    """The layer with weights and bias of zero, so that it adds nothing before it is trained."""
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
     return linear

@@ -1,29 +1,18 @@
-"""Solvers: how one step of the reverse process is taken."""
+"""Solvers: how one step of the reverse process is taken; registered in `ase_crysdiff.solvers`."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from ase_crysdiff.errors import InputError
+from ase_crysdiff import registry
+from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.sampling.solvers.base import Solver
-from ase_crysdiff.sampling.solvers.ode import Ode
-from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
-
-NAMES = ("ancestral", "euler", "heun")
 
 
-def make_solver(sampling: Mapping[str, Any]) -> Solver:
-    """The solver that a card's `sampling` entry asks for.
+def make_solver(settings: SamplingSettings) -> Solver:
+    """The solver that sampling settings ask for.
 
     Args:
-        sampling: `solver` (one of `NAMES`; ancestral where nothing is said), `corrections` of the
-            ancestral solver and `hurry` of the deterministic ones.
+        settings: Their `solver` is a registered name; the solver reads what concerns it.
 
     Raises:
-        InputError: If the name is not known.
+        UnknownNameError: If no solver has that name.
     """
-    name = sampling.get("solver", "ancestral")
-    if name not in NAMES:
-        raise InputError(f"solver must be one of {', '.join(NAMES)}, got {name!r}.")
-    if name == "ancestral":
-        return PredictorCorrector(sampling.get("corrections", {}))
-    return Ode(1 if name == "euler" else 2, sampling.get("hurry"))
+    solver: Solver = registry.load(registry.SOLVERS, settings.solver)(settings)
+    return solver

@@ -1,10 +1,13 @@
 """One step of the reverse process."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-from ase_crysdiff.conditions.base import Denoise
 from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
+from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+
+#: (noisy state, time) -> prediction: the denoiser with all conditions and its context.
+Predict = Callable[[NoisyState, float], Prediction]
 
 
 class Solver(ABC):
@@ -17,7 +20,7 @@ class Solver(ABC):
     @abstractmethod
     def step(
         self,
-        denoise: Denoise,
+        denoise: Predict,
         joint: JointProcess,
         state: NoisyState,
         t: float,

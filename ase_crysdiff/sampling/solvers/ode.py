@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from ase_crysdiff.conditions.base import Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
-from ase_crysdiff.sampling.solvers.base import Solver
+from ase_crysdiff.sampling.solvers.base import Predict, Solver
 
 
 class Ode(Solver):
@@ -19,23 +19,25 @@ class Ode(Solver):
     Args:
         order: 1 (Euler) or 2 (Heun: a second evaluation at the end of each step but the last, which
             ends at t = 0, where no network was trained).
-        hurry: By component, how much faster than its clock it moves near the data: it is brought to
-            t - (t - s)(1 + h (1 - t)) in the time from t to s, never past 0. Flow papers call this
-            anti-annealing of velocities (CrystalFlow uses 5 for coordinates).
+        velocity_annealing: By component, how much faster than its clock it moves near the data: a
+            step from t to s brings it to t - (t - s)(1 + a (1 - t)), never past 0. Source: Luo et
+            al. 2025 (CrystalFlow), "anti-annealing", 5 for coordinates.
     """
 
-    def __init__(self, order: int = 1, hurry: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, order: int = 1, velocity_annealing: Mapping[str, float] | None = None
+    ) -> None:
         if order not in (1, 2):
             raise InputError(f"order must be 1 or 2, got {order!r}.")
         self.order = order
-        self.hurry = dict(hurry or {})
+        self.velocity_annealing = dict(velocity_annealing or {})
 
     def evaluations(self, steps: int) -> int:
         return steps if self.order == 1 else 2 * steps - 1
 
     def step(
         self,
-        denoise: Denoise,
+        denoise: Predict,
         joint: JointProcess,
         state: NoisyState,
         t: float,
@@ -44,7 +46,7 @@ class Ode(Solver):
         draws: DrawsFor,
     ) -> NoisyState:
         reach = {
-            name: max(0.0, t - (t - s) * (1 + self.hurry.get(name, 0.0) * (1 - t)))
+            name: max(0.0, t - (t - s) * (1 + self.velocity_annealing.get(name, 0.0) * (1 - t)))
             for name in joint.components
         }
         estimates = [(state, denoise(state, t), t)]
@@ -53,3 +55,13 @@ class Ode(Solver):
             return reached
         estimates.append((reached, denoise(reached, s), s))
         return joint.transport(state, estimates, t, reach, layout, draws)
+
+
+def euler(settings: SamplingSettings) -> Ode:
+    """Euler's rule, with the settings' velocity annealing."""
+    return Ode(1, settings.velocity_annealing)
+
+
+def heun(settings: SamplingSettings) -> Ode:
+    """Heun's rule, with the settings' velocity annealing."""
+    return Ode(2, settings.velocity_annealing)

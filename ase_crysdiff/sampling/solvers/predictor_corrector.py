@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 
-from ase_crysdiff.conditions.base import Denoise
-from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.crystal.batch import Layout, Level
+from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
 from ase_crysdiff.randomness import Draws
-from ase_crysdiff.sampling.solvers.base import Solver
+from ase_crysdiff.sampling.solvers.base import Predict, Solver
 
 
 class PredictorCorrector(Solver):
-    """Source: Song et al. 2021, algorithm 1, in DiffCSP's order: correct first, then predict with a
+    """Ancestral steps, each after a Langevin correction where one is asked for.
+
+    Source: Song et al. 2021, algorithm 1, in DiffCSP's order: correct first, then predict with a
     second evaluation.
 
     Args:
@@ -26,7 +28,7 @@ class PredictorCorrector(Solver):
 
     def step(
         self,
-        denoise: Denoise,
+        denoise: Predict,
         joint: JointProcess,
         state: NoisyState,
         t: float,
@@ -36,10 +38,15 @@ class PredictorCorrector(Solver):
     ) -> NoisyState:
         if self.corrections:
 
-            def corrector_draws(name: str, level: str) -> Draws:
+            def corrector_draws(name: str, level: Level) -> Draws:
                 return draws(f"correct {name}", level)
 
             state = joint.correct(
                 state, denoise(state, t), t, self.corrections, layout, corrector_draws
             )
         return joint.reverse(state, denoise(state, t), t, s, layout, draws)
+
+
+def ancestral(settings: SamplingSettings) -> PredictorCorrector:
+    """Ancestral steps, with the settings' corrections."""
+    return PredictorCorrector(settings.corrections)

@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     }
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(3)
-        network = dao_p.build(config)
+        network = dao_p.RECIPE.build(config)
         with torch.no_grad():  # training starts from zero output; a test wants forces
             network.out.weight.normal_()
     config["reference_energies"] = reference_energies(assemble("dao-p", network, config))

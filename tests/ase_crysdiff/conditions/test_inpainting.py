@@ -36,9 +36,9 @@ class BlindOracle(Denoiser):
                     2 * math.pi * (state[name] - clean).unflatten(0, (layout.num_crystals, SIZE))
                 )
                 shift = torch.atan2(phase.sin().sum(1), phase.cos().sum(1)) / (2 * math.pi)
-                clean = wrap(clean + layout.spread(shift, "atom"))
+                clean = wrap(clean + layout.broadcast(shift, "atom"))
             prediction[name] = component.process.from_clean(
-                state[name], clean, layout.spread(t, level)
+                state[name], clean, layout.broadcast(t, level)
             )
         return prediction
 
@@ -225,7 +225,7 @@ def test_shift_of_few_known_atoms_is_their_mean_displacement():
     shift = torch.tensor([[0.1, -0.2, 0.3], [0.45, 0.0, -0.45], [0.2, 0.2, 0.2]])
     is_known = torch.tensor([True, False, True, True, False, False, False])
     found = KnownPositions("frac_coords", clean, is_known)._shift(
-        wrap(clean + layout.spread(shift, "atom")), layout
+        wrap(clean + layout.broadcast(shift, "atom")), layout
     )
     assert torch.allclose(found[:2], shift[:2], atol=1e-6)
     assert torch.equal(found[2], torch.zeros(3))

@@ -220,3 +220,27 @@ def test_calibration_covers_two_thirds():
     assert calibration(errors[:3], spread[:3]) == pytest.approx(
         float((errors / spread)[:3].max()), rel=1e-4
     )
+
+
+def test_what_was_measured_with_other_weights_of_the_potential_is_not_said(tmp_path, monkeypatch):
+    """The card names the digest of the potential it was measured with; older ones at `sha256`."""
+    shipped = weights.find("formation-energy")
+    known = load_predictor("formation-energy")
+    digest = weights.read_card(weights.find("dao-p")).sha256
+    assert known.card.config["potential_sha256"] == digest
+    assert known.card.sha256 == known.card.version == ""
+    assert known.version == f"(dao-p {digest[:12]})"
+    assert known.card.measured["results"]
+
+    content = json.loads((shipped / weights.CARD).read_text())
+    former = {k: v for k, v in content["config"].items() if k != "potential_sha256"}
+    for number, (config, own) in enumerate(
+        [(former, digest), (former, "0" * 64), ({**former, "potential_sha256": "0" * 64}, "")]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        card = {**content, "config": config, "sha256": own}
+        (folder / weights.CARD).write_text(json.dumps(card))
+        found = load_predictor(folder)
+        assert bool(found.card.measured) == (number == 0)
+        assert found.version == known.version

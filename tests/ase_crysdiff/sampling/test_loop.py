@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from ase_crysdiff.conditions.known import KnownComponent
 from toys import TINY
 
-from ase_crysdiff.conditions.known import KnownComponent
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.crystal.batch import Layout

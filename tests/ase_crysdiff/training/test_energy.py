@@ -18,12 +18,14 @@ from ase_crysdiff.data.labels import LabelBatches, Labels
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.recipes import dao_p
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from ase_crysdiff.training.energy import EnergyTrainer
+from ase_crysdiff.training.energy import energy_task
 from ase_crysdiff.training.export import export
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = {"hidden": 16, "layers": 1, "heads": 2, "cutoff": 4.0, "waves": [6, 4, 2]}
@@ -60,11 +62,11 @@ def labels(archive):
 
 
 def trainer(labels, folder, **settings):
-    config = dao_p.configure(labels)
+    config = dao_p.RECIPE.configure(labels)
     config["encoder"] = config["encoder"] | TINY
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        network = dao_p.build(config)
+        network = dao_p.RECIPE.build(config)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     knobs = {
@@ -75,7 +77,9 @@ def trainer(labels, folder, **settings):
         "log_every": 5,
         "validate_every": 10,
     } | settings
-    return EnergyTrainer(network, config, labels, folder, TrainSettings(**knobs), fabric, labels)
+    course = TrainSettings(**knobs)
+    task = energy_task(network, config, labels, course, fabric.device, labels)
+    return Loop(task, folder, course, fabric)
 
 
 def test_labels_survive_the_file(labels, tmp_path):
@@ -155,7 +159,7 @@ def test_references_are_found_again(generator):
     truth[[3, 8, 26, 57]] = [-1.9, -4.9, -8.4, -4.8]
     energies = fractions @ truth + 0.01 * rng.normal(size=300)
     energies[:6] += 5  # mistaken rows must not count
-    fitted = label_packing.fit_references(fractions, energies, np.ones(300, dtype=bool))
+    fitted = least_squares_references(fractions, energies, RIDGE, outliers=0.3)
     np.testing.assert_allclose(fitted[[3, 8, 26, 57]], truth[[3, 8, 26, 57]], atol=0.02)
     assert np.isnan(fitted[[1, 50]]).all()
 
@@ -198,8 +202,7 @@ def test_training_lowers_every_error(labels, tmp_path):
 def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
     trainer(labels, tmp_path / "whole").run(progress=False)
     first = trainer(labels, tmp_path / "parts")
-    first._finished = lambda deadline: first.progress.step >= 7
-    first.run(progress=False)
+    first.run(progress=False, stop=lambda progress: progress.step >= 7)
     second = trainer(labels, tmp_path / "parts")
     assert second.progress.step == 7
     second.run(progress=False)
@@ -245,7 +248,7 @@ def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_pa
     card = weights.read_card(target)
     assert {"NaCl", "SrTiO3"} <= set(card.config["reference_energies"])
     assert card.training["steps"] == 3
-    assert card.sampling == {}
+    assert card.sampling is None
     refused(target, tmp_path)
 
 

@@ -32,10 +32,11 @@ from ase_crysdiff.models import weights
 from ase_crysdiff.models.generative import GenerativeModel, load
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.loading import load_potential
-from ase_crysdiff.recipes import dao_p_noisy
+from ase_crysdiff.recipes.dao_p_noisy import RECIPE
 from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.testing.pair_potential import PairPotential
-from ase_crysdiff.training.noisy_energy import NoisyEnergyObjective, NoisyEnergyTrainer
+from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.noisy_energy import NoisyEnergyObjective, noisy_energy_task
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = {"hidden": 32, "layers": 1, "frequencies": 16}
@@ -69,14 +70,14 @@ def labels():
 
 
 def config_of(labels, family="diffusion", **changes):
-    config = dao_p_noisy.configure(labels) | {"family": family} | changes
+    config = RECIPE.configure(labels) | {"family": family} | changes
     return config | {"encoder": {"name": "cspnet", **TINY}} if "encoder" not in changes else config
 
 
 def model_of(config):
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        return dao_p_noisy.build(config)
+        return RECIPE.build(config)
 
 
 def trainer(labels, folder, config=None, **settings):
@@ -90,14 +91,10 @@ def trainer(labels, folder, config=None, **settings):
         "log_every": 5,
         "validate_every": 10,
     } | settings
-    return NoisyEnergyTrainer(
-        model_of(config or config_of(labels)),
-        labels,
-        folder,
-        TrainSettings(**knobs),
-        fabric,
-        labels,
-    )
+    course = TrainSettings(**knobs)
+    model = model_of(config or config_of(labels))
+    task = noisy_energy_task(model, labels, course, fabric.device, labels)
+    return Loop(task, folder, course, fabric)
 
 
 def test_energies_count_from_the_lowest_of_the_reduced_composition(labels):
@@ -262,8 +259,7 @@ def test_order_within_compositions():
 def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
     trainer(labels, tmp_path / "whole").run(progress=False)
     first = trainer(labels, tmp_path / "parts")
-    first._finished = lambda deadline: first.progress.step >= 7
-    first.run(progress=False)
+    first.run(progress=False, stop=lambda progress: progress.step >= 7)
     second = trainer(labels, tmp_path / "parts")
     assert second.progress.step == 7
     second.run(progress=False)
@@ -275,7 +271,7 @@ def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
 
 def test_labels_without_comparisons_are_refused(labels):
     with pytest.raises(InputError, match="share a composition"):
-        dao_p_noisy.configure(labels.select(torch.tensor([0, 16, 32, 48])))
+        RECIPE.configure(labels.select(torch.tensor([0, 16, 32, 48])))
 
 
 def command(labels, folder, *more):
@@ -310,8 +306,8 @@ def test_command_line_trains_for_a_sampler_and_exports_weights_that_only_guide(
     )
     model, card = load(target)
     assert isinstance(model, GenerativeModel)
-    assert card.sampling == {}
-    assert card.config["kind"] == dao_p_noisy.KIND
+    assert card.sampling is None
+    assert card.config["kind"] == RECIPE.kind
     assert card.config["lattice"] == weights.read_card(toy_csp).config["lattice"]
     assert card.config["energy"]["std"] > 0
     result = tmp_path / "result.json"

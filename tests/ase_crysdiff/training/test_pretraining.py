@@ -14,11 +14,13 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.networks.graph import MASKED, build_graph
 from ase_crysdiff.networks.latent.decoders import Decoded
-from ase_crysdiff.recipes import crysldnet, denoising
+from ase_crysdiff.recipes.crysldnet import RECIPE as CRYSLDNET
+from ase_crysdiff.recipes.denoising import RECIPE as DENOISING
 from ase_crysdiff.testing.crystals import prototype_batch
 from ase_crysdiff.training.graph_crystals import GraphCrystals
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.masking import draw_masks
-from ase_crysdiff.training.pretraining import PretrainingTrainer, displaced, reconstruction
+from ase_crysdiff.training.pretraining import displaced, pretraining_task, reconstruction
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = {"name": "crystal-graph", "hidden": 32, "layers": 2, "neighbors": 6}
@@ -26,10 +28,10 @@ PROFILED = {"name": "pddformer", "hidden": 32, "layers": 2, "profile": 8}
 CPU = torch.device("cpu")
 
 
-def built(module, data, **changes):
+def built(made, data, **changes):
     """Network, objective and config of a recipe at toy size."""
-    config = {**module.configure(data), "backbone": TINY}
-    if module is crysldnet:
+    config = {**made.configure(data), "backbone": TINY}
+    if made is CRYSLDNET:
         config |= {
             "latent": {**config["latent"], "width": 16},
             "denoiser": {"name": "dit", "width": 32, "layers": 2, "heads": 2},
@@ -37,8 +39,8 @@ def built(module, data, **changes):
     config |= changes
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
-        network = module.build(config)
-    return network, module.objective(network, config), config
+        network = made.build(config)
+    return network, made.objective(network, config), config
 
 
 def whole(data, network):
@@ -69,7 +71,7 @@ def test_masks_hide_every_atom_equally_often(generator):
 
 
 def test_network_never_sees_hidden_elements(crystals, generator):
-    network, objective, _ = built(crysldnet, crystals)
+    network, objective, _ = built(CRYSLDNET, crystals)
     batch = whole(crystals, network)
     seen = []
 
@@ -89,7 +91,7 @@ def test_network_never_sees_hidden_elements(crystals, generator):
 
 
 def test_flow_alone_sees_whole_crystals(crystals, generator):
-    network, objective, _ = built(crysldnet, crystals, stage="flow")
+    network, objective, _ = built(CRYSLDNET, crystals, stage="flow")
     batch = whole(crystals, network)
 
     def watching(graph, t, draws):
@@ -101,12 +103,12 @@ def test_flow_alone_sees_whole_crystals(crystals, generator):
     assert not any(name.startswith("decoders") for name, _ in network.named_parameters())
     assert not any(
         name.startswith("denoiser")
-        for name, _ in built(crysldnet, crystals, stage="vae")[0].named_parameters()
+        for name, _ in built(CRYSLDNET, crystals, stage="vae")[0].named_parameters()
     )
 
 
 def test_only_hidden_elements_count(crystals, generator):
-    network, _, _ = built(crysldnet, crystals)
+    network, _, _ = built(CRYSLDNET, crystals)
     graph = whole(crystals, network).graph
     species = graph.crystals.species
     hidden = draw_masks(graph.crystals.num_atoms, 0.3, generator)
@@ -132,7 +134,7 @@ def test_every_crystal_has_the_same_share_of_the_flow_loss(crystals, generator):
     time.
     """
     network, objective, _ = built(
-        crysldnet, crystals, stage="flow", loss_weights={"flow": 1.0, "spread": 0.0}
+        CRYSLDNET, crystals, stage="flow", loss_weights={"flow": 1.0, "spread": 0.0}
     )
     batch, outputs = whole(crystals, network), []
 
@@ -152,7 +154,7 @@ def test_every_crystal_has_the_same_share_of_the_flow_loss(crystals, generator):
 def spread(data, stage, latent, weights, steps=45):
     """Per-dimension spread of the latents before and after training."""
     network, objective, _ = built(
-        crysldnet, data, stage=stage, latent={"width": 16, **latent}, loss_weights=weights
+        CRYSLDNET, data, stage=stage, latent={"width": 16, **latent}, loss_weights=weights
     )
     sets = GraphCrystals(data, network.backbone.neighborhood, 20, CPU)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
@@ -188,7 +190,7 @@ def test_latents_collapse_unless_guarded(stage, latent, guard, collapses, crysta
     fixed length do not prevent it; a least spread does, or crystals to be told from their
     latents.
     """
-    weights = crysldnet.configure(crystals)["loss_weights"] | {"spread": guard}
+    weights = CRYSLDNET.configure(crystals)["loss_weights"] | {"spread": guard}
     before, after = spread(crystals, stage, latent, weights)
     assert (after < 0.5 * before) == collapses
     assert collapses or after > 0.9 * before
@@ -212,7 +214,7 @@ class Oracle:
 
 
 def test_denoising_loss_is_nothing_for_an_oracle_and_one_for_silence(crystals, generator):
-    network, objective, config = built(denoising, crystals)
+    network, objective, config = built(DENOISING, crystals)
     batch = whole(crystals, network)
     oracle = Oracle(batch.graph.crystals)
     assert float(objective.loss(oracle, batch, generator)[0]) < 1e-5
@@ -232,13 +234,13 @@ def test_denoising_loss_is_nothing_for_an_oracle_and_one_for_silence(crystals, g
 
 def test_displaced_crystals_have_their_own_edges_and_profiles(crystals, generator):
     """Distances of the crystal as it was would give the answer away."""
-    network, _, _ = built(denoising, crystals, backbone=PROFILED)
+    network, _, _ = built(DENOISING, crystals, backbone=PROFILED)
     graph = whole(crystals, network).graph
     steps = 0.3 * torch.randn(len(graph.crystals.species), 3, generator=generator)
     moved = displaced(graph, steps, network.backbone.neighborhood)
     again = build_graph(moved.crystals, network.backbone.neighborhood)
     assert torch.equal(moved.profile, again.profile)
-    assert torch.equal(moved.second, again.second)
+    assert torch.equal(moved.senders, again.senders)
     assert (moved.profile - graph.profile).abs().max() > 0.05
     index = graph.crystals.layout.batch_index
     found = torch.einsum(
@@ -251,7 +253,7 @@ def test_displaced_crystals_have_their_own_edges_and_profiles(crystals, generato
 
 @pytest.mark.parametrize("backbone", [TINY, PROFILED], ids=lambda b: b["name"])
 def test_displacements_turn_with_the_crystal(backbone, crystals, generator):
-    network, _, _ = built(denoising, crystals, backbone=backbone)
+    network, _, _ = built(DENOISING, crystals, backbone=backbone)
     batch = prototype_batch().to(dtype=torch.float64)
     network = network.double()
     moved = CrystalBatch(
@@ -277,8 +279,8 @@ def test_displacements_turn_with_the_crystal(backbone, crystals, generator):
     assert expected[0].abs().max() < 1e-8  # the only atom of its cell is a centre of symmetry
 
 
-def trainer(module, data, folder, **settings):
-    network, objective, config = built(module, data)
+def trainer(made, data, folder, **settings):
+    network, objective, config = built(made, data)
     fabric = Fabric(accelerator="cpu", devices=1)
     fabric.launch()
     knobs = {
@@ -290,18 +292,19 @@ def trainer(module, data, folder, **settings):
         "validate_every": 6,
     } | settings
     neighborhood = network.backbone.neighborhood
-    return PretrainingTrainer(
-        network, neighborhood, objective, config, data, folder, TrainSettings(**knobs), fabric, data
+    course = TrainSettings(**knobs)
+    task = pretraining_task(
+        network, neighborhood, objective, config, data, course, fabric.device, data
     )
+    return Loop(task, folder, course, fabric)
 
 
-@pytest.mark.parametrize("module", [crysldnet, denoising], ids=lambda m: m.__name__.split(".")[-1])
-def test_resumed_run_equals_uninterrupted_one(module, crystals, tmp_path):
-    trainer(module, crystals, tmp_path / "whole").run(progress=False)
-    first = trainer(module, crystals, tmp_path / "parts")
-    first._finished = lambda deadline: first.progress.step >= 7
-    first.run(progress=False)
-    second = trainer(module, crystals, tmp_path / "parts")
+@pytest.mark.parametrize("made", [CRYSLDNET, DENOISING], ids=lambda m: m.name)
+def test_resumed_run_equals_uninterrupted_one(made, crystals, tmp_path):
+    trainer(made, crystals, tmp_path / "whole").run(progress=False)
+    first = trainer(made, crystals, tmp_path / "parts")
+    first.run(progress=False, stop=lambda progress: progress.step >= 7)
+    second = trainer(made, crystals, tmp_path / "parts")
     assert second.progress.step == 7
     second.run(progress=False)
     name = "step-000000012.safetensors"
@@ -311,18 +314,18 @@ def test_resumed_run_equals_uninterrupted_one(module, crystals, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "falls"),
-    [(crysldnet, {"elements": 0.5, "geometry": 0.5, "flow": 0.5}), (denoising, {"denoising": 0.9})],
+    ("made", "falls"),
+    [(CRYSLDNET, {"elements": 0.5, "geometry": 0.5, "flow": 0.5}), (DENOISING, {"denoising": 0.9})],
     ids=["crysldnet", "denoising"],
 )
-def test_training_learns(module, falls, crystals, tmp_path):
+def test_training_learns(made, falls, crystals, tmp_path):
     trainer(
-        module, crystals, tmp_path, steps=90, learning_rate=5e-3, ema_decay=0.9, validate_every=20
+        made, crystals, tmp_path, steps=90, learning_rate=5e-3, ema_decay=0.9, validate_every=20
     ).run(progress=False)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     values = [r for r in records if f"val_{next(iter(falls))}" in r]
     for name, factor in falls.items():
         assert values[-1][f"val_{name}"] < factor * records[0][name], name
-    if module is crysldnet:
+    if made is CRYSLDNET:
         assert values[-1]["val_latent_std"] > 0.5 * records[0]["latent_std"]
         assert values[-1]["val_accuracy"] > 0.6

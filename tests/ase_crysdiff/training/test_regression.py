@@ -1,6 +1,7 @@
 """Scales, heads on resamples, the weights that are kept, and runs that go on where they were."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,16 +9,17 @@ from lightning.fabric import Fabric
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.graph_crystals import GraphCrystals
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.regression import (
     PropertyObjective,
-    RegressionTrainer,
-    TargetScale,
     bootstrap_counts,
+    regression_task,
 )
 from ase_crysdiff.training.settings import TrainSettings
 
@@ -32,7 +34,7 @@ def data():
     return LabelledCrystals(tuple(map(str, range(40))), from_structures(structures), values)
 
 
-def make(data, folder, patience=1000, seed=0, **settings):
+def make(data, folder, patience=1000, seed=0, objective=lambda found: found, **settings):
     train, validation = data.select(range(30)), data.select(range(30, 40))
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)
@@ -49,7 +51,9 @@ def make(data, folder, patience=1000, seed=0, **settings):
     }
     settings = TrainSettings(**{**knobs, **settings}, seed=seed)
     fabric = Fabric(accelerator="cpu", devices=1)
-    return RegressionTrainer(network, config, train, validation, folder, settings, fabric, patience)
+    task = regression_task(network, config, train, validation, settings, fabric.device, patience)
+    task = replace(task, objective=objective(task.objective))
+    return Loop(task, folder, settings, fabric)
 
 
 def test_scale_round_trip_and_error_in_the_unit():
@@ -104,57 +108,90 @@ def test_resamples_count_every_row_once_on_average():
     assert bootstrap_counts(10, 1, 0) is None
 
 
+class KilledError(Exception):
+    """Stands for SIGKILL: nothing is saved after it."""
+
+
 def test_a_killed_run_repeats_the_whole_one(data, tmp_path):
     whole = make(data, tmp_path / "whole")
     whole.run(progress=False)
     assert whole.finished
     assert not whole.interrupted
+
+    def kill(progress):
+        if progress.step == 4:  # after a validation and before the first checkpoint
+            raise KilledError
+
     first = make(data, tmp_path / "killed")
-    steps = iter(range(13))
-    first._finished = lambda deadline: (
-        next(steps, None) is None
-    )  # a stop after step 13, between checkpoints at 10 and 15
-    first.save, last = lambda: None, first.save
-    first.run(progress=False)
-    assert not list(
-        (tmp_path / "killed").glob("step-*")
-    )  # nothing was kept but the best weights of steps 3 to 12
-    first.save = last
+    with pytest.raises(KilledError):
+        first.run(progress=False, stop=kill)
+    assert [p.name for p in (tmp_path / "killed").glob("*.safetensors")] == ["best.safetensors"]
     again = make(data, tmp_path / "killed")
     assert again.progress.step == 0
-    assert again.best is not None
+    assert again.best.best is not None
     again.run(progress=False)
-    assert again.best == whole.best
+    assert again.best.best == whole.best.best
     for name, tensor in whole.best_weights().items():
         assert torch.equal(again.best_weights()[name], tensor)
 
 
+class Scripted:
+    """An objective whose validation errors are given; the loss is the true one."""
+
+    def __init__(self, objective, errors):
+        self.objective, self.errors = objective, iter(errors)
+
+    def loss(self, network, batch, generator):
+        total, parts = self.objective.loss(network, batch, generator)
+        return total, parts if total.requires_grad else {"mae": torch.tensor(next(self.errors))}
+
+
 def test_the_best_weights_are_kept_and_a_rising_error_ends_the_run(data, tmp_path):
-    trainer = make(data, tmp_path, patience=6, steps=3000, learning_rate=1e-2, validate_every=3)
-    trainer.validation_error = iter([3.0, 2.0, 2.5, 1.9, 2.0, 1.9, 2.2, 2.2, 2.2, 2.2]).__next__
+    errors = [3.0, 2.0, 2.5, 1.9, 2.0, 1.9, 2.2, 2.2, 2.2, 2.2]
+    loop = make(
+        data,
+        tmp_path,
+        patience=6,
+        steps=3000,
+        learning_rate=1e-2,
+        validate_every=3,
+        objective=lambda found: Scripted(found, errors),
+    )
     kept = {}
-    improve = trainer._validate
 
-    def watch(lines):
-        improve(lines)
-        kept[trainer.progress.step] = {n: t.clone() for n, t in trainer.average.weights.items()}
+    def watch(progress):
+        kept[progress.step] = {n: t.clone() for n, t in loop.average.weights.items()}
+        return False
 
-    trainer._validate = watch
-    trainer.run(progress=False)
-    assert trainer.best == (12, 1.9)
-    assert (
-        trainer.progress.step == 18
-    )  # 6 steps after the best, the equal error at 18 being no better
-    assert trainer.finished
-    for name, tensor in trainer.best_weights().items():
+    loop.run(progress=False, stop=watch)
+    assert loop.best.best == (12, pytest.approx(1.9))
+    # 6 steps after the best, the equal error at 18 being no better.
+    assert loop.progress.step == 18
+    assert loop.finished
+    for name, tensor in loop.best_weights().items():
         assert torch.equal(tensor, kept[12][name])
 
 
+def test_the_validation_set_and_the_patience_belong_to_the_run(data, tmp_path):
+    make(data, tmp_path, steps=3).run(progress=False)
+    with pytest.raises(InputError, match=r"patience: 1000 \(the run\) against 50 \(now\)"):
+        make(data, tmp_path, steps=3, patience=50)
+    with pytest.raises(InputError, match=r"validate_every: 3 \(the run\) against 2 \(now\)"):
+        make(data, tmp_path, steps=3, validate_every=2)
+    moved = LabelledCrystals(
+        data.names,
+        data.crystals,
+        data.values.index_add(0, torch.tensor([35]), torch.ones(1, dtype=torch.float64)),
+    )
+    with pytest.raises(InputError, match="validation: "):
+        make(moved, tmp_path, steps=3)
+
+
 def test_training_learns(data, tmp_path):
-    trainer = make(data, tmp_path, steps=150, learning_rate=1e-2, ema_decay=0.95)
-    before = trainer.validation_error()
-    trainer.run(progress=False)
-    assert trainer.best[1] < 0.5 * before
+    loop = make(data, tmp_path, steps=150, learning_rate=1e-2, ema_decay=0.95)
+    before = loop.validation_errors()["mae"]
+    loop.run(progress=False)
+    assert loop.best.best[1] < 0.5 * before
 
 
 def test_labelled_crystals_fit_together(data):

@@ -217,7 +217,7 @@ class ElementTableStem(Stem):
         parts = [self.species(self.table[species].to(t.dtype))]
         if self.learned is not None:
             parts.append(self.learned(species))
-        parts.append(layout.spread(time_embedding(t, TIME_WIDTH), "atom"))
+        parts.append(layout.broadcast(time_embedding(t, TIME_WIDTH), "atom"))
         return NodeInput(
             self.join(torch.cat(parts, -1)),
             self.lattice.invariants(state["lattice"]),

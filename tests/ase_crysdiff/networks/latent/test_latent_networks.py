@@ -102,8 +102,8 @@ def test_tokens_and_atoms_are_each_other_s_inverse():
     rows, tokens = torch.arange(12.0).view(6, 2), Tokens.of(Layout((1, 2, 3)))
     dense = tokens.dense(rows)
     assert dense.shape == (3, 3, 2)
-    assert tokens.known.sum(1).tolist() == [1, 2, 3]
-    assert not dense[~tokens.known].any()
+    assert tokens.is_atom.sum(1).tolist() == [1, 2, 3]
+    assert not dense[~tokens.is_atom].any()
     assert torch.equal(tokens.ragged(dense), rows)
 
 

@@ -1,4 +1,6 @@
-"""Parts that several recipes share."""
+"""Parts of generative models by the names that configs give them: encoders, stems, components and
+state spaces.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,6 +23,7 @@ from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
 from ase_crysdiff.representations.lattice_polar import LatticePolar
 from ase_crysdiff.schedules.noise import Cosine, Geometric
+from ase_crysdiff.shapes import Tensor
 
 
 def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any:
@@ -44,7 +47,7 @@ def lattice_component(config: Config) -> Component:
     representation: LatticeRepresentation = part(
         LATTICES, config["lattice"], "lattice representation"
     )
-    process: Process = LinearFlow(representation.width)
+    process: Process[Tensor] = LinearFlow(representation.width)
     if _family(config) == "diffusion":
         process = GaussianDiffusion(
             representation.width, Cosine(), config.get("lattice_target", "noise")

@@ -1,0 +1,37 @@
+"""What a sampler can be asked for."""
+
+from dataclasses import dataclass, field
+
+from ase_crysdiff.sampling.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a sampler can serve. Whatever is not declared is refused.
+
+    Args:
+        tasks: Classes of tasks that it carries out.
+        constraints: Names of the wishes that it obeys: "chemical_system", "elements", "num_atoms",
+            "composition", "formula_units", "lattice".
+        properties: Names of the properties that it can be conditioned on.
+        max_atoms: Atoms of the largest cell; None if there is no limit.
+        known_elements: Atomic numbers that it knows; None for all.
+        finds_species: Whether it finds the composition itself; else one must be given.
+        finds_counts: Whether it finds numbers of atoms while it samples.
+    """
+
+    tasks: frozenset[type[Task]] = frozenset()
+    constraints: frozenset[str] = frozenset()
+    properties: frozenset[str] = field(default_factory=frozenset)
+    max_atoms: int | None = None
+    known_elements: frozenset[int] | None = None
+    finds_species: bool = True
+    finds_counts: bool = False
+
+    def serves(self, task: Task) -> bool:
+        """Whether a task is of a class that the sampler carries out."""
+        return isinstance(task, tuple(self.tasks))
+
+    def unknown(self, elements: frozenset[int]) -> list[int]:
+        """Atomic numbers among these that the sampler does not know."""
+        return [] if self.known_elements is None else sorted(elements - self.known_elements)

@@ -1,0 +1,99 @@
+"""What a sampler is: the base of ours and of those in other packages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import IncompatibleError, SamplingError
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a sampler has drawn.
+
+    Args:
+        crystals: One per stream, in the order of the streams; one may be empty, and is drawn again.
+        properties: What else is to be said of each crystal, by name of the property that the
+            structure gets (`crysdiff_` is put before it): one plain value per crystal.
+
+    Raises:
+        SamplingError: If a property has not one value per crystal.
+    """
+
+    crystals: CrystalBatch
+    properties: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, values in self.properties.items():
+            if len(values) != len(self.crystals):
+                raise SamplingError(
+                    f"The property {name!r} has {len(values)} values for {len(self.crystals)} "
+                    "crystals; a sampler must give one for each."
+                )
+
+
+class Sampler(ABC):
+    """Draws crystals. Only `sample` must be written.
+
+    Plugins register a callable `(weights, device) -> Sampler` in the group `ase_crysdiff.samplers`.
+    """
+
+    #: Of the weights, if there are some.
+    card: Card | None = None
+    #: What may be asked for; everything else is refused before `sample` is called.
+    capabilities: Capabilities = Capabilities(tasks=frozenset({DeNovo}))
+    #: Name in messages where there is no card.
+    label: ClassVar[str] = "this sampler"
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+        return self.label if self.card is None else self.card.name
+
+    def card_for(self, request: SampleRequest) -> Card | None:
+        """The card of the weights that serve a request: a sampler may choose among several."""
+        return self.card
+
+    def check(self, request: SampleRequest) -> None:
+        """Refuses a request that this sampler cannot serve, by its capabilities.
+
+        Raises:
+            IncompatibleError: If the request is sound but not for this sampler.
+            InputError: If a number or an element is outside what the sampler knows.
+        """
+        if not self.capabilities.serves(request.task):
+            raise IncompatibleError(f"{self.name!r} cannot {request.task.verb}.")
+        request.task.check(self.name, self.capabilities)
+        if request.lattice is not None and "lattice" not in self.capabilities.constraints:
+            raise IncompatibleError(f"{self.name!r} cannot keep a given lattice.")
+        unknown = sorted(set(request.properties) - self.capabilities.properties)
+        if unknown:
+            known = ", ".join(sorted(self.capabilities.properties)) or "no property"
+            raise IncompatibleError(
+                f"{self.name!r} was not conditioned on {', '.join(unknown)}; it takes {known}."
+            )
+
+    def evaluations(self, request: SampleRequest) -> int | None:
+        """Network evaluations per draw; None if that is not known."""
+        return None
+
+    @abstractmethod
+    def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
+        """One crystal per stream, in the order of the streams.
+
+        Every crystal depends on its own stream only, so that batches and workers change nothing.
+
+        Args:
+            request: One that `check` has accepted.
+            streams: Random numbers.
+
+        Raises:
+            IncompatibleError: If this sampler cannot serve the request.
+        """

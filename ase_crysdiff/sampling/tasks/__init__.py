@@ -1,0 +1,1 @@
+"""What can be asked of a sampler: one file for each task."""

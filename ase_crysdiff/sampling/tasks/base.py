@@ -1,0 +1,206 @@
+"""What a task is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.models.card import Card, SamplingSettings
+from ase_crysdiff.models.generative import GenerativeModel
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.schedules.plans import RepaintPlan, UniformPlan
+from ase_crysdiff.shapes import Bool, Int, Tensor
+
+if TYPE_CHECKING:
+    from ase_crysdiff.sampling.capabilities import Capabilities
+
+#: Times that a sampler visits.
+Plan = UniformPlan | RepaintPlan
+#: Rows of a cell, Å.
+Matrix = tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """How many rows each crystal has inside a model, and what they are if that is given.
+
+    Args:
+        sizes: Rows per crystal.
+        species: Atomic numbers of the rows of each crystal; None where the model generates them.
+    """
+
+    sizes: Sequence[int]
+    species: Sequence[Int[Tensor, " rows"]] | None = None
+
+
+@dataclass(frozen=True)
+class ModelWithCard:
+    """A generative model and what is known about its weights: what tasks are carried out with.
+
+    Args:
+        model: State space, processes and network.
+        card: Of the weights.
+    """
+
+    model: GenerativeModel
+    card: Card
+
+    @property
+    def settings(self) -> SamplingSettings:
+        """How crystals are drawn by default."""
+        return self.card.sampling or SamplingSettings()
+
+    @property
+    def generates_species(self) -> bool:
+        """Whether species are generated; else they must be given."""
+        return "species" in self.model.joint.components
+
+    @property
+    def max_atoms(self) -> int:
+        """Atoms of the largest crystal that the model was trained on."""
+        return self.model.state_space.max_atoms
+
+    @property
+    def size_histogram(self) -> dict[int, int]:
+        """How many training crystals had how many atoms, as far as the model holds them."""
+        sizes = {int(n): int(count) for n, count in self.model.config["sizes"].items()}
+        return {n: count for n, count in sizes.items() if n <= self.max_atoms}
+
+
+class Task(ABC):
+    """What is asked for, and how a generative model is brought to do it.
+
+    A task is a frozen dataclass whose fields are the wishes; None is no wish. The model's sampler
+    knows no task: it asks for contents, a start, conditions and a plan.
+    """
+
+    #: How messages speak of it: "This sampler cannot ...".
+    verb: ClassVar[str]
+    #: Shortest distance that atoms are kept at, as a share of the sum of their covalent radii,
+    #: where the card of a model asks for none; None leaves them alone.
+    closest_approach: ClassVar[float | None] = None
+
+    @property
+    def constraints(self) -> frozenset[str]:
+        """Names of the wishes that restrict the result, as far as they are set."""
+        return frozenset()
+
+    @property
+    def required_elements(self) -> frozenset[int] | None:
+        """Atomic numbers that each crystal must have, and no others; None if that is left open."""
+        return None
+
+    def check(self, name: str, capabilities: "Capabilities") -> None:
+        """Refuses what a sampler with these capabilities cannot do.
+
+        Args:
+            name: Of the sampler, for the message.
+            capabilities: Of the sampler.
+
+        Raises:
+            IncompatibleError: If the task is sound but not for this sampler.
+            InputError: If a number or an element is outside what the sampler knows.
+        """
+        missing = sorted(self.constraints - capabilities.constraints)
+        if missing:
+            served = ", ".join(sorted(capabilities.constraints)) or "no constraints"
+            raise IncompatibleError(
+                f"{name!r} cannot serve {', '.join(missing)}; it takes {served}."
+            )
+
+    @abstractmethod
+    def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
+        """Rows of every crystal inside a model, one crystal per stream.
+
+        Raises:
+            InputError: If the model cannot hold them.
+        """
+
+    def plan(self, settings: SamplingSettings, steps: int | None) -> Plan:
+        """The times that are visited; `steps` in place of the settings' if they are given."""
+        return UniformPlan(steps or settings.steps, settings.start)
+
+    def starts(self, model: ModelWithCard, layout: Layout, streams: Streams) -> list[Condition]:
+        """What puts the first state where the plan begins."""
+        return []
+
+    def choices(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
+        """What steers the species, for a model that generates them."""
+        return []
+
+    def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
+        """What is given and kept; applied last, so that nothing moves it any more."""
+        return []
+
+
+def allowed_classes(
+    model: ModelWithCard,
+    layout: Layout,
+    limits: Sequence[frozenset[int] | None],
+    num_atoms: int | None,
+) -> Bool[Tensor, "rows classes"]:
+    """Classes that every row may take.
+
+    With a number of atoms given, the first slots of a crystal are atoms and the rest are not.
+
+    Args:
+        model: Of generated species.
+        layout: Rows of each crystal.
+        limits: Sets of atomic numbers, all of which a species must be in; None is no limit.
+        num_atoms: Atoms of each crystal; None leaves it open.
+
+    Raises:
+        InputError: If no element satisfies all limits.
+    """
+    elements = set(model.card.elements)
+    for limit in limits:
+        elements &= elements if limit is None else limit
+    if not elements:
+        raise InputError("No element satisfies both chemical_system and elements.")
+    wanted = sorted(elements)
+
+    if not model.model.state_space.has_vacancies:
+        row = torch.zeros(NUM_SPECIES, dtype=torch.bool)
+        row[wanted] = True
+        return row.repeat(sum(layout.sizes), 1).to(layout.device)
+    size = layout.sizes[0]
+    allowed = torch.zeros(size, NUM_SPECIES, dtype=torch.bool)
+    allowed[:, wanted] = True
+    allowed[:, VACANCY] = True
+    if num_atoms is not None:
+        allowed[:num_atoms, VACANCY] = False
+        allowed[num_atoms:] = False
+        allowed[num_atoms:, VACANCY] = True
+    return allowed.repeat(layout.num_crystals, 1).to(layout.device)
+
+
+def check_elements(name: str, capabilities: "Capabilities", elements: frozenset[int]) -> None:
+    """Refuses elements that a sampler does not know.
+
+    Raises:
+        InputError: If there are any; the message lists their atomic numbers.
+    """
+    unknown = capabilities.unknown(elements)
+    if unknown:
+        raise InputError(
+            f"{name!r} has not seen the elements with atomic numbers {unknown} in training."
+        )
+
+
+def check_num_atoms(name: str, capabilities: "Capabilities", num_atoms: int | None) -> None:
+    """Refuses a number of atoms that a sampler cannot hold.
+
+    Raises:
+        InputError: If it is too large.
+    """
+    limit = capabilities.max_atoms
+    if num_atoms is not None and limit is not None and num_atoms > limit:
+        raise InputError(
+            f"{name!r} was trained on cells of 1 to {limit} atoms, num_atoms is {num_atoms}."
+        )

@@ -1,0 +1,112 @@
+"""Guests placed in a host that is given and kept."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from ase_crysdiff.conditions.atom_count import AtomCountPrior
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.inpainting import KnownPositions, KnownRows
+from ase_crysdiff.conditions.species import AllowedSpecies, KnownElements
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.models.card import SamplingSettings
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.host import Host
+from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, Task
+from ase_crysdiff.schedules.plans import RepaintPlan
+
+if TYPE_CHECKING:
+    from ase_crysdiff.sampling.capabilities import Capabilities
+
+#: A host whose cell may relax keeps it down to this time: the cosine schedule still leaves it a
+#: standard deviation of 0.45 standardised units there, several percent of a length.
+CELL_RELEASE = 0.3
+
+
+@dataclass(frozen=True)
+class Inpaint(Task):
+    """Guests in a host whose atoms stay where they are.
+
+    Args:
+        host: What is known of the crystal, and what is to be added.
+        relax_cell: Whether the cell is let go towards the end (at `CELL_RELEASE`); host atoms keep
+            their fractional coordinates.
+        jump_length: Levels of the plan that a resampling jump goes back up.
+        repeats: Passes through each stretch of the plan; 1 makes no jumps.
+        atom_count_prior: How likely each number of atoms is in this cell, for 0, 1, ...; None
+            leaves it to the model's card.
+    """
+
+    host: Host
+    relax_cell: bool = False
+    jump_length: int = 10
+    repeats: int = 1
+    atom_count_prior: tuple[float, ...] | None = None
+    verb: ClassVar[str] = "fill this host"
+    #: Few real crystals have a shorter contact, and a host that is held does not give way to what
+    #: is put on top of it.
+    closest_approach: ClassVar[float | None] = 0.8
+
+    def check(self, name: str, capabilities: "Capabilities") -> None:
+        reason = self._incompatibility(capabilities)
+        if reason is not None:
+            raise IncompatibleError(f"{name!r} cannot fill this host: {reason}.")
+
+    def _incompatibility(self, capabilities: "Capabilities") -> str | None:
+        host, limit = self.host, capabilities.max_atoms
+        if not capabilities.finds_counts and not host.counts_are_known:
+            return "it takes known numbers of guests only"
+        if limit is not None and host.most_atoms > limit:
+            offered = host.most_atoms - len(host.species)
+            return (
+                f"it holds at most {limit} atoms, here are {len(host.species)} of the host and up "
+                f"to {offered} guests"
+            )
+        named = frozenset({*host.species, *(g.species for g in host.guests)})
+        unknown = capabilities.unknown(named)
+        if unknown:
+            return f"it has not seen the elements with atomic numbers {unknown} in training"
+        return None
+
+    def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
+        count, most = len(streams), self.host.most_atoms
+        if not model.generates_species:
+            return Contents([most] * count, [self.host.contents] * count)
+        return Contents([model.model.state_space.encoded_size(most)] * count)
+
+    def plan(self, settings: SamplingSettings, steps: int | None) -> RepaintPlan:
+        return RepaintPlan(steps or settings.steps, settings.start, self.jump_length, self.repeats)
+
+    def choices(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
+        slots, count = layout.sizes[0], layout.num_crystals
+        # Elements are known, and a temperature would sharpen the numbers of atoms alone.
+        elements = self.host.elements(slots).repeat(count).to(layout.device)
+        allowed = self.host.allowed(slots).repeat(count, 1).to(layout.device)
+        found: list[Condition] = [KnownElements(elements), AllowedSpecies(allowed)]
+        weights = self.atom_count_prior or model.settings.atom_count_prior
+        if not self.host.counts_are_known and weights is not None:
+            found.append(AtomCountPrior(weights))
+        return found
+
+    def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
+        size, count = layout.sizes[0], layout.num_crystals
+        positions = torch.zeros(size, 3)
+        positions[: len(self.host.species)] = torch.tensor(self.host.frac_coords).reshape(-1, 3)
+        given = CrystalBatch(
+            torch.tensor(self.host.lattice)[None],
+            positions,
+            torch.zeros(size).long(),
+            torch.tensor([size]),
+        ).to(layout.device, layout.dtype)
+        components = model.model.joint.components
+        cell = components["lattice"].representation.encode(given).expand(count, -1)
+        places = components["frac_coords"].representation.encode(given).repeat(count, 1)
+        everywhere = torch.ones(count, dtype=torch.bool, device=layout.device)
+        rows = torch.arange(size, device=layout.device)
+        host = (rows < len(self.host.species)).repeat(count)
+        return [
+            KnownRows("lattice", cell, everywhere, CELL_RELEASE if self.relax_cell else 0.0),
+            KnownPositions("frac_coords", places, host),
+        ]

@@ -1,0 +1,79 @@
+"""Neighbours of a given crystal: noised part of the way and denoised again."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.start import StartFrom
+from ase_crysdiff.constants import TRAINED_STEPS
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
+from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.models.card import SamplingSettings
+from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, check_elements
+from ase_crysdiff.sampling.tasks.de_novo import ElementWishes
+from ase_crysdiff.schedules.plans import UniformPlan
+
+if TYPE_CHECKING:
+    from ase_crysdiff.sampling.capabilities import Capabilities
+
+
+@dataclass(frozen=True)
+class Vary(ElementWishes):
+    """Crystals near a given one. Its composition stays where the sampler does not find one itself.
+
+    Args:
+        chemical_system: Atomic numbers; exactly these elements, each present.
+        elements: Atomic numbers; only these may occur.
+        num_atoms: Atoms per cell.
+        crystal: The given crystal, a batch of one in its Niggli cell.
+        time: Time to which it is noised, 0 (the crystal itself) to 1 (no trace of it).
+
+    Raises:
+        InputError: If the wishes contradict each other.
+    """
+
+    crystal: CrystalBatch = field(kw_only=True)
+    time: float = field(kw_only=True)
+    verb: ClassVar[str] = "start from this structure"
+
+    def check(self, name: str, capabilities: "Capabilities") -> None:
+        count, limit = len(self.crystal.species), capabilities.max_atoms
+        if limit is not None and count > limit:
+            raise IncompatibleError(
+                f"The structure has {count} atoms per cell; {name!r} holds at most {limit}. Give "
+                "its primitive cell if that is smaller, or use a sampler for larger cells."
+            )
+        check_elements(name, capabilities, frozenset(self.crystal.species.tolist()))
+        if not capabilities.finds_species:
+            if self.constraints:
+                raise IncompatibleError(
+                    f"{name!r} takes a composition, which leaves nothing for "
+                    f"{' and '.join(sorted(self.constraints))} to decide."
+                )
+            return
+        super().check(name, capabilities)
+        self.check_wishes(name, capabilities)
+
+    def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
+        kept = self.crystal.species
+        if not model.generates_species:
+            return Contents([len(kept)] * len(streams), [kept] * len(streams))
+        return Contents([model.model.state_space.encoded_size(len(kept))] * len(streams))
+
+    def plan(self, settings: SamplingSettings, steps: int | None) -> UniformPlan:
+        start = self._start(settings)
+        return UniformPlan(steps or max(1, round(settings.steps * start)), start)
+
+    def starts(self, model: ModelWithCard, layout: Layout, streams: Streams) -> list[Condition]:
+        def draws(name: str, level: Level) -> StreamDraws:
+            rows = layout.rows_per_crystal(level)
+            return streams.draws(name, 0, rows, layout.device, layout.dtype)
+
+        time = self._start(model.settings)
+        return [StartFrom(self.crystal, time, model.model.state_space, draws)]
+
+    def _start(self, settings: SamplingSettings) -> float:
+        """On the grid of the trained steps, and no later than where a plan of the card begins."""
+        latest = 0.99 if settings.start is None else settings.start
+        return round(min(self.time, latest) * TRAINED_STEPS) / TRAINED_STEPS

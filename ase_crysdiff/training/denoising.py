@@ -1,0 +1,130 @@
+"""Training of generative models: noise at a random time, and the network tells it from the
+crystal.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from ase_crysdiff.crystal.batch import CrystalBatch, Level
+from ase_crysdiff.data.buckets import BucketedCrystals
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config, Kind
+from ase_crysdiff.models.generative import GenerativeModel
+from ase_crysdiff.models.recipe import Recipe
+from ase_crysdiff.processes.joint import Prediction
+from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
+from ase_crysdiff.training.times import stratified_times
+
+#: Crystals of a batch in validation, where no gradients take memory.
+VALIDATION_BATCH = 256
+
+
+class DenoisingObjective:
+    """Noise at a random time, one per crystal, and the loss of every component's prediction.
+
+    Args:
+        model: State space, processes and loss weights. The network is passed to `loss`, because
+            training wraps it.
+    """
+
+    def __init__(self, model: GenerativeModel) -> None:
+        self.model = model
+
+    def loss(
+        self, denoiser: Callable[..., Prediction], batch: CrystalBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Total loss and its parts, each a mean over rows.
+
+        Args:
+            denoiser: The network of the model, possibly wrapped.
+            batch: Extended crystals of one size.
+            generator: Source of times and noise.
+        """
+        space, joint = self.model.state_space, self.model.joint
+        layout = batch.layout
+
+        def draws(name: str, level: Level) -> GeneratorDraws:
+            return GeneratorDraws(layout.rows(level), generator, layout.dtype)
+
+        batch = space.refresh(batch, draws("mirage", "atom"))
+        clean = joint.encode(batch)
+        t = stratified_times(layout.num_crystals, generator).to(layout.dtype)
+        state, target = joint.corrupt(clean, t, layout, draws)
+        given = {} if "species" in joint.components else {"species": batch.species}
+        prediction = denoiser(state, t, given, layout)
+        losses = joint.loss(prediction, target, state, t, layout)
+        parts = {name: self._mean(rows, batch, name) for name, rows in losses.items()}
+        total = sum(joint.components[name].loss_weight * part for name, part in parts.items())
+        assert isinstance(total, Tensor)
+        return total, {name: part.detach() for name, part in parts.items()}
+
+    def _mean(self, rows: Tensor, batch: CrystalBatch, component: str) -> Tensor:
+        weights = self.model.state_space.loss_weights(batch, component)
+        return rows.mean() if weights is None else (rows * weights).mean()
+
+
+def denoising_task(
+    model: GenerativeModel,
+    data: PackedCrystals,
+    settings: TrainSettings,
+    device: torch.device,
+    validation: PackedCrystals | None = None,
+) -> Task:
+    """The training of a generative model on crystals.
+
+    Args:
+        model: Its denoiser's weights are changed in place.
+        data: Training crystals; those that the state space cannot hold are left out.
+        settings: `batch_size`, `max_pairs` and `precision` count here.
+        device: Where the batches live.
+        validation: Crystals for the validation loss.
+
+    Raises:
+        InputError: If the model can hold none of the crystals.
+    """
+    space = model.state_space
+    training = BucketedCrystals(data, space, settings.batch_size, settings.max_pairs, device)
+    if not len(training):
+        raise InputError(f"No training crystal has at most {space.max_atoms} atoms.")
+    held_out = (
+        None
+        if validation is None
+        else BucketedCrystals(validation, space, VALIDATION_BATCH, settings.max_pairs, device)
+    )
+    model.denoiser.encoder.products = getattr(torch, settings.precision)
+    objective = DenoisingObjective(model)
+    inputs = {"data": data.digest}
+    return Task(model.denoiser, model.config, training, objective, held_out, inputs)
+
+
+class GenerativeRecipe(Recipe):
+    """A generative model that learns by denoising packed crystals; `build` and `configure` are to
+    be written.
+    """
+
+    kind: ClassVar[Kind] = Kind.SAMPLER
+
+    def load_data(self, path: Path) -> PackedCrystals:
+        return PackedCrystals.load(path)
+
+    def task(
+        self,
+        model: GenerativeModel,
+        config: Config,
+        data: PackedCrystals,
+        settings: TrainSettings,
+        device: torch.device,
+        validation: PackedCrystals | None = None,
+    ) -> Task:
+        return denoising_task(model, data, settings, device, validation)
+
+    def network(self, model: GenerativeModel) -> nn.Module:
+        return model.denoiser

@@ -1,0 +1,110 @@
+"""Weights that a training begins with: those of another run, or exported ones."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.recipe import Recipe, Tensors, recipe_of
+from ase_crysdiff.models.weights import CARD, read
+from ase_crysdiff.training import checkpoint
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training begins with in place of random weights.
+
+    Args:
+        path: Folder of a run or of exported weights.
+        name: Of the run or the weights.
+        config: That they were built from.
+        tensors: Averaged weights by name.
+    """
+
+    path: Path
+    name: str
+    config: Config
+    tensors: Tensors
+
+    @staticmethod
+    def read(path: Path) -> "Origin":
+        """The newest averaged weights of a run, or exported weights.
+
+        Args:
+            path: Folder that `crysdiff train` or `crysdiff export` made.
+
+        Raises:
+            CheckpointError: If the folder holds neither, or they are damaged.
+        """
+        if (path / CARD).is_file():
+            card, tensors = read(path)
+            return Origin(path, card.name, card.config, tensors)
+        found = checkpoint.load_newest(path) if path.is_dir() else None
+        if found is None:
+            raise CheckpointError(
+                f"{path} holds neither a training run nor weights. Give a folder that crysdiff "
+                "train or export made."
+            )
+        return Origin(path, path.name, found.record.config, found.averaged)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over config and weights, in the order of their names."""
+        found = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode())
+        for name in sorted(self.tensors):
+            values = self.tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8)
+            found.update(name.encode() + values.numpy().tobytes())
+        return found.hexdigest()
+
+    def config_for(self, made: Recipe, name: str, changes: Config) -> Config:
+        """The config of a model that begins with these weights.
+
+        Args:
+            made: Recipe of the model.
+            name: Of the model, for messages.
+            changes: Of the config that are asked for.
+
+        Raises:
+            InputError: If the weights are those of another recipe, or do not allow the changes.
+        """
+        fixed = made.fixed_by_origin(changes)
+        if fixed:
+            raise InputError(
+                f"--from keeps the config of {self.path}; --config {fixed} cannot change it. Leave "
+                "one of them out."
+            )
+        if recipe_of(self.config, self.name) is not made:
+            raise InputError(
+                f"{self.path} holds a model of the recipe "
+                f"{recipe_of(self.config, self.name).name!r}, which {name!r} cannot start from."
+            )
+        return merge(self.config, changes)
+
+
+def merge(config: Config, changes: Config) -> dict[str, object]:
+    """A config with changes; dictionaries merge, unless a change names another part.
+
+    Args:
+        config: Of a model.
+        changes: New values by entry.
+
+    Raises:
+        InputError: If a change concerns something the config does not have.
+    """
+    unknown = [k for k in changes if k not in config]
+    if unknown:
+        raise InputError(f"The config has no {unknown}; it has {sorted(config)}.")
+    result = dict(config)
+    for key, value in changes.items():
+        old = config[key]
+        same = (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and value.get("name", old.get("name")) == old.get("name")
+        )
+        result[key] = {**old, **value} if same else value
+    return result

@@ -1,0 +1,118 @@
+"""Drawn crystals as a set of structures that know their origin, with a report."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pymatgen.core import Structure
+
+from ase_crysdiff import arguments
+from ase_crysdiff.crystal.convert import to_structures
+from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sample_set import Report, SampleSet
+from ase_crysdiff.sampling.sampler import Sampler
+from pymatgen_ext import __version__
+from pymatgen_ext.cells import CellTransform
+
+#: Called with every batch of draws as soon as it is done.
+OnDraws = Callable[[list[Draw], list[Structure]], None]
+#: Crystals computed together on a CPU and on a GPU.
+_BATCH_SIZES = (16, 256)
+
+
+def collect(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    indices: Iterable[int],
+    *,
+    seed: int,
+    cell: CellTransform | None = None,
+    redraws: int = 3,
+    batch_size: int | None = None,
+    workers: int = 0,
+    progress: bool | None = None,
+    on_draws: OnDraws | None = None,
+) -> SampleSet:
+    """Draws the crystals with the given indices of a run.
+
+    Args:
+        spec: How other processes find the sampler.
+        sampler: The same, loaded.
+        request: What is asked for, parsed and checked.
+        indices: Which crystals of the run.
+        seed: Of the run.
+        cell: The way back to the user's cell, if one is given.
+        redraws: How often an unusable crystal is drawn again before its index is given up.
+        batch_size: Crystals computed together; None takes what suits the device.
+        workers: Isolated processes that compute batches; 0 computes in this one.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+        on_draws: Called after every batch with its draws and the structures among them that were
+            accepted.
+
+    Raises:
+        InputError: If a number makes no sense.
+        SamplingError: If a worker process ends twice at the same batch.
+    """
+    size = _BATCH_SIZES[spec.device != "cpu"]
+    wanted, started = list(indices), time.perf_counter()
+    card = sampler.card_for(request)
+    weights = "" if card is None else card.version
+    origin = {
+        "crysdiff_sampler": spec.name,
+        "crysdiff_version": __version__,
+        "crysdiff_weights": weights,
+        "crysdiff_seed": seed,
+    }
+    found: dict[int, Structure] = {}
+    last: dict[int, str] = {}
+    reasons: Counter[str] = Counter()
+    usage: Counter[str] = Counter()
+    redrawn = 0
+    batches = draw(
+        spec,
+        sampler,
+        request,
+        seed,
+        wanted,
+        redraws=arguments.positive("redraws", redraws, 0),
+        batch_size=size if batch_size is None else arguments.positive("batch_size", batch_size),
+        workers=arguments.positive("workers", workers, 0),
+        progress=progress,
+    )
+    for draws in batches:
+        accepted = {d.index: _structure(d, origin, cell) for d in draws if d.reason is None}
+        found |= accepted
+        for d in draws:
+            redrawn += d.attempt > 0
+            usage.update(d.usage)
+            if d.reason is not None:
+                reasons[d.reason] += 1
+                last[d.index] = d.reason
+        if on_draws is not None:
+            on_draws(draws, list(accepted.values()))
+    report = Report(
+        sampler=spec.name,
+        weights=weights,
+        seed=seed,
+        asked=len(wanted),
+        made=len(found),
+        redrawn=redrawn,
+        rejections=dict(reasons),
+        failed={i: last[i] for i in wanted if i not in found},
+        evaluations=sampler.evaluations(request),
+        seconds=time.perf_counter() - started,
+        guidance=dict(usage),
+    )
+    return SampleSet([found[i] for i in sorted(found)], report)
+
+
+def _structure(drawn: Draw, origin: dict[str, Any], cell: CellTransform | None) -> Structure:
+    """An accepted draw as a structure that knows where it comes from."""
+    more = {f"crysdiff_{name}": value for name, value in drawn.properties.items()}
+    properties = {**origin, "crysdiff_index": drawn.index, **more}
+    if cell is not None:
+        return cell.structure(drawn.crystal, properties)
+    return to_structures(drawn.crystal, [properties])[0]

@@ -1,0 +1,85 @@
+"""From the keywords of `StructureSampler.sample` to a request."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+from pymatgen.core import Lattice
+
+from ase_crysdiff import arguments
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.base import Task
+from ase_crysdiff.sampling.tasks.csp import CSP
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.schedules.plans import UniformPlan
+from pymatgen_ext import parsing
+from pymatgen_ext.cells import CellMap
+
+
+def sample_request(
+    *,
+    composition: parsing.Formula | None,
+    formula_units: int | Iterable[int] | str,
+    chemical_system: str | Iterable[str] | None,
+    elements: str | Iterable[str] | None,
+    num_atoms: int | None,
+    lattice: Lattice | ArrayLike | None,
+    conditions: Sequence[Condition],
+    steps: int | None,
+) -> tuple[SampleRequest, CellMap | None]:
+    """The keywords of `StructureSampler.sample` as a request, and the way back to a given cell.
+
+    A composition makes it a prediction of structures, else crystals are made from nothing.
+
+    Args:
+        composition: One formula unit.
+        formula_units: Formula units per cell: a number, several, or "auto".
+        chemical_system: Exactly these elements.
+        elements: Only these elements.
+        num_atoms: Atoms per cell.
+        lattice: The cell, Å.
+        conditions: Further conditions on the sampling loop.
+        steps: Steps of the time plan.
+
+    Raises:
+        InputError: If a keyword cannot be read, or two contradict each other.
+    """
+    cell = None if lattice is None else CellMap.of(lattice)
+    if steps is not None:
+        UniformPlan(steps)  # raises on a number of steps that no plan has
+    if formula_units != "auto" and composition is None:
+        raise InputError("formula_units means nothing without a composition.")
+    unit = None if composition is None else parsing.composition(composition)
+    units = parsing.formula_units(formula_units)
+    wishes = element_wishes(chemical_system, elements, num_atoms)
+    task: Task = DeNovo(**wishes)
+    if unit is not None:
+        task = CSP(unit, units, wishes["num_atoms"])
+    request = SampleRequest(
+        task,
+        lattice=None if cell is None else cell.niggli_rows,
+        conditions=tuple(conditions),
+        steps=steps,
+    )
+    return request, cell
+
+
+def element_wishes(
+    chemical_system: str | Iterable[str] | None,
+    elements: str | Iterable[str] | None,
+    num_atoms: int | None,
+) -> dict[str, Any]:
+    """What is wished of elements and number of atoms, as the fields of tasks.
+
+    Raises:
+        InputError: If a wish cannot be read.
+    """
+    return {
+        "chemical_system": None
+        if chemical_system is None
+        else parsing.elements("chemical_system", chemical_system),
+        "elements": None if elements is None else parsing.elements("elements", elements),
+        "num_atoms": None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
+    }
