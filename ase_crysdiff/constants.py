@@ -17,5 +17,8 @@ VOLUME_PER_ATOM = (3.0, 200.0)
 NUM_SPECIES = 100
 VACANCY = 0
 
+#: Largest seed of a run.
+MAX_SEED = 2**63 - 1
+
 #: Steps of the trained time axis: time t in [0, 1] is step k = TRAINED_STEPS * t of the papers.
 TRAINED_STEPS = 1000

@@ -2,13 +2,16 @@
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.reduction import ForkingPickler
+from types import ModuleType
+from typing import Any, TypeAlias
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
 START_LIMIT = 900.0
@@ -57,30 +60,48 @@ class Failure:
 class _Worker:
     """A process, the pipe to it and what it is busy with."""
 
-    function: Callable[[Any], Any]
-    timeout: float
+    timeout: float = TIMEOUT
     chunk: _Chunk | None = None
     answered: int = 0
     allowed: float = 0.0
     deadline: float = 0.0
     process: Any = None
     pipe: Connection = field(init=False)
+    knows_main: bool = False
 
-    def give(self, chunk: _Chunk) -> None:
+    def give(self, function: Callable[[Any], Any], timeout: float, chunk: _Chunk) -> None:
+        self.timeout = timeout
+        message = bytes(ForkingPickler.dumps((function, timeout, chunk.items)))
+        asks_main = b"__main__" in message
+        if asks_main and not self.knows_main:
+            self.stop()
         if self.process is None:
-            # Spawned, not forked: a fork after numerical libraries have started their threads may
-            # hang.
-            context = multiprocessing.get_context("spawn")
-            self.pipe, other = context.Pipe()
-            self.process = context.Process(
-                target=_serve, args=(other, self.function, self.timeout), daemon=True
-            )
-            self.process.start()
-            other.close()
+            self._start(asks_main)
         self.chunk, self.answered = chunk, 0
         self.allow(START_LIMIT)
         with suppress(OSError):  # a dead process shows at the next receive
-            self.pipe.send(chunk.items)
+            self.pipe.send_bytes(message)
+
+    def _start(self, with_main: bool) -> None:
+        """Starts the process.
+
+        Args:
+            with_main: Whether it runs the caller's script, too, for what that defines. A script
+                that has no `if __name__ == "__main__":` would do all its work in every process.
+        """
+        # Spawned, not forked: a fork after numerical libraries have started their threads may hang.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other,), daemon=True)
+        script = sys.modules["__main__"]
+        if not with_main:
+            sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            self.process.start()
+        finally:
+            sys.modules["__main__"] = script
+        other.close()
+        self.knows_main = with_main
 
     def allow(self, seconds: float) -> None:
         """By the clock, until the next message."""
@@ -98,8 +119,62 @@ class _Worker:
         return code
 
 
+class WorkerPool:
+    """Processes that stay for several calls of `run_isolated`: to start one takes longer than most
+    of what it is asked to do. A context manager, at whose end they are gone.
+
+    Args:
+        workers: Processes; 0 makes none, and everything is computed in this one.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = [_Worker() for _ in range(workers)]
+
+    def __enter__(self) -> "WorkerPool":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+    def run(
+        self, function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], timeout: float
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Applies a function to every item, as `run_isolated` does."""
+        todo = deque(_Chunk(number, 0, items) for number, items in enumerate(chunks) if items)
+        workers = self.workers[: len(todo)]
+        try:
+            while todo or any(w.chunk is not None for w in workers):
+                for worker in workers:
+                    if worker.chunk is None and todo:
+                        worker.give(function, timeout, todo.popleft())
+                busy = [w for w in workers if w.chunk is not None]
+                left = min(w.deadline for w in busy) - time.monotonic()
+                ready = wait([w.pipe for w in busy], max(0.0, left))
+                for worker in busy:
+                    if worker.pipe in ready:
+                        yield from _receive(worker, todo)
+                    elif time.monotonic() > worker.deadline:
+                        yield _give_up(
+                            worker, todo, f"no answer within {worker.allowed:g} s by the clock"
+                        )
+        finally:
+            for worker in workers:
+                if worker.chunk is not None:  # what it does is no longer wanted
+                    worker.stop()
+                    worker.chunk = None
+
+
+#: How many processes work on something, 0 for this one; or processes that are there already.
+Workers: TypeAlias = int | WorkerPool
+
+
 def run_isolated(
-    function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], *, workers: int, timeout: float
+    function: Callable[[Any], Any],
+    chunks: Sequence[Sequence[Any]],
+    *,
+    workers: Workers,
+    timeout: float,
 ) -> Iterator[tuple[int, int, Any]]:
     """Applies a function to every item, in chunks that each stay in one process.
 
@@ -112,54 +187,40 @@ def run_isolated(
     Args:
         function: Of one item; must be importable by name.
         chunks: The items. Results come chunk by chunk as they are ready, in order inside a chunk.
-        workers: Processes; 0 works in this one, where only exceptions are caught.
+        workers: Processes, or a pool of them; 0 works in this one, where only exceptions are
+            caught.
         timeout: Seconds of processor time for one item.
 
     Yields:
         Number of the chunk, number of the item inside it, and its result or `Failure`.
     """
-    if workers == 0:
+    if isinstance(workers, WorkerPool) and workers.workers:
+        yield from workers.run(function, chunks, timeout)
+    elif isinstance(workers, WorkerPool) or workers == 0:
         for number, items in enumerate(chunks):
             for position, item in enumerate(items):
                 yield number, position, _attempt(function, item)
-        return
-    todo = deque(_Chunk(number, 0, items) for number, items in enumerate(chunks) if items)
-    crew = [_Worker(function, timeout) for _ in range(min(workers, len(todo)))]
-    try:
-        while todo or any(w.chunk is not None for w in crew):
-            for worker in crew:
-                if worker.chunk is None and todo:
-                    worker.give(todo.popleft())
-            busy = [w for w in crew if w.chunk is not None]
-            left = min(w.deadline for w in busy) - time.monotonic()
-            ready = wait([w.pipe for w in busy], max(0.0, left))
-            for worker in busy:
-                if worker.pipe in ready:
-                    yield from _receive(worker, todo)
-                elif time.monotonic() > worker.deadline:
-                    yield _give_up(
-                        worker, todo, f"no answer within {worker.allowed:g} s by the clock"
-                    )
-    finally:
-        for worker in crew:
-            worker.stop()
+    else:
+        with WorkerPool(workers) as pool:
+            yield from pool.run(function, chunks, timeout)
 
 
 def map_isolated(
     function: Callable[[Any], Any],
     items: Sequence[Any],
     *,
-    workers: int,
+    workers: Workers,
     timeout: float = TIMEOUT,
     chunked: bool = False,
 ) -> list[Any]:
     """The result or `Failure` of every item, in the order of the items.
 
     Args:
-        function: As in `run_isolated`.
+        function: Of one item; must be importable by name.
         items: What it is applied to.
-        workers: As in `run_isolated`.
-        timeout: As in `run_isolated`.
+        workers: Processes, or a pool of them, at the cost of a `Failure` for each item that hangs
+            or ends its process twice; 0 works in this one, where only exceptions are caught.
+        timeout: Seconds of processor time for one item.
         chunked: Whether the items come in groups that each stay in one process; the results come
             without the groups.
     """
@@ -223,11 +284,11 @@ def _attempt(function: Callable[[Any], Any], item: Any) -> Any:
         return Failure(f"{type(error).__name__}: {str(error).strip()[:200]}")
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any], timeout: float) -> None:
+def _serve(pipe: Connection) -> None:
     """The worker's life: chunks in, one result per item out, until the pipe closes."""
     try:
         while True:
-            items = pipe.recv()
+            function, timeout, items = pipe.recv()
             pipe.send(None)
             for item in items:
                 _limit(timeout)

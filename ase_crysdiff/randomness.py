@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ase_crysdiff.constants import MAX_SEED as MAX_SEED
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Float, Tensor
-
-MAX_SEED = 2**63 - 1
 
 
 def new_seed() -> int:

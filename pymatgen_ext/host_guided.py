@@ -1,13 +1,13 @@
 """`HostGuidedGeneration`: new compounds by way of the symmetric framework that they contain."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pymatgen.core import Element, Structure
+from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.campaigns.host_guided import steps as stages
@@ -16,13 +16,85 @@ from ase_crysdiff.crystal.volume import volume_per_atom
 from ase_crysdiff.data.writing import write
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import MetricResult
-from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.metrics.space_groups import symmetries, symmetry_success
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.randomness import MAX_SEED
 from pymatgen_ext import parsing
-from pymatgen_ext.inpainting import prepare_empty
+from pymatgen_ext.inpainting import prepare, prepare_empty
 from pymatgen_ext.samplers import StructureSampler
+
+
+@dataclass(frozen=True)
+class SamplerPlacer:
+    """Places atoms with a sampler that fills hosts; what the steps ask for, see `Placer`.
+
+    Args:
+        sampler: The sampler.
+    """
+
+    sampler: StructureSampler
+
+    @property
+    def name(self) -> str:
+        """Of the sampler."""
+        return self.sampler.name
+
+    @property
+    def version(self) -> str:
+        """Of the sampler's weights."""
+        return self.sampler.version
+
+    def check(self, lattice: Lattice, contents: Mapping[str, int], steps: int | None) -> None:
+        """Raises what `place` would raise before it draws.
+
+        Args:
+            lattice: The cell.
+            contents: Number of atoms of each element.
+            steps: Of the reverse process; None takes the sampler's own.
+
+        Raises:
+            InputError: If the contents make no sense.
+            IncompatibleError: If the sampler cannot place them.
+        """
+        prepare_empty(self.sampler.check, lattice, contents, steps=steps)
+
+    def place(
+        self,
+        lattice: Lattice,
+        contents: Mapping[str, int],
+        number: int,
+        *,
+        seed: int,
+        steps: int | None = None,
+    ) -> Structure:
+        task = prepare_empty(self.sampler.check, lattice, contents, steps=steps)
+        samples = self.sampler.collect(
+            task.request, [number], cell=task.cell, seed=seed, progress=False
+        )
+        if not len(samples):
+            reasons = "; ".join(samples.report.failed.values())
+            raise InputError(f"no sound crystal was drawn: {reasons}")
+        return samples[0]
+
+    def fill(
+        self,
+        framework: Structure,
+        guests: Mapping[str, int],
+        numbers: Sequence[int],
+        *,
+        seed: int,
+        steps: int | None = None,
+        repeats: int = 1,
+    ) -> Mapping[int, Structure]:
+        task = prepare(self.sampler.check, framework, guests, steps=steps, repeats=repeats)
+        samples = self.sampler.collect(
+            task.request, numbers, cell=task.cell, seed=seed, progress=False
+        )
+        if not len(samples):
+            reasons = "; ".join(sorted(set(samples.report.failed.values())))
+            raise InputError(f"no sound filling was drawn: {reasons}")
+        return {int(s.properties["crysdiff_index"]): s for s in samples}
 
 
 @dataclass(frozen=True)
@@ -112,16 +184,17 @@ class HostGuidedGeneration:
         guests: Elements to be taken out, such as "Li"; None takes the element whose coordination
             numbers vary most.
         fillings: Fillings of each framework.
-        hull: Competing phases, a `Hull` or a path as in `energy_above_hull`; None ranks by energy
-            per atom.
+        hull: Competing phases: "shipped" for the table that comes with the package, a `Hull`, the
+            path of a CSV file (columns reduced_formula and hull_energy_per_atom), a mapping by
+            formula or structures relaxed with the potential; None ranks by energy per atom.
         ladder: Tolerances (Å, degrees) for frameworks.
         filling_ladder: Tolerances (Å, degrees) for filled frameworks; an empty one leaves them as
             they were drawn.
         symprec: Tolerance of the last symmetrisation, Å.
         fmax: Of the relaxations, eV/Å.
         steps: Of the sampler; None takes its default.
-        weights: As in `StructureSampler`.
-        device: As in `StructureSampler`.
+        weights: Folder with other weights of the sampler; None takes those of its name.
+        device: Of the sampler: "cpu", "cuda", or "auto" for a GPU where there is one.
 
     Raises:
         InputError: If an argument makes no sense.
@@ -134,7 +207,7 @@ class HostGuidedGeneration:
     volume_per_atom: float | None = None
     guests: str | Sequence[str] | None = None
     fillings: int = 3
-    hull: Hull | str | Path | None = None
+    hull: HullLike | None = None
     ladder: tuple[tuple[float, float], ...] = stages.LADDER
     filling_ladder: tuple[tuple[float, float], ...] = stages.LADDER[:5]
     symprec: float = 0.1
@@ -177,16 +250,16 @@ class HostGuidedGeneration:
 
     def pipeline(self, seed: int) -> Pipeline:
         """The steps, to be used or changed."""
-        sampler = StructureSampler(self.sampler, self.weights, self.device)
+        placer = SamplerPlacer(StructureSampler(self.sampler, self.weights, self.device))
         potential = as_potential(self.potential)
-        hull = Hull.read(self.hull) if isinstance(self.hull, str | Path) else self.hull
+        hull = None if self.hull is None else hull_from(self.hull, potential)
         return Pipeline(
             (
-                stages.SampleCoordinates(sampler, self.contents, seed, self.steps),
+                stages.SampleCoordinates(placer, self.contents, seed, self.steps),
                 stages.Relax(potential, self.fmax),
                 stages.RemoveGuests(self.guest_symbols),
                 stages.SymmetriseFramework(self.ladder),
-                stages.FillFramework(sampler, self.fillings, seed, self.steps),
+                stages.FillFramework(placer, self.fillings, seed, self.steps),
                 stages.SymmetriseFilling(self.filling_ladder),
                 stages.Relax(potential, self.fmax),
                 stages.Refine(self.symprec),
@@ -206,7 +279,7 @@ class HostGuidedGeneration:
         Args:
             folder: Keeps every intermediate; the same call goes on where an interrupted one was.
                 None keeps them in memory.
-            seed: As in `StructureSampler.sample`; give one to make a run in a folder go on.
+            seed: Of all random numbers; None draws one. Give one to make a run in a folder go on.
             progress: Whether to show progress bars; None shows them on a terminal.
 
         Raises:
@@ -223,9 +296,9 @@ class HostGuidedGeneration:
         pipeline = self.pipeline(chosen)
         first = pipeline.steps[0]
         assert isinstance(first, stages.SampleCoordinates)
-        prepare_empty(
-            first.sampler.check, cells[0].structure.lattice, self.contents, steps=self.steps
-        )  # refuses early
+        assert isinstance(first.placer, SamplerPlacer)
+        # Refused before anything is written.
+        first.placer.check(cells[0].structure.lattice, self.contents, self.steps)
         result = pipeline.run(cells, folder, progress)
         return HostGuidedResult(result, self.candidates, self.fillings, volume, chosen)
 

@@ -13,6 +13,7 @@ from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
@@ -104,7 +105,7 @@ def prepare(
     species = tuple(site.specie.Z for site in host)
     known = Host(cell.niggli_rows, rows_of(inside), species, offered)
     task = Inpaint(known, relax_cell, *jumps)
-    request = SampleRequest(task, conditions=tuple(conditions), steps=steps)
+    request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)
     _check_room(host, offered)

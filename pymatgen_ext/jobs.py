@@ -23,18 +23,21 @@ class EvaluateMaker(Maker):  # type: ignore[misc]
     Args:
         name: Of the job; runners choose workers by it.
         potential: Name of a potential; None relaxes nothing.
-        reference: File of known crystals; None takes the shipped fingerprints.
-        hull: CSV file of a hull; None takes the shipped table.
+        reference: File of known crystals, or "shipped" for the fingerprints that come with the
+            package; None scores no novelty.
+        hull: CSV file of a hull, or "shipped" for the table that comes with the package; None gives
+            no energies above the hull.
         fmax: Largest force that may remain, eV/Å.
         steps: At most so many for each structure.
         profile: Rule of S.U.N.
-        workers: Processes.
+        workers: Processes that relax and compare, which may hang or die at the cost of one crystal;
+            0 works in the job's own, without limits of time.
     """
 
     name: str = "evaluate structures"
     potential: str | None = "chgnet"
-    reference: str | None = None
-    hull: str | None = None
+    reference: str | None = "shipped"
+    hull: str | None = "shipped"
     fmax: float = 0.05
     steps: int = 500
     profile: str = "package"

@@ -1,7 +1,6 @@
 """`StructurePredictor`: the way from structures to a property, and from a table to a predictor."""
 
 import math
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
@@ -223,38 +222,27 @@ class StructurePredictor(MSONable):
             InputError: If the rows do not suffice, or a setting is not known.
             IncompatibleError: If the unit is not this predictor's, or it has no encoder.
         """
-        from ase_crysdiff.data.property_tables import labelled, rows_of
-        from ase_crysdiff.data.splits import by_shares, groups_of
-        from ase_crysdiff.predictors.finetuning import finetune
+        from ase_crysdiff.predictors.finetuning import finetune_structures
 
-        wanted, initial = self._target(target, unit), self._initial_weights()
-        chosen = _settings(settings)
-        data, report = labelled(
-            rows_of(structures, values, names),
-            log=chosen.log,
-            elements=initial.elements,
+        found, report = finetune_structures(
+            structures,
+            values,
+            self._target(target, unit),
+            self._initial_weights(),
+            _settings(settings),
+            split=split,
+            validation=validation,
+            test=test,
+            names=names,
+            name=name,
+            folder=folder,
+            minutes=minutes,
+            device=self._device(),
             progress=progress,
         )
-        parts = by_shares(groups_of(data.crystals, split), validation, test, chosen.seed)
-        label = name or wanted.name.replace("_", "-")
-        with tempfile.TemporaryDirectory() as temporary:
-            about = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
-            found = finetune(
-                data,
-                parts,
-                wanted,
-                initial,
-                chosen,
-                Path(folder or temporary),
-                name=label,
-                about=about,
-                minutes=minutes,
-                device=self._device(),
-                progress=progress,
-            )
         new = StructurePredictor.__new__(StructurePredictor)
         new.name, new.weights, new.device, new._loaded, new._source = (
-            label,
+            found.card.name,
             None,
             self.device,
             found,

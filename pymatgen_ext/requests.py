@@ -8,6 +8,7 @@ from pymatgen.core import Lattice
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
@@ -60,7 +61,7 @@ def sample_request(
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
-        conditions=tuple(conditions),
+        conditions=conditions_of(conditions),
         steps=steps,
     )
     return request, cell

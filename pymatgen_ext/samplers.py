@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from monty.json import MSONable
 
 from ase_crysdiff import arguments, registry
-from ase_crysdiff.errors import CrysDiffError, IncompatibleError, InputError
+from ase_crysdiff.errors import IncompatibleError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ase_crysdiff.sampling.sample_set import SampleSet
     from ase_crysdiff.sampling.sampler import Sampler
     from pymatgen_ext.cells import CellMap, CellTransform
-    from pymatgen_ext.collecting import OnDraws
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
     from pymatgen_ext.parsing import Formula
@@ -87,7 +86,8 @@ class StructureSampler(MSONable):
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
             lattice: A cell (Å) that is given and kept.
-            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`.
+            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`, or
+                mappings with the name of a registered one and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.
@@ -251,48 +251,18 @@ class StructureSampler(MSONable):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
-    def collect(
-        self,
-        request: "SampleRequest",
-        indices: Iterable[int],
-        *,
-        seed: int,
-        cell: "CellTransform | None" = None,
-        redraws: int = 3,
-        batch_size: int | None = None,
-        workers: int = 0,
-        progress: bool | None = None,
-        on_draws: "OnDraws | None" = None,
-    ) -> "SampleSet":
+    def collect(self, request: "SampleRequest", indices: Iterable[int], **how: Any) -> "SampleSet":
         """Draws the crystals with the given indices of a run; `sample` draws indices 0 to n - 1.
 
         Args:
             request: What is asked for, parsed.
             indices: Which crystals of the run.
-            seed: Of the run.
-            cell: The way back to the user's cell, if one is given.
-            redraws: How often an unusable crystal is drawn again.
-            batch_size: Crystals computed together.
-            workers: Isolated processes that compute batches; 0 computes in this one.
-            progress: Whether to show a progress bar; None shows one on a terminal.
-            on_draws: Called after every batch with its draws and the structures among them that
-                were accepted.
+            how: `seed`, and further keywords of `pymatgen_ext.collecting.collect`: `cell`,
+                `redraws`, `batch_size`, `workers`, `progress`, `on_draws`.
         """
         from pymatgen_ext.collecting import collect
 
-        return collect(
-            self.spec,
-            self.sampler,
-            request,
-            indices,
-            seed=seed,
-            cell=cell,
-            redraws=redraws,
-            batch_size=batch_size,
-            workers=workers,
-            progress=progress,
-            on_draws=on_draws,
-        )
+        return collect(self.spec, self.sampler, request, indices, **how)
 
     def request(
         self,
@@ -308,18 +278,17 @@ class StructureSampler(MSONable):
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from pymatgen_ext.requests import sample_request
 
+        wishes = {"chemical_system": chemical_system, "elements": elements}
         request, cell = sample_request(
+            **wishes,
             composition=composition,
             formula_units=formula_units,
-            chemical_system=chemical_system,
-            elements=elements,
             num_atoms=num_atoms,
             lattice=lattice,
             conditions=conditions,
             steps=steps,
         )
         self.check(request)
-        wishes = {"chemical_system": chemical_system, "elements": elements}
         given = [name for name, value in wishes.items() if value is not None]
         if composition is not None and given:
             raise IncompatibleError(
@@ -335,10 +304,18 @@ class StructureSampler(MSONable):
             IncompatibleError: If another sampler would have to serve it; names those that can.
             InputError: If a number or an element is outside what the sampler knows.
         """
+        from ase_crysdiff.sampling.batched import samplers_for
+
         try:
             self.sampler.check(request)
         except IncompatibleError as error:
-            raise IncompatibleError(f"{error} {self._alternatives(request)}") from error
+            able, every = samplers_for(request), ", ".join(available_samplers())
+            rest = (
+                f"Installed samplers that can: {', '.join(able)}."
+                if able
+                else (f"No installed sampler can; there are {every}.")
+            )
+            raise IncompatibleError(f"{error} {rest}") from error
 
     @property
     def sampler(self) -> "Sampler":
@@ -386,21 +363,6 @@ class StructureSampler(MSONable):
         samples = self.collect(request, range(count), cell=cell, **how)
         samples.report = replace(samples.report, notes=notes)
         return refine(samples)
-
-    def _alternatives(self, request: "SampleRequest") -> str:
-        """Which other installed samplers can serve a request."""
-        from ase_crysdiff.sampling.batched import SamplerSpec
-
-        able = []
-        for name in available_samplers():
-            try:
-                SamplerSpec(name, None, "cpu").load().check(request)
-            except CrysDiffError:
-                continue
-            able.append(name)
-        if able:
-            return f"Installed samplers that can: {', '.join(able)}."
-        return f"No installed sampler can; there are {', '.join(available_samplers())}."
 
     def _device(self) -> str:
         import torch

@@ -19,20 +19,23 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
     """Places guests in a host; one host gives several structures.
 
     Args:
-        guests: As in `StructureSampler.inpaint`.
+        guests: Number of atoms of each element to be placed, {"Li": 3}, or the smallest and the
+            largest number, {"Li": (0, 6)}.
         sampler: Name of a sampler that fills hosts.
         num_samples: Structures to draw.
-        mask: As in `StructureSampler.inpaint`.
-        relax_cell: As in `StructureSampler.inpaint`.
-        charge_balance: As in `StructureSampler.inpaint`.
+        mask: Which sites of the structure are taken out first; None takes none out.
+        relax_cell: Whether the cell may change; by default it is kept.
+        charge_balance: Whether to offer only numbers of guests that balance the charge with
+            oxidation states that pymatgen knows.
         potential: Name of a potential that ranks the structures; their energy per atom stands
             beside them.
-        distinct: As in `StructureSampler.sample`.
-        symprec: As in `StructureSampler.inpaint`.
-        steps: As in `StructureSampler.sample`.
-        seed: As in `StructureSampler.sample`; give one to make the transformation repeatable.
-        weights: As in `StructureSampler`.
-        device: As in `StructureSampler`.
+        distinct: Whether to keep only the best of each set of equal structures.
+        symprec: Tolerance in Å within which structures are symmetrised; None leaves them as they
+            are.
+        steps: Of the reverse process; None takes the sampler's own.
+        seed: Of all random numbers; give one to make the transformation repeatable.
+        weights: Folder with other weights; None takes those of the name.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
                 drawing or of energy; a number gives at most so many.
 
         Raises:
-            InputError: If the host or the wishes make no sense.
+            InputError: If the host or an argument makes no sense.
             SamplingError: If no structure could be drawn.
         """
         ranked = return_ranked_list is not False

@@ -14,6 +14,7 @@ from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
 from ase_crysdiff.crystal.soundness import gate
@@ -100,7 +101,7 @@ def prepare(
     crystal, cell = _seed(structure)
     wishes = element_wishes(chemical_system, elements, num_atoms)
     task = Vary(**wishes, crystal=crystal, time=arguments.strength(strength))
-    request = SampleRequest(task, conditions=tuple(conditions), steps=steps)
+    request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     return request, cell
 

@@ -1,5 +1,6 @@
 """Untrained models of toy size for tests."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -13,11 +14,23 @@ from ase_crysdiff.networks.registry import make_backbone
 TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
 
 
+#: Volume of the cells that an untrained toy of mirage atoms draws, Å³: physical for one atom as
+#: well as for all that its slots may hold, so that draws are seldom refused.
+MIRAGE_VOLUME = 220.0
+
+
 def tiny_config(name: str, data: PackedCrystals) -> Config:
-    return {**recipe(name).configure(data), "encoder": TINY}
+    """A recipe's config with a network of toy size."""
+    config = {**recipe(name).configure(data), "encoder": TINY}
+    if config.get("state_space", {}).get("name") == "mirage":
+        lattice = config["lattice"]
+        mean = [*lattice["mean"][:5], math.log(MIRAGE_VOLUME) / 3]
+        config["lattice"] = {**lattice, "mean": mean, "scale": [0.1] * 6}
+    return config
 
 
 def write_weights(name: str, config: Config, folder: Path, sampling: dict) -> Path:
+    """Weights of an untrained model, as `crysdiff export` writes trained ones."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(1)
         model = recipe(name).build(config)

@@ -15,7 +15,7 @@ from pymatgen.core import Structure
 from tqdm import tqdm
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.storage import ensure_writable, write_text
+from ase_crysdiff.storage import Store
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Outcome:
 
 
 class Step(ABC):
-    """One thing that is done to candidates; its heirs are frozen dataclasses whose fields are its
-    settings.
+    """One thing that is done to candidates; its subclasses are frozen dataclasses whose fields are
+    their settings.
     """
 
     #: Part of the name of its folder.
@@ -97,7 +97,7 @@ class Step(ABC):
     def settings(self) -> dict[str, Any]:
         """The fields as text: when they change, outcomes that are kept no longer count."""
         compared = [f.name for f in fields(self) if f.compare]  # type: ignore[arg-type]
-        return {"step": self.name, **{name: _described(getattr(self, name)) for name in compared}}
+        return {"step": self.name, **{name: _setting(getattr(self, name)) for name in compared}}
 
 
 @dataclass(frozen=True)
@@ -158,16 +158,13 @@ class Pipeline:
         history: list[tuple[str, Mapping[str, Outcome]]] = []
         for number, step in enumerate(self.steps, start=1):
             name = f"{number:02d}-{step.name}"
-            shelf = None if folder is None else _Shelf(Path(folder) / name)
+            store = None if folder is None else Store(Path(folder) / name)
             survey = step.survey(candidates)
-            marks = {c.key: _fingerprint(step, c, survey) for c in candidates}
-            known = (
-                {}
-                if shelf is None
-                else {
-                    key: o for key, mark in marks.items() if (o := shelf.get(key, mark)) is not None
-                }
-            )
+            fingerprints = {c.key: _fingerprint(step, c, survey) for c in candidates}
+            known: dict[str, Outcome] = {}
+            if store is not None:
+                found = {k: _kept(store, k, digest) for k, digest in fingerprints.items()}
+                known = {k: outcome for k, outcome in found.items() if outcome is not None}
             bar = tqdm(
                 total=len(candidates),
                 initial=len(known),
@@ -177,42 +174,36 @@ class Pipeline:
             with bar:
                 for key, outcome in step.run([c for c in candidates if c.key not in known], survey):
                     known[key] = outcome
-                    if shelf is not None:
-                        shelf.put(key, marks[key], outcome)
+                    if store is not None:
+                        _keep(store, key, fingerprints[key], outcome)
                     bar.update()
             history.append((name, {c.key: known[c.key] for c in candidates}))
             candidates = [c for o in history[-1][1].values() for c in o.candidates]
         return PipelineResult(tuple(candidates), tuple(history))
 
 
-class _Shelf:
-    """The outcomes of one step on disk, one complete file each."""
-
-    def __init__(self, path: Path) -> None:
-        ensure_writable(path)
-        self.path = path
-
-    def get(self, key: str, mark: str) -> Outcome | None:
-        """An outcome if it is there, whole, and of the same work."""
-        try:
-            entry = json.loads((self.path / f"{key}.json").read_text())
-            if entry["of"] != mark:
-                return None
-            found = tuple(
-                Candidate(c["key"], Structure.from_dict(c["structure"]), c["record"])
-                for c in entry["candidates"]
-            )
-            return Outcome(found, entry["failure"])
-        except (OSError, ValueError, KeyError, TypeError):
+def _kept(store: Store, key: str, fingerprint: str) -> Outcome | None:
+    """The outcome of a candidate if it is there, whole, and of the same work."""
+    try:
+        entry = store.find(key)
+        if entry is None or entry["of"] != fingerprint:
             return None
+        found = tuple(
+            Candidate(c["key"], Structure.from_dict(c["structure"]), c["record"])
+            for c in entry["candidates"]
+        )
+        return Outcome(found, entry["failure"])
+    except (InputError, ValueError, KeyError, TypeError):  # damaged: it is computed again
+        return None
 
-    def put(self, key: str, mark: str, outcome: Outcome) -> None:
-        kept = [
-            {"key": c.key, "structure": c.structure.as_dict(), "record": c.record}
-            for c in outcome.candidates
-        ]
-        entry = {"of": mark, "failure": outcome.failure, "candidates": kept}
-        write_text(self.path / f"{key}.json", json.dumps(entry, cls=MontyEncoder) + "\n")
+
+def _keep(store: Store, key: str, fingerprint: str, outcome: Outcome) -> None:
+    kept = [
+        {"key": c.key, "structure": c.structure.as_dict(), "record": c.record}
+        for c in outcome.candidates
+    ]
+    entry = {"of": fingerprint, "failure": outcome.failure, "candidates": kept}
+    store.keep(key, entry, MontyEncoder().default)
 
 
 def _fingerprint(step: Step, candidate: Candidate, survey: Mapping[str, Any]) -> str:
@@ -225,14 +216,14 @@ def _fingerprint(step: Step, candidate: Candidate, survey: Mapping[str, Any]) ->
     ]
 
 
-def _described(value: Any) -> Any:
+def _setting(value: Any) -> Any:
     """A setting as JSON; models and hulls go by their name and digest."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
-        return {str(k): _described(v) for k, v in value.items()}
+        return {str(k): _setting(v) for k, v in value.items()}
     if isinstance(value, Sequence):
-        return [_described(v) for v in value]
+        return [_setting(v) for v in value]
     return [
         type(value).__name__,
         *(

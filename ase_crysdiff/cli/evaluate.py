@@ -25,13 +25,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--reference",
-        type=Path,
-        help="known crystals, packed or as files; default: shipped fingerprints, partial",
+        default="shipped",
+        help="known crystals, packed or as files; shipped (default): fingerprints, partial; none: "
+        "no novelty",
     )
     parser.add_argument(
         "--hull",
-        type=Path,
-        help="CSV of reduced_formula, hull_energy_per_atom; default: shipped table, partial",
+        default="shipped",
+        help="CSV of reduced_formula, hull_energy_per_atom; shipped (default): partial; none: no "
+        "energies above the hull",
     )
     parser.add_argument(
         "--potential",
@@ -54,7 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--optimizer", default="lbfgs", help="lbfgs (default), fire or lbfgs-ase")
     parser.add_argument(
-        "--workers", type=int, default=1, help="processes that read, relax and compare (default 1)"
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that read, relax and compare (default 1); 0: in the command's own, where a "
+        "crystal that hangs or crashes takes all along",
     )
     parser.set_defaults(run=run)
 
@@ -65,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
     """
     from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
     from ase_crysdiff.campaigns.evaluation.relaxing import Options
-    from ase_crysdiff.report.tables import LABELS
+    from ase_crysdiff.report.labels import LABELS
 
     results = evaluate_files(
         options.files,
         options.output,
-        reference=options.reference,
-        hull=options.hull,
-        potential=None if options.potential == "none" else options.potential,
+        reference=_unless_none(options.reference),
+        hull=_unless_none(options.hull),
+        potential=_unless_none(options.potential),
         options=Options(options.fmax, options.steps, True, options.optimizer),
         profile=options.profile,
         workers=options.workers,
@@ -89,6 +95,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"lost: {len(results['lost']) - 20} more, see table.csv", file=sys.stderr)
     print(f"report.html, results.json and table.csv are in {options.output}")
     return 0 if results["funnel"][2]["count"] else 1
+
+
+def _unless_none(given: str) -> str | None:
+    return None if given == "none" else given
 
 
 def _shown(result: dict[str, Any], unit: str) -> str:

@@ -1,8 +1,11 @@
 """Energies of noisy states by name: which names stand for one, and how weights become guidance."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.energy_guidance import CleanEnergyGuidance
 from ase_crysdiff.conditions.noisy_guidance import NoisyEnergyGuidance
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import CheckpointError
@@ -12,7 +15,9 @@ from ase_crysdiff.models.generative import GenerativeModel, load
 from ase_crysdiff.models.recipe import kind_of
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.networks.noisy_energy import EnergyDenoiser
+from ase_crysdiff.potentials.loading import as_potential
 from ase_crysdiff.processes.joint import NoisyState
+from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.shapes import Tensor
 
 
@@ -65,3 +70,20 @@ def noisy_guidance(
     return NoisyEnergyGuidance(
         energy, model.joint, frozenset(card.elements), model.state_space.max_atoms, **settings
     )
+
+
+def energy(potential: str = "dao-p", **settings: Any) -> Condition:
+    """Energy guidance by the name of a potential or of an energy of noisy states.
+
+    Args:
+        potential: The name.
+        settings: `guidance_scale` in 1/(eV/atom), `window`, `max_shift`, `usage`.
+
+    Raises:
+        UnknownNameError: If there is no potential of that name.
+        InputError: If a setting makes no sense.
+    """
+    if is_noisy_energy(potential):
+        return noisy_guidance(potential, **settings)
+    loaded = as_potential(potential)
+    return CleanEnergyGuidance(partial(evaluate_each, loaded), loaded.elements, **settings)

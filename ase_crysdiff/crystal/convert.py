@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from ase import Atoms
 from pymatgen.core import Element, Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
+
+#: Site property of filled hosts: "host" or "guest".
+ROLE = "crysdiff_role"
 
 
 def check_structure(structure: Structure) -> None:
@@ -75,7 +79,14 @@ def from_atoms(atoms: Sequence[Atoms]) -> CrystalBatch:
 
 
 def atoms_to_structure(atoms: Atoms) -> Structure:
-    """The pymatgen structure of fully periodic atoms.
+    """The pymatgen structure of fully periodic atoms, wrapped into the cell.
+
+    Arrays become site properties and `info` becomes the structure's properties, by the names of
+    pymatgen's `AseAtomsAdaptor` (initial magnetic moments are `magmom`, constraints
+    `selective_dynamics`). A calculator and its results stay behind: they belong to the atoms.
+
+    Args:
+        atoms: Atoms that are periodic in three directions; not changed.
 
     Raises:
         InputError: If the cell is not periodic in three directions.
@@ -85,20 +96,49 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
             f"The atoms are periodic along {atoms.pbc.tolist()} only; set atoms.pbc = True and a "
             "cell."
         )
-    lattice = Lattice(atoms.cell.array)
-    return Structure(lattice, atoms.numbers, atoms.get_scaled_positions(wrap=True))
+    bare = atoms.copy()  # leaves the calculator behind
+    bare.info = {
+        k: v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in bare.info.items()
+    }
+    structure: Structure = AseAtomsAdaptor.get_structure(bare, to_unit_cell=True)
+    return structure
 
 
 def structure_to_atoms(structure: Structure) -> Atoms:
-    """ASE atoms with the structure's plain properties in `info`."""
-    atoms = Atoms(
-        numbers=[site.specie.Z for site in structure],
-        cell=structure.lattice.matrix,
-        scaled_positions=structure.frac_coords,
-        pbc=True,
+    """ASE atoms with the structure's properties in `info` and its site properties as arrays.
+
+    The names are those of pymatgen's `AseAtomsAdaptor`. Site properties that are unknown for some
+    sites, or no numbers or words, have no place in an array and are left out; so are oxidation
+    states that only some sites have.
+
+    Args:
+        structure: An ordered structure.
+    """
+    known = {n: v for n, v in structure.site_properties.items() if _is_array(v)}
+    plain = Structure(
+        structure.lattice,
+        [Element.from_Z(site.specie.Z) for site in structure],
+        structure.frac_coords,
+        site_properties=known,
+        properties=structure.properties,
     )
-    atoms.info.update(structure.properties)
+    atoms = AseAtomsAdaptor.get_atoms(plain, msonable=False)
+    states = [getattr(site.specie, "oxi_state", None) for site in structure]
+    if _is_array(states):
+        atoms.set_array("oxi_states", np.array(states, dtype=float))
     return atoms
+
+
+def _is_array(values: Sequence[Any]) -> bool:
+    """Whether ASE can keep one entry per site: numbers, vectors of numbers, or words."""
+    try:
+        array = np.array(values)
+    except ValueError:  # ragged
+        return False
+    return len(array) > 0 and (
+        (array.dtype.kind in "bif" and array.ndim <= 2)
+        or (array.dtype.kind == "U" and array.ndim == 1)
+    )
 
 
 def to_structures(

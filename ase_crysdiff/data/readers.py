@@ -16,10 +16,11 @@ from typing import Any
 
 import ase.db
 import ase.io
+import numpy as np
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifParser
 
-from ase_crysdiff.crystal.convert import atoms_to_structure
+from ase_crysdiff.crystal.convert import ROLE, atoms_to_structure
 from ase_crysdiff.errors import InputError
 
 _ID_COLUMNS = ("material_id", "id", "")
@@ -27,6 +28,8 @@ _NEGATIVE_LENGTH = re.compile(r"(?m)^\s*_cell_length_[abc]\s+-")
 #: The file of all crystals that `crysdiff sample` and `crysdiff relax` write beside one CIF file
 #: for each.
 ALL_CRYSTALS = "crystals.extxyz"
+#: Where the rows of our ASE databases keep site properties, in their `data`.
+SITE_PROPERTIES = "crysdiff_site_properties"
 
 
 @dataclass(frozen=True)
@@ -180,10 +183,26 @@ def structure_from_cif(text: str) -> Structure:
         except (ValueError, ZeroDivisionError) as error:
             raise InputError(f"unreadable CIF: {error}") from error
         try:
-            return parser.parse_structures(primitive=False)[0]
+            return _with_roles(parser.parse_structures(primitive=False)[0], parser)
         except ValueError as error:
             found = parser.warnings[-1].splitlines()[-1] if parser.warnings else "there are no data"
             raise InputError(f"unreadable CIF, no crystal in it: {found}") from error
+
+
+def _with_roles(structure: Structure, parser: CifParser) -> Structure:
+    """The structure with the roles of its sites, if the file tells them.
+
+    pymatgen sorts the sites and reads no columns of others; what stays with a site is its label.
+    """
+    block = next(iter(parser.as_dict().values()))
+    roles = block.get(f"_atom_site_{ROLE}")
+    labels = block.get("_atom_site_label")
+    if roles is None or labels is None:
+        return structure
+    of = dict(zip(labels, roles, strict=False))
+    if len(of) == len(roles) and all(site.label in of for site in structure):
+        structure.add_site_property(ROLE, [of[site.label] for site in structure])
+    return structure
 
 
 def _cif(path: Path) -> Iterator[Record]:
@@ -221,4 +240,8 @@ def _database(path: Path) -> Iterator[Record]:
 
 
 def _from_row(row: Any) -> Structure:
-    return atoms_to_structure(row.toatoms())
+    atoms, data = row.toatoms(), dict(row.data)
+    for name, values in data.pop(SITE_PROPERTIES, {}).items():
+        atoms.set_array(name, np.array(values))
+    atoms.info.update(data)
+    return atoms_to_structure(atoms)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 from pymatgen.core import Structure
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+
+from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS, space_group
 
 HEADERS = {
     "formula": "formula",
@@ -22,8 +23,8 @@ def summarise(structure: Structure) -> dict[str, str | int | float]:
     distance (Å).
     """
     try:
-        group = SpacegroupAnalyzer(structure, symprec=SYMPREC).get_space_group_symbol()
-    except Exception:
+        group, _ = space_group(structure, SYMPREC)
+    except SYMMETRY_ERRORS:  # atoms on each other, for example
         group = "unknown"
     return {
         "formula": structure.composition.reduced_formula,

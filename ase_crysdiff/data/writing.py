@@ -12,13 +12,16 @@ from monty.json import MontyEncoder
 from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
-from ase_crysdiff.crystal.convert import structure_to_atoms
+from ase_crysdiff.crystal.convert import ROLE, structure_to_atoms
+from ase_crysdiff.data.readers import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import ensure_writable
 
-#: Site property of filled hosts: "host" or "guest".
-ROLE = "crysdiff_role"
+#: Arrays of atoms that an ASE database has columns for.
+_DATABASE_ARRAYS = frozenset(
+    {"numbers", "positions", "initial_magmoms", "initial_charges", "masses", "tags", "momenta"}
+)
 
 
 def cif_name(structure: Structure) -> str:
@@ -37,7 +40,8 @@ def write_cif(structure: Structure, folder: Path) -> Path:
 def _cif(structure: Structure) -> str:
     """The structure without symmetry, one row per site; of filled hosts each site tells its role.
 
-    pymatgen writes site properties that are numbers only.
+    pymatgen writes site properties that are numbers only. `readers.structure_from_cif` brings the
+    roles back.
     """
     writer = CifWriter(structure, significant_figures=8)
     roles = structure.site_properties.get(ROLE)
@@ -57,9 +61,7 @@ def write(structures: Sequence[Structure], report: Mapping[str, Any], path: Path
             write_cif(structure, path)
         return path
     writers: dict[str, Callable[[Path], object]] = {
-        ".extxyz": lambda part: ase.io.write(
-            part, [structure_to_atoms(s) for s in structures], format="extxyz"
-        ),
+        ".extxyz": lambda part: _extxyz(structures, part),
         ".json": lambda part: _json(structures, report, part),
         ".csv": lambda part: to_dataframe(structures).to_csv(part, index=False),
         ".db": lambda part: _database(structures, part),
@@ -79,11 +81,30 @@ def _json(structures: Sequence[Structure], report: Mapping[str, Any], path: Path
     path.write_text(json.dumps(content, cls=MontyEncoder))
 
 
+def _extxyz(structures: Sequence[Structure], path: Path) -> None:
+    """One frame per structure; site properties are columns.
+
+    Words with blanks in them, or empty ones, would shift the columns after them, so a site property
+    that has such words is left out.
+    """
+    frames = [structure_to_atoms(s) for s in structures]
+    for atoms in frames:
+        for name, values in list(atoms.arrays.items()):
+            if values.dtype.kind == "U" and not all(len(word.split()) == 1 for word in values):
+                del atoms.arrays[name]
+    ase.io.write(path, frames, format="extxyz")
+
+
 def _database(structures: Sequence[Structure], path: Path) -> None:
+    """One row per structure. `data` holds the properties, and beside them the site properties, for
+    which an ASE database has no columns.
+    """
     with connect(path, type="db", append=False) as database:
         for structure in structures:
             atoms = structure_to_atoms(structure)
-            database.write(atoms, data=dict(atoms.info))
+            kept = {n: v.tolist() for n, v in atoms.arrays.items() if n not in _DATABASE_ARRAYS}
+            data = {**atoms.info, SITE_PROPERTIES: kept} if kept else dict(atoms.info)
+            database.write(atoms, data=data)
 
 
 def _atomically(target: Path, write_to: Callable[[Path], object]) -> None:

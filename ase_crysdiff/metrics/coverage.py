@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pymatgen.core import Composition, Structure
 from scipy.spatial.distance import cdist
 
-from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.errors import InputError, MissingExtraError
-from ase_crysdiff.isolation import Failure, map_isolated
+from ase_crysdiff.isolation import Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, wilson
+from ase_crysdiff.metrics.examined import examined
 
 #: CrystalNN takes 14 ms for a site.
 _TIMEOUT = 60.0
@@ -69,7 +69,7 @@ class Features:
 
 
 def features(
-    structures: Sequence[Structure | None], *, workers: int = 0, timeout: float = _TIMEOUT
+    structures: Sequence[Structure | None], *, workers: Workers = 0, timeout: float = _TIMEOUT
 ) -> Features:
     """Fingerprints of structures: 14 ms per site, so keep those of a reference.
 
@@ -85,13 +85,11 @@ def features(
         MissingExtraError: If matminer is not installed.
     """
     _featurisers()
-    failures = gate_all(structures)
+    given = examined(structures)
+    failures = dict(given.failures)
     found = tuple(np.full((len(structures), n), np.nan) for n in _LENGTHS)
-    sound = [i for i in range(len(structures)) if i not in failures]
-    answers = map_isolated(
-        featurise, [structures[i] for i in sound], workers=workers, timeout=timeout
-    )
-    for i, answer in zip(sound, answers, strict=True):
+    answers = map_isolated(featurise, list(given.sound.values()), workers=workers, timeout=timeout)
+    for i, answer in zip(given.sound, answers, strict=True):
         if isinstance(answer, Failure):
             failures[i] = f"matminer: {answer.reason}"
         else:

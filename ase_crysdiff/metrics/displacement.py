@@ -8,9 +8,9 @@ import numpy as np
 from pymatgen.core import Structure
 from scipy.linalg import polar
 
-from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.base import MetricResult, mean
+from ase_crysdiff.metrics.examined import examined
 
 _IMAGES = np.array(np.meshgrid(*3 * [[-1, 0, 1]])).reshape(3, -1).T
 
@@ -83,9 +83,10 @@ def rmsd_to_relaxed(
         rejected: Reason by position, for structures whose relaxation is not to be believed.
     """
     failures = dict(rejected)
+    first, last = examined(structures).failures, examined(relaxed).failures
     found: list[Displacement | None] = []
     for i, (before, after) in enumerate(zip(structures, relaxed, strict=True)):
-        reason = failures.get(i) or gate(before) or gate(after)
+        reason = failures.get(i) or first.get(i) or last.get(i)
         if before is None or after is None or reason is not None:
             failures[i] = reason or "no structure"
             found.append(None)

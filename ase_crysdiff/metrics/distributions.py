@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from scipy.stats import wasserstein_distance
 
-from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.metrics.base import MetricResult, bootstrap
-from ase_crysdiff.metrics.reference import Reference, described
+from ase_crysdiff.metrics.examined import examined
+from ase_crysdiff.metrics.reference import Reference, report_entry
 from ase_crysdiff.metrics.space_groups import Symmetry
 
 
@@ -49,8 +49,11 @@ def num_atoms_distance(
 def num_primitive_atoms_distance(
     found: Sequence[Symmetry | str], reference: Reference
 ) -> MetricResult:
-    """The same for primitive cells, which tells more of a sampler that draws cells of several
-    sizes.
+    """Total variation distance of the numbers of atoms of primitive cells to the reference: 0
+    equal, 1 disjoint.
+
+    It tells more than `num_atoms_distance` of a sampler that draws cells of several sizes, which
+    may hold one primitive cell or many.
 
     Args:
         found: Of the structures, from `space_groups.symmetries`.
@@ -101,10 +104,9 @@ def _wasserstein(
 def _values(
     structures: Sequence[Structure | None], measure: Callable[[Structure], float]
 ) -> tuple[list[float | None], dict[int, str]]:
-    failures = gate_all(structures)
-    return [
-        None if s is None or i in failures else measure(s) for i, s in enumerate(structures)
-    ], failures
+    given = examined(structures)
+    values = [measure(given.sound[i]) if i in given.sound else None for i in range(len(given))]
+    return values, dict(given.failures)
 
 
 def _result(
@@ -118,7 +120,7 @@ def _result(
     model comes below it.
     """
     sound = np.array([v for v in values if v is not None])
-    settings = described(reference)
+    settings = report_entry(reference)
     if not len(sound) or not len(known):
         return MetricResult(math.nan, (math.nan, math.nan), tuple(values), failures, settings)
     drawn = np.random.default_rng(0).choice(np.sort(known), (20, len(sound)))

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.isolation import TIMEOUT, Failure, run_isolated
+from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, run_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
 from ase_crysdiff.metrics.composition import Counts, is_neutral, reduced_counts
 from ase_crysdiff.metrics.matching import (
@@ -91,7 +91,7 @@ def compare(
     predictions: Sequence[Sequence[Structure | None]],
     targets: Sequence[Structure],
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     timeout: float = TIMEOUT,
     known: Mapping[PairKey, Pair] | None = None,
     on_pair: Callable[[PairKey, Pair], None] | None = None,

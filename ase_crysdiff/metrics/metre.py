@@ -9,7 +9,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.soundness import gate
-from ase_crysdiff.isolation import TIMEOUT, Failure, run_isolated
+from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, run_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, wilson
 from ase_crysdiff.metrics.match_rate import Comparison, PairKey, compare_pair
 from ase_crysdiff.metrics.matching import CSP_TOLERANCE, formula_key
@@ -24,11 +24,11 @@ def metre(
     predictions: Sequence[Sequence[Structure | None]],
     targets: Sequence[Structure],
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     timeout: float = TIMEOUT,
 ) -> tuple[MetricResult, MetricResult]:
-    """METRe and its cRMSE: share of targets that any sample of their composition matches, and mean
-    least distance.
+    """METRe, "Match Everyone to Reference", and its cRMSE: share of targets that any sample of
+    their composition matches, and mean least distance.
 
     Indices do not matter, so polymorphs may be found in any order; a target that occurs twice is
     credited twice. A target without a match counts with the tolerance 0.5 in the mean.
@@ -38,10 +38,11 @@ def metre(
     Args:
         comparison: Of these predictions and targets, index by index; only the other pairs are
             computed here.
-        predictions: As in `compare`.
-        targets: As in `compare`.
-        workers: As in `compare`.
-        timeout: As in `compare`.
+        predictions: For each target its samples; None for one that failed.
+        targets: The true structures.
+        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this
+            one, without a time limit.
+        timeout: Seconds of processor time for one pair.
 
     Returns:
         Both NaN, with the reason in the settings, if more than 200,000 pairs would have to be

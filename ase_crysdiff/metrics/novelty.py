@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from pymatgen.core import Structure
 
-from ase_crysdiff.crystal.soundness import gate_all
-from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
+from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
-from ase_crysdiff.metrics.reference import Known, Reference, described
+from ase_crysdiff.metrics.examined import Examined, examined
+from ase_crysdiff.metrics.matching import Relation, match, settings
+from ase_crysdiff.metrics.reference import Known, Reference, report_entry
 
 
 def novelty(
@@ -16,7 +16,7 @@ def novelty(
     reference: Known,
     relation: Relation = "fit",
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     timeout: float = TIMEOUT,
 ) -> MetricResult:
     """Share of the requested structures that are sound and match no known crystal of the same
@@ -33,10 +33,10 @@ def novelty(
             this one, without a time limit.
         timeout: Seconds for one structure.
     """
-    failures = gate_all(structures)
-    sound = {i: s for i, s in enumerate(structures) if s is not None and i not in failures}
+    given = examined(structures)
+    failures, sound = dict(given.failures), given.sound
     if isinstance(reference, Reference):
-        known = _compared(sound, reference, relation, workers, timeout)
+        known = _compared(given, reference, relation, workers, timeout)
         choices = settings(relation)
     else:
         known = {i: reference.contains(s) for i, s in sound.items()}
@@ -45,28 +45,34 @@ def novelty(
         if isinstance(verdict, Failure):
             failures[i] = f"matcher: {verdict.reason}"
     verdicts = [i in sound and known.get(i, False) is False for i in range(len(structures))]
-    return rate(verdicts, dict(sorted(failures.items())), {**choices, **described(reference)})
+    return rate(verdicts, dict(sorted(failures.items())), {**choices, **report_entry(reference)})
 
 
 def _compared(
-    sound: dict[int, Structure],
+    given: Examined,
     reference: Reference,
     relation: Relation,
-    workers: int,
+    workers: Workers,
     timeout: float,
 ) -> dict[int, bool | Failure]:
     """Whether each structure whose composition is known at all matches a known crystal."""
+    candidates = {i: known for i, key in given.keys.items() if (known := reference.candidates(key))}
+    found: dict[int, bool | Failure] = {}
     tasks = {}
-    for i, structure in sound.items():
-        candidates = reference.candidates(formula_key(structure))
-        if candidates:
-            tasks[i] = (structure, candidates, relation)
+    for i, cell in given.cells(candidates, workers=workers, timeout=timeout).items():
+        if isinstance(cell, Failure):
+            found[i] = cell
+        else:
+            tasks[i] = (cell, candidates[i], relation)
     verdicts = map_isolated(is_among, list(tasks.values()), workers=workers, timeout=timeout)
-    return dict(zip(tasks, verdicts, strict=True))
+    return found | dict(zip(tasks, verdicts, strict=True))
 
 
 def is_among(task: tuple[Structure, list[Structure], Relation]) -> bool:
-    """Whether a structure matches one of the reduced cells."""
-    structure, candidates, relation = task
-    cell = reduced(structure)
+    """Whether a reduced cell matches one of several; to be called in another process.
+
+    Args:
+        task: The cell, the others, and what the matcher accepts on.
+    """
+    cell, candidates, relation = task
     return any(match(cell, known, relation) for known in candidates)

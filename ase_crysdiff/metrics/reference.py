@@ -42,7 +42,7 @@ class Known(Protocol):
         """Whether a structure that passes the gate is one of them."""
 
 
-def described(known: Known) -> dict[str, Any]:
+def report_entry(known: Known) -> dict[str, Any]:
     """What a report says of a set of known crystals."""
     return {"reference": known.name, "crystals": len(known), "sha256": known.digest[:12]}
 

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from pymatgen.symmetry.groups import sg_symbol_from_int_number
 
-from ase_crysdiff.crystal.soundness import gate_all
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
+from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, bootstrap, rate
+from ase_crysdiff.metrics.examined import examined
+from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS
 
 #: Tolerance in Å at which a space group is named, and those of the curve: noise of a few hundredths
 #: of an ångström decides.
@@ -56,7 +58,7 @@ def symmetries(
     structures: Sequence[Structure | None],
     curve: tuple[float, ...] = CURVE,
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     timeout: float = TIMEOUT,
 ) -> list[Symmetry | str]:
     """The symmetry of each structure, or the reason why it has none.
@@ -69,13 +71,12 @@ def symmetries(
             this one.
         timeout: Seconds for one structure.
     """
-    failures = gate_all(structures)
-    sound = [i for i in range(len(structures)) if i not in failures]
+    given = examined(structures)
     answers = map_isolated(
-        find_symmetry, [(structures[i], curve) for i in sound], workers=workers, timeout=timeout
+        find_symmetry, [(s, curve) for s in given.sound.values()], workers=workers, timeout=timeout
     )
-    found: list[Symmetry | str] = [failures.get(i, "") for i in range(len(structures))]
-    for i, answer in zip(sound, answers, strict=True):
+    found: list[Symmetry | str] = [given.failures.get(i, "") for i in range(len(given))]
+    for i, answer in zip(given.sound, answers, strict=True):
         found[i] = f"spglib: {answer.reason}" if isinstance(answer, Failure) else answer
     return found
 
@@ -107,14 +108,12 @@ def _dataset(structure: Structure, symprec: float) -> Any:
         structure.frac_coords % 1.0,
         [site.specie.Z for site in structure],
     )
+    dataset = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        # Where older versions return nothing, newer ones may raise errors of their own.
+        with suppress(*SYMMETRY_ERRORS):
             dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-        except (
-            Exception
-        ):  # where older versions return nothing, newer ones may raise errors of their own
-            return None
     if dataset is None:
         return None
     expected = len(structure) * abs(np.linalg.det(dataset.std_lattice)) / structure.volume

@@ -37,7 +37,8 @@ def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> Metric
 
     Args:
         energies: Of relaxed structures.
-        rejected: See `trusted_energies`.
+        rejected: Reason by position, for structures whose energy is not to be believed: not
+            converged, or collapsed.
     """
     heights, failures = trusted_energies(energies, rejected)
     upper = sum(
@@ -62,7 +63,8 @@ def stability(
     Args:
         structures: As requested.
         energies: Of the relaxed structures.
-        rejected: See `trusted_energies`.
+        rejected: Reason by position, for structures whose energy is not to be believed: not
+            converged, or collapsed.
     """
     return _below(structures, energies, rejected, 0.0)
 
@@ -76,7 +78,8 @@ def metastability(
     Args:
         structures: As requested.
         energies: Of the relaxed structures.
-        rejected: See `trusted_energies`.
+        rejected: Reason by position, for structures whose energy is not to be believed: not
+            converged, or collapsed.
     """
     return _below(structures, energies, rejected, METASTABLE)
 

@@ -159,11 +159,15 @@ def sun(records: Records, profile: Profile | str = "package") -> MetricResult:
 
 
 def msun(records: Records, profile: Profile | str = "package") -> MetricResult:
-    """The same with metastable in place of stable; most rules include the stable ones.
+    """Share of structures that are metastable, represent a class of equal crystals and are in no
+    reference.
+
+    Stable structures count, too, by all profiles but "lemat".
 
     Args:
         records: What is known of each structure.
-        profile: As in `sun`.
+        profile: Whose rule: "package", "miad", "flowmm", "mattergen", "lemat", or a table of
+            choices.
 
     Raises:
         InputError: If there are no structures.

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Structure
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from ase_crysdiff.crystal.soundness import gate_all
-from ase_crysdiff.isolation import TIMEOUT, Failure, map_isolated
+from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.base import MetricResult, rate
-from ase_crysdiff.metrics.matching import Relation, formula_key, match, reduced, settings
+from ase_crysdiff.metrics.examined import examined
+from ase_crysdiff.metrics.matching import Relation, match, settings
 
 #: Pairs of a block of so many structures by as many go to a process together, each structure once.
 _BLOCK = 40
@@ -58,7 +62,7 @@ def uniqueness(
     structures: Sequence[Structure | None],
     energies: Sequence[float] | None = None,
     *,
-    workers: int = 0,
+    workers: Workers = 0,
 ) -> MetricResult:
     """Number of different crystals divided by the number requested; true for the representative of
     each class.
@@ -66,13 +70,24 @@ def uniqueness(
     Args:
         structures: One entry per requested structure; None for one that failed.
         energies: Per atom; the lowest of a class represents it, else the first.
-        workers: See `classes`.
+        workers: Processes, which may hang or die at the cost of the pair in work; 0 works in this
+            one, without a time limit.
     """
     return unique(classes(structures, workers=workers), energies)
 
 
 def unique(same: Classes, energies: Sequence[float] | None = None) -> MetricResult:
-    """The same for classes that are known already."""
+    """Number of classes of equal crystals divided by the number of structures requested; true for
+    the representative of each class.
+
+    Args:
+        same: The classes, from `classes`.
+        energies: Per atom, one for each structure; the lowest of a class represents it, else the
+            first.
+
+    Raises:
+        InputError: If there are no structures.
+    """
     chosen = same.representatives(energies)
     return rate([i in chosen for i in range(len(same.labels))], same.failures, same.settings)
 
@@ -81,7 +96,7 @@ def classes(
     structures: Sequence[Structure | None],
     relation: Relation = "fit",
     *,
-    workers: int = 0,
+    workers: Workers = 0,
     timeout: float = TIMEOUT,
 ) -> Classes:
     """Connected components of structures that match each other.
@@ -96,94 +111,86 @@ def classes(
             one, without a time limit.
         timeout: Seconds for one comparison.
     """
-    failures = gate_all(structures)
-    sound = {i: s for i, s in enumerate(structures) if s is not None and i not in failures}
-    keys = {i: formula_key(s) for i, s in sound.items()}
-    count = Counter(keys.values())
-    shared = [i for i in sound if count[keys[i]] > 1]
+    given = examined(structures)
+    failures = dict(given.failures)
+    count = Counter(given.keys.values())
+    shared = [i for i, key in given.keys.items() if count[key] > 1]
     cells: dict[int, Structure] = {}
-    for i, cell in zip(
-        shared,
-        map_isolated(reduced, [sound[i] for i in shared], workers=workers, timeout=timeout),
-        strict=True,
-    ):
+    for i, cell in given.cells(shared, workers=workers, timeout=timeout).items():
         if isinstance(cell, Failure):
             failures[i] = f"matcher: {cell.reason}"
         else:
             cells[i] = cell
     buckets: dict[Hashable, list[int]] = defaultdict(list)
     for i, cell in cells.items():
-        buckets[keys[i], len(cell)].append(i)
-    forest = _Forest()
+        buckets[given.keys[i], len(cell)].append(i)
     if workers == 0:
-        lost = sum(_one_by_one(cells, members, relation, forest) for members in buckets.values())
+        matched, lost = _one_by_one(cells, list(buckets.values()), relation)
     else:
-        lost = _in_blocks(cells, list(buckets.values()), relation, forest, workers, timeout)
+        matched, lost = _in_blocks(cells, list(buckets.values()), relation, workers, timeout)
+    components = _components(len(given), matched)
+    # Each class is named by its smallest member.
+    names = np.unique(components, return_index=True)[1]
     labels = tuple(
-        None if i in failures or i not in sound else forest.root(i) for i in range(len(structures))
+        int(names[components[i]]) if i in given.sound and i not in failures else None
+        for i in range(len(given))
     )
     return Classes(
         labels, dict(sorted(failures.items())), {**settings(relation), "failed_pairs": lost}
     )
 
 
-class _Forest:
-    """Disjoint sets, each named by its smallest member."""
-
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-
-    def root(self, i: int) -> int:
-        while (parent := self._parent.get(i, i)) != i:
-            self._parent[i] = self._parent.get(parent, parent)
-            i = parent
-        return i
-
-    def join(self, i: int, j: int) -> None:
-        a, b = sorted((self.root(i), self.root(j)))
-        self._parent[b] = a
+def _components(count: int, pairs: Sequence[Pair]) -> NDArray[np.int32]:
+    """For each of `count` items the number of its connected component, from 0."""
+    first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (first, second)), shape=(count, count))
+    found: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return found
 
 
 def _one_by_one(
-    cells: Mapping[int, Structure], members: list[int], relation: Relation, forest: _Forest
-) -> int:
-    """Joins what matches, pair by pair, leaving out what is joined already; the number of pairs
-    that failed.
-    """
+    cells: Mapping[int, Structure], buckets: Sequence[Sequence[int]], relation: Relation
+) -> tuple[list[Pair], int]:
+    """Pairs that match, without those that other pairs connect already; and how many failed."""
+    matched: list[Pair] = []
     lost = 0
-    for i, j in combinations(members, 2):
-        if forest.root(i) == forest.root(j):
-            continue
-        (same,) = map_isolated(matches, [(cells[i], cells[j], relation)], workers=0)
-        lost += isinstance(same, Failure)
-        if same is True:
-            forest.join(i, j)
-    return lost
+    for members in buckets:
+        inside: list[Pair] = []
+        components = _components(len(members), inside)
+        for a, b in combinations(range(len(members)), 2):
+            if components[a] == components[b]:
+                continue
+            task = cells[members[a]], cells[members[b]], relation
+            (same,) = map_isolated(matches, [task], workers=0)
+            lost += isinstance(same, Failure)
+            if same is True:
+                inside.append((a, b))
+                components = _components(len(members), inside)
+        matched += [(members[a], members[b]) for a, b in inside]
+    return matched, lost
 
 
 def _in_blocks(
     cells: Mapping[int, Structure],
-    buckets: list[list[int]],
+    buckets: Sequence[Sequence[int]],
     relation: Relation,
-    forest: _Forest,
-    workers: int,
+    workers: Workers,
     timeout: float,
-) -> int:
-    """The same in other processes, where nothing is known yet of what the others join.
+) -> tuple[list[Pair], int]:
+    """Pairs that match, compared in other processes; and how many failed.
 
-    All buckets go to the same processes: to start one takes longer than to compare a bucket of two.
+    Every pair is compared, since a process knows nothing of what the others have connected. All
+    buckets go to the same processes: to start one takes longer than to compare a bucket of two.
     """
     blocks = [block for members in buckets for block in _blocks(members)]
     tasks = [[(cells[i], cells[j], relation) for i, j in block] for block in blocks]
     verdicts = map_isolated(matches, tasks, workers=workers, timeout=timeout, chunked=True)
     pairs = [pair for block in blocks for pair in block]
-    for (i, j), same in zip(pairs, verdicts, strict=True):
-        if same is True:
-            forest.join(i, j)
-    return sum(isinstance(v, Failure) for v in verdicts)
+    matched = [pair for pair, same in zip(pairs, verdicts, strict=True) if same is True]
+    return matched, sum(isinstance(v, Failure) for v in verdicts)
 
 
-def _blocks(members: list[int]) -> Iterator[list[Pair]]:
+def _blocks(members: Sequence[int]) -> Iterator[list[Pair]]:
     """All pairs, in groups that involve few structures each."""
     parts = [members[k : k + _BLOCK] for k in range(0, len(members), _BLOCK)]
     for p, part in enumerate(parts):
@@ -193,5 +200,9 @@ def _blocks(members: list[int]) -> Iterator[list[Pair]]:
 
 
 def matches(task: tuple[Structure, Structure, Relation]) -> bool:
-    """`match` of one argument, to be called in another process."""
+    """Whether two reduced structures are the same crystal; to be called in another process.
+
+    Args:
+        task: The two structures, and what the matcher accepts on.
+    """
     return match(*task)

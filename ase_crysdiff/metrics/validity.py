@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pymatgen.core import Structure
 
 from ase_crysdiff.constants import ACCEPT_FRACTION, GATE_DISTANCE, GATE_VOLUME
-from ase_crysdiff.crystal.soundness import gate_all, keeps_distances
+from ase_crysdiff.crystal.soundness import keeps_distances
 from ase_crysdiff.metrics.base import MetricResult, rate
+from ase_crysdiff.metrics.examined import examined
 
 
 def structural_validity(structures: Sequence[Structure | None]) -> MetricResult:
@@ -16,7 +17,7 @@ def structural_validity(structures: Sequence[Structure | None]) -> MetricResult:
     not finite fail.
     Source: Xie et al. 2022 (CDVAE).
     """
-    failures = gate_all(structures)
+    failures = examined(structures).failures
     settings = {"shortest_distance": GATE_DISTANCE, "volume": GATE_VOLUME}
     return rate([i not in failures for i in range(len(structures))], failures, settings)
 
@@ -29,8 +30,6 @@ def distance_validity(
 
     Radii: Cordero et al. 2008, from `ase.data`. Structures that fail the gate count as misses.
     """
-    failures = gate_all(structures)
-    verdicts = [
-        i not in failures and keeps_distances(s, fraction) for i, s in enumerate(structures)
-    ]
-    return rate(verdicts, failures, {"fraction": fraction, "radii": "Cordero 2008"})
+    given = examined(structures)
+    verdicts = [i in given.sound and keeps_distances(s, fraction) for i, s in enumerate(structures)]
+    return rate(verdicts, given.failures, {"fraction": fraction, "radii": "Cordero 2008"})

@@ -3,7 +3,8 @@ predictor.
 """
 
 import platform
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labelled import LabelledCrystals
-from ase_crysdiff.data.splits import Split
+from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
+from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import bootstrap
@@ -216,6 +218,73 @@ def finetune(
         "",
     )
     return _measured(card, stored, data, split, device)
+
+
+def finetune_structures(
+    structures: Sequence[Any],
+    values: Sequence[float | None] | NDArray[np.float64],
+    target: PropertyTarget,
+    initial: InitialWeights,
+    settings: FinetuneSettings,
+    *,
+    split: str = "random",
+    validation: float = 0.15,
+    test: float = 0.15,
+    names: Sequence[str] | None = None,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> tuple[NetworkPredictor, TableReport]:
+    """Cleans a table of structures and values, splits it and fine-tunes on it.
+
+    Args:
+        structures: Structures or ASE atoms, one for each value.
+        values: In the unit of the target; None and NaN are missing values.
+        target: What is predicted.
+        initial: What to begin with.
+        settings: How to train.
+        split: "random", "composition" (rows of a formula stay together) or "chemical-system".
+        validation: Share of the rows that stops the training and calibrates the uncertainty.
+        test: Share of the rows that measures the result.
+        names: Of the rows, for the report; by default their positions.
+        name: Of the predictor; by default the target.
+        folder: Where the training keeps its state, so that the same call goes on after an
+            interruption; by default nowhere.
+        minutes: Time budget.
+        device: Where to compute.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
+    Returns:
+        The predictor, and what became of every row.
+
+    Raises:
+        InputError: If the rows do not suffice, or the folder holds another run.
+    """
+    data, report = labelled(
+        rows_of(structures, values, names),
+        log=settings.log,
+        elements=initial.elements,
+        progress=progress,
+    )
+    parts = by_shares(groups_of(data.crystals, split), validation, test, settings.seed)
+    about = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
+    with tempfile.TemporaryDirectory() as temporary:
+        predictor = finetune(
+            data,
+            parts,
+            target,
+            initial,
+            settings,
+            Path(folder or temporary),
+            name=name or target.name.replace("_", "-"),
+            about=about,
+            minutes=minutes,
+            device=device,
+            progress=progress,
+        )
+    return predictor, report
 
 
 def _config(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.randomness import Draws
@@ -113,6 +114,11 @@ class CategoricalDiffusion(Process[Tensor]):
         joint = step * origin
         return joint / joint.sum(-1, keepdim=True)
 
+    def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
+        """The product of powers of both; what is impossible in one of them stays impossible."""
+        impossible = torch.isneginf(first) | torch.isneginf(second)
+        return super().blend(first, second, weight).masked_fill(impossible, -torch.inf)
+
     def loss(
         self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor
     ) -> Float[Tensor, " rows"]:
@@ -140,3 +146,16 @@ def _pick(
     # Rounding may land one past the end, or on a class of probability 0 there.
     last = probabilities.shape[-1] - 1 - (probabilities > 0).flip(-1).int().argmax(-1)
     return torch.minimum(picked, last)
+
+
+def make(
+    width: int = NUM_SPECIES, prior: Sequence[float] | None = None, kernel: str = "exact"
+) -> CategoricalDiffusion:
+    """The process of a config, under the survival probabilities of MiAD.
+
+    Args:
+        width: Number of classes.
+        prior: One positive number per class; None means uniform.
+        kernel: `exact` or `published`.
+    """
+    return CategoricalDiffusion(width, CosineSurvival(), prior, kernel)

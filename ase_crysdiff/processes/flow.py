@@ -108,3 +108,12 @@ class TorusFlow(Flow):
 
     def move(self, value: Tensor, step: Tensor) -> Tensor:
         return wrap(value + step)
+
+
+def make_linear(width: int = 6) -> LinearFlow:
+    """The flow of a config on plain numbers.
+
+    Args:
+        width: Numbers per row.
+    """
+    return LinearFlow(width)

@@ -5,7 +5,7 @@ import torch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
 from ase_crysdiff.randomness import Draws
-from ase_crysdiff.schedules.noise import VariancePreserving
+from ase_crysdiff.schedules.noise import Cosine, VariancePreserving
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -88,3 +88,13 @@ class GaussianDiffusion(ContinuousProcess):
     def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         signal, spread = self.schedule.scales(t)
         return per_row(signal, like), per_row(spread, like)
+
+
+def make(width: int = 6, target: str = "noise") -> GaussianDiffusion:
+    """The process of a config, under the cosine schedule.
+
+    Args:
+        width: Numbers per row.
+        target: What the network predicts, `noise` or `velocity`.
+    """
+    return GaussianDiffusion(width, Cosine(), target)

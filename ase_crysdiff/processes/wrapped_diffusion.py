@@ -89,3 +89,13 @@ class WrappedDiffusion(ContinuousProcess):
 
     def _levels(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         return per_row(self.schedule.sigma(t), like), per_row(self.schedule.score_scale(t), like)
+
+
+def make(smallest: float = 0.005, largest: float = 0.5) -> WrappedDiffusion:
+    """The process of a config, under the geometric schedule.
+
+    Args:
+        smallest: σ near the data, fractional units.
+        largest: σ at the prior, fractional units.
+    """
+    return WrappedDiffusion(Geometric(smallest, largest))

@@ -76,12 +76,10 @@ def drawing(structure: Structure, label: str) -> str:
     return picture(_SIZE, _SIZE, label, parts, "crystal")
 
 
-def element_key(numbers: list[int]) -> str:
-    """Coloured dots with the symbols of elements."""
-    return "".join(
-        f'<span class="key"><i style="background:{_colour(z)}"></i>{chemical_symbols[z]}</span>'
-        for z in sorted(set(numbers))
-    )
+def element_colours(structure: Structure) -> dict[str, str]:
+    """The elements of a crystal by atomic number, with the colours of their balls."""
+    numbers = sorted({site.specie.Z for site in structure})
+    return {chemical_symbols[z]: _colour(z) for z in numbers}
 
 
 def _shown_atoms(structure: Structure) -> tuple[Points, NDArray[np.int64]]:
@@ -148,8 +146,12 @@ def _bonds(
 
 def _ball(centre: Points, radius: float, number: int) -> str:
     x, y = centre
-    shine = f'<circle cx="{x - 0.3 * radius:.1f}" cy="{y - 0.32 * radius:.1f}" r="{0.32 * radius:.1f}" class="shine"/>'
-    return f'<circle class="ball" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{_colour(number)}"/>{shine}'
+    shine = x - 0.3 * radius, y - 0.32 * radius, 0.32 * radius
+    return (
+        f'<circle class="ball" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
+        f'fill="{_colour(number)}"/><circle class="shine" cx="{shine[0]:.1f}" '
+        f'cy="{shine[1]:.1f}" r="{shine[2]:.1f}"/>'
+    )
 
 
 def _path(points: Points, edges: list[tuple[int, int]], kind: str) -> str:

@@ -50,10 +50,10 @@ def place(number: int) -> tuple[int, float]:
         if first <= number <= last:
             return number - first + 2, row
     if number <= 2:
-        return (0, 0) if number == 1 else (17, 0)
+        return (0 if number == 1 else 17), 0.0
     for noble, row in ((2, 1), (10, 2), (18, 3), (36, 4), (54, 5), (86, 6)):
         following = {2: 10, 10: 18, 18: 36, 36: 54, 54: 86, 86: 118}[noble]
         if noble < number <= following:
             from_left, from_right = number - noble - 1, following - number
-            return (from_left if from_left < 2 else 17 - from_right), row
+            return (from_left if from_left < 2 else 17 - from_right), float(row)
     raise ValueError(f"There is no element {number}.")

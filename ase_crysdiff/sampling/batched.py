@@ -64,7 +64,20 @@ class SamplerSpec:
                 f"The plugin {self.name!r} makes a {type(sampler).__name__}, not a sampler. Derive "
                 "it from ase_crysdiff.sampling.sampler.Sampler, which asks for `sample` alone."
             )
+        sampler.label = sampler.label or self.name
         return sampler
+
+
+def samplers_for(request: SampleRequest) -> list[str]:
+    """Names of the installed samplers that can serve a request; broken plugins are passed over."""
+    able = []
+    for name in registry.names(registry.SAMPLERS):
+        try:
+            SamplerSpec(name, None, "cpu").load().check(request)
+        except CrysDiffError:
+            continue
+        able.append(name)
+    return able
 
 
 def draw(

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import IncompatibleError, SamplingError
@@ -49,13 +49,13 @@ class Sampler(ABC):
     card: Card | None = None
     #: What may be asked for; everything else is refused before `sample` is called.
     capabilities: Capabilities = Capabilities(tasks=frozenset({DeNovo}))
-    #: Name in messages where there is no card.
-    label: ClassVar[str] = "this sampler"
+    #: Name in messages where there is no card; the registered name if it is not set.
+    label: str = ""
 
     @property
     def name(self) -> str:
         """Name in messages."""
-        return self.label if self.card is None else self.card.name
+        return (self.label or "this sampler") if self.card is None else self.card.name
 
     def card_for(self, request: SampleRequest) -> Card | None:
         """The card of the weights that serve a request: a sampler may choose among several."""

@@ -4,13 +4,19 @@ import warnings
 from typing import Any
 
 import numpy as np
+import spglib
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 
+#: What pymatgen and spglib raise of a crystal in which they find no symmetry, by version.
+SYMMETRY_ERRORS: tuple[type[Exception], ...] = (
+    SymmetryUndeterminedError,
+    getattr(spglib, "SpglibError", SymmetryUndeterminedError),
+)
 #: A symmetrised structure must have its space group at this tolerance, Å.
 _EXACT = 1e-3
 
@@ -42,7 +48,7 @@ def symmetrise(
             )
             dataset = analyser.get_symmetry_dataset()
             number, symbol = int(dataset.number), str(dataset.international)
-    except Exception as error:  # spglib finds nothing, in several ways
+    except SYMMETRY_ERRORS as error:
         raise InputError(
             f"no symmetry was found within {symprec} Å ({type(error).__name__})"
         ) from error
@@ -81,7 +87,16 @@ def symmetrise(
 def space_group(
     structure: Structure, symprec: float = 0.1, angle_tolerance: float = 5.0
 ) -> tuple[str, int]:
-    """Symbol and number of the space group, found by spglib within a tolerance in Å and degrees."""
+    """Symbol and number of the space group.
+
+    Args:
+        structure: One that passes the gate.
+        symprec: Tolerance, Å.
+        angle_tolerance: Tolerance, degrees.
+
+    Raises:
+        SymmetryUndeterminedError: If spglib finds none, or another of `SYMMETRY_ERRORS`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         analyser = SpacegroupAnalyzer(structure, symprec=symprec, angle_tolerance=angle_tolerance)

@@ -4,13 +4,15 @@ costs none.
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 from misbehaviour import misbehave
 
 from ase_crysdiff import isolation
-from ase_crysdiff.isolation import Failure, map_isolated, run_isolated
+from ase_crysdiff.isolation import Failure, WorkerPool, map_isolated, run_isolated
 
 
 def test_processes_that_hang_or_die_cost_one_item_each(monkeypatch):
@@ -66,6 +68,58 @@ def test_killed_from_outside(answered):
     rest = [result for *_, result in results]
     assert len(rest) == 3 - answered
     assert all(isinstance(process, int) and process != first[0] for process in rest)
+
+
+def test_a_pool_keeps_its_processes_from_call_to_call():
+    with WorkerPool(1) as pool:
+        (first,) = map_isolated(process_of, [0.0], workers=pool)
+        assert map_isolated(misbehave, [1, "die", 2], workers=pool) == [
+            1,
+            Failure("the process ended"),
+            2,
+        ]
+        (second,) = map_isolated(process_of, [0.0], workers=pool)
+        assert map_isolated(process_of, [0.0, 0.0], workers=pool) == [second] * 2
+        os.kill(second, signal.SIGKILL)  # idle: nothing is lost
+        (third,) = map_isolated(process_of, [0.0], workers=pool)
+        abandoned = run_isolated(process_of, [[0.0, 60.0]], workers=pool, timeout=90.0)
+        assert next(abandoned)[2] == third
+        abandoned.close()
+        (fourth,) = map_isolated(process_of, [0.0], workers=pool)
+    assert len({first, second, third, fourth, os.getpid()}) == 5
+    with pytest.raises(ProcessLookupError):
+        os.kill(fourth, 0)
+    with WorkerPool(0) as pool:
+        assert map_isolated(process_of, [0.0], workers=pool) == [os.getpid()]
+
+
+def run_script(path, text):
+    path.write_text(text)
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_a_script_without_a_guard_is_not_run_again_in_every_process(tmp_path):
+    plain = """
+from ase_crysdiff.isolation import map_isolated
+print("once")
+print(*map_isolated(abs, [-1, 2], workers=1))
+"""
+    assert run_script(tmp_path / "plain.py", plain) == ["once", "1", "2"]
+
+
+def test_what_a_script_defines_can_be_used_in_other_processes(tmp_path):
+    guarded = """
+from ase_crysdiff.isolation import WorkerPool, map_isolated
+
+def half(number):
+    return number / 2
+
+if __name__ == "__main__":
+    with WorkerPool(1) as pool:
+        print(*map_isolated(abs, [-1], workers=pool), *map_isolated(half, [3.0], workers=pool))
+"""
+    assert run_script(tmp_path / "guarded.py", guarded) == ["1", "1.5"]
 
 
 def process_of(seconds):

@@ -64,3 +64,13 @@ def test_nothing_to_score(files, tmp_path, capsys):
     )
     assert "cannot be read as a hull" in capsys.readouterr().err
     assert not (tmp_path / "two").exists()
+
+
+def test_none_means_without(files, tmp_path, capsys):
+    out = tmp_path / "out"
+    without = ["--potential", "none", "--reference", "none", "--hull", "none", "--workers", "0"]
+    assert main(["evaluate", str(files), "-o", str(out), *without]) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["reference"] == {}
+    assert "novelty" not in results["metrics"]
+    assert results["notes"] == []

@@ -48,7 +48,7 @@ def test_compositions_of_no_crystal_are_refused(composition, message, toy_csp):
 def test_oxidation_states_that_balance_are_left_out(toy_csp):
     csp = StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu")
     request, _ = csp.request(composition={"Na+": 1, "Cl-": 1})
-    assert dict(request.composition) == {11: 1, 17: 1}
+    assert dict(request.task.composition) == {11: 1, 17: 1}
 
 
 @pytest.mark.parametrize(

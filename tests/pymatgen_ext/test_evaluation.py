@@ -1,14 +1,23 @@
 """`evaluate` with a potential: relaxed structures, stability and S.U.N., and what it refuses."""
 
+import cProfile
+import inspect
 import math
+import pstats
 
 import numpy as np
 import pytest
+from mortal_structure import MortalStructure
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.evaluation.relaxed import relaxed_by, relaxed_from
+from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
+from ase_crysdiff.metrics.fingerprints import open_fingerprints, open_hull
 from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.metrics.matching import reduced
+from ase_crysdiff.metrics.reference import Reference
+from ase_crysdiff.metrics.space_groups import find_symmetry
 from ase_crysdiff.relaxation.structures import RelaxResult, relax
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext.evaluation import evaluate
@@ -54,7 +63,11 @@ def results(hull):
         FAR_OUT,
     ]
     return evaluate(
-        structures, reference=[rocksalt(6.0, ("K", "Cl"))], hull=hull, potential=POTENTIAL
+        structures,
+        reference=[rocksalt(6.0, ("K", "Cl"))],
+        hull=hull,
+        potential=POTENTIAL,
+        workers=0,
     )
 
 
@@ -120,6 +133,7 @@ def test_other_profiles_run_on_the_same_set(profile, hull):
         hull=hull,
         potential=POTENTIAL,
         profile=profile,
+        workers=0,
     )
     assert results["sun"].per_structure == (True, False, False)
     assert results["sun"].value == pytest.approx(1 / 2 if profile == "lemat" else 1 / 3)
@@ -161,7 +175,7 @@ def test_input_is_not_changed():
 
 def test_energies_are_those_of_a_relaxation_by_hand(hull):
     (alone,) = relax([rocksalt()], POTENTIAL)
-    results = evaluate([rocksalt()], hull=hull, potential=POTENTIAL)
+    results = evaluate([rocksalt()], reference=None, hull=hull, potential=POTENTIAL, workers=0)
     assert results["energy_above_hull"].value == pytest.approx(alone.energy / 2, abs=1e-6)
     assert "sun" not in results
 
@@ -177,18 +191,71 @@ class Nothing:
 
 
 def test_fingerprints_serve_where_no_crystal_is_needed(hull):
-    results = evaluate([rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL)
+    results = evaluate([rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL, workers=0)
     assert results["sun"].value == 1
     assert "density_distance" not in results
     with pytest.raises(IncompatibleError, match="fingerprints"):
         evaluate(
-            [rocksalt()], reference=Nothing(), hull=hull, potential=POTENTIAL, profile="flowmm"
+            [rocksalt()],
+            reference=Nothing(),
+            hull=hull,
+            potential=POTENTIAL,
+            profile="flowmm",
+            workers=0,
         )
+
+
+def test_shipped_means_the_shipped_table_and_none_means_without(hull):
+    shipped = evaluate([rocksalt()], workers=0)
+    assert shipped["novelty"].settings["reference"] == open_fingerprints().name
+    assert "stability" not in shipped
+    assert "novelty" not in evaluate([rocksalt()], reference=None, hull=None, workers=0)
+    bare = evaluate([rocksalt()], reference=None, hull=None, potential=POTENTIAL, workers=0)
+    assert {"uniqueness_relaxed", "rmsd_to_relaxed"} <= bare.keys()
+    assert {"stability", "sun", "novelty"}.isdisjoint(bare)
+    fitted = PairPotential()
+    fitted.formation_references = dict.fromkeys(range(1, 100), 0.0)
+    full = evaluate([rocksalt()], potential=fitted, workers=0)
+    assert full["stability"].settings["hull"] == open_hull().name
+    assert full["sun"].settings["reference"] == open_fingerprints().name
+
+
+def test_a_structure_that_ends_the_matcher_costs_itself_only_unless_it_is_asked_for_here():
+    lattice, places = rocksalt().lattice, rocksalt().frac_coords
+    structures = [rocksalt(), MortalStructure(lattice, ["Na", "Cl"], places), rocksalt(5.4)]
+    isolated = evaluate(structures, reference=None)
+    assert isolated["symmetry_success"].failures == {1: "spglib: the process ended"}
+    assert isolated["uniqueness"].failures == {1: "matcher: the process ended"}
+    assert isolated["uniqueness"].per_structure == (True, False, False)
+    here = evaluate(structures, reference=None, workers=0)
+    assert here["symmetry_success"].failures == here["uniqueness"].failures == {}
+
+
+def test_every_structure_is_judged_reduced_and_asked_for_its_symmetry_once(hull):
+    """And once more when it is relaxed."""
+    structures = [rocksalt(), disturbed(rocksalt()), rocksalt(6.0, ("K", "Cl")), CLOSE, None]
+    known = Reference([rocksalt(), rocksalt(6.0, ("K", "Cl"))])
+    assert len(known.symmetries) == 2  # of the reference, before anything is counted
+    profile = cProfile.Profile()
+    profile.runcall(
+        evaluate, structures, reference=known, hull=hull, potential=POTENTIAL, workers=0
+    )
+    stats, sound = pstats.Stats(profile).stats, 3
+
+    def calls(function):
+        code = inspect.unwrap(function).__code__
+        return stats[code.co_filename, code.co_firstlineno, code.co_name][1]
+
+    assert calls(gate) == len(structures) + sound
+    assert calls(find_symmetry) == 2 * sound
+    assert calls(reduced) == 2 * sound + len(known)
 
 
 def test_what_makes_no_sense_is_refused_before_anything_is_computed(hull):
     with pytest.raises(InputError, match="potential"):
         evaluate([rocksalt()], hull=hull)
+    with pytest.raises(InputError, match="hull=None for scores without"):
+        evaluate([rocksalt()], potential=POTENTIAL)
     with pytest.raises(UnknownNameError, match="package, miad"):
         evaluate([rocksalt()], profile="best")
     with pytest.raises(InputError, match="no structures"):

@@ -13,8 +13,10 @@ from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.recipes.chggen import HostFiller
 from ase_crysdiff.sampling.loading import load_sampler
+from ase_crysdiff.sampling.router import Router
+from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import InpaintTransformation, StructureSampler
 from pymatgen_ext.masks import masked_sites
@@ -290,14 +292,15 @@ def test_limits_are_named(miad, csp):
 
 
 def test_sampler_that_cannot_inpaint_is_refused():
-    class Plain:
+    class Plain(Sampler):
         def sample(self, request, streams):
             raise AssertionError
 
     registry.register(registry.SAMPLERS, "plain", lambda weights, device: Plain())
     try:
         with pytest.raises(
-            IncompatibleError, match=r"'plain' cannot fill hosts\. Installed samplers: .*chggen"
+            IncompatibleError,
+            match=r"'plain' cannot fill this host\. Installed samplers that can: chggen, dao-g",
         ):
             fill(StructureSampler("plain", device="cpu"))
     finally:
@@ -309,8 +312,12 @@ def test_sampler_that_cannot_inpaint_is_refused():
 
 def test_chggen_takes_the_first_model_that_can(toy_miad, toy_csp):
     places = {"dao-g": toy_csp, "dao-g-flow": toy_csp.parent / "none", "miad": toy_miad}
-    filler = HostFiller(
-        ("dao-g", "dao-g-flow", "miad"), lambda name: load_sampler(name, places[name])
+    filler = Router(
+        "toy-chggen",
+        [Inpaint],
+        ("dao-g", "dao-g-flow", "miad"),
+        lambda name: load_sampler(name, places[name]),
+        "use inpaint",
     )
     registry.register(registry.SAMPLERS, "toy-chggen", lambda weights, device: filler)
     try:

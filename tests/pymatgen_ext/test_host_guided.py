@@ -26,6 +26,7 @@ from ase_crysdiff.symmetry.refinement import space_group
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import HostGuidedGeneration
+from pymatgen_ext.host_guided import SamplerPlacer
 from pymatgen_ext.samplers import StructureSampler
 
 HULL = Hull({"Na": 0.0, "Cl": 0.0, "NaCl": -0.5}, scale="total")
@@ -160,7 +161,7 @@ def test_a_real_sampler_places_all_atoms_in_a_given_cell(toy_miad):
 
     sampler = StructureSampler("miad", weights=str(toy_miad), device="cpu")
     cells = lattice_candidates(2, 90.0, 0)
-    result = Pipeline((SampleCoordinates(sampler, {"Na": 2, "Cl": 2}, 0),)).run(
+    result = Pipeline((SampleCoordinates(SamplerPlacer(sampler), {"Na": 2, "Cl": 2}, 0),)).run(
         cells, progress=False
     )
     assert len(result.candidates) == 2, result.failures
@@ -241,7 +242,9 @@ def test_fillings_are_symmetrised_where_they_nearly_are_and_kept_where_they_are_
 def test_filling_and_refining_alone():
     host = Structure(Lattice.cubic(3.5), ["Cl"], [[0, 0, 0]])
     filled = one(
-        FillFramework(StructureSampler("rocksalt", device="cpu"), count=2), host, guests={"Na": 1}
+        FillFramework(SamplerPlacer(StructureSampler("rocksalt", device="cpu")), count=2),
+        host,
+        guests={"Na": 1},
     )
     assert [c.key for c in filled.candidates] == ["0000.0", "0000.1"]
     assert {Element("Na"), Element("Cl")} == set(filled.candidates[0].structure.composition)

@@ -10,9 +10,9 @@ from pymatgen_ext import StructureSampler
 STEERED = {
     "steps": 8,
     "species_temperature": 0.7,
-    "species_spared": [0],
-    "atom_count_odds": [0.0, 1.0, 0.5, 0.1, 2.0, 1.0, 0.3],
-    "closest_approach": {"fraction": 0.8},
+    "excluded_classes": [0],
+    "atom_count_prior": [0.0, 1.0, 0.5, 0.1, 2.0, 1.0, 0.3],
+    "closest_approach": 0.8,
 }
 
 
@@ -26,8 +26,13 @@ def steered(crystals, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["euler", "heun"])
 def flow(request, crystals, tmp_path_factory):
-    sampling = {"steps": 8, "solver": request.param, "start": 1.0, "hurry": {"frac_coords": 4.0}}
-    sampling["closest_approach"] = {"fraction": 0.7}
+    sampling = {
+        "steps": 8,
+        "solver": request.param,
+        "start": 1.0,
+        "velocity_annealing": {"frac_coords": 4.0},
+    }
+    sampling["closest_approach"] = 0.7
     folder = write_weights(
         "dao-g-flow",
         tiny_config("dao-g-flow", crystals),

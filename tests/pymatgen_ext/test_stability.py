@@ -55,7 +55,7 @@ def test_one_structure_and_mistakes():
     assert "no entry for the element Au" in partial.failures[0]
     assert np.isnan(partial.energy_above_hull).all()
     for wrong in (3, [], ["Cu"]):
-        with pytest.raises(InputError, match="hull is a Hull, the path of a CSV file"):
+        with pytest.raises(InputError, match="hull is 'shipped', a Hull, the path of a CSV file"):
             energy_above_hull(alloy(), EMT(), wrong)
     with pytest.raises(InputError, match="comes without reference energies"):
         energy_above_hull(alloy(), EMT(), TABLE)

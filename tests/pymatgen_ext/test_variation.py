@@ -8,6 +8,7 @@ from pymatgen.core import Composition, Lattice, Structure
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
 
@@ -137,13 +138,13 @@ def test_too_many_atoms_are_refused_with_the_limit(miad, csp):
 
 
 def test_samplers_that_know_no_start_are_named():
-    class Elsewhere:
+    class Elsewhere(Sampler):
         def sample(self, request, streams):
             raise AssertionError("asked for a crystal that it cannot give")
 
     registry.register(registry.SAMPLERS, "elsewhere", lambda weights, device: Elsewhere())
     try:
-        with pytest.raises(IncompatibleError, match="cannot start from a structure"):
+        with pytest.raises(IncompatibleError, match="cannot start from this structure"):
             vary(StructureSampler("elsewhere", device="cpu"), ROCK_SALT)
     finally:
         registry.unregister(registry.SAMPLERS, "elsewhere")

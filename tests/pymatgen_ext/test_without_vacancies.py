@@ -39,7 +39,8 @@ def test_numbers_of_atoms_are_those_of_the_training_data(sampler, crystals):
     assert len(histogram) > 2
     assert max(map(int, size_histogram(crystals))) > MAX_ATOMS
     count = 1500
-    drawn = sampler.sample(SampleRequest(steps=1), Streams(5, tuple(range(count)), (0,) * count))
+    streams = Streams(5, tuple(range(count)), (0,) * count)
+    drawn = sampler.sample(SampleRequest(steps=1), streams).crystals
     found = Counter(drawn.num_atoms.tolist())
     assert found.keys() == histogram.keys()
     for n, c in histogram.items():
@@ -50,14 +51,14 @@ def test_numbers_of_atoms_are_those_of_the_training_data(sampler, crystals):
 
 
 def test_no_row_is_ever_a_vacancy(sampler, crystals):
-    drawn = sampler.sample(SampleRequest(), Streams(1, tuple(range(200)), (0,) * 200))
+    drawn = sampler.sample(SampleRequest(), Streams(1, tuple(range(200)), (0,) * 200)).crystals
     assert (drawn.species != VACANCY).all()
     assert set(drawn.species.tolist()) <= set(crystals.batch.species.tolist())
 
 
 def test_a_crystal_does_not_depend_on_its_batch(sampler):
-    whole = sampler.sample(SampleRequest(), Streams(1, tuple(range(8)), (0,) * 8))
-    alone = sampler.sample(SampleRequest(), Streams(1, (5,), (0,)))
+    whole = sampler.sample(SampleRequest(), Streams(1, tuple(range(8)), (0,) * 8)).crystals
+    alone = sampler.sample(SampleRequest(), Streams(1, (5,), (0,))).crystals
     part = whole.select([5])
     assert torch.equal(part.species, alone.species)
     assert torch.allclose(part.frac_coords, alone.frac_coords, atol=1e-4)
@@ -70,6 +71,7 @@ def test_wishes(weights):
         SamplerSpec("miad", weights, "cpu")
         .load()
         .sample(request, Streams(0, tuple(range(20)), (0,) * 20))
+        .crystals
     )
     assert drawn.num_atoms.tolist() == [4] * 20
     assert set(drawn.species.tolist()) == {11, 17}

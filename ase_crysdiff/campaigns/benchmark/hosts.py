@@ -68,7 +68,7 @@ class HostSamples:
     structures: list[list[Structure | None]]
     entries: list[dict[str, Any]] = field(default_factory=list)
     refused: dict[str, list[str]] = field(default_factory=dict)
-    evaluations: set[int | None] = field(default_factory=set)
+    evaluations: set[int] = field(default_factory=set)
 
 
 def inpaint_target(
@@ -153,7 +153,9 @@ def fill(
         except InputError as error:
             found.refused.setdefault(str(error), []).append(names[i])
             continue
-        found.evaluations.add(bench.sampler.evaluations(request))
+        count = bench.sampler.evaluations(request)
+        if count is not None:
+            found.evaluations.add(count)
         weights = _version(bench.sampler, request)
         known = {s: old[i, s, weights] for s in range(samples) if (i, s, weights) in old}
         missing = [s for s in range(samples) if s not in known]

@@ -146,7 +146,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     assert isinstance(network, EnergyDenoiser)
     generator = torch.Generator().manual_seed(seed)
     times = torch.full((len(batch),), t)
-    state: Mapping[str, Tensor] = model.joint.encode(batch)
+    state: Mapping[str, torch.Tensor] = model.joint.encode(batch)
     if t > 0:
         state, _ = model.joint.corrupt(
             state, times, layout, lambda _, level: GeneratorDraws(layout.rows(level), generator)

@@ -44,7 +44,8 @@ def request_for(
         else:
             served.append(i)
     contents = tuple(compositions[i] for i in served)
-    return SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps), served, refused
+    request = SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps)
+    return request, served, refused
 
 
 def draw_missing(
@@ -64,7 +65,7 @@ def draw_missing(
         journal: Of the draws; what is drawn is added to it.
         spec: How worker processes find the sampler.
         sampler: The sampler that the spec names, loaded.
-        request: What is asked. With compositions, sample s of composition i has the index s times
+        request: What is asked. With contents of cells, sample s of contents i has the index s times
             their number plus i.
         seed: Of all draws.
         count: Indices 0 … count - 1 are wanted.

@@ -143,16 +143,15 @@ class Run:
         targets: Mapping[str, Any] | None,
         more: Mapping[str, Any] | None,
     ) -> "Run":
-        card = sampler.card
-        sampling = None if card is None else card.sampling
-        steps = options.steps
+        card, steps = sampler.card, options.steps
+        tuned = None if card is None else card.sampling
         settings = {
             "sampler": spec.name,
             "weights_sha256": None if card is None else card.sha256,
             **({} if targets is None else {"targets": dict(targets)}),
             "seed": options.seed,
-            "steps": steps if steps is not None or sampling is None else sampling.steps,
-            "sampling": None if sampling is None else sampling.as_dict(),
+            "steps": steps if steps is not None or tuned is None else tuned.steps,
+            "sampling": None if tuned is None else tuned.as_dict(),
             "version": __version__,
             **(more or {}),
         }

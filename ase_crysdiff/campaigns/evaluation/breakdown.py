@@ -67,10 +67,6 @@ def _hull(crystal: Judged) -> str:
     return _HULL[0] if crystal.is_listed else _HULL[1] if crystal.has_rivals else _HULL[2]
 
 
-def _system(crystal: Judged) -> str:
-    return crystal_system(crystal.group) if crystal.group else _NO_GROUP
-
-
 def _size(num_atoms: int) -> str:
     lower = 1
     for upper in _SIZES:

@@ -11,7 +11,7 @@ from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.metrics.fingerprints import Fingerprints
 from ase_crysdiff.metrics.reference import Known, Reference
 from ase_crysdiff.metrics.space_groups import CRYSTAL_SYSTEMS, crystal_system, group_symbol
-from ase_crysdiff.report.charts import OTHERS
+from ase_crysdiff.report.labels import OTHERS
 
 
 def distributions(scored: Scored) -> dict[str, Any]:
@@ -60,8 +60,12 @@ def _some(counts: Mapping[int, int], shown: Sequence[int]) -> dict[str, int]:
     }
 
 
-def _known_distributions(reference: Known) -> tuple[dict[int, int], dict[int, int], str]:
-    """Atom counts and space groups of the known crystals, as far as they are to be had."""
+def _known_distributions(
+    reference: Known | None,
+) -> tuple[dict[int, int], dict[int, int], str]:
+    """Atom counts and space groups of the known crystals, as far as they are to be had, and what to
+    say of them.
+    """
     if isinstance(reference, Reference):
         groups = Counter(s.group for s in reference.symmetries if s.group is not None)
         return (

@@ -16,6 +16,7 @@ from ase_crysdiff.crystal.soundness import gate, unusable_species
 from ase_crysdiff.data.readers import Record, read_records
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import Failure, map_isolated
+from ase_crysdiff.metrics.examined import NO_STRUCTURE
 from ase_crysdiff.sampling.folder import SampleFolder
 
 #: Cells with more atoms are not scored: one would take longer than the rest of a set.
@@ -93,11 +94,15 @@ def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Ent
 
 
 def take_entries(structures: Sequence[Structure | None]) -> list[Entry]:
-    """The same for structures in memory; None stands for one that could not be made."""
+    """An entry for each structure in memory, gated.
+
+    Args:
+        structures: None stands for one that could not be made.
+    """
     entries = []
     for index, structure in enumerate(structures):
         sound, reason, stage = (
-            (None, "no structure", "read") if structure is None else _gated(structure)
+            (None, NO_STRUCTURE, "read") if structure is None else _gated(structure)
         )
         entries.append(Entry(index, str(index), sound, reason, stage))
     return entries
@@ -134,7 +139,7 @@ def read_and_gate(record: Record) -> Verdict:
 
 
 def _gated(structure: Structure) -> Verdict:
-    reason = objection(structure)
+    reason = rejection_reason(structure)
     if reason is not None:
         return None, reason, "gate"
     return (
@@ -146,7 +151,7 @@ def _gated(structure: Structure) -> Verdict:
     )
 
 
-def objection(structure: Structure) -> str | None:
+def rejection_reason(structure: Structure) -> str | None:
     """Why a structure must not reach a potential; None if it may."""
     reason = unusable_species(structure) or _too_large(structure) or gate(structure)
     if reason is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.soundness import gate, unphysical
+from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined, examined
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.structures import RelaxResult, relax
 
@@ -20,14 +21,15 @@ class Relaxed:
     """Structures after relaxation, for metrics that want them.
 
     Args:
-        structures: One entry per requested structure; None where there is nothing that may be
-            judged.
+        structures: One entry per requested structure, with the verdict of the gate on each; None
+            where there is nothing that may be judged.
         failures: Reason by position, for structures that were never relaxed.
-        rejected: The same and those whose end is not to be believed: not converged, or collapsed.
+        rejected: Reason by position, for those and for structures whose end is not to be believed:
+            not converged, or collapsed.
         settings: Potential and limits.
     """
 
-    structures: Sequence[Structure | None]
+    structures: Examined
     failures: Mapping[int, str]
     rejected: Mapping[int, str]
     settings: Mapping[str, Any]
@@ -38,19 +40,16 @@ def relaxed_by(structures: Sequence[Structure | None], potential: PotentialLike)
 
     Args:
         structures: One entry per requested structure.
-        potential: As in `relax`.
+        potential: A name, a potential or any ASE calculator.
     """
-    sound = {i: s for i, s in enumerate(structures) if s is not None and gate(s) is None}
-    resolved = as_potential(potential)
+    given, resolved = examined(structures), as_potential(potential)
     # Coordinates far outside the cell make some potentials hang.
     wrapped = [
         s.copy().translate_sites(list(range(len(s))), [0, 0, 0], to_unit_cell=True)
-        for s in sound.values()
+        for s in given.sound.values()
     ]
-    found = dict(zip(sound, relax(wrapped, resolved, fmax=FMAX, steps=STEPS), strict=True))
-    return relaxed_from(
-        structures, found, {"potential": resolved.name, "fmax": FMAX, "steps": STEPS}
-    )
+    found = dict(zip(given.sound, relax(wrapped, resolved, fmax=FMAX, steps=STEPS), strict=True))
+    return relaxed_from(given, found, {"potential": resolved.name, "fmax": FMAX, "steps": STEPS})
 
 
 def relaxed_from(
@@ -66,20 +65,27 @@ def relaxed_from(
         found: Result of each that was relaxed, by position.
         settings: Potential and limits, for the report.
     """
+    given = examined(structures)
     after: list[Structure | None] = []
+    unsound: dict[int, str] = {}
     failures: dict[int, str] = {}
     rejected: dict[int, str] = {}
-    for i, structure in enumerate(structures):
+    for i in range(len(given)):
         result = found.get(i)
         if result is None or math.isnan(result.energy) or result.structure is None:
-            reason = gate(structure) if result is None else result.reason
+            reason = given.failures.get(i) if result is None else result.reason
             failures[i] = f"not relaxed: {reason}"
+            unsound[i] = NO_STRUCTURE
             after.append(None)
             continue
         after.append(result.structure)
-        broken = gate(result.structure) or unphysical(result.structure)
+        broken = gate(result.structure)
+        if broken is not None:
+            unsound[i] = broken
+        broken = broken or unphysical(result.structure)
         if broken is not None:
             rejected[i] = f"after relaxation: {broken}"
         elif not result.converged:
             rejected[i] = f"not converged: {result.reason}"
-    return Relaxed(after, failures, dict(sorted({**failures, **rejected}.items())), settings)
+    rejected = dict(sorted({**failures, **rejected}.items()))
+    return Relaxed(Examined(after, unsound), failures, rejected, settings)

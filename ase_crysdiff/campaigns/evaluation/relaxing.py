@@ -115,19 +115,26 @@ def _singly(
         yield _lost(result.reason) if isinstance(result, Failure) else result[0]
 
 
-Task = tuple[PotentialLike, Options, list[tuple[int, Structure]]]
+_Task = tuple[PotentialLike, Options, list[tuple[int, Structure]]]
 
 
-def relax_group(task: Task) -> list[RelaxResult]:
+def relax_group(task: _Task) -> list[RelaxResult]:
     """The results of one group; to be called in another process."""
     potential, options, members = task
+    threads = torch.get_num_threads()
     if isinstance(potential, str):
-        torch.set_num_threads(1)
-    found = dict(
-        iter_relax(
-            [s for _, s in members], _loaded(potential), **options.as_dict(), max_atoms=MAX_ATOMS
+        torch.set_num_threads(1)  # as many processes, or the same last digits without them
+    try:
+        found = dict(
+            iter_relax(
+                [s for _, s in members],
+                _loaded(potential),
+                **options.as_dict(),
+                max_atoms=MAX_ATOMS,
+            )
         )
-    )
+    finally:
+        torch.set_num_threads(threads)
     return [found[k] for k in range(len(members))]
 
 

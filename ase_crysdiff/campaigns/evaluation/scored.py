@@ -22,9 +22,9 @@ class Scored:
         entries: One for each requested crystal.
         relaxations: By index; empty if nothing was relaxed.
         relaxed: The verdict on them; None if nothing was relaxed.
-        energies: Of the relaxed structures; None without a potential.
+        energies: Of the relaxed structures; None without a potential or a hull.
         results: Of `score`.
-        reference: Known crystals.
+        reference: Known crystals; None if there were none to compare with.
     """
 
     entries: Sequence[Entry]
@@ -32,7 +32,7 @@ class Scored:
     relaxed: Relaxed | None
     energies: Energies | None
     results: Mapping[str, MetricResult]
-    reference: Known
+    reference: Known | None
 
     @property
     def final(self) -> Sequence[Structure | None]:

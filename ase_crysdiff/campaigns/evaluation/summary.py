@@ -53,14 +53,16 @@ def summarise(
         "energies_above_hull": [_finite(e) for e in scored.heights],
         "distributions": distributions(scored),
         "elements": elements(scored.final),
-        "best": [_described(scored, i) for i in _best(scored)],
+        "best": [_report_entry(scored, i) for i in _best(scored)],
         "lost": [
             {"index": i, "name": scored.entries[i].name, "stage": stage, "reason": reason}
             for i, (stage, reason) in lost
         ],
         "settings": dict(settings),
         "hull": dict(hull),
-        "reference": {
+        "reference": {}
+        if scored.reference is None
+        else {
             "name": scored.reference.name,
             "crystals": len(scored.reference),
             "sha256": scored.reference.digest,
@@ -103,6 +105,8 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             row["energy_per_atom"] = _cell(float(scored.energies.energy[i]))
             row["formation_energy"] = _cell(float(scored.energies.formation_energy[i]))
             row["on_listed_formula"] = bool(scored.energies.is_listed[i])
+        elif relaxation is not None:
+            row["energy_per_atom"] = _cell(relaxation.energy_per_atom)
         if relaxation is not None:
             row |= {
                 "steps": relaxation.steps,
@@ -144,14 +148,16 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
         steps += [
             ("Relaxed", "forces below the limit", kept),
             ("Sound after relaxing", "atoms and volume still physical", believed),
-            ("With an energy", "every element is known to the potential and the hull", len(alive)),
         ]
+    if scored.energies is not None:
+        steps.append(
+            ("With an energy", "every element is known to the potential and the hull", len(alive))
+        )
     unique = [i for i in alive if scored.verdict("uniqueness")[i] is True]
-    novel = [i for i in unique if scored.verdict("novelty")[i] is True]
-    steps += [
-        ("Unique", "one of each set of equal crystals", len(unique)),
-        ("Novel", f"unlike every crystal of {scored.reference.name}", len(novel)),
-    ]
+    steps.append(("Unique", "one of each set of equal crystals", len(unique)))
+    if scored.reference is not None:
+        novel = [i for i in unique if scored.verdict("novelty")[i] is True]
+        steps.append(("Novel", f"unlike every crystal of {scored.reference.name}", len(novel)))
     for name, label, meaning in (
         (
             "msun",
@@ -203,7 +209,7 @@ def _best(scored: Scored) -> list[int]:
     return order[:MOST_DRAWN]
 
 
-def _described(scored: Scored, i: int) -> dict[str, Any]:
+def _report_entry(scored: Scored, i: int) -> dict[str, Any]:
     structure, group = scored.final[i], scored.verdict("space_groups")[i]
     assert structure is not None
     return {

@@ -1,5 +1,6 @@
 """Which element of a set of crystals has the most varied surroundings?"""
 
+import logging
 import math
 import warnings
 from collections import Counter, defaultdict
@@ -9,6 +10,8 @@ from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Structure
 
 from ase_crysdiff.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def coordination_numbers(structure: Structure) -> list[tuple[str, int]]:
@@ -47,8 +50,10 @@ def most_varied(structures: Sequence[Structure]) -> tuple[str, Mapping[str, floa
     for structure in structures:
         try:
             found.append(coordination_numbers(structure))
-        except Exception:  # what CrystalNN cannot judge has no say
-            continue
+        # Of an atom without neighbours, or whose Voronoi cell has no end; Qhull's errors are
+        # RuntimeErrors, too.
+        except (ValueError, RuntimeError) as error:
+            log.info("%s has no say about coordination: %s", structure.formula, error)
     values = entropies(found)
     if len(values) < 2:
         raise InputError(

@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.host_guided.coordination import most_varied
+from ase_crysdiff.campaigns.host_guided.placer import Placer
 from ase_crysdiff.campaigns.host_guided.symmetry_steps import bare
 from ase_crysdiff.campaigns.pipeline import Candidate, Step
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.bravais import TYPES, random_lattice
 from ase_crysdiff.randomness import MAX_SEED
-from pymatgen_ext.inpainting import prepare, prepare_empty
-from pymatgen_ext.samplers import StructureSampler
 
 
 def lattice_candidates(count: int, volume: float, seed: int) -> list[Candidate]:
@@ -38,30 +37,28 @@ class SampleCoordinates(Step):
     """Places all atoms in an empty cell, which is kept.
 
     Args:
-        sampler: One that fills hosts.
+        placer: Places the atoms.
         contents: Number of atoms of each element in the cell.
         seed: Of the run.
-        steps: As in `StructureSampler.sample`.
+        steps: Of the reverse process; None takes the placer's own.
     """
 
-    sampler: StructureSampler
+    placer: Placer
     contents: Mapping[str, int]
     seed: int
     steps: int | None = None
     name: ClassVar[str] = "sample"
 
     def each(self, candidate: Candidate, survey: Mapping[str, Any]) -> Sequence[Candidate]:
-        task = prepare_empty(
-            self.sampler.check, candidate.structure.lattice, self.contents, steps=self.steps
+        drawn = self.placer.place(
+            candidate.structure.lattice,
+            self.contents,
+            candidate.number,
+            seed=self.seed,
+            steps=self.steps,
         )
-        samples = self.sampler.collect(
-            task.request, [candidate.number], cell=task.cell, seed=self.seed, progress=False
-        )
-        if not len(samples):
-            raise InputError(
-                f"no sound crystal was drawn: {'; '.join(samples.report.failed.values())}"
-            )
-        return [candidate.becomes(bare(samples[0]), weights=samples.report.weights)]
+        weights = drawn.properties.get("crysdiff_weights", "")
+        return [candidate.becomes(bare(drawn), weights=weights)]
 
 
 @dataclass(frozen=True)
@@ -104,14 +101,14 @@ class FillFramework(Step):
     """Places the guests that were taken out anew, several times.
 
     Args:
-        sampler: One that fills hosts.
+        placer: Places the guests.
         count: Fillings of each framework.
         seed: Of the run.
-        steps: As in `StructureSampler.sample`.
-        repeats: As in `StructureSampler.inpaint`.
+        steps: Of the reverse process; None takes the placer's own.
+        repeats: How often guests and framework are brought into agreement, 1 or more.
     """
 
-    sampler: StructureSampler
+    placer: Placer
     count: int = 3
     seed: int = 0
     steps: int | None = None
@@ -120,21 +117,18 @@ class FillFramework(Step):
 
     def each(self, candidate: Candidate, survey: Mapping[str, Any]) -> Sequence[Candidate]:
         guests = candidate.record["guests"]
-        task = prepare(
-            self.sampler.check, candidate.structure, guests, steps=self.steps, repeats=self.repeats
-        )
-        indices = range(candidate.number * self.count, (candidate.number + 1) * self.count)
+        numbers = range(candidate.number * self.count, (candidate.number + 1) * self.count)
         # Another purpose than the first placement, so other random numbers.
         seed = (self.seed + 1) % MAX_SEED
-        samples = self.sampler.collect(
-            task.request, indices, cell=task.cell, seed=seed, progress=False
+        filled = self.placer.fill(
+            candidate.structure,
+            guests,
+            numbers,
+            seed=seed,
+            steps=self.steps,
+            repeats=self.repeats,
         )
-        if not len(samples):
-            raise InputError(
-                "no sound filling was drawn: "
-                f"{'; '.join(sorted(set(samples.report.failed.values())))}"
-            )
         return [
-            candidate.descendant(int(s.properties["crysdiff_index"]) % self.count, bare(s))
-            for s in samples
+            candidate.descendant(number % self.count, bare(structure))
+            for number, structure in sorted(filled.items())
         ]

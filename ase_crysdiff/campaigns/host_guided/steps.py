@@ -7,6 +7,7 @@ from ase_crysdiff.campaigns.host_guided.drawing_steps import (
     lattice_candidates,
 )
 from ase_crysdiff.campaigns.host_guided.energy_steps import Decompose, Rank, Relax, measure
+from ase_crysdiff.campaigns.host_guided.placer import Placer
 from ase_crysdiff.campaigns.host_guided.symmetry_steps import (
     LADDER,
     TRIVIAL,
@@ -20,6 +21,7 @@ __all__ = [
     "TRIVIAL",
     "Decompose",
     "FillFramework",
+    "Placer",
     "Rank",
     "Refine",
     "Relax",

@@ -15,7 +15,7 @@ from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.schedules.plans import RepaintPlan, UniformPlan
-from ase_crysdiff.shapes import Bool, Int, Tensor
+from ase_crysdiff.shapes import Bool, Tensor
 
 if TYPE_CHECKING:
     from ase_crysdiff.sampling.capabilities import Capabilities
@@ -36,7 +36,7 @@ class Contents:
     """
 
     sizes: Sequence[int]
-    species: Sequence[Int[Tensor, " rows"]] | None = None
+    species: Sequence[Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,44 @@
-"""A sampler in thirty lines: what a package needs to appear in `StructureSampler`."""
+"""A sampler in forty lines: what a package needs to appear in `StructureSampler`."""
 
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.errors import IncompatibleError
-from ase_crysdiff.randomness import Streams
+from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.tasks.csp import CSP, atoms_of
 
 VOLUME_PER_ATOM = 20.0
 
 
-class RandomCells:
+class RandomCells(Sampler):
     """Places the atoms of a composition at random in a random cell of 20 Å³ per atom."""
 
-    def sample(self, request: SampleRequest, streams: Streams) -> CrystalBatch:
-        """One crystal per stream; every random number comes from that stream, so batches change
-        nothing.
-        """
-        if request.composition is None:
-            raise IncompatibleError("'random-cells' needs composition=, such as 'SrTiO3'.")
-        units = (request.formula_units or (1,))[0]
-        species = torch.tensor(
-            [z for z, count in request.composition for _ in range(count * units)]
-        )
-        count, cpu = len(streams), torch.device("cpu")
-        shape = (
-            streams.draws("cell", 0, [1] * count, cpu, torch.float32).normal(9).view(count, 3, 3)
-        )
-        lattice = torch.eye(3) + 0.1 * shape
+    label = "random-cells"
+    capabilities = Capabilities(
+        tasks=frozenset({CSP}),
+        constraints=frozenset({"composition", "formula_units"}),
+        finds_species=False,
+    )
+
+    def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
+        """One crystal per stream, from whose random numbers alone it is made."""
+        crystals = [self._crystal(request.task, streams.take([i])) for i in range(len(streams))]
+        return Sampled(CrystalBatch.cat(crystals))
+
+    def _crystal(self, task: CSP, stream: Streams) -> CrystalBatch:
+        contents = (task.cells or (task.composition,))[stream.indices[0] % len(task.cells or (0,))]
+        species = atoms_of(contents).repeat((task.formula_units or (1,))[0])
+
+        def draws(purpose: str, rows: int) -> StreamDraws:
+            return stream.draws(purpose, 0, [rows], torch.device("cpu"), torch.float32)
+
+        lattice = torch.eye(3) + 0.1 * draws("cell", 1).normal(9).view(1, 3, 3)
         volume = VOLUME_PER_ATOM * len(species)
-        lattice = lattice * (volume / torch.linalg.det(lattice).abs()).pow(1 / 3)[:, None, None]
-        coordinates = streams.draws(
-            "coordinates", 0, [len(species)] * count, cpu, torch.float32
-        ).uniform(3)
-        return CrystalBatch(
-            lattice, coordinates, species.repeat(count), torch.full((count,), len(species))
-        )
+        lattice = lattice * (volume / torch.linalg.det(lattice).abs()) ** (1 / 3)
+        places = draws("coordinates", len(species)).uniform(3)
+        return CrystalBatch(lattice, places, species, torch.tensor([len(species)]))
 
 
 def make(weights: str | None, device: str) -> RandomCells:

@@ -127,7 +127,7 @@ def test_pipeline_scores_files(files, hull, reference, tmp_path):
 
 def test_pipeline_without_a_potential_and_with_the_open_reference(tmp_path):
     structures = [prototypes()["NaCl"], prototypes()["NaCl"], prototypes()["chain"], None]
-    results = evaluate_structures(structures, tmp_path / "out", potential=None)
+    results = evaluate_structures(structures, tmp_path / "out", potential=None, workers=0)
     assert [s["count"] for s in results["funnel"]] == [4, 3, 3, 2, 1]
     assert len(results["notes"]) == 1
     assert "partial" in results["notes"][0]
@@ -135,15 +135,45 @@ def test_pipeline_without_a_potential_and_with_the_open_reference(tmp_path):
     assert "partial" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_pipeline_without_reference_and_hull(tmp_path):
+    structures = [prototypes()["NaCl"], prototypes()["SrTiO3"], None]
+    results = evaluate_structures(
+        structures,
+        tmp_path / "out",
+        reference=None,
+        hull=None,
+        potential=PairPotential(),
+        workers=0,
+        progress=False,
+    )
+    assert [s["stage"] for s in results["funnel"]] == [
+        "Requested",
+        "Read",
+        "Sound",
+        "Relaxed",
+        "Sound after relaxing",
+        "Unique",
+    ]
+    assert results["notes"] == []
+    assert results["reference"] == results["hull"] == {}
+    assert {"novelty", "stability", "sun"}.isdisjoint(results["metrics"])
+    with (tmp_path / "out" / "table.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert float(rows[0]["energy_per_atom"]) < 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Novel" not in page
+    assert "above hull" not in page
+
+
 def test_without_smact_one_metric_is_missing_and_the_report_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(composition, "find_spec", lambda name: None)
     structures = [prototypes()["NaCl"], prototypes()["chain"]]
-    results = evaluate_structures(structures, tmp_path / "out", potential=None)
+    results = evaluate_structures(structures, tmp_path / "out", potential=None, workers=0)
     assert "compositional_validity" not in results["metrics"]
     assert any("pip install 'ase-crysdiff[metrics]'" in note for note in results["notes"])
     assert "SMACT is not installed" in (tmp_path / "out" / "report.html").read_text()
     with pytest.warns(UserWarning, match="SMACT is not installed"):
-        found = evaluate(structures, targets=structures)
+        found = evaluate(structures, targets=structures, workers=0)
     assert found["match_rate"].value == 1.0
     assert {"match_rate_diffcsp", "compositional_validity"}.isdisjoint(found)
 
@@ -165,7 +195,6 @@ SCRIPT = """
 import sys
 import ase_crysdiff.campaigns.evaluation.relaxing as relaxing
 from test_scoring_pipeline import Toy
-from pymatgen_ext import evaluate
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
 relaxing._GROUP_CRYSTALS = 2
 files, out, reference, hull = sys.argv[1:]

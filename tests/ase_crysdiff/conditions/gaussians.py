@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from ase_crysdiff.conditions.posterior import scales
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
@@ -40,11 +39,11 @@ def gaussian_denoiser(joint, layout, mean, variance):
     normal.
     """
 
-    def denoise(state, t):
+    def denoise(state, t, context):
         rows = torch.full((layout.total_atoms,), t, dtype=layout.dtype)
         prediction = {}
         places, cell = joint.components["frac_coords"].process, joint.components["lattice"].process
-        _, noise = scales(places, t)
+        _, noise = places.scales(t)
         images = torch.arange(-3, 4, dtype=layout.dtype)[:, None, None]
         away = shortest_image(state["frac_coords"] - mean) + images
         if isinstance(
@@ -61,7 +60,7 @@ def gaussian_denoiser(joint, layout, mean, variance):
             weight = torch.softmax(-away.square() / 2 / spread, 0)
             clean = mean + (weight * away).sum(0) * variance / spread
         prediction["frac_coords"] = places.from_clean(state["frac_coords"], clean, rows)
-        signal, noise = scales(cell, t)
+        signal, noise = cell.scales(t)
         estimate = state["lattice"] * signal / (signal**2 + noise**2)
         prediction["lattice"] = cell.from_clean(
             state["lattice"], estimate, rows[: layout.num_crystals]
@@ -80,10 +79,12 @@ def sampled(joint, guidance, layout, denoise, steps=150, solver=None, seed=0):
         )
 
     solver = solver or PredictorCorrector({})
-    denoise = guidance.wrap(denoise, joint, layout)
+    guided = guidance.wrap(denoise, joint, layout)
     state = joint.prior(draws_at(0))
     for number, (t, s) in enumerate(UniformPlan(steps, 0.99), 1):
-        state = solver.step(denoise, joint, state, t, s, layout, draws_at(number))
+        state = solver.step(
+            lambda x, at: guided(x, at, {}), joint, state, t, s, layout, draws_at(number)
+        )
     return state
 
 

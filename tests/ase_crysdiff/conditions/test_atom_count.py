@@ -5,11 +5,10 @@ import itertools
 import pytest
 import torch
 
-from ase_crysdiff.conditions.atom_count import AtomCountOdds
+from ase_crysdiff.conditions.atom_count import AtomCountPrior
 from ase_crysdiff.constants import NUM_SPECIES, VACANCY
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.processes.joint import JointProcess
 
 SLOTS = 4
 ODDS = [0.0, 3.0, 1.0, 0.2, 0.7]
@@ -17,9 +16,7 @@ ODDS = [0.0, 3.0, 1.0, 0.2, 0.7]
 
 def tilted(logits, odds, crystals=1):
     layout = Layout((SLOTS,) * crystals, dtype=torch.float64)
-    return AtomCountOdds(odds).wrap(lambda state, t: {"species": logits}, JointProcess(), layout)(
-        {}, 0.5
-    )["species"]
+    return AtomCountPrior(odds).estimate(logits, 0.5, layout)
 
 
 @pytest.fixture
@@ -80,5 +77,5 @@ def test_certain_slots_and_masks_stay(logits):
 
 def test_useless_odds_are_refused():
     for odds in ([], [0.0, 0.0], [1.0, -1.0]):
-        with pytest.raises(InputError, match="odds"):
-            AtomCountOdds(odds)
+        with pytest.raises(InputError, match="weights"):
+            AtomCountPrior(odds)

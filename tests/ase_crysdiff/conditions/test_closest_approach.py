@@ -44,7 +44,7 @@ def corrected(joint, condition, species, t=0.3, crystals=1):
     }
     rows = torch.full((3 * crystals,), t, dtype=torch.float64)
 
-    def denoise(state, t):
+    def denoise(state, t, context):
         return {
             "lattice": joint.components["lattice"].process.from_clean(
                 state["lattice"], cell, rows[:crystals]
@@ -55,7 +55,7 @@ def corrected(joint, condition, species, t=0.3, crystals=1):
             "species": torch.nn.functional.one_hot(species, 100).double() * 9,
         }
 
-    prediction = condition.wrap(denoise, joint, layout)(state, t)
+    prediction = condition.wrap(denoise, joint, layout)(state, t, {})
     result = joint.components["frac_coords"].process.clean(
         state["frac_coords"], prediction["frac_coords"], rows
     )

@@ -9,7 +9,6 @@ import torch
 from gaussians import FREE, POLAR, assert_law, gaussian_denoiser, joint_of, sampled
 
 from ase_crysdiff.conditions.noisy_guidance import NoisyEnergyGuidance
-from ase_crysdiff.conditions.posterior import scales
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.geometry.distributions import wrapped_normal_log_density
@@ -42,7 +41,7 @@ class Tilt:
 
     def log_density(self, value, t, mean, variance):
         process = self.joint.components[self.component].process
-        signal, noise = scales(process, t)
+        signal, noise = process.scales(t)
         if self.component == "lattice":
             spread = signal**2 * variance + noise**2
             return -(value - signal * mean).square() / 2 / spread
@@ -156,7 +155,7 @@ def test_moves_are_bounded_however_steep_the_energy(family, t):
     joint = joint_of(family)
     layout, state, prediction = inputs(joint)
     guidance = guidance_of(joint, pull, 8, max_shift=0.05)
-    guided = guidance.wrap(lambda s, t: prediction, joint, layout)(state, t)
+    guided = guidance.wrap(lambda s, t, c: prediction, joint, layout)(state, t, {})
     moved = shifts(joint, prediction, guided, state, t, layout)
     assert all(torch.isfinite(x).all() for x in guided.values())
     sizes = torch.linalg.vector_norm(moved["frac_coords"], dim=-1)
@@ -169,7 +168,7 @@ def test_moves_are_bounded_however_steep_the_energy(family, t):
 def test_scale_zero_hands_the_denoiser_back():
     joint = joint_of("diffusion")
 
-    def denoise(state, t):
+    def denoise(state, t, context):
         raise AssertionError("not called")
 
     assert guidance_of(joint, pull, 8, scale=0.0).wrap(denoise, joint, Layout((2,) * 4)) is denoise
@@ -179,9 +178,9 @@ def test_outside_the_window_and_at_the_prior_of_a_flow_nothing_is_computed():
     joint = joint_of("flow")
     layout, state, prediction = inputs(joint)
     guidance = guidance_of(joint, pull, 8, window=(0.2, 1.0))
-    guided = guidance.wrap(lambda s, t: prediction, joint, layout)
+    guided = guidance.wrap(lambda s, t, c: prediction, joint, layout)
     for t in (0.1, 1.0):
-        assert guided(state, t) is prediction
+        assert guided(state, t, {}) is prediction
     assert guidance.usage.take() == {}
 
 
@@ -200,7 +199,7 @@ def test_crystals_that_the_model_cannot_judge_go_their_way_and_are_counted(case)
     guidance = NoisyEnergyGuidance(
         energy, joint, CARBON, 1 if case == "size" else 20, 1.0, (0.0, 1.0), species=species
     )
-    guided = guidance.wrap(lambda s, t: prediction, joint, layout)(state, 0.4)
+    guided = guidance.wrap(lambda s, t, c: prediction, joint, layout)(state, 0.4, {})
     alone = [0, 1, 2] if case == "size" else [1]
     for i in range(3):
         same = torch.equal(guided["lattice"][i], prediction["lattice"][i])
@@ -216,15 +215,17 @@ def test_crystals_that_the_model_cannot_judge_go_their_way_and_are_counted(case)
 def test_crystals_do_not_feel_each_other():
     joint = joint_of("diffusion")
     layout, state, prediction = inputs(joint)
-    whole = guidance_of(joint, pull, 8).wrap(lambda s, t: prediction, joint, layout)(state, 0.4)
+    whole = guidance_of(joint, pull, 8).wrap(lambda s, t, c: prediction, joint, layout)(
+        state, 0.4, {}
+    )
     one = guidance_of(joint, pull, 2).wrap(
-        lambda s, t: {
+        lambda s, t, c: {
             "lattice": prediction["lattice"][:1],
             "frac_coords": prediction["frac_coords"][:2],
         },
         joint,
         Layout((2,)),
-    )({"lattice": state["lattice"][:1], "frac_coords": state["frac_coords"][:2]}, 0.4)
+    )({"lattice": state["lattice"][:1], "frac_coords": state["frac_coords"][:2]}, 0.4, {})
     assert torch.equal(one["lattice"], whole["lattice"][:1])
     assert torch.equal(one["frac_coords"], whole["frac_coords"][:2])
 
@@ -238,12 +239,12 @@ def test_samplers_with_other_noise_are_refused():
     }
     for words, joint in others.items():
         with pytest.raises(IncompatibleError, match=words):
-            guidance_of(trained, pull, 8).wrap(lambda s, t: {}, joint, layout)
+            guidance_of(trained, pull, 8).wrap(lambda s, t, c: {}, joint, layout)
     kinds = JointProcess(
         *trained.components.values(),
         Component("species", ClassIndex(), trained.components["lattice"].process),
     )
     with pytest.raises(IncompatibleError, match="generates species"):
-        guidance_of(trained, pull, 8).wrap(lambda s, t: {}, kinds, layout)
+        guidance_of(trained, pull, 8).wrap(lambda s, t, c: {}, kinds, layout)
     again = joint_of("diffusion", LatticePolar(list(POLAR.mean), list(POLAR.scale)))
-    assert callable(guidance_of(trained, pull, 8).wrap(lambda s, t: {}, again, layout))
+    assert callable(guidance_of(trained, pull, 8).wrap(lambda s, t, c: {}, again, layout))

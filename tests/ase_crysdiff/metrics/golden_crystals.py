@@ -42,3 +42,46 @@ def quartz(hand):
         if hand > 0
         else Structure(right.lattice, right.species, right.frac_coords * [1, 1, -1])
     )
+
+
+def moved(structure, deviation, seed=0):
+    """Every atom moved at random, by `deviation` in Å on average."""
+    noise = (
+        deviation * np.random.default_rng(seed).standard_normal((len(structure), 3)) / np.sqrt(3)
+    )
+    return Structure(
+        structure.lattice,
+        structure.species,
+        structure.cart_coords + noise,
+        coords_are_cartesian=True,
+    )
+
+
+def turned(structure, seed=0):
+    """Another orientation of the cell, perhaps a mirror image."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
+    return Structure(
+        Lattice(structure.lattice.matrix @ q), structure.species, structure.frac_coords
+    )
+
+
+def decorated(structure, charges):
+    """With oxidation states by element."""
+    copy = structure.copy()
+    copy.add_oxidation_state_by_element(charges)
+    return copy
+
+
+def broken():
+    """One entry for every reason not to judge a structure."""
+    nan = rocksalt().copy()
+    nan.translate_sites([0], [np.nan, 0, 0], to_unit_cell=False)
+    return {
+        "no structure": None,
+        "no atoms": Structure(Lattice.cubic(4), [], []),
+        "not finite": nan,
+        "disordered": Structure(Lattice.cubic(4), [{"Na": 0.5, "K": 0.5}], [[0, 0, 0]]),
+        "volume": Structure(Lattice.cubic(0.3), ["Cu"], [[0, 0, 0]]),
+        "thinner": Structure(Lattice.orthorhombic(40, 40, 0.01), ["Cu"], [[0, 0, 0]]),
+        "closer": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.05, 0, 0]]),
+    }

@@ -97,6 +97,8 @@ def test_fingerprints_of_crystals():
     assert np.linalg.norm(found.structure[0] - found.structure[1]) > CUTOFFS["mp_20"].structure
     # Sodium chloride: mean atomic number 14, standardised by CDVAE's 36.527 and 16.817.
     assert found.composition[0, 3] == pytest.approx((14 - 36.527385) / 16.816765, abs=1e-5)
-    results = evaluate(given, reference=Reference(given[:2], features=features(given[:2])))
+    results = evaluate(
+        given, reference=Reference(given[:2], features=features(given[:2])), workers=0
+    )
     assert results["cov_recall"].value == 1
     assert results["cov_precision"].value == 0.5

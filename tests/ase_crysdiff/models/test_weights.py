@@ -95,4 +95,4 @@ def test_weights_are_found_in_order(folder, toy_csp, monkeypatch):
 
 def test_sampler_of_a_path(toy_csp):
     sampler = load_sampler("dao-g", toy_csp)
-    assert not sampler.finds_species
+    assert not sampler.capabilities.finds_species

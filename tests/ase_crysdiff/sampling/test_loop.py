@@ -1,16 +1,15 @@
 import numpy as np
 import pytest
 import torch
-from ase_crysdiff.conditions.known import KnownComponent
 from toys import TINY
 
+from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.models.recipe import recipe
-from ase_crysdiff.processes.joint import JointProcess
-from ase_crysdiff.randomness import GeneratorDraws, Streams
+from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.solvers.predictor_corrector import PredictorCorrector
 from ase_crysdiff.schedules.plans import UniformPlan
@@ -159,31 +158,19 @@ def test_neutral_conditions_change_nothing(crystals):
     built = model(crystals, lattice="polar")
     plain = run(built)
     everything = torch.ones(3 * built.state_space.slots, 100, dtype=torch.bool)
-    for condition in (Temperature("species", 1.0), AllowedSpecies(everything), RequiredSpecies(())):
+    for condition in (Temperature(1.0), AllowedSpecies(everything), RequiredSpecies(())):
         same = run(built, [condition])
         assert torch.equal(same.species, plain.species)
         np.testing.assert_allclose(same.lattice, plain.lattice, rtol=1e-5)
 
 
-def test_known_component_is_exact_at_the_end(crystals, generator):
+def test_known_rows_are_exact_at_the_end(crystals, generator):
     built = model(crystals, lattice="polar")
     clean = torch.randn(3, 6, generator=generator)
-    batch = run(built, [KnownComponent("lattice", clean)])
+    batch = run(built, [KnownRows("lattice", clean, torch.ones(3, dtype=torch.bool))])
     np.testing.assert_allclose(
         batch.lattice, built.joint.components["lattice"].representation.decode(clean), rtol=1e-5
     )
-
-
-def test_known_component_is_noised_to_the_right_level(crystals, generator):
-    built, rows = model(crystals, lattice="polar"), 4000
-    layout = Layout((1,) * rows)
-    clean = torch.full((rows, 6), 2.0)
-    condition = KnownComponent("lattice", clean)
-    state = condition.project(
-        {}, 0.5, built.joint, layout, lambda n, level: GeneratorDraws(rows, generator)
-    )["lattice"]
-    assert float(state.mean()) == pytest.approx(2 * 0.493654**0.5, abs=0.02)
-    assert float(state.var()) == pytest.approx(1 - 0.493654, abs=0.02)
 
 
 def bayes(probabilities, required, generator, draws=200_000):
@@ -201,24 +188,16 @@ def bayes(probabilities, required, generator, draws=200_000):
 def test_required_species_follow_bayes(generator):
     p = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.1, 0.4], [0.9, 0.05, 0.05]]).double()
     layout = Layout((3,), dtype=torch.float64)
-    shifted = (
-        RequiredSpecies((1,))
-        .wrap(lambda state, t: {"species": p.log()}, JointProcess(), layout)({}, 0.5)["species"]
-        .softmax(-1)
-    )
+    shifted = RequiredSpecies((1,)).estimate(p.log(), 0.5, layout).softmax(-1)
     np.testing.assert_allclose(shifted, bayes(p, (1,), generator), atol=0.01)
     certain = torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.1, 0.4], [0.9, 0.05, 0.05]]).double()
-    shifted = RequiredSpecies((1,)).wrap(
-        lambda state, t: {"species": certain.log()}, JointProcess(), layout
-    )({}, 0.5)["species"]
+    shifted = RequiredSpecies((1,)).estimate(certain.log(), 0.5, layout)
     np.testing.assert_allclose(shifted.softmax(-1), certain, atol=1e-6)
 
 
 def test_temperature_sharpens(generator):
     logits = torch.randn(4, 6, generator=generator)
-    sharp = Temperature("species", 0.5).wrap(
-        lambda state, t: {"species": logits}, JointProcess(), Layout((4,))
-    )({}, 0.5)["species"]
+    sharp = Temperature(0.5).estimate(logits, 0.5, Layout((4,)))
     np.testing.assert_allclose(
         sharp.softmax(-1),
         logits.softmax(-1) ** 2 / (logits.softmax(-1) ** 2).sum(-1, keepdim=True),

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.geometry.torus import shortest_image
+from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
@@ -19,6 +20,11 @@ from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.ode import Ode
 from ase_crysdiff.schedules.noise import Cosine, CosineSurvival, Geometric
 from ase_crysdiff.schedules.plans import UniformPlan
+
+
+def solver_of(sampling):
+    return make_solver(SamplingSettings.of(sampling))
+
 
 LAYOUT = Layout((2, 3), dtype=torch.float64)
 
@@ -53,11 +59,11 @@ def clean(generator):
         {},
         {"solver": "euler"},
         {"solver": "heun"},
-        {"solver": "euler", "hurry": {"frac_coords": 5.0}},
+        {"solver": "euler", "velocity_annealing": {"frac_coords": 5.0}},
     ],
 )
 def test_every_solver_reaches_what_the_denoiser_knows(family, sampling, clean):
-    process, solver, calls = joint(family), make_solver(sampling), 0
+    process, solver, calls = joint(family), solver_of(sampling), 0
 
     def denoise(state, t):
         nonlocal calls
@@ -101,7 +107,7 @@ def test_deterministic_solvers_use_no_noise_for_continuous_components(clean):
                     component, 1, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
                 )
 
-            solver = make_solver({"solver": name})
+            solver = solver_of({"solver": name})
             results[name, seed] = solver.step(
                 lambda state, t: prediction, process, state, 0.5, 0.4, LAYOUT, draws
             )["lattice"]
@@ -132,7 +138,7 @@ def test_centred_targets_ignore_a_common_shift(generator):
 
 
 def test_unknown_solver_names_what_there_is():
-    with pytest.raises(InputError, match="ancestral, euler, heun"):
-        make_solver({"solver": "leapfrog"})
+    with pytest.raises(UnknownNameError, match="ancestral, euler, heun"):
+        solver_of({"solver": "leapfrog"})
     with pytest.raises(InputError, match="order"):
         Ode(3)

@@ -1,6 +1,7 @@
 """The page: complete, self-contained, well-formed, and careful with what it is given."""
 
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pytest
 from ase.data import chemical_symbols
@@ -8,8 +9,9 @@ from ase.data import chemical_symbols
 from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
 from ase_crysdiff.report.crystals import drawing
 from ase_crysdiff.report.elements import periodic_table, place
+from ase_crysdiff.report.labels import number
 from ase_crysdiff.report.page import html_report
-from ase_crysdiff.report.svg import nice_ticks, number
+from ase_crysdiff.report.parity import parity_plot
 from ase_crysdiff.testing.crystals import prototypes
 
 VOID = {"meta", "rect", "line", "circle", "path", "br", "i"}
@@ -160,7 +162,10 @@ def test_page_of_nothing():
 
 def test_thresholds_divide_the_colours_exactly():
     svg = energy_histogram([0.0, 0.05, 0.1, 0.1000001, 2.0, -3.0])
-    tips = [part for part in svg.split("<rect ")[1:] if "<title>0 crystals" not in part]
+    checked(svg)
+    tips = [
+        part for part in svg.split("<path ")[1:] if "crystals, " in part and ">0 crys" not in part
+    ]
     kinds = [part.split('"')[1] for part in tips]
     assert kinds == ["stable", "stable", "metastable", "metastable", "unstable", "unstable"]
 
@@ -203,9 +208,34 @@ def test_drawings_stay_in_the_frame(name):
         assert len(balls) == 8 + 1 + 6  # corners, centre, faces
 
 
+def test_the_same_results_give_the_same_bytes_and_no_two_elements_the_same_identifier():
+    page = html_report(example())
+    assert html_report(example()) == page
+    assert " id=" not in page
+    assert "matplotlib" not in page
+
+
+@pytest.mark.parametrize("counts", [{"1": 1}, {"1": 0, "2": 0}, {str(n): n for n in range(1, 40)}])
+def test_charts_of_little_and_of_much_are_well_formed(counts):
+    for draw in (compared_columns, compared_rows):
+        for reference in (counts, {}):
+            found = checked(draw(counts, reference, "atoms"))
+            assert found.seen.count("svg") == 1
+
+
+def test_parity_plot_is_a_file_of_its_own_and_the_same_every_time():
+    values = [0.1, 2.5, -0.4], [0.2, 2.0, -0.1]
+    svg = parity_plot(*values, "band gap", "eV")
+    assert svg == parity_plot(*values, "band gap", "eV")
+    root = ElementTree.fromstring(svg)
+    words = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"band gap in the table, eV", "predicted, eV"} <= words
+    assert sum("use" in element.tag for element in root.iter()) == 3
+    assert "dc:date" not in svg
+    assert "</svg>" in parity_plot([1.0], [1.0], "flat", "GPa")
+
+
 def test_numbers():
-    assert nice_ticks(0) == [0, 1]
-    assert nice_ticks(7)[-1] >= 7
     assert number(float("nan")) == "–"
     assert number(-0.0123) == "\N{MINUS SIGN}0.0123"
     assert number(12345.6) == "12,346"
