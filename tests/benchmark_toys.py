@@ -35,7 +35,9 @@ class Oracle(Sampler):
     """
 
     label = "oracle"
-    capabilities = Capabilities(tasks=frozenset({CSP}), finds_species=False)
+    capabilities = Capabilities(
+        tasks=frozenset({CSP}), constraints=frozenset({"composition"}), finds_species=False
+    )
 
     def __init__(self, crystals):
         self.crystals = crystals
