@@ -35,9 +35,9 @@ GROUPS = (
     PREDICTORS,
     RECIPES,
     ENCODERS,
-    "ase_crysdiff.processes",
-    "ase_crysdiff.conditions",
-    "ase_crysdiff.solvers",
+    PROCESSES,
+    CONDITIONS,
+    SOLVERS,
     BENCHMARKS,
 )
 #: Groups whose shipped members are found by their cards: kind on the card, and the module whose

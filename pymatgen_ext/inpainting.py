@@ -19,7 +19,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.crystal.volume import atom_count_weights
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.lattice import shortest_distance
+from ase_crysdiff.geometry.distances import shortest_distance
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest

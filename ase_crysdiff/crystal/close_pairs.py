@@ -7,10 +7,6 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.geometry.neighbors import neighbor_list
 
-#: pymatgen sorts atoms into cubes of the cutoff's size and keeps every cube, empty or not: a box of
-#: 1,000 Å takes 27 GB.
-_MAX_CUBES = 10**6
-
 
 def close_pairs(
     structure: Structure, cutoff: float
@@ -24,12 +20,29 @@ def close_pairs(
     Returns:
         First atom, second atom and distance in Å of every pair, each of shape (pairs,).
     """
-    if structure.volume < _MAX_CUBES * cutoff**3:
-        first, second, _, distances = structure.get_neighbor_list(cutoff, exclude_self=True)
-        return first, second, distances
-    positions = torch.from_numpy(np.array(structure.cart_coords))
-    cell = torch.from_numpy(np.array(structure.lattice.matrix)).unsqueeze(0)
-    periodic, count = torch.ones(1, 3, dtype=torch.bool), torch.tensor([len(structure)])
+    return pairs_within(np.asarray(structure.lattice.matrix), structure.frac_coords, cutoff)
+
+
+def pairs_within(
+    lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], cutoff: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """All ordered pairs of atoms of a crystal closer than a cutoff, images included, an atom and
+    itself not. Time and memory grow like the number of atoms.
+
+    Args:
+        lattice: Rows in Å that span a volume, shape (3, 3).
+        frac_coords: Shape (atoms, 3).
+        cutoff: Å.
+
+    Returns:
+        First atom, second atom and distance in Å of every pair, each of shape (pairs,).
+
+    Raises:
+        InputError: If the cell is so thin that the cutoff reaches more than 50,000 images.
+    """
+    cell = torch.from_numpy(np.array(lattice, dtype=np.float64)).unsqueeze(0)
+    positions = torch.from_numpy(np.array(frac_coords @ lattice, dtype=np.float64).reshape(-1, 3))
+    periodic, count = torch.ones(1, 3, dtype=torch.bool), torch.tensor([len(positions)])
     found = neighbor_list(positions, cell, periodic, count, cutoff)
-    vectors = found.vectors(positions, cell, torch.zeros(len(structure), dtype=torch.long))
+    vectors = found.vectors(positions, cell, torch.zeros(len(positions), dtype=torch.long))
     return found.first.numpy(), found.second.numpy(), vectors.norm(dim=-1).numpy()

@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from pymatgen.core import Structure
 from tqdm import tqdm
 
-from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.crystal.soundness import unsound
+from ase_crysdiff.crystal.translations import translations
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.lattice import shortest_distance
 
 Array = NDArray[np.float64]
 Species = NDArray[np.int64]
 
 #: Atoms that a translation brings no farther from each other than this are images of each other, Å.
 SAME = 0.02
-_SMALLEST_VOLUME = 1.0  # Å³ per atom
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,12 @@ def reduced_cell(entry: Any) -> Cell:
     if not isinstance(structure, Structure):
         raise InputError(f"expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}")
     check_structure(structure)
-    if structure.volume < _SMALLEST_VOLUME * len(structure):
-        raise InputError(f"the cell holds less than {_SMALLEST_VOLUME:g} Å³ per atom")
     species = np.array([site.specie.Z for site in structure])
-    cell = niggli(
-        primitive(Cell(np.array(structure.lattice.matrix), structure.frac_coords, species))
-    )
-    if (
-        shortest_distance(torch.from_numpy(cell.frac_coords), torch.from_numpy(cell.lattice)).min()
-        < GATE_DISTANCE
-    ):
-        raise InputError(f"two atoms closer than {GATE_DISTANCE} Å")
-    return cell
+    given = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
+    reason = unsound(given.lattice, given.frac_coords, given.species, COMPUTABLE)
+    if reason is not None:
+        raise InputError(reason)
+    return niggli(primitive(given))
 
 
 def batch_of(cells: Sequence[Cell]) -> CrystalBatch:
@@ -119,7 +113,7 @@ def primitive(cell: Cell) -> Cell:
         gcd(*counts.tolist()) == 1
     ):  # a translation would map each element onto itself without a fixed atom
         return cell
-    shifts, images = _translations(cell)
+    shifts, images = translations(cell.lattice, cell.frac_coords, cell.species, SAME)
     order = len(shifts) + 1
     if order == 1:
         return cell
@@ -145,26 +139,6 @@ def niggli(cell: Cell) -> Cell:
     return Cell(
         change @ cell.lattice, _wrapped(cell.frac_coords @ np.linalg.inv(change)), cell.species
     )
-
-
-def _translations(cell: Cell) -> tuple[Array, Species]:
-    """Translations inside the cell that map the crystal onto itself, and the image of every atom
-    under each.
-    """
-    counts = np.bincount(cell.species)
-    rarest = np.where(counts > 0, counts, counts.max() + 1).argmin()
-    atoms = np.nonzero(cell.species == rarest)[0]
-    differ = cell.species[:, None] != cell.species
-    shifts, images = [], []
-    for shift in cell.frac_coords[atoms[1:]] - cell.frac_coords[atoms[0]]:
-        steps = cell.frac_coords[:, None] + shift - cell.frac_coords
-        steps -= np.rint(steps)
-        distances = np.linalg.norm(steps @ cell.lattice, axis=-1)
-        distances[differ] = np.inf
-        if (distances.min(1) <= SAME).all():
-            shifts.append(shift)
-            images.append(distances.argmin(1))
-    return np.array(shifts).reshape(-1, 3), np.array(images, dtype=int).reshape(-1, len(cell))
 
 
 def _hermite(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,16 +5,68 @@ after a relaxation.
 from collections.abc import Sequence
 
 import numpy as np
+import spglib
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from ase_crysdiff.constants import (
-    FLAG_FRACTION,
-    GATE_DISTANCE,
-    GATE_VOLUME,
-    VOLUME_PER_ATOM,
-)
-from ase_crysdiff.crystal.close_pairs import close_pairs
+from ase_crysdiff.constants import GATE, PHYSICAL, Limits
+from ase_crysdiff.crystal.close_pairs import close_pairs, pairs_within
+
+
+def unsound(
+    lattice: NDArray[np.float64],
+    frac_coords: NDArray[np.float64],
+    species: NDArray[np.int64],
+    limits: Limits,
+) -> str | None:
+    """Why a crystal does not keep to limits; None if it does. The verdict is the same in every
+    cell, supercells included, and costs a time that grows like the number of atoms.
+
+    Args:
+        lattice: Rows in Å, shape (3, 3).
+        frac_coords: Shape (atoms, 3).
+        species: Atomic numbers, shape (atoms,).
+        limits: One of those in `ase_crysdiff.constants`, or others.
+    """
+    if not len(species):
+        return "no atoms"
+    if not (np.isfinite(lattice).all() and np.isfinite(frac_coords).all()):
+        return "not finite"
+    volume = abs(float(np.linalg.det(lattice)))
+    low, high = limits.volume_per_atom
+    if not low <= volume / len(species) <= high:
+        if np.isinf(high):
+            return f"less than {low:g} Å³ per atom"
+        return f"volume outside {low:g}-{high:g} Å³ per atom"
+    if volume < limits.cell_volume:
+        return f"volume below {limits.cell_volume} Å³"
+    return _too_close(lattice, frac_coords, species, limits)
+
+
+def _too_close(
+    lattice: NDArray[np.float64],
+    frac_coords: NDArray[np.float64],
+    species: NDArray[np.int64],
+    limits: Limits,
+) -> str | None:
+    spacings = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
+    if spacings.min() < limits.distance:  # perhaps only the choice of vectors makes it look thin
+        reduced = spglib.niggli_reduce(lattice)
+        if (
+            reduced is None
+            or (1 / np.linalg.norm(np.linalg.inv(reduced), axis=0)).min() < limits.distance
+        ):
+            return f"cell thinner than {limits.distance} Å"
+        frac_coords, lattice = frac_coords @ lattice @ np.linalg.inv(reduced), reduced
+    radii = covalent_radii[species]
+    reach = max(limits.distance, 2 * limits.radii_fraction * float(radii.max()))
+    first, second, distances = pairs_within(lattice, frac_coords, reach)
+    if (distances < limits.distance - 1e-9).any():
+        return f"two atoms closer than {limits.distance} Å"
+    if (distances <= limits.radii_fraction * (radii[first] + radii[second])).any():
+        return f"two atoms closer than {limits.radii_fraction} of the sum of their covalent radii"
+    return None
 
 
 def gate(structure: Structure | None) -> str | None:
@@ -26,21 +78,19 @@ def gate(structure: Structure | None) -> str | None:
     reason = unusable_species(structure)
     if structure is None or reason is not None:
         return reason
-    matrix = np.asarray(structure.lattice.matrix)
-    if not (np.isfinite(matrix).all() and np.isfinite(structure.frac_coords).all()):
-        return "not finite"
-    volume = abs(float(np.linalg.det(matrix)))
-    if volume < GATE_VOLUME:
-        return f"volume below {GATE_VOLUME} Å³"
-    spacings = 1 / np.linalg.norm(np.linalg.inv(matrix), axis=0)
-    if max(structure.lattice.abc) / spacings.min() > 50:
-        structure = structure.get_reduced_structure()
-        spacings = 1 / np.linalg.norm(np.linalg.inv(structure.lattice.matrix), axis=0)
-    if spacings.min() < GATE_DISTANCE:
-        return f"cell thinner than {GATE_DISTANCE} Å"
-    if min(structure.lattice.abc) < GATE_DISTANCE or _closest(structure, GATE_DISTANCE):
-        return f"two atoms closer than {GATE_DISTANCE} Å"
-    return None
+    return structure_unsound(structure, GATE)
+
+
+def structure_unsound(structure: Structure, limits: Limits) -> str | None:
+    """Why an ordered structure does not keep to limits; None if it does.
+
+    Args:
+        structure: Ordered, of elements only.
+        limits: One of those in `ase_crysdiff.constants`, or others.
+    """
+    species = np.array([site.specie.Z for site in structure], dtype=np.int64)
+    matrix = np.array(structure.lattice.matrix)
+    return unsound(matrix, np.array(structure.frac_coords).reshape(-1, 3), species, limits)
 
 
 def gate_all(structures: Sequence[Structure | None]) -> dict[int, str]:
@@ -57,12 +107,7 @@ def unphysical(structure: Structure) -> str | None:
     Args:
         structure: One that passes the gate.
     """
-    volume = structure.volume / len(structure)
-    if not VOLUME_PER_ATOM[0] <= volume <= VOLUME_PER_ATOM[1]:
-        return f"{volume:.3g} Å³ per atom, outside {VOLUME_PER_ATOM[0]:g}-{VOLUME_PER_ATOM[1]:g}"
-    if not keeps_distances(structure, FLAG_FRACTION):
-        return f"two atoms closer than {FLAG_FRACTION} of the sum of their covalent radii"
-    return None
+    return structure_unsound(structure, PHYSICAL)
 
 
 def unusable_species(structure: Structure | None) -> str | None:
@@ -77,12 +122,6 @@ def unusable_species(structure: Structure | None) -> str | None:
     if not all(0 < site.specie.Z < len(covalent_radii) for site in structure):
         return "a species that is no element"
     return None
-
-
-def _closest(structure: Structure, limit: float) -> bool:
-    """Whether two atoms, or an atom and its image, lie closer than `limit`."""
-    _, _, distances = close_pairs(structure, limit)
-    return bool((distances < limit - 1e-9).any())
 
 
 def keeps_distances(structure: Structure | None, fraction: float) -> bool:

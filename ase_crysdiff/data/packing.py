@@ -1,21 +1,23 @@
 """From files of crystals to one packed file, with a report of what was left out and why."""
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from pymatgen.core import Structure
+from pymatgen.core import Element, Lattice, Structure
 from tqdm import tqdm
 
-from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.convert import check_structure, from_structures
+from ase_crysdiff.crystal.reduction import Cell, niggli
+from ase_crysdiff.crystal.reduction import primitive as primitive_cell
+from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.lattice import shortest_distance
 
 
 @dataclass(frozen=True)
@@ -89,26 +91,29 @@ def pack(
 
 
 def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> Structure:
-    """The structure in its Niggli cell.
+    """The structure in its Niggli cell, by the reduction of predictions; its sites
+    keep their order, and lose oxidation states and properties.
+
+    Args:
+        structure: Any.
+        max_atoms: Larger cells are refused.
+        primitive: Whether to take the primitive cell first.
 
     Raises:
         InputError: If it is no crystal to learn from: disordered, flat, too large, or with atoms on
             each other.
     """
     check_structure(structure)
-    if structure.volume < 1e-3 * len(structure):
-        raise InputError("the cell is flat")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if primitive:
-            structure = structure.get_primitive_structure()
-        structure = structure.get_reduced_structure()
-    if len(structure) > max_atoms:
+    species = np.array([site.specie.Z for site in structure])
+    cell = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
+    reason = unsound(cell.lattice, cell.frac_coords, cell.species, COMPUTABLE)
+    if reason is not None:
+        raise InputError(reason)
+    cell = niggli(primitive_cell(cell) if primitive else cell)
+    if len(cell) > max_atoms:
         raise InputError(f"more than {max_atoms} atoms")
-    frac = torch.tensor(structure.frac_coords)
-    if shortest_distance(frac, torch.tensor(structure.lattice.matrix)).min() < GATE_DISTANCE:
-        raise InputError(f"two atoms closer than {GATE_DISTANCE} Å")
-    return structure
+    elements = [Element.from_Z(int(number)) for number in cell.species]
+    return Structure(Lattice(cell.lattice), elements, cell.frac_coords)
 
 
 def reason_of(error: Exception) -> str:

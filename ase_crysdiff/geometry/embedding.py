@@ -2,9 +2,9 @@
 
 import torch
 
-from ase_crysdiff.geometry.lattice import NEIGHBOUR_CELLS
+from ase_crysdiff.geometry.distances import nearest_vectors
 from ase_crysdiff.geometry.pairs import all_pairs
-from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Three times as many lower the root mean square error of distances by less than a twentieth.
@@ -56,8 +56,5 @@ def _nearest(
     """From each atom to the nearest image of each, as vector and distance, Å; nothing from an atom
     to itself.
     """
-    near = shortest_image(frac.unsqueeze(1) - frac.unsqueeze(2)) @ lattice
-    ways = near.unsqueeze(-2) + NEIGHBOUR_CELLS.to(lattice) @ lattice
-    image = ways.square().sum(-1).argmin(-1)
-    way = ways.gather(-2, image[..., None, None].expand(*image.shape, 1, 3)).squeeze(-2)
+    way = nearest_vectors(frac.unsqueeze(1) - frac.unsqueeze(2), lattice)
     return way, torch.linalg.vector_norm(way, dim=-1)

@@ -90,20 +90,3 @@ def plane_spacings(lattice: Float[Tensor, "crystals 3 3"]) -> Float[Tensor, "cry
     axes.
     """
     return 1 / torch.linalg.vector_norm(torch.linalg.inv(lattice), dim=-2)
-
-
-def shortest_distance(
-    frac_coords: Float[Tensor, "atoms 3"], lattice: Float[Tensor, "3 3"]
-) -> Float[Tensor, "atoms atoms"]:
-    """Shortest distance of every pair of atoms, Å; on the diagonal that of an atom and its own
-    images.
-
-    Looks at the 27 cells around each pair's nearest image, which is exact for Niggli-reduced cells.
-    """
-    difference = frac_coords[None] - frac_coords[:, None]
-    difference = difference - torch.round(difference)
-    cells = NEIGHBOUR_CELLS.to(frac_coords)
-    distances = torch.linalg.vector_norm((difference[:, :, None] + cells) @ lattice, dim=-1)
-    own = torch.eye(len(frac_coords), dtype=torch.bool, device=frac_coords.device)[:, :, None]
-    is_self = own & (cells == 0).all(-1)
-    return distances.masked_fill(is_self, torch.inf).amin(-1)

@@ -49,8 +49,10 @@ class Neighbors:
             cells: Lattice vectors as rows, Å.
             index: The system that each atom belongs to.
         """
-        shifts = self.shifts.to(positions.dtype)
-        moved = (shifts.unsqueeze(-1) * cells[index[self.first]]).sum(-2)
+        owner = index[self.first]
+        a, b, c = self.shifts.to(positions.dtype).unsqueeze(-1).unbind(1)
+        rows = [cells[:, axis].index_select(0, owner) for axis in range(3)]
+        moved = a * rows[0] + b * rows[1] + c * rows[2]
         return positions[self.second] - positions[self.first] + moved
 
 
@@ -93,13 +95,18 @@ def _canonical(
     """The pairs within the cutoff in their one order."""
     vectors = found.vectors(positions, cells, index)
     near = vectors.square().sum(-1) < cutoffs.square()[index[found.first]]
-    first, second, shifts = found.first[near], found.second[near], found.shifts[near]
-    order = _order(first, second, shifts, len(positions))
-    return Neighbors(first[order], second[order], shifts[order])
+    order = _order(found, len(positions))
+    order = order[near[order]]
+    return Neighbors(*(column.index_select(0, order) for column in _columns(found)))
 
 
-def _order(first: Tensor, second: Tensor, shifts: Tensor, atoms: int) -> Tensor:
+def _columns(found: Neighbors) -> tuple[Tensor, Tensor, Tensor]:
+    return found.first, found.second, found.shifts
+
+
+def _order(found: Neighbors, atoms: int) -> Tensor:
     """Sorts by the first atom, then the second, then the cell."""
+    first, second, shifts = _columns(found)
     if not len(first):
         return first
     low = shifts.amin(0)

@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-import torch
-
-from ase_crysdiff.geometry.lattice import NEIGHBOUR_CELLS
-from ase_crysdiff.geometry.torus import shortest_image
+from ase_crysdiff.geometry import distances
+from ase_crysdiff.geometry.segments import segment_index, segment_places
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 
@@ -21,12 +19,9 @@ class Pairs(NamedTuple):
 def all_pairs(num_atoms: Int[Tensor, " crystals"]) -> Pairs:
     """The pairs of atoms i <= j of cells with these numbers of atoms."""
     size = num_atoms.repeat_interleave(num_atoms)
-    atoms = torch.arange(len(size), device=size.device)
-    start = (num_atoms.cumsum(0) - num_atoms).repeat_interleave(num_atoms)
-    partners = size - (atoms - start)  # itself and those that come later
-    first = atoms.repeat_interleave(partners)
-    within = torch.arange(len(first), device=size.device) - (partners.cumsum(0) - partners)[first]
-    return Pairs(first, first + within)
+    partners = size - segment_places(num_atoms)  # itself and those that come later
+    first = segment_index(partners)
+    return Pairs(first, first + segment_places(partners))
 
 
 def pair_distances(
@@ -35,17 +30,14 @@ def pair_distances(
     lattice: Float[Tensor, "crystals 3 3"],
     num_atoms: Int[Tensor, " crystals"],
 ) -> Float[Tensor, " pairs"]:
-    """Shortest distance of each pair, Å, and of an atom to its own images; as exact as
-    `geometry.lattice.shortest_distance`.
+    """Shortest distance of each pair, Å, and of an atom to its own images.
+
+    Args:
+        pairs: Of `all_pairs` for these numbers of atoms.
+        frac_coords: Of all cells, one after the other.
+        lattice: Rows in Å, near enough to Niggli cells that the nearest image is among the 27
+            around the rounded one.
+        num_atoms: Of each cell.
     """
-    owner = torch.arange(len(num_atoms), device=num_atoms.device).repeat_interleave(num_atoms)[
-        pairs.first
-    ]
-    near = shortest_image(frac_coords[pairs.second] - frac_coords[pairs.first])
-    cells = NEIGHBOUR_CELLS.to(frac_coords)
-    images = (cells @ lattice)[owner]  # (pairs, 27, 3)
-    square = (
-        (images + torch.einsum("pi,pij->pj", near, lattice[owner]).unsqueeze(1)).square().sum(-1)
-    )
-    itself = (pairs.first == pairs.second).unsqueeze(-1) & (cells == 0).all(-1)
-    return square.masked_fill(itself, torch.inf).amin(-1).sqrt()
+    owner = segment_index(num_atoms)[pairs.first]
+    return distances.pair_distances(pairs.first, pairs.second, frac_coords, lattice[owner])

@@ -50,8 +50,8 @@ def segment_rows(
 
 
 def segment_sum(
-    values: Float[Tensor, "rows *columns"], index: Int[Tensor, " rows"], systems: int
-) -> Float[Tensor, "systems *columns"]:
+    values: Float[Tensor, " rows *columns"], index: Int[Tensor, " rows"], systems: int
+) -> Float[Tensor, " systems *columns"]:
     """Sum over the rows of each system; 0 for a system without rows. Differentiable.
 
     Args:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ase_crysdiff import registry
 from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config
@@ -14,16 +15,12 @@ from ase_crysdiff.networks.encoders.crysformer.fully_connected import ElementTab
 from ase_crysdiff.networks.registry import make_encoder as encoder_of
 from ase_crysdiff.networks.stems import CrystalStem
 from ase_crysdiff.processes.base import Process
-from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
-from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.processes.joint import Component
-from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
 from ase_crysdiff.representations.base import LatticeRepresentation
+from ase_crysdiff.representations.class_index import ClassIndex
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
 from ase_crysdiff.representations.lattice_polar import LatticePolar
-from ase_crysdiff.schedules.noise import Cosine, Geometric
-from ase_crysdiff.shapes import Tensor
 
 
 def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any:
@@ -42,35 +39,87 @@ def part(kinds: Mapping[str, Any], spec: Config, kind: str, **given: Any) -> Any
         raise InputError(f"{kind} {name!r} does not take {arguments}: {error}") from error
 
 
+def processes(config: Config) -> dict[str, Config]:
+    """The process of each component, as `{"name": ..., **arguments}` by component.
+
+    A config may name them in its entry `processes`. Without it they follow from the entries
+    `family`, `lattice_target` and `species`, which the shipped weights have.
+
+    Args:
+        config: Of a generative model.
+
+    Raises:
+        InputError: If the family is not known.
+    """
+    if "processes" in config:
+        return dict(config["processes"])
+    family = config.get("family", "diffusion")
+    if family not in FAMILIES:
+        raise InputError(f"family must be one of {FAMILIES}, got {family!r}.")
+    named: dict[str, Config] = {
+        "lattice": {"name": "linear-flow"},
+        "frac_coords": {"name": "torus-flow"},
+    }
+    if family == "diffusion":
+        target = config.get("lattice_target", "noise")
+        named = {
+            "lattice": {"name": "gaussian-diffusion", "target": target},
+            "frac_coords": {"name": "wrapped-diffusion"},
+        }
+    if "species" in config:
+        named["species"] = {"name": "categorical-diffusion", **config["species"]}
+    return named
+
+
+def make_process(config: Config, component: str, **given: Any) -> Process[Any]:
+    """The process of a component, by its registered name.
+
+    Args:
+        config: Of a generative model.
+        component: `lattice`, `frac_coords` or `species`.
+        given: Arguments that the component sets, such as the width.
+
+    Raises:
+        InputError: If the config names no process for the component, or an argument is not known.
+        UnknownNameError: If nobody registered the process.
+    """
+    named = processes(config)
+    if component not in named:
+        raise InputError(f"The config names no process for {component}, only for {sorted(named)}.")
+    arguments = dict(named[component])
+    name = arguments.pop("name", None)
+    make = registry.load(registry.PROCESSES, name)
+    try:
+        process: Process[Any] = make(**given, **arguments)
+    except TypeError as error:
+        raise InputError(f"process {name!r} does not take {arguments}: {error}") from error
+    return process
+
+
 def lattice_component(config: Config) -> Component:
-    """The representation that the config names, under Gaussian diffusion or flow matching."""
+    """The lattice in the representation and under the process that the config names."""
     representation: LatticeRepresentation = part(
         LATTICES, config["lattice"], "lattice representation"
     )
-    process: Process[Tensor] = LinearFlow(representation.width)
-    if _family(config) == "diffusion":
-        process = GaussianDiffusion(
-            representation.width, Cosine(), config.get("lattice_target", "noise")
-        )
+    process = make_process(config, "lattice", width=representation.width)
     return Component("lattice", representation, process, config["loss_weights"]["lattice"])
 
 
 def coordinate_component(config: Config) -> Component:
-    """Fractional coordinates under wrapped-normal diffusion or flow matching on the torus."""
-    process = (
-        WrappedDiffusion(Geometric(0.005, 0.5)) if _family(config) == "diffusion" else TorusFlow()
-    )
+    """Fractional coordinates under the process that the config names, with the common shift of all
+    atoms taken out if the config says `centred`.
+    """
+    process = make_process(config, "frac_coords")
     centred = config.get("centred", False)
     return Component(
         "frac_coords", FracCoords(), process, config["loss_weights"]["frac_coords"], centred
     )
 
 
-def _family(config: Config) -> str:
-    family: str = config.get("family", "diffusion")
-    if family not in FAMILIES:
-        raise InputError(f"family must be one of {FAMILIES}, got {family!r}.")
-    return family
+def species_component(config: Config) -> Component:
+    """Species under the process that the config names."""
+    process = make_process(config, "species")
+    return Component("species", ClassIndex(), process, config["loss_weights"]["species"])
 
 
 def make_encoder(config: Config) -> Any:

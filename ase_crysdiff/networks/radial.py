@@ -35,7 +35,7 @@ def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
     return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * 15))))
 
 
-def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
+def bessel(x: Float[Tensor, " edges"], count: int) -> Float[Tensor, "count edges"]:
     """Spherical Bessel functions sin(nπx) / 2x for n = 1 … count; without a cutoff, which the
     attention weights bring.
 
@@ -43,20 +43,31 @@ def bessel(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs coun
         x: Distance over cutoff, > 0.
         count: How many functions.
 
+    Returns:
+        One row per function: operations then run along the edges, several times faster than along
+        a handful of functions.
+
     Source: Gasteiger et al. 2020 (DimeNet), equation 7, up to a factor.
     """
     n = torch.arange(1, count + 1, device=x.device, dtype=x.dtype) * math.pi
-    return torch.sin(x.unsqueeze(-1) * n) / (2 * x.unsqueeze(-1))
+    return torch.sin(n.unsqueeze(-1) * x) / (2 * x)
 
 
-def gaussian_basis(x: Float[Tensor, "*pairs"], count: int) -> Float[Tensor, "*pairs count"]:
+def gaussian_basis(x: Float[Tensor, " edges"], count: int) -> Float[Tensor, "count edges"]:
     """Gaussians of a distance over the sum of two atoms' covalent radii, in the order of their use.
 
     The first lies at the bond length, so that few of them already tell a bond from a contact,
     whatever the elements.
+
+    Args:
+        x: Distance over the sum of the covalent radii.
+        count: How many functions, at most 8.
+
+    Returns:
+        One row per function.
     """
     centres = torch.tensor(_CENTRES[:count], device=x.device, dtype=x.dtype)
-    return torch.exp(-((x.unsqueeze(-1) - centres) ** 2) / (2 * _WIDTH**2))
+    return torch.exp((x - centres.unsqueeze(-1)).square() * (-1 / (2 * _WIDTH**2)))
 
 
 def gaussians(

@@ -9,12 +9,10 @@ from ase.data import chemical_symbols
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.constants import GATE_DISTANCE, SMALLEST_VOLUME_PER_ATOM
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations
 
-#: No matter on Earth is denser, Å³/atom; the number of neighbours grows without bound below it.
-SMALLEST_VOLUME_PER_ATOM = 1.0
 #: Farther from the origin, double precision no longer resolves 1e-9 Å.
 FARTHEST = 1e6
 

@@ -11,7 +11,6 @@ that a small network needs fewer steps. `RECIPE.published(data)` gives the paper
 
 from typing import Any
 
-from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram, species_prior
 from ase_crysdiff.models.card import Config
@@ -22,12 +21,10 @@ from ase_crysdiff.models.parts import (
     lattice_component,
     make_encoder,
     part,
+    species_component,
 )
 from ase_crysdiff.networks.assembly import denoiser_for
-from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
-from ase_crysdiff.processes.joint import Component, JointProcess
-from ase_crysdiff.representations.class_index import ClassIndex
-from ase_crysdiff.schedules.noise import CosineSurvival
+from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.training.denoising import GenerativeRecipe
 
 SLOTS = 25
@@ -41,18 +38,8 @@ class Miad(GenerativeRecipe):
 
     def build(self, config: Config) -> GenerativeModel:
         """The model of a config."""
-        species = config["species"]
         joint = JointProcess(
-            lattice_component(config),
-            coordinate_component(config),
-            Component(
-                "species",
-                ClassIndex(),
-                CategoricalDiffusion(
-                    NUM_SPECIES, CosineSurvival(), species["prior"], species["kernel"]
-                ),
-                config["loss_weights"]["species"],
-            ),
+            lattice_component(config), coordinate_component(config), species_component(config)
         )
         space = part(SPACES, config["state_space"], "state space")
         return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config)), config)

@@ -23,7 +23,9 @@ def labels():
     given = Configurations.from_crystals(from_structures(rattled(20)).to(dtype=torch.float64))
     found = PairPotential(dtype=torch.float64).evaluate(given)
     kind = torch.zeros(len(given), dtype=torch.long)
-    return Labels(given, found.energy, found.forces, found.stress, kind, {"references": "{}"})
+    given = given.to(dtype=torch.float32)  # as packed files hold them
+    forces, stress = found.forces.float(), found.stress.float()
+    return Labels(given, found.energy, forces, stress, kind, {"references": "{}"})
 
 
 @pytest.fixture

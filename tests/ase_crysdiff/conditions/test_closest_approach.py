@@ -5,7 +5,7 @@ import torch
 
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.geometry.lattice import shortest_distance
+from ase_crysdiff.geometry.distances import shortest_distance
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion

@@ -195,7 +195,7 @@ def test_shells_at_the_cutoff_are_left_out_in_both_directions():
 
 def test_the_reference_looks_at_one_image_per_pair_in_large_cells(monkeypatch):
     atoms = bulk("NaCl", "rocksalt", 5.64, cubic=True) * (2, 2, 2)
-    positions, cells, periodic, _ = numbers([atoms])
+    _, cells, periodic, _ = numbers([atoms])
     cutoff = torch.tensor([5.0], dtype=torch.float64)
     reach = neighbor_search.reached_images(torch.linalg.inv(cells), periodic, cutoff)
     assert reach.tolist() == [[0, 0, 0]]

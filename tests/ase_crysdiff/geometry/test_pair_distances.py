@@ -2,7 +2,7 @@
 
 import torch
 
-from ase_crysdiff.geometry.lattice import shortest_distance
+from ase_crysdiff.geometry.distances import shortest_distance
 from ase_crysdiff.geometry.pairs import all_pairs, pair_distances
 from ase_crysdiff.testing.crystals import prototype_batch, random_batch
 

@@ -6,6 +6,7 @@ nothing. Sums over neighbours are then sums over an axis.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -30,15 +31,24 @@ class Piece:
     slots: slice
     width: int
 
-    def view(self, slots: Tensor) -> Tensor:
-        """The piece's part of a tensor of slots as (atoms, width, ...)."""
-        return slots[self.slots].unflatten(0, (self.atoms.stop - self.atoms.start, self.width))
 
-    def gather(self, nodes: Tensor, senders: Tensor) -> Tensor:
-        """Rows of an atom tensor at the piece's neighbours, as (atoms, width, ...)."""
-        return nodes.index_select(0, senders).unflatten(
-            0, (self.atoms.stop - self.atoms.start, self.width)
-        )
+class _Gather(torch.autograd.Function):
+    """Rows of a tensor of atoms at the neighbours of every piece, whose gradients are added up in
+    one tensor of atoms: one of them per piece would cost the square of the number of atoms.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, nodes: Tensor, *senders: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(*senders)
+        ctx.rows = len(nodes)
+        return tuple(nodes.index_select(0, piece) for piece in senders)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        total = gradients[0].new_zeros(ctx.rows, *gradients[0].shape[1:])
+        for piece, gradient in zip(ctx.saved_tensors, gradients, strict=True):
+            total.index_add_(0, piece, gradient)
+        return total, *[None] * len(gradients)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,26 @@ class NeighborTables:
     senders: Int[Tensor, " slots"]
     vectors: Float[Tensor, "slots 3"]
     pieces: tuple[Piece, ...]
+
+    def split_atoms(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The rows of each piece's atoms. Splitting, not slicing: the gradient of a slice is as
+        large as the whole tensor, and there is one for every piece.
+        """
+        return rows.split([piece.atoms.stop - piece.atoms.start for piece in self.pieces])
+
+    def split_slots(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The rows of each piece's slots."""
+        return rows.split([piece.slots.stop - piece.slots.start for piece in self.pieces])
+
+    def gather(self, nodes: Float[Tensor, "atoms columns"]) -> tuple[Tensor, ...]:
+        """Rows of an atom tensor at the neighbours of each piece, each (atoms, width, columns);
+        differentiable, also twice.
+        """
+        found = _Gather.apply(nodes, *self.split_slots(self.senders))
+        return tuple(
+            rows.unflatten(0, (-1, piece.width))
+            for rows, piece in zip(found, self.pieces, strict=True)
+        )
 
 
 def neighbor_tables(graph: Graph, cutoff: float) -> NeighborTables:
