@@ -11,7 +11,7 @@ from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.storage import Journal, Store
 
 #: One item, by a key that names it in every run.
-Task: TypeAlias = tuple[str, Any]
+WorkItem: TypeAlias = tuple[str, Any]
 
 
 def results_journal(folder: Store, name: str) -> Journal:
@@ -23,7 +23,7 @@ def work(
     folder: Store,
     name: str,
     function: Callable[[Any], Any],
-    tasks: Sequence[Sequence[Task]],
+    tasks: Sequence[Sequence[WorkItem]],
     *,
     workers: int,
     timeout: float,
