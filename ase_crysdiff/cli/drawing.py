@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff.cli.fields import add_device
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.randomness import MAX_SEED
 
 if TYPE_CHECKING:
     from ase_crysdiff.conditions.base import Condition
@@ -60,6 +59,7 @@ def refinement(options: argparse.Namespace, fixed_cell: bool = False) -> "Refine
         UnknownNameError: If there is no potential of that name.
     """
     from ase_crysdiff.arguments import positive
+    from ase_crysdiff.randomness import MAX_SEED
     from pymatgen_ext.selection import Refinement
 
     least = {"num_samples": 1, "workers": 0, "redraws": 0, "seed": 0, "batch_size": 1}
