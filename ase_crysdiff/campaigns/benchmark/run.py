@@ -39,7 +39,7 @@ _LEAST = {
     "seed": 0,
     "steps": 1,
     "batch_size": 1,
-    "workers": 1,
+    "workers": 0,
 }
 
 

@@ -106,7 +106,7 @@ def _check(options: CurationOptions) -> None:
     """Refuses nonsense before anything is read."""
     check_ways(options.copies)
     check_options(options.fmax, options.relax_steps, "lbfgs", MAX_ATOMS)
-    for name, least in {"min_atoms": 1, "max_atoms": 1, "seed": 0, "workers": 1}.items():
+    for name, least in {"min_atoms": 1, "max_atoms": 1, "seed": 0, "workers": 0}.items():
         positive(name.replace("_", "-"), getattr(options, name), least)
     if options.min_atoms > options.max_atoms:
         raise InputError(
