@@ -4,6 +4,8 @@ from functools import cache
 
 import numpy as np
 import torch
+from ase import Atoms
+from ase.build import bulk
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.batch import CrystalBatch
@@ -81,3 +83,12 @@ def random_batch(sizes: list[int], generator: torch.Generator) -> CrystalBatch:
 def prototype_batch() -> CrystalBatch:
     """The prototypes as a sorted batch."""
     return from_structures(list(prototypes().values())).sorted()[0]
+
+
+def strained_salt(seed: int = 1) -> Atoms:
+    """A rattled and sheared rocksalt cell of 8 atoms: every component of its stress differs."""
+    atoms = bulk("NaCl", "rocksalt", a=5.3, cubic=True)
+    atoms.rattle(0.05, seed=seed)
+    strain = np.array([[1.01, 0.03, -0.02], [0, 0.98, 0.05], [0, 0, 1.02]])
+    atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+    return atoms

@@ -2,41 +2,25 @@
 analytic potential.
 """
 
-import copy
-import io
-import json
-import multiprocessing
-import pickle
-from contextlib import redirect_stdout
-
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import (
-    BaseCalculator,
     CalculationFailed,
     PropertyNotImplementedError,
-    all_changes,
 )
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
-from ase.calculators.mixing import SumCalculator
-from ase.db import connect
-from ase.filters import FrechetCellFilter
-from ase.io import read, write
-from ase.io.trajectory import Trajectory
-from ase.optimize import FIRE, LBFGS
 from ase.stress import voigt_6_to_full_3x3_stress
-from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Evaluation
 from ase_crysdiff.potentials.from_calculator import CalculatorPotential
-from ase_crysdiff.testing.crystals import prototypes
+from ase_crysdiff.testing.crystals import prototypes, strained_salt
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 
@@ -54,15 +38,6 @@ def calculator(dtype=torch.float64):
     return PotentialCalculator(PairPotential(dtype=dtype))
 
 
-def salt(seed=1):
-    """A rattled and sheared rocksalt cell: every component of the stress is different."""
-    atoms = bulk("NaCl", "rocksalt", a=5.3, cubic=True)
-    atoms.rattle(0.05, seed=seed)
-    strain = np.array([[1.01, 0.03, -0.02], [0, 0.98, 0.05], [0, 0, 1.02]])
-    atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-    return atoms
-
-
 def energy_of(atoms, calc):
     atoms.calc = calc
     return atoms.get_potential_energy()
@@ -71,7 +46,7 @@ def energy_of(atoms, calc):
 @pytest.fixture(params=["salt", "copper", "silicon", "chain", "water"])
 def any_atoms(request):
     return {
-        "salt": salt,
+        "salt": strained_salt,
         "copper": lambda: bulk("Cu", cubic=True),
         "silicon": lambda: bulk("Si"),
         "chain": lambda: AseAtomsAdaptor.get_atoms(prototypes()["chain"]) * (2, 2, 1),
@@ -105,7 +80,7 @@ def test_results_have_the_types_that_ase_wants(any_atoms):
 
 def test_one_evaluation_serves_all_properties():
     potential = Counting()
-    atoms = salt()
+    atoms = strained_salt()
     atoms.calc = PotentialCalculator(potential)
     (
         atoms.get_forces(),
@@ -136,7 +111,7 @@ def test_one_evaluation_serves_all_properties():
 
 
 def test_results_are_copies_and_atoms_stay_untouched():
-    atoms = salt()
+    atoms = strained_salt()
     atoms.positions[0] += (
         3 * atoms.cell[0]
     )  # outside the cell: not to be wrapped behind the user's back
@@ -149,7 +124,7 @@ def test_results_are_copies_and_atoms_stay_untouched():
 
 
 def test_unsupported_properties_raise_the_error_that_optimisers_expect():
-    atoms = salt()
+    atoms = strained_salt()
     atoms.calc = calculator()
     with pytest.raises(PropertyNotImplementedError):
         atoms.get_magnetic_moments()
@@ -178,7 +153,7 @@ def test_unsupported_properties_raise_the_error_that_optimisers_expect():
     ],
 )
 def test_bad_atoms_are_refused_with_a_reason(break_it, message):
-    atoms = salt()
+    atoms = strained_salt()
     break_it(atoms)
     atoms.calc = calculator()
     for ask in (atoms.get_potential_energy, atoms.get_forces):
@@ -188,13 +163,13 @@ def test_bad_atoms_are_refused_with_a_reason(break_it, message):
 
 
 def test_harmless_oddities_change_nothing():
-    reference = salt()
+    reference = strained_salt()
     energy = energy_of(reference, calculator())
-    skewed = salt()
+    skewed = strained_salt()
     skewed.set_cell(np.array([[1, 0, 0], [100, 1, 0], [0, 0, 1]]) @ skewed.cell.array)
-    mirrored = salt()
+    mirrored = strained_salt()
     mirrored.set_cell(mirrored.cell.array * [1, 1, -1], scale_atoms=True)
-    far = salt()
+    far = strained_salt()
     far.positions += [4 * 10**4 * far.cell[0], -3 * far.cell[2]][0]
     for atoms in (skewed, mirrored, far):
         assert energy_of(atoms, calculator()) == pytest.approx(energy, abs=1e-7)
@@ -209,7 +184,7 @@ class NotFinite(PairPotential):
 
 
 def test_answers_that_are_not_finite_never_reach_the_user():
-    atoms = salt()
+    atoms = strained_salt()
     atoms.calc = PotentialCalculator(NotFinite())
     with pytest.raises(CalculationFailed, match="forces that is not finite"):
         atoms.get_potential_energy()
@@ -220,15 +195,15 @@ def test_answers_that_are_not_finite_never_reach_the_user():
 
 
 def test_overlapping_atoms_repel():
-    atoms = salt()
+    atoms = strained_salt()
     atoms.positions[1] = atoms.positions[0] + [0.01, 0, 0]
-    assert energy_of(atoms, calculator()) > energy_of(salt(), calculator()) + 1
+    assert energy_of(atoms, calculator()) > energy_of(strained_salt(), calculator()) + 1
     assert atoms.get_forces()[1, 0] > 0 > atoms.get_forces()[0, 0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_forces_and_stress_are_derivatives(dtype):
-    atoms = salt()
+    atoms = strained_salt()
     atoms.calc = calculator(dtype)
     double = dtype == torch.float64
     forces = calculate_numerical_forces(atoms, eps=1e-4 if double else 1e-2)
@@ -262,7 +237,7 @@ def test_stress_of_a_stretched_crystal_is_positive_and_in_the_slots_of_ase():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_energy_is_extensive_and_free_of_the_choice_of_cell(dtype, tolerance):
     calc = calculator(dtype)
-    atoms = salt()
+    atoms = strained_salt()
     energy = energy_of(atoms, calc) / len(atoms)
     large = atoms * (2, 1, 2)
     assert energy_of(large, calc) / len(large) == pytest.approx(energy, abs=tolerance)
@@ -285,7 +260,7 @@ def energy_forces(atoms, calc):
 
 
 def test_stress_turns_with_the_crystal():
-    atoms = salt()
+    atoms = strained_salt()
     atoms.calc = calculator()
     stress = atoms.get_stress(voigt=False)
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
@@ -319,131 +294,3 @@ def test_one_atom_and_a_lone_atom():
     copper.calc = calculator()
     assert copper.get_forces() == pytest.approx(np.zeros((1, 3)), abs=1e-6)
     assert energy_of(Atoms("Na"), calculator()) == 0.0  # no neighbours, no pair energy
-
-
-@pytest.mark.parametrize("optimiser", [LBFGS, FIRE])
-def test_cells_relax_to_zero_stress(optimiser):
-    atoms = bulk("Cu", a=3.75, cubic=True)
-    atoms.rattle(0.03, seed=3)
-    atoms.calc = calculator()
-    start = atoms.get_potential_energy()
-    assert optimiser(FrechetCellFilter(atoms), logfile=None).run(fmax=0.005, steps=300)
-    assert atoms.get_potential_energy() < start
-    assert np.abs(atoms.get_stress()).max() <= 0.005 * len(atoms) / atoms.get_volume()
-
-
-def test_sum_calculator_adds():
-    atoms = salt()
-    atoms.calc = calculator()
-    single = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
-    atoms.calc = SumCalculator([calculator(), calculator()])
-    for one, two in zip(
-        single, (atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()), strict=True
-    ):
-        assert two == pytest.approx(2 * one)
-
-
-def test_parameters_are_small_plain_text_that_cannot_be_changed():
-    calc = calculator(torch.float32)
-    assert json.loads(json.dumps(calc.todict())) == {
-        "potential": "pair-potential",
-        "device": "cpu",
-        "dtype": "float32",
-    }
-    assert calc.set(dtype="float32") == {}
-    with pytest.raises(InputError, match="make a new calculator"):
-        calc.set(dtype="float64")
-    with pytest.raises(InputError, match="Potential instance"):
-        PotentialCalculator(PairPotential)
-    with pytest.raises(InputError, match="shipped model use DAOPCalculator"):
-        PotentialCalculator("dao-p")
-    with pytest.raises(TypeError):
-        PotentialCalculator(PairPotential(), cutof=3)
-    with pytest.raises(InputError, match="no atoms"):
-        calc.calculate()
-
-
-def test_trajectory_database_and_extxyz_keep_results(tmp_path):
-    atoms = salt()
-    atoms.calc = calculator()
-    energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
-    with Trajectory(tmp_path / "a.traj", "w") as file:
-        file.write(atoms)
-    write(tmp_path / "a.extxyz", atoms)
-    write(tmp_path / "a.json", atoms)
-    with connect(tmp_path / "a.db") as database:
-        database.write(atoms)
-    row = connect(tmp_path / "a.db").get(id=1)
-    assert row.calculator == "crysdiff"
-    for found in (
-        read(tmp_path / "a.traj"),
-        read(tmp_path / "a.extxyz"),
-        read(tmp_path / "a.json"),
-        row.toatoms(),
-    ):
-        assert found.get_potential_energy() == pytest.approx(energy, abs=1e-7)
-        assert found.get_forces() == pytest.approx(forces, abs=1e-7)
-        assert found.get_stress() == pytest.approx(stress, abs=1e-7)
-    assert read(tmp_path / "a.traj").calc.name == "crysdiff"
-
-
-def test_copies_and_pickles_work_before_and_after_use():
-    atoms = salt()
-    fresh = calculator(torch.float32)
-    used = calculator(torch.float32)
-    energy = energy_of(atoms, used)
-    for calc in (fresh, used):
-        for twin in (copy.deepcopy(calc), pickle.loads(pickle.dumps(calc))):  # noqa: S301
-            assert energy_of(salt(), twin) == energy
-    twin = copy.deepcopy(used)
-    twin.results["forces"][:] = 0
-    assert np.abs(used.results["forces"]).max() > 0
-    assert energy_of(copy.deepcopy(atoms), used) == energy
-
-
-def _energy_in_another_process(calc):
-    return energy_of(salt(), calc)
-
-
-@pytest.mark.slow
-def test_calculators_travel_to_spawned_processes():
-    calc = calculator()
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(_energy_in_another_process, [calc, calc]) == [energy_of(salt(), calc)] * 2
-
-
-def test_making_and_using_a_calculator_leaves_no_trace():
-    dtype, grad, properties = (
-        torch.get_default_dtype(),
-        torch.is_grad_enabled(),
-        list(BaseCalculator.implemented_properties),
-    )
-    state = torch.random.get_rng_state()
-    with redirect_stdout(io.StringIO()) as out:
-        for d in (torch.float32, torch.float64):  # two formats side by side
-            energy_of(salt(), calculator(d))
-        with torch.no_grad():
-            energy_of(salt(), calculator())
-            assert not torch.is_grad_enabled()
-    assert out.getvalue() == ""
-    assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (dtype, grad)
-    assert list(BaseCalculator.implemented_properties) == properties
-    assert torch.equal(torch.random.get_rng_state(), state)
-
-
-def test_calculate_has_the_signature_of_ase():
-    calc = calculator()
-    calc.calculate(atoms=salt(), properties=["energy"], system_changes=all_changes)
-    assert calc.results["energy"] == energy_of(salt(), calculator())
-
-
-def test_pymatgen_relaxes_and_calculates():
-    structure = Structure.from_spacegroup(
-        "Fm-3m",
-        AseAtomsAdaptor.get_structure(salt()).lattice.cubic(5.6),
-        ["Na", "Cl"],
-        [[0, 0, 0], [0.5, 0.5, 0.5]],
-    )
-    relaxed = structure.relax(calculator=calculator(), fmax=0.01, steps=100)
-    assert relaxed.calc.get_potential_energy() < structure.calculate(calculator()).results["energy"]
-    assert relaxed.volume < structure.volume
