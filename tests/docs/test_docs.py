@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ase_crysdiff import registry
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -15,7 +17,18 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 
 
+@pytest.fixture
+def names_are_returned():
+    """Takes back what a page has registered."""
+    before = {group: set(registry.names(group)) for group in registry.GROUPS}
+    yield
+    for group, known in before.items():
+        for name in set(registry.names(group)) - known:
+            registry.unregister(group, name)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("names_are_returned")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -30,19 +43,27 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_entry_points_are_those_of_pyproject():
+@pytest.mark.parametrize(
+    "group", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+)
+def test_entry_points_are_those_of_pyproject(group):
     """Entry points are read at installation; an editable install that is older than pyproject fails
     here.
     """
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
-        "ase_crysdiff.samplers"
-    ]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     installed = {
-        e.name: e.value
-        for e in entry_points(group="ase_crysdiff.samplers")
-        if e.dist.name == "ase-crysdiff"
+        e.name: e.value for e in entry_points(group=group) if e.dist.name == "ase-crysdiff"
     }
-    assert installed == declared
+    assert installed == declared[group]
+
+
+def test_the_page_shows_the_example_package():
+    package = ROOT / "examples/crysdiff-random-cells"
+    shown = (ROOT / "docs/how-to/add-a-sampler.md").read_text()
+    assert (package / "crysdiff_random_cells/__init__.py").read_text() in shown
+    entry = tomllib.loads((package / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert 'random-cells = "crysdiff_random_cells:make"' in shown
+    assert entry["ase_crysdiff.samplers"] == {"random-cells": "crysdiff_random_cells:make"}
 
 
 def test_modules_stay_short():
