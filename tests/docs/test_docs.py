@@ -3,6 +3,7 @@
 import re
 import tomllib
 from importlib.metadata import entry_points
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_entry_points_are_those_of_pyproject(group):
         e.name: e.value for e in entry_points(group=group) if e.dist.name == "ase-crysdiff"
     }
     assert installed == declared[group]
+
+
+def test_the_picture_of_the_rooms_is_the_contract():
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    picture = page.split("```mermaid")[1].split("```")[0]
+    shown = re.findall(r"\bl(\d+)\[\"(.*?)\"\]", picture)
+    drawn = [rooms for _, rooms in sorted(shown, key=lambda node: int(node[0]))]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = [c["layers"] for c in contracts["contracts"] if c["type"] == "layers"]
+    assert drawn == layers
+    for (above, _), (below, _) in pairwise(sorted(shown, key=lambda node: int(node[0]))):
+        assert re.search(rf"l{above}(\[.*?\])? --> l{below}\b", picture), f"no arrow {above}-{below}"
+    rooms = {room for layer in layers for room in layer.split(" | ")}
+    told = set(re.findall(r"`(\w+)`", page.split("## The types")[0]))
+    assert rooms - told <= {"arguments", "shapes", "constants", "environment", "errors", "randomness"}
 
 
 def test_the_page_shows_the_example_package():
