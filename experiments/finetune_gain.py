@@ -26,12 +26,9 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.splits import Split, folds, groups_of
-from ase_crysdiff.predictors.finetuning import (
-    FinetuneSettings,
-    InitialWeights,
-    PropertyTarget,
-    finetune,
-)
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
+from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.storage import write_text
 
 ARMS = ("pretrained", "scratch")

@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from ase_crysdiff.predictors.base import Predictor
-    from ase_crysdiff.predictors.finetuning import FinetuneSettings, InitialWeights, PropertyTarget
+    from ase_crysdiff.predictors.base import Predictor, PropertyTarget
+    from ase_crysdiff.predictors.finetuning import FinetuneSettings
+    from ase_crysdiff.predictors.initial_weights import InitialWeights
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
-#: Kind of the cards of pretrained encoders.
-BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
@@ -329,17 +328,17 @@ class StructurePredictor(MSONable):
         folder = Path(self._source or "")
         if not (folder / weight_files.CARD).is_file():
             return False
-        return weight_files.read_card(folder).config.get("kind") == BACKBONE
+        return weight_files.read_card(folder).kind is Kind.ENCODER
 
     def _initial_weights(self) -> "InitialWeights":
-        from ase_crysdiff.predictors.finetuning import InitialWeights
+        from ase_crysdiff.predictors.initial_weights import InitialWeights
 
         if self._is_encoder():
             return InitialWeights.of(str(self._source))
         return InitialWeights.of_predictor(self._predictor())
 
     def _target(self, target: str | None, unit: str) -> "PropertyTarget":
-        from ase_crysdiff.predictors.finetuning import PropertyTarget
+        from ase_crysdiff.predictors.base import PropertyTarget
 
         if target is not None and (self._is_encoder() or target != self.target):
             return PropertyTarget(target, unit)

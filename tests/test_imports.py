@@ -24,6 +24,7 @@ def loaded_after(code):
         "import ase_crysdiff, pymatgen_ext",
         "from ase_crysdiff import registry; registry.names(registry.PREDICTORS)",
         "from pymatgen_ext import StructurePredictor",
+        "from pymatgen_ext import StructureSampler; StructureSampler('miad')",
         "from pymatgen_ext import available_predictors; available_predictors()",
         "from pymatgen_ext import StructurePredictor; StructurePredictor('band-gap')",
         "from ase_crysdiff.models.weights import find, read_card; read_card(find('miad'))",

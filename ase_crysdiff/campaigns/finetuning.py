@@ -18,13 +18,10 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
 from ase_crysdiff.models.card import Card
+from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_out_predictions
-from ase_crysdiff.predictors.finetuning import (
-    FinetuneSettings,
-    InitialWeights,
-    PropertyTarget,
-    finetune,
-)
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
+from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
 from ase_crysdiff.storage import Store, write_text

@@ -7,13 +7,29 @@ from dataclasses import dataclass
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.shapes import Float, Tensor
 
-KIND = "predictor"
 #: Atoms that are computed together.
 _MAX_ATOMS = 4096
+
+
+@dataclass(frozen=True)
+class PropertyTarget:
+    """What is predicted.
+
+    Args:
+        name: Such as `band_gap`.
+        unit: Such as `eV`.
+    """
+
+    name: str
+    unit: str
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.unit.strip():
+            raise InputError("A target has a name and a unit; for a number without unit give '1'.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Predictor(ABC):
 
     def __init__(self, card: Card) -> None:
         missing = [entry for entry in ("target", "unit") if not card.config.get(entry)]
-        if missing or card.config.get("kind") != KIND:
+        if missing or card.kind is not Kind.PREDICTOR:
             raise CheckpointError(
                 f"The card of {card.name} is none of a predictor: it lacks {missing or 'the kind'}."
             )

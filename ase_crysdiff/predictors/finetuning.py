@@ -5,7 +5,7 @@ predictor.
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
-from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
 from ase_crysdiff.data.splits import Split, by_shares, groups_of
@@ -23,12 +22,11 @@ from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
-from ase_crysdiff.models.pretrained import load_backbone
 from ase_crysdiff.networks.adapters import adapter_tensors
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
-from ase_crysdiff.predictors.base import KIND
-from ase_crysdiff.predictors.loading import load_predictor
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.training.loop import Loop
@@ -73,76 +71,6 @@ class FinetuneSettings:
             raise InputError(f"{', '.join(low) or 'The rank of the adapter'} must be at least 1.")
         if self.loss not in LOSSES:
             raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {self.loss!r}.")
-
-
-@dataclass(frozen=True)
-class InitialWeights:
-    """What fine-tuning begins with.
-
-    Args:
-        backbone: Its config.
-        elements: Atomic numbers that it knows.
-        tensors: Its weights by name; none start from scratch.
-        base: Name and digest of the pretrained weights, for adapters; None if there are none that
-            could be found again.
-    """
-
-    backbone: Config
-    elements: frozenset[int]
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    base: Mapping[str, str] | None = None
-
-    @staticmethod
-    def scratch(backbone: Config) -> "InitialWeights":
-        """Initial weights for a backbone's config."""
-        return InitialWeights(dict(backbone), frozenset(range(1, NUM_SPECIES)))
-
-    @staticmethod
-    def of(name: str | Path) -> "InitialWeights":
-        """The backbone of a pretrained encoder or of another predictor, by name or folder.
-
-        Raises:
-            IncompatibleError: If the predictor has no backbone, because it asks a potential.
-            CheckpointError: If there are no such weights.
-        """
-        folder = weight_files.find(
-            str(name), name if (Path(name) / weight_files.CARD).is_file() else None
-        )
-        if weight_files.read_card(folder).kind is Kind.ENCODER:
-            backbone, card = load_backbone(folder)
-            base = {"name": card.name, "sha256": card.sha256}
-            tensors = {n: p.detach() for n, p in backbone.named_parameters()}
-            return InitialWeights(card.config["backbone"], frozenset(card.elements), tensors, base)
-        return InitialWeights.of_predictor(load_predictor(folder))
-
-    @staticmethod
-    def of_predictor(predictor: Any) -> "InitialWeights":
-        """The backbone of a predictor, adapters merged."""
-        if not isinstance(predictor, NetworkPredictor):
-            raise IncompatibleError(
-                f"{predictor.card.name} asks a potential and has no encoder to fine-tune. Begin "
-                "with a pretrained encoder: "
-                'StructurePredictor("crysldnet").finetune(...).'
-            )
-        tensors = {n: p.detach() for n, p in predictor.backbone.named_parameters()}
-        return InitialWeights(predictor.card.config["backbone"], predictor.elements, tensors)
-
-
-@dataclass(frozen=True)
-class PropertyTarget:
-    """What is predicted.
-
-    Args:
-        name: Such as `band_gap`.
-        unit: Such as `eV`.
-    """
-
-    name: str
-    unit: str
-
-    def __post_init__(self) -> None:
-        if not self.name.strip() or not self.unit.strip():
-            raise InputError("A target has a name and a unit; for a number without unit give '1'.")
 
 
 def finetune(
@@ -302,7 +230,7 @@ def _config(
     elements = sorted(initial.elements if initial.tensors else present)
     return {
         "recipe": "property",
-        "kind": KIND,
+        "kind": Kind.PREDICTOR.value,
         "target": target.name,
         "unit": target.unit,
         "elements": elements,

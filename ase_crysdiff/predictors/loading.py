@@ -8,9 +8,9 @@ import torch
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.potentials.loading import load_potential
-from ase_crysdiff.predictors.base import KIND, Predictor
+from ase_crysdiff.predictors.base import Predictor
 from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.predictors.potential import HullPredictor, PotentialPredictor
 
@@ -37,8 +37,8 @@ def from_folder(
     """
     folder = weight_files.find(name, weights)
     card = weight_files.read_card(folder)
-    kind = card.config.get("kind", "sampler")
-    if kind != KIND:
+    kind = card.kind
+    if kind is not Kind.PREDICTOR:
         raise CheckpointError(
             f"{folder} holds a {kind}, which predicts nothing. Give what crysdiff finetune wrote."
         )

@@ -21,8 +21,6 @@ from ase_crysdiff.models.recipe import Recipe, Tensors
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.networks.energy import build as build_network
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
-from ase_crysdiff.potentials.loading import assemble
-from ase_crysdiff.potentials.reference_energies import reference_energies
 from ase_crysdiff.training.energy import energy_task
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
@@ -91,6 +89,10 @@ class DaoP(Recipe):
             CheckpointError: If the tensors do not fit the network, or no reference crystal consists
                 of its elements.
         """
+        # Here, since they need ASE, which training does without.
+        from ase_crysdiff.potentials.loading import assemble
+        from ase_crysdiff.potentials.reference_energies import reference_energies
+
         network = self.build(config)
         weights.fill(network, tensors, Path(self.name))
         energies = reference_energies(assemble(self.name, network, config))

@@ -4,11 +4,11 @@
 Each check takes a backbone with any weights, in either number format, and raises AssertionError
 with the numbers that disagree:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(make_backbone({"name": "my-encoder"}))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -216,22 +216,25 @@ def smoothness(backbone: Backbone) -> None:
     )
 
 
-#: All of them.
-CHECKS: tuple[Callable[[Backbone], None], ...] = (
-    permutation,
-    rotation,
-    reflection,
-    translation,
-    image,
-    supercell,
-    batch_independence,
-    single_atom,
-    elements,
-    edges,
-    gradients,
-    noise,
-    smoothness,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Callable[[Backbone], None]] = {
+    check.__name__: check
+    for check in (
+        permutation,
+        rotation,
+        reflection,
+        translation,
+        image,
+        supercell,
+        batch_independence,
+        single_atom,
+        elements,
+        edges,
+        gradients,
+        noise,
+        smoothness,
+    )
+}
 
 
 def features(backbone: Backbone, crystals: CrystalBatch) -> Features:

@@ -3,7 +3,7 @@
 `checks_of` says which checks a name has to pass: encoders of denoisers those of this module and, as
 backbones, those of `testing.backbones`; all others the latter only.
 
-    for check in checks_of("my-encoder"):
+    for name, check in checks_of("my-encoder").items():
         check()
 """
 
@@ -46,10 +46,10 @@ def checks_of(
         backbone = make_backbone(spec).to(dtype)
         encoder = make_encoder(spec, INVARIANTS).to(dtype) if name in encoder_names() else None
     found: dict[str, Callable[[], None]] = {
-        check.__name__: partial(check, backbone) for check in backbones.CHECKS
+        name: partial(check, backbone) for name, check in backbones.CHECKS.items()
     }
     if encoder is not None:
-        found |= {f"denoising {check.__name__}": partial(check, encoder) for check in CHECKS}
+        found |= {f"denoising {name}": partial(check, encoder) for name, check in CHECKS.items()}
     return found
 
 
@@ -156,16 +156,19 @@ def gradients(encoder: Encoder) -> None:
     assert not idle, f"no gradient reaches {idle}"
 
 
-#: All of them.
-CHECKS: tuple[Callable[[Encoder], None], ...] = (
-    widths,
-    permutation,
-    image,
-    translation,
-    batch_independence,
-    geometry,
-    gradients,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Callable[[Encoder], None]] = {
+    check.__name__: check
+    for check in (
+        widths,
+        permutation,
+        image,
+        translation,
+        batch_independence,
+        geometry,
+        gradients,
+    )
+}
 
 
 def _batch(sizes: tuple[int, ...]) -> CrystalBatch:

@@ -2,7 +2,7 @@
 
 Each check takes a potential and raises AssertionError with the numbers that disagree:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(load_potential("my-potential"))
 
 Derivatives are compared with finite differences of the energy, with steps and tolerances for the
@@ -10,7 +10,7 @@ number format that the potential computes in. A crystal whose elements it does n
 by one that it knows; it must know sodium and chlorine, or copper, or aluminium.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -223,20 +223,23 @@ def lone_atom(potential: Potential) -> None:
     assert largest <= limit, f"a lone atom has a force of {largest:.2g} eV/Å"
 
 
-#: All of them.
-CHECKS: tuple[Callable[[Potential], None], ...] = (
-    shapes,
-    forces,
-    stress,
-    extensivity,
-    rotation,
-    permutation,
-    batch_independence,
-    unchanged_input,
-    energies_alone,
-    no_answer_where_there_is_none,
-    lone_atom,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Callable[[Potential], None]] = {
+    check.__name__: check
+    for check in (
+        shapes,
+        forces,
+        stress,
+        extensivity,
+        rotation,
+        permutation,
+        batch_independence,
+        unchanged_input,
+        energies_alone,
+        no_answer_where_there_is_none,
+        lone_atom,
+    )
+}
 
 
 def _structures(potential: Potential) -> list[Structure]:

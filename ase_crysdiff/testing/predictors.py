@@ -2,14 +2,14 @@
 
 Each check takes a predictor and raises AssertionError with the numbers that disagree:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(load_predictor("my-predictor"))
 
 It must know sodium and chlorine, and at least three of the elements of `testing.crystals`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -114,16 +114,19 @@ def unchanged_input(predictor: Predictor) -> None:
         assert torch.equal(getattr(crystals, name), value), f"{name} of the batch was changed"
 
 
-#: All of them.
-CHECKS: tuple[Callable[[Predictor], None], ...] = (
-    says_what,
-    values,
-    order,
-    batch_independence,
-    supercell,
-    refusals,
-    unchanged_input,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Callable[[Predictor], None]] = {
+    check.__name__: check
+    for check in (
+        says_what,
+        values,
+        order,
+        batch_independence,
+        supercell,
+        refusals,
+        unchanged_input,
+    )
+}
 
 
 def _structures(predictor: Predictor) -> Sequence[Structure]:

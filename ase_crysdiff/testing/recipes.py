@@ -5,7 +5,7 @@ the training loop is given (`task`). Each check
 takes a recipe, its name and data that it can be configured for, and raises AssertionError with what
 disagrees:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(recipe("my-recipe"), "my-recipe", data)
 """
 
@@ -129,17 +129,20 @@ def ships_what_it_loads(recipe: Any, name: str, data: Any) -> None:
     assert not lost, f"changes {lost} of the config"
 
 
-#: All of them.
-CHECKS: tuple[Check, ...] = (
-    names_itself,
-    is_json,
-    same_network_from_json,
-    weights_are_sound,
-    does_not_disturb,
-    refuses_unknown_parts,
-    gives_a_task,
-    ships_what_it_loads,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        names_itself,
+        is_json,
+        same_network_from_json,
+        weights_are_sound,
+        does_not_disturb,
+        refuses_unknown_parts,
+        gives_a_task,
+        ships_what_it_loads,
+    )
+}
 
 
 def _built(recipe: Any, config: Mapping[str, Any]) -> Any:

@@ -2,11 +2,11 @@
 
 Each check takes a representation and raises AssertionError with the numbers that disagree:
 
-    for check in CHECKS:
+    for name, check in CHECKS.items():
         check(MyRepresentation())
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -111,15 +111,18 @@ def invariants(representation: Representation) -> None:
     _close(one - other, one, 1e-9, "invariants before and after a rotation")
 
 
-#: All of them.
-CHECKS: tuple[Callable[[Representation], None], ...] = (
-    declaration,
-    width,
-    round_trip,
-    rows,
-    unchanged_input,
-    invariants,
-)
+#: All of them by name.
+CHECKS: Mapping[str, Callable[[Representation], None]] = {
+    check.__name__: check
+    for check in (
+        declaration,
+        width,
+        round_trip,
+        rows,
+        unchanged_input,
+        invariants,
+    )
+}
 
 
 def _batches(dtype: torch.dtype) -> list[CrystalBatch]:

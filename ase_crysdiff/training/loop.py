@@ -4,13 +4,10 @@ where it was.
 
 import json
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import torch
@@ -28,6 +25,7 @@ from ase_crysdiff.training.checkpoint import Checkpoint, Progress
 from ase_crysdiff.training.ema import WeightAverage
 from ase_crysdiff.training.run_record import RunRecord
 from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.signals import ending_by_signal
 from ase_crysdiff.training.task import Task
 
 log = logging.getLogger(__name__)
@@ -142,7 +140,11 @@ class Loop:
             desc=self.folder.name,
         )
         bad_steps = 0
-        with bar, self._signals(), (self.folder / "log.jsonl").open("a") as lines:
+        with (
+            bar,
+            ending_by_signal(self.request_stop),
+            (self.folder / "log.jsonl").open("a") as lines,
+        ):
             for batch in self._batches():
                 if self._over(deadline, stop):
                     break
@@ -307,28 +309,3 @@ class Loop:
                 **state,
             }
         log.info("%s continues at step %d", self.folder, self.progress.step)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the step in progress; a second one ends it at
-        once.
-        """
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._stop = True
-            signal.signal(
-                number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler
-            )
-
-        try:
-            old = {
-                number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-            }
-        except ValueError:  # not in the main thread, where no handler can be set
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in old.items():
-                signal.signal(number, handler)

@@ -26,12 +26,12 @@ def checks(request, dtype):
     return encoders.checks_of(request.param, SMALL.get(request.param, {"hidden": 32}), dtype)
 
 
-@pytest.mark.parametrize("check", backbones.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", backbones.CHECKS.values(), ids=backbones.CHECKS)
 def test_as_backbone(checks, check):
     checks[check.__name__]()
 
 
-@pytest.mark.parametrize("check", encoders.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", encoders.CHECKS.values(), ids=encoders.CHECKS)
 def test_in_a_denoiser(checks, check):
     bound = checks.get(f"denoising {check.__name__}")
     if bound is None:
@@ -72,7 +72,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("check", encoders.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", encoders.CHECKS.values(), ids=encoders.CHECKS)
 def test_broken_encoders_fail(check):
     with pytest.raises(AssertionError):
         check(Broken(FAULTS[check.__name__]).double())

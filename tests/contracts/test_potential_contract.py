@@ -18,12 +18,12 @@ def registered(request):
     return load_potential(request.param)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_registered(registered, check):
     check(registered)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("kind", ["pair", "dao-p"])
 def test_in_double_precision(kind, check):
     check(
@@ -84,7 +84,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_broken_potentials_fail(check):
     broken = {"energies_alone": Wasteful, "no_answer_where_there_is_none": Careless}
     made = broken.get(check.__name__, lambda: Broken(FAULTS[check.__name__]))()
@@ -104,6 +104,6 @@ def untrained(request):
     return NeuralPotential("untrained", network, references, range(1, 99), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_every_smooth_encoder_makes_a_potential(untrained, check):
     check(untrained)

@@ -12,7 +12,7 @@ from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.testing.predictors import CHECKS
 
 CONFIG = {"kind": "predictor", "target": "volume", "unit": "Å³/atom"}
-CARD = Card("volume", CONFIG, {}, {}, {}, tuple(range(1, 90)), "MIT", "")
+CARD = Card("volume", CONFIG, None, {}, {}, tuple(range(1, 90)), "MIT", "")
 
 
 class Volume(Predictor):
@@ -32,12 +32,12 @@ def registered(request):
     return load_predictor(request.param)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_registered(registered, check):
     check(registered)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_the_simplest_predictor_passes(check):
     check(Volume())
 
@@ -63,7 +63,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_broken_predictors_fail(check):
     broken = unnamed() if check.__name__ == "says_what" else Volume(FAULTS[check.__name__])
     with pytest.raises(AssertionError):

@@ -42,7 +42,7 @@ def data_for(crystals, labels):
     return choose
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @pytest.mark.parametrize("name", registry.names(registry.RECIPES))
 def test_registered(name, check, data_for):
     check(recipe(name), name, data_for(name))
@@ -90,7 +90,7 @@ class Broken(GenerativeRecipe):
         return model
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_broken_recipes_fail(check, crystals):
     import copy
 
@@ -99,5 +99,5 @@ def test_broken_recipes_fail(check, crystals):
 
 
 def test_the_toy_without_a_fault_passes(crystals):
-    for check in CHECKS:
+    for check in CHECKS.values():
         check(Broken(None), "dao-g", crystals)

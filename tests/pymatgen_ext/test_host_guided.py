@@ -22,6 +22,9 @@ from ase_crysdiff.campaigns.pipeline import Candidate, Pipeline
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.symmetry.refinement import space_group
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
@@ -32,16 +35,16 @@ from pymatgen_ext.samplers import StructureSampler
 HULL = Hull({"Na": 0.0, "Cl": 0.0, "NaCl": -0.5}, scale="total")
 
 
-class RockSalt:
+class RockSalt(Sampler):
     """Puts the first atom of an empty cell at the origin and the second one in the middle; a guest
     into the middle of a host.
     """
 
-    inpaints = True
+    capabilities = Capabilities(tasks=frozenset({Inpaint}))
     drawn = 0
 
     def sample(self, request, streams):
-        host = request.host
+        host = request.task.host
         found = []
         for _ in streams.indices:
             RockSalt.drawn += 1
@@ -57,7 +60,7 @@ class RockSalt:
                     torch.tensor([len(species)]),
                 )
             )
-        return CrystalBatch.cat(found)
+        return Sampled(CrystalBatch.cat(found))
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,9 @@ from ase_crysdiff.metrics.formation import energies_above_hull, formation_energi
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.loading import load_potential
-from ase_crysdiff.predictors.finetuning import (
-    FinetuneSettings,
-    InitialWeights,
-    PropertyTarget,
-    calibration,
-    finetune,
-)
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, calibration, finetune
+from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import load_predictor, save
 from ase_crysdiff.predictors.network import features
 from ase_crysdiff.testing.crystals import prototypes, rattled
@@ -132,7 +128,7 @@ def test_training_goes_on_and_other_settings_are_refused(data, encoders, tmp_pat
     first, _ = tuned(data, tmp_path / "run")
     again, _ = tuned(data, tmp_path / "run")
     assert torch.equal(first.predict(data.crystals).values, again.predict(data.crystals).values)
-    with pytest.raises(InputError, match="holds a run with the backbone"):
+    with pytest.raises(InputError, match="began otherwise: config backbone.hidden: 32"):
         tuned(
             data,
             tmp_path / "run",

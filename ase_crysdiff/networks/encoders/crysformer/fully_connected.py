@@ -50,7 +50,7 @@ class GatedAddition(nn.Module):
         return gate * x + (1 - gate) * y
 
 
-class _Pairs(NamedTuple):
+class _PairFeatures(NamedTuple):
     """Of one block: invariants (count, features) and Fourier features (count, size, size,
     features).
     """
@@ -81,7 +81,7 @@ class CrysformerLayer(nn.Module):
         self.forward_gate = GatedAddition(hidden)
 
     def forward(
-        self, nodes: Float[Tensor, "atoms hidden"], pairs: Sequence[_Pairs]
+        self, nodes: Float[Tensor, "atoms hidden"], pairs: Sequence[_PairFeatures]
     ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
         query, key_value = self.query(normed), self.key_value(normed)
@@ -92,7 +92,7 @@ class CrysformerLayer(nn.Module):
         )
 
     def _attend(
-        self, part: _Pairs, query: Tensor, key_value: Tensor
+        self, part: _PairFeatures, query: Tensor, key_value: Tensor
     ) -> Float[Tensor, "rows hidden"]:
         edges = self.edge_terms(part.crystals, part.fourier)
         block, heads = part.block, self.heads
@@ -175,10 +175,10 @@ class Crysformer(Encoder):
             nodes = layer(nodes, pairs)
         return Features(nodes, torch.cat([part.block.view(nodes).mean(1) for part in pairs]))
 
-    def _pairs(self, block: Block, inputs: NodeInput) -> _Pairs:
+    def _pairs(self, block: Block, inputs: NodeInput) -> _PairFeatures:
         frac = block.view(inputs.frac_coords)
         difference = frac.unsqueeze(1) - frac.unsqueeze(2)  # f_j - f_i at place (i, j)
-        return _Pairs(
+        return _PairFeatures(
             block,
             inputs.crystals[block.crystals],
             torch.cat(fourier_features(difference, self.frequencies), -1),
