@@ -7,7 +7,9 @@ try:
         {
             CalculatorPlugin(
                 "daop",
-                citation="DAO: Nature Communications 2026, doi 10.1038/s41467-026-72362-3",
+                citation="after DAO (Nature Communications 2026, doi 10.1038/s41467-026-72362-3), "
+                "trained on CHGNet (Deng et al., Nature Machine Intelligence 2023, "
+                "doi 10.1038/s42256-023-00716-3)",
                 implementation="ase_crysdiff.ase_calculator.daop.DAOPCalculator",
             )
         }

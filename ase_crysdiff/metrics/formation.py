@@ -143,7 +143,8 @@ def energies_above_hull(
         structures: Ordered structures; None counts as a failure.
         potential: What gives total energies.
         hull: Reference compounds.
-        element_references: See `formation_energies`; unused on a hull of total energies.
+        element_references: Energy of each element, eV/atom, on the potential's scale; by default
+            those stored with it. Unused on a hull of total energies.
 
     Raises:
         InputError: If the hull needs references and there are none.

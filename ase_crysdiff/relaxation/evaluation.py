@@ -87,8 +87,8 @@ def unusable(
 
 
 def without(found: Evaluation, sets: Configurations, given_up: dict[int, str]) -> Evaluation:
-    """The same with zero forces and stress for sets that are given up, so that their NaN spreads
-    nowhere.
+    """The evaluation with zero forces and stress for sets that are given up, so that their NaN
+    spreads nowhere.
     """
     if not given_up:
         return found

@@ -117,8 +117,8 @@ def iter_relax(
     optimizer: str,
     max_atoms: int,
 ) -> Iterator[tuple[int, RelaxResult]]:
-    """Like `relax`, but gives (position, result) as soon as a structure is done, so in any
-    order.
+    """Relaxes structures in batches and gives (position, result) as soon as one is done, so in
+    any order.
     """
     usable: dict[int, Structure] = {}
     for position, entry in enumerate(structures):

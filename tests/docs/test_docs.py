@@ -2,8 +2,10 @@
 
 import re
 import tomllib
+from importlib import import_module
 from importlib.metadata import entry_points
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from ase_crysdiff import registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page):
@@ -73,6 +75,17 @@ def test_the_picture_of_the_rooms_is_the_contract():
     told = set(re.findall(r"`(\w+)`", page.split("## The types")[0]))
     ground = {"arguments", "shapes", "constants", "environment", "errors", "randomness"}
     assert rooms - told <= ground
+
+
+def test_the_docstrings_to_learn_from_are_there():
+    listed = re.findall(
+        r"`(ase_crysdiff/\S+)\.py`, ([^|;]*)", (ROOT / "CONTRIBUTING.md").read_text()
+    )
+    assert len(listed) == 11
+    for path, places in listed:
+        module = import_module(path.replace("/", "."))
+        for name in re.findall(r"`(.+?)`", places):
+            assert len(attrgetter(name)(module).__doc__) > 60, f"{path}: {name}"
 
 
 def test_the_page_shows_the_example_package():

@@ -92,7 +92,7 @@ def by_time(
 
     Args:
         model: Its denoiser has an energy.
-        labels: Filtered as in training; energies count from the lowest label of a composition.
+        labels: Those that training takes; energies count from the lowest label of a composition.
         times: To measure at.
         seed: Of the noise.
 
