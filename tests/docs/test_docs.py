@@ -1,12 +1,15 @@
 """Code in README and docs runs; links lead somewhere; pyproject and installed metadata agree."""
 
+import argparse
 import re
+import shlex
 import tomllib
 from importlib import import_module
 from importlib.metadata import entry_points
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -101,6 +104,39 @@ def test_modules_stay_short():
     for package in ("ase_crysdiff", "pymatgen_ext", "calculators"):
         for path in (ROOT / package).rglob("*.py"):
             assert len(path.read_text().splitlines()) <= 400, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_names_and_files_exist(page):
+    """Modules, what is in them, and scripts that a page names."""
+    text = page.read_text()
+    for name in re.findall(
+        r"(?<![\w.])((?:ase_crysdiff|pymatgen_ext|calculators)(?:\.\w+)+)", text
+    ):
+        is_module = (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()
+        if name not in registry.GROUPS and not is_module:
+            assert resolve_name(name) is not None
+    for script in re.findall(r"\b((?:benchmarks|experiments|tools|examples)/[\w/-]+\.py)", text):
+        assert (ROOT / script).is_file(), f"{page.name} names {script}"
+
+
+def commands(page):
+    """Commands in code blocks without a language, as lists of words."""
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    for block in [text for language, text in fences if language in ("", "sh")]:
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if "crysdiff" in words[:2]:
+                yield words[words.index("crysdiff") + 1 :]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if any(commands(p))], ids=lambda p: p.name)
+def test_commands_are_understood(page):
+    """Every option that is shown exists; what a command does is tested elsewhere."""
+    for name, *words in commands(page):
+        parser = argparse.ArgumentParser(f"{page.name}: crysdiff {name}", allow_abbrev=False)
+        import_module(f"ase_crysdiff.cli.{name}").configure(parser)
+        parser.parse_args(words)
 
 
 def test_edges_offer_few_names():
