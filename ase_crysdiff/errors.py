@@ -33,6 +33,10 @@ class CheckpointError(CrysDiffError):
     """Weights or a training checkpoint are damaged, foreign or of another version."""
 
 
+class NeedsWeightsError(InputError):
+    """A registered part works with a user's weights only; the message says which."""
+
+
 class SamplingError(CrysDiffError):
     """Sampling could not deliver what was asked for."""
 

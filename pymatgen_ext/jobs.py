@@ -9,6 +9,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
 from ase_crysdiff.campaigns.evaluation.relaxing import Options
 from ase_crysdiff.errors import MissingExtraError
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
 
 try:
     from jobflow import Maker, job
@@ -38,8 +39,8 @@ class EvaluateMaker(Maker):  # type: ignore[misc]
     potential: str | None = "chgnet"
     reference: str | None = "shipped"
     hull: str | None = "shipped"
-    fmax: float = 0.05
-    steps: int = 500
+    fmax: float = FMAX
+    steps: int = STEPS
     profile: str = "package"
     workers: int = 1
 

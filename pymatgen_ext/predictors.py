@@ -12,6 +12,7 @@ from monty.json import MSONable
 from numpy.typing import NDArray
 
 from ase_crysdiff import registry
+from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
@@ -236,7 +237,7 @@ class StructurePredictor(MSONable):
             name=name,
             folder=folder,
             minutes=minutes,
-            device=self._device(),
+            device=resolve(self.device),
             progress=progress,
         )
         new = StructurePredictor.__new__(StructurePredictor)
@@ -321,7 +322,7 @@ class StructurePredictor(MSONable):
                     f"StructurePredictor({self.name!r})"
                     ".finetune(structures, values, target=..., unit=...)."
                 )
-            self._loaded = load_predictor(self._source, self._device())
+            self._loaded = load_predictor(self._source, resolve(self.device))
         return self._loaded
 
     def _is_encoder(self) -> bool:
@@ -352,13 +353,6 @@ class StructurePredictor(MSONable):
                 "values."
             )
         return PropertyTarget(self.target, unit)
-
-    def _device(self) -> str:
-        if self.device != "auto":
-            return self.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _label(self) -> str:
         predictor = self._predictor()

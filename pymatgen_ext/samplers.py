@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from monty.json import MSONable
 
 from ase_crysdiff import arguments, registry
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.devices import resolve
+from ase_crysdiff.errors import IncompatibleError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -329,7 +330,7 @@ class StructureSampler(MSONable):
         """How other processes find the sampler."""
         from ase_crysdiff.sampling.batched import SamplerSpec
 
-        return SamplerSpec(self.name, self.weights, self._device())
+        return SamplerSpec(self.name, self.weights, resolve(self.device))
 
     @property
     def version(self) -> str:
@@ -363,21 +364,6 @@ class StructureSampler(MSONable):
         samples = self.collect(request, range(count), cell=cell, **how)
         samples.report = replace(samples.report, notes=notes)
         return refine(samples)
-
-    def _device(self) -> str:
-        import torch
-
-        if self.device != "auto":
-            try:
-                torch.empty(0, device=self.device)
-            except (RuntimeError, AssertionError) as error:
-                reason = str(error).split("\n")[0]
-                raise InputError(
-                    f"device {self.device!r} cannot be used ({reason}). Use 'cpu', 'cuda' or "
-                    "'auto'."
-                ) from error
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _how(

@@ -7,6 +7,9 @@ import torch
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.tasks.csp import CSP
 
 
 def write_table(path, structures):
@@ -26,10 +29,15 @@ def lasting(content):
     }
 
 
-class Oracle:
+class Oracle(Sampler):
     """Knows the answers: `crystals` by composition, each moved a little for later samples; fails
     where it holds None.
     """
+
+    label = "oracle"
+    capabilities = Capabilities(
+        tasks=frozenset({CSP}), constraints=frozenset({"composition"}), finds_species=False
+    )
 
     def __init__(self, crystals):
         self.crystals = crystals
@@ -37,9 +45,9 @@ class Oracle:
     def sample(self, request, streams):
         found = []
         for index in streams.indices:
-            composition = request.compositions[index % len(request.compositions)]
-            crystal = self.crystals[composition]
-            shift = 0.02 * (index // len(request.compositions))
+            cells = request.task.cells
+            crystal = self.crystals[cells[index % len(cells)]]
+            shift = 0.02 * (index // len(cells))
             if crystal is None:
                 crystal = CrystalBatch(
                     torch.full((1, 3, 3), torch.nan),
@@ -50,4 +58,4 @@ class Oracle:
             frac = crystal.frac_coords.clone()
             frac[0, 0] += shift
             found.append(CrystalBatch(crystal.lattice, frac, crystal.species, crystal.num_atoms))
-        return CrystalBatch.cat(found)
+        return Sampled(CrystalBatch.cat(found))

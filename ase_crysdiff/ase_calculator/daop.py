@@ -1,4 +1,4 @@
-"""DAO-P for `atoms.calc`."""
+"""The potential dao-p for `atoms.calc`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 
 from ase_crysdiff.ase_calculator.potential_calculator import PotentialCalculator
+from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ _DTYPES = ("float32", "float64")
 
 
 class DAOPCalculator(PotentialCalculator):
-    """The shipped potential DAO-P as an ASE calculator; it works offline.
+    """The shipped potential dao-p as an ASE calculator; it works offline.
+
+    dao-p is a Crysformer after DAO (GLAD-RUC 2026) with edges to all periodic images within a
+    cutoff, which makes it extensive, and learnt from energies, forces and stresses of CHGNet (Deng
+    et al. 2023). Cite both.
 
     Args:
         model: Name of a potential, or the folder of its weights.
@@ -94,15 +99,7 @@ class DAOPCalculator(PotentialCalculator):
         model, device, dtype = (self.parameters[key] for key in ("model", "device", "dtype"))
         if dtype not in _DTYPES:
             raise InputError(f"dtype is one of {_DTYPES}, not {dtype!r}.")
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(
-                f"The device {device!r} cannot be used ({error}). Use 'cpu', or 'auto' to take "
-                "what there is."
-            ) from error
+        device = resolve(device)
         if Path(model).is_dir():
             return load_potential(
                 "dao-p", weights=model, device=device, dtype=getattr(torch, dtype)

@@ -39,7 +39,7 @@ def draw_into(
     seed: int | None = None,
     redraws: int = 3,
     batch_size: int | None = None,
-    workers: int = 1,
+    workers: int = 0,
     cell: Any = None,
     notes: tuple[str, ...] = (),
 ) -> SampleSet:
@@ -59,7 +59,7 @@ def draw_into(
         seed: Of the run; None takes that of the folder, and a new one for a new folder.
         redraws: Further attempts after an unusable draw.
         batch_size: Crystals computed together; None lets the sampler decide.
-        workers: Processes.
+        workers: Isolated processes that compute batches; 0 computes in this one.
         cell: The way back to the user's cell, if one is given.
         notes: For the report.
 

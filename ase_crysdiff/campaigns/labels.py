@@ -7,10 +7,10 @@ from importlib import import_module
 import numpy as np
 import torch
 
-from ase_crysdiff.constants import GATE_DISTANCE
+from ase_crysdiff.constants import COMPUTABLE, GATE_DISTANCE
+from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.data.perturbations import Array, Crystal, Perturbation
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.neighbors import neighbor_list
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 
 #: Forces beyond this are no labels: the potential was asked about what it does not know, eV/Å.
@@ -40,7 +40,6 @@ class Oracle:
             from ase_crysdiff.potentials.loading import load_potential
 
             return load_potential(self.potential)
-        from ase_crysdiff.constants import GATE_DISTANCE
         from ase_crysdiff.potentials.from_calculator import CalculatorPotential
 
         module, _, attribute = self.calculator.partition(":")
@@ -154,12 +153,7 @@ def _unfit(crystal: Crystal, potential: Potential) -> str | None:
     """Why a potential is not asked about a crystal."""
     if not set(crystal.species.tolist()) <= potential.elements:
         return f"an element that {potential.name} does not know"
-    if abs(np.linalg.det(crystal.lattice)) < len(crystal.species):
-        return "less than 1 Å³ per atom"
-    c = _configurations([crystal])
-    if len(neighbor_list(c.positions, c.cells, c.periodic, c.num_atoms, GATE_DISTANCE).first):
-        return f"two atoms closer than {GATE_DISTANCE} Å"
-    return None
+    return unsound(crystal.lattice, crystal.frac_coords, crystal.species, COMPUTABLE)
 
 
 def _useless(answer: Evaluation, number: int, rows: slice, largest_force: float) -> str | None:

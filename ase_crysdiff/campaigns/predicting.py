@@ -207,8 +207,8 @@ def _compared(
 
     both = np.isfinite(known) & np.isfinite(values)
     plot = output.with_suffix(".svg")
-    pair = known[both].tolist(), values[both].tolist()
-    write_text(plot, parity_plot(*pair, predictor.target, predictor.unit))
+    pairs = known[both].tolist(), values[both].tolist()
+    write_text(plot, parity_plot(*pairs, predictor.target, predictor.unit))
     missing = int((np.isfinite(known) & ~np.isfinite(values)).sum())
     errors = np.abs(known[both] - values[both])
     return {

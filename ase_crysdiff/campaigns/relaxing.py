@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
+
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
@@ -34,8 +36,8 @@ class RelaxOptions:
 
     output: Path = Path("relaxed")
     potential: str = "dao-p"
-    fmax: float = 0.05
-    steps: int = 500
+    fmax: float = FMAX
+    steps: int = STEPS
     fixed_cell: bool = False
     optimizer: str = "lbfgs"
     max_atoms: int | None = None

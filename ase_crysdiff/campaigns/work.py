@@ -11,7 +11,7 @@ from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.storage import Journal, Store
 
 #: One item, by a key that names it in every run.
-Task: TypeAlias = tuple[str, Any]
+WorkItem: TypeAlias = tuple[str, Any]
 
 
 def results_journal(folder: Store, name: str) -> Journal:
@@ -23,7 +23,7 @@ def work(
     folder: Store,
     name: str,
     function: Callable[[Any], Any],
-    tasks: Sequence[Sequence[Task]],
+    tasks: Sequence[Sequence[WorkItem]],
     *,
     workers: int,
     timeout: float,
@@ -35,7 +35,7 @@ def work(
         name: Of the journal.
         function: Of one item; importable by name, with a value that JSON can hold.
         tasks: Keys and items; those of one sequence stay in one process.
-        workers: Processes.
+        workers: Isolated processes; 0 works in this one, without the limit of time.
         timeout: Seconds of processor time for one item.
 
     Returns:

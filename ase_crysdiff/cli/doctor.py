@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_crysdiff import __version__, registry
-from ase_crysdiff.errors import CrysDiffError
+from ase_crysdiff.errors import CrysDiffError, NeedsWeightsError
 
 _LIBRARIES = (
     "ase",
@@ -120,6 +120,8 @@ def _parts() -> list[str]:
                 else:
                     make(name)
                     print(f"  {kind:12} {name}")
+            except NeedsWeightsError:
+                print(f"  {kind:12} {name} (with weights of yours)")
             except CrysDiffError as error:
                 problems.append(str(error))
             except Exception as error:

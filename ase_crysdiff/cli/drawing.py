@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff.cli.fields import add_device
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.randomness import MAX_SEED
 
 if TYPE_CHECKING:
     from ase_crysdiff.conditions.base import Condition
@@ -40,7 +39,7 @@ def add_drawing_options(parser: argparse.ArgumentParser, samples: int, output: s
     add("--seed", type=int, help="0 to 2^63 - 1; drawn and recorded if not given")
     add("--redraws", type=int, default=3, help="attempts after an unusable draw (default 3)")
     add("--batch-size", type=int, help="crystals computed together")
-    add("--workers", type=int, default=1, help="processes (default 1)")
+    add("--workers", type=int, default=0, help="processes; 0, the default, computes here")
     add_device(parser)
 
 
@@ -60,9 +59,10 @@ def refinement(options: argparse.Namespace, fixed_cell: bool = False) -> "Refine
         UnknownNameError: If there is no potential of that name.
     """
     from ase_crysdiff.arguments import positive
+    from ase_crysdiff.randomness import MAX_SEED
     from pymatgen_ext.selection import Refinement
 
-    least = {"num_samples": 1, "workers": 1, "redraws": 0, "seed": 0, "batch_size": 1}
+    least = {"num_samples": 1, "workers": 0, "redraws": 0, "seed": 0, "batch_size": 1}
     for name, smallest in least.items():
         if getattr(options, name) is not None:
             positive(name.replace("_", "-"), getattr(options, name), smallest)

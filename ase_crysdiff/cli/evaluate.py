@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
@@ -48,11 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fmax",
         type=float,
-        default=0.05,
-        help="largest force that may remain, eV/Å (default 0.05)",
+        default=FMAX,
+        help=f"largest force that may remain, eV/Å (default {FMAX})",
     )
     parser.add_argument(
-        "--steps", type=int, default=500, help="steps at most for each crystal (default 500)"
+        "--steps", type=int, default=STEPS, help=f"steps at most for each crystal (default {STEPS})"
     )
     parser.add_argument("--optimizer", default="lbfgs", help="lbfgs (default), fire or lbfgs-ase")
     parser.add_argument(

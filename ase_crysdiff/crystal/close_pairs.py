@@ -45,4 +45,4 @@ def pairs_within(
     periodic, count = torch.ones(1, 3, dtype=torch.bool), torch.tensor([len(positions)])
     found = neighbor_list(positions, cell, periodic, count, cutoff)
     vectors = found.vectors(positions, cell, torch.zeros(len(positions), dtype=torch.long))
-    return found.first.numpy(), found.second.numpy(), vectors.norm(dim=-1).numpy()
+    return found.receivers.numpy(), found.senders.numpy(), vectors.norm(dim=-1).numpy()

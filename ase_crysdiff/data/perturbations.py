@@ -194,16 +194,16 @@ def _compressed_pair(c: Crystal, rng: np.random.Generator) -> Crystal:
     cells = torch.from_numpy(c.lattice)[None]
     everywhere = torch.ones(1, 3, dtype=torch.bool)
     found = neighbor_list(positions, cells, everywhere, torch.tensor([len(c.species)]), 4.0)
-    other = found.first != found.second
+    other = found.receivers != found.senders
     if not bool(other.any()):
         return _other_volume(c, rng)
     vectors = found.vectors(positions, cells, torch.zeros(len(positions), dtype=torch.long))
     lengths = torch.linalg.vector_norm(vectors, dim=-1).masked_fill(~other, torch.inf)
-    atom = int(rng.choice(np.unique(found.first[other].numpy())))
-    pair = int(torch.where(found.first == atom, lengths, torch.inf).argmin())
+    atom = int(rng.choice(np.unique(found.receivers[other].numpy())))
+    pair = int(torch.where(found.receivers == atom, lengths, torch.inf).argmin())
     radii = covalent_radii().numpy()
     wanted = rng.uniform(0.6, 0.85) * (
-        radii[c.species[atom]] + radii[c.species[int(found.second[pair])]]
+        radii[c.species[atom]] + radii[c.species[int(found.senders[pair])]]
     )
     moves = np.zeros_like(c.frac_coords)
     moves[atom] = (vectors[pair] * (1 - wanted / lengths[pair]).clamp(min=0)).numpy()

@@ -87,7 +87,7 @@ def has_close_pair(
     periodic = torch.ones(1, 3, dtype=torch.bool, device=lattice.device)
     count = torch.tensor([len(frac_coords)], device=lattice.device)
     found = neighbor_list(frac_coords.double() @ lattice, lattice[None], periodic, count, limit)
-    return bool(len(found.first))
+    return bool(len(found.receivers))
 
 
 def _without_self(

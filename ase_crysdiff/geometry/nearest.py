@@ -13,6 +13,7 @@ import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
+from ase_crysdiff.geometry.segments import segment_index, segment_places
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Neighbours that are farther than the k-th by no more than this count as equally far, Å.
@@ -66,7 +67,7 @@ def nearest_neighbors(
         )
     with torch.no_grad():
         positions, cells = positions.detach().double(), cells.detach().double()
-        owner = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
+        owner = segment_index(num_atoms)
         profile = positions.new_zeros(len(positions), columns)
         wanted = max(count, columns)
         radii = _first_radii(cells, num_atoms, wanted)
@@ -77,17 +78,19 @@ def nearest_neighbors(
             is_open[todo] = True
             atoms = torch.nonzero(is_open[owner]).flatten()
             near, distances = _within(positions[atoms], cells[todo], num_atoms[todo], radii[todo])
-            table = _ascending(distances, near.first, len(atoms), wanted)
+            table = _ascending(distances, near.receivers, len(atoms), wanted)
             is_short = table[:, -1] + TIE >= radii[owner[atoms]]
             is_open.zero_()
             is_open[owner[atoms[is_short]]] = True
             finished = ~is_open[owner[atoms]]
             profile[atoms[finished]] = table[finished, :columns]
             last = table[:, count - 1] + TIE if count else torch.full_like(table[:, 0], -1.0)
-            kept = finished[near.first] & (
-                distances <= torch.maximum(last[near.first], last[near.second])
+            kept = finished[near.receivers] & (
+                distances <= torch.maximum(last[near.receivers], last[near.senders])
             )
-            found.append((atoms[near.first[kept]], atoms[near.second[kept]], near.shifts[kept]))
+            found.append(
+                (atoms[near.receivers[kept]], atoms[near.senders[kept]], near.cell_offsets[kept])
+            )
             todo = torch.nonzero(is_open).flatten()
             radii = radii * _GROWTH
         return Nearest(_joined(found, cells.device), profile)
@@ -106,7 +109,7 @@ def _within(
 ) -> tuple[Neighbors, Tensor]:
     periodic = torch.ones(len(cells), 3, dtype=torch.bool, device=cells.device)
     near = neighbor_list(positions, cells, periodic, num_atoms, radii)
-    index = torch.arange(len(cells), device=cells.device).repeat_interleave(num_atoms)
+    index = segment_index(num_atoms)
     return near, torch.linalg.vector_norm(near.vectors(positions, cells, index), dim=-1)
 
 
@@ -115,7 +118,7 @@ def _ascending(
 ) -> Float[Tensor, "atoms columns"]:
     """The smallest distances of each atom in order; infinite where there are too few."""
     counts = torch.bincount(first, minlength=atoms)
-    place = torch.arange(len(first), device=first.device) - (counts.cumsum(0) - counts)[first]
+    place = segment_places(counts)
     table = distances.new_full((atoms, max(columns, int(counts.max()))), torch.inf)
     table[first, place] = distances
     return torch.topk(table, columns, largest=False, sorted=True).values

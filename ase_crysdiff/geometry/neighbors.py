@@ -26,15 +26,15 @@ class Neighbors:
     sender, then offset, so that they do not depend on how they were found.
 
     Args:
-        first: Atom i of every pair, shape (pairs,).
-        second: Atom j, shape (pairs,).
-        shifts: Cells S by which the image of j is displaced: its place is x_j + S @ cell. Shape
-            (pairs, 3).
+        receivers: Atom i of every pair, whose neighbour it is about, shape (pairs,).
+        senders: Atom j, the neighbour, shape (pairs,).
+        cell_offsets: Cells S by which the image of j is displaced: its place is x_j + S @ cell.
+            Shape (pairs, 3).
     """
 
-    first: Int[Tensor, " pairs"]
-    second: Int[Tensor, " pairs"]
-    shifts: Int[Tensor, "pairs 3"]
+    receivers: Int[Tensor, " pairs"]
+    senders: Int[Tensor, " pairs"]
+    cell_offsets: Int[Tensor, "pairs 3"]
 
     def vectors(
         self,
@@ -49,11 +49,11 @@ class Neighbors:
             cells: Lattice vectors as rows, Å.
             index: The system that each atom belongs to.
         """
-        owner = index[self.first]
-        a, b, c = self.shifts.to(positions.dtype).unsqueeze(-1).unbind(1)
+        owner = index[self.receivers]
+        a, b, c = self.cell_offsets.to(positions.dtype).unsqueeze(-1).unbind(1)
         rows = [cells[:, axis].index_select(0, owner) for axis in range(3)]
         moved = a * rows[0] + b * rows[1] + c * rows[2]
-        return positions[self.second] - positions[self.first] + moved
+        return positions[self.senders] - positions[self.receivers] + moved
 
 
 def neighbor_list(
@@ -94,31 +94,31 @@ def _canonical(
 ) -> Neighbors:
     """The pairs within the cutoff in their one order."""
     vectors = found.vectors(positions, cells, index)
-    near = vectors.square().sum(-1) < cutoffs.square()[index[found.first]]
+    near = vectors.square().sum(-1) < cutoffs.square()[index[found.receivers]]
     order = _order(found, len(positions))
     order = order[near[order]]
     return Neighbors(*(column.index_select(0, order) for column in _columns(found)))
 
 
 def _columns(found: Neighbors) -> tuple[Tensor, Tensor, Tensor]:
-    return found.first, found.second, found.shifts
+    return found.receivers, found.senders, found.cell_offsets
 
 
 def _order(found: Neighbors, atoms: int) -> Tensor:
-    """Sorts by the first atom, then the second, then the cell."""
-    first, second, shifts = _columns(found)
-    if not len(first):
-        return first
-    low = shifts.amin(0)
-    spans = (shifts.amax(0) - low + 1).tolist()
+    """Sorts by receiver, then sender, then cell offset."""
+    receivers, senders, offsets = _columns(found)
+    if not len(receivers):
+        return receivers
+    low = offsets.amin(0)
+    spans = (offsets.amax(0) - low + 1).tolist()
     if atoms**2 * math.prod(spans) >= 2**62:  # atoms very far outside their cell
-        order = torch.arange(len(first), device=first.device)
-        for column in (*shifts.unbind(-1)[::-1], second, first):
+        order = torch.arange(len(receivers), device=receivers.device)
+        for column in (*offsets.unbind(-1)[::-1], senders, receivers):
             order = order[torch.argsort(column[order], stable=True)]
         return order
     # One sort of one number takes a fifth of the time of five sorts.
-    key = first * atoms + second
-    for column, span in zip((shifts - low).unbind(-1), spans, strict=True):
+    key = receivers * atoms + senders
+    for column, span in zip((offsets - low).unbind(-1), spans, strict=True):
         key = key * span + column
     return torch.argsort(key)
 

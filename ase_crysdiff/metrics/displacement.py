@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from pymatgen.core import Structure
 from scipy.linalg import polar
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.geometry.distances import nearest_vectors
 from ase_crysdiff.metrics.base import MetricResult, mean
 from ase_crysdiff.metrics.examined import examined
-
-_IMAGES = np.array(np.meshgrid(*3 * [[-1, 0, 1]])).reshape(3, -1).T
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,7 @@ def displacement(before: Structure, after: Structure) -> Displacement:
     moves = after.frac_coords - before.frac_coords
     # Relative to one atom, so that a common shift does not carry some of them into another image.
     moves = moves - moves[0]
-    moves = moves - np.round(moves)
-    images = (moves[:, None] + _IMAGES) @ cell
-    nearest = np.linalg.norm(images, axis=-1).argmin(1)
-    vectors = images[np.arange(len(moves)), nearest]
+    vectors = nearest_vectors(torch.from_numpy(moves), torch.from_numpy(cell)).numpy()
     sizes = np.linalg.norm(vectors - vectors.mean(0), axis=-1)
     return Displacement(
         float(np.sqrt((sizes**2).mean())),

@@ -94,7 +94,13 @@ class Graph:
             vectors: Of every pair from its first to its second atom, Å.
         """
         return Graph(
-            species, systems, num_systems, pairs.first, pairs.second, pairs.shifts, vectors
+            species,
+            systems,
+            num_systems,
+            pairs.receivers,
+            pairs.senders,
+            pairs.cell_offsets,
+            vectors,
         )
 
     @cached_property
@@ -130,18 +136,18 @@ class CrystalGraph(Graph):
         """
         systems = crystals.layout.batch_index
         steps = (
-            crystals.frac_coords[pairs.second]
-            - crystals.frac_coords[pairs.first]
-            + pairs.shifts.to(crystals.lattice.dtype)
+            crystals.frac_coords[pairs.senders]
+            - crystals.frac_coords[pairs.receivers]
+            + pairs.cell_offsets.to(crystals.lattice.dtype)
         )
-        vectors = torch.einsum("ei,eij->ej", steps, crystals.lattice[systems[pairs.first]])
+        vectors = torch.einsum("ei,eij->ej", steps, crystals.lattice[systems[pairs.receivers]])
         return CrystalGraph(
             crystals.species,
             systems,
             len(crystals),
-            pairs.first,
-            pairs.second,
-            pairs.shifts,
+            pairs.receivers,
+            pairs.senders,
+            pairs.cell_offsets,
             vectors,
             crystals,
             profile,
@@ -211,14 +217,16 @@ def find_edges(crystals: CrystalBatch, neighborhood: Neighborhood) -> Nearest:
 
 def _with_self_edges(pairs: Neighbors, atoms: int) -> Neighbors:
     """Adds the self-edges that the nearest neighbours do not hold already."""
-    images = torch.tensor(_SELF_IMAGES, device=pairs.first.device)
+    images = torch.tensor(_SELF_IMAGES, device=pairs.receivers.device)
     images = torch.cat([images, -images])
-    own = torch.nonzero(pairs.first == pairs.second).flatten()
-    number = (pairs.shifts[own].unsqueeze(1) == images).all(-1)  # (own edges, images)
+    own = torch.nonzero(pairs.receivers == pairs.senders).flatten()
+    number = (pairs.cell_offsets[own].unsqueeze(1) == images).all(-1)  # (own edges, images)
     has = torch.zeros(atoms, len(images), dtype=torch.bool, device=images.device)
     row, column = torch.nonzero(number, as_tuple=True)
-    has[pairs.first[own[row]], column] = True
+    has[pairs.receivers[own[row]], column] = True
     atom, image = torch.nonzero(~has, as_tuple=True)
-    first, second = torch.cat([pairs.first, atom]), torch.cat([pairs.second, atom])
+    first, second = torch.cat([pairs.receivers, atom]), torch.cat([pairs.senders, atom])
     order = torch.argsort(first, stable=True)
-    return Neighbors(first[order], second[order], torch.cat([pairs.shifts, images[image]])[order])
+    return Neighbors(
+        first[order], second[order], torch.cat([pairs.cell_offsets, images[image]])[order]
+    )

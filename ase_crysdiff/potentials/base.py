@@ -9,43 +9,44 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, rows_of
 from ase_crysdiff.errors import ShapeError
+from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 
 @dataclass(frozen=True)
 class Configurations:
-    """Atoms in space, each set in its own box that may be periodic along some of its axes.
+    """Atoms in space, each system in its own box that may be periodic along some of its axes.
 
     Unlike a `CrystalBatch` it holds Cartesian positions, so that molecules and slabs need no
-    invented cell, and it may hold sets of any order of size.
+    invented cell, and it may hold systems of any order of size.
 
     Args:
         positions: Å, shape (atoms, 3).
-        cells: Lattice vectors as rows, Å; rows along open axes are ignored, shape (sets, 3, 3).
-        periodic: Which axes repeat, shape (sets, 3).
+        cells: Lattice vectors as rows, Å; rows along open axes are ignored, shape (systems, 3, 3).
+        periodic: Which axes repeat, shape (systems, 3).
         species: Atomic numbers, shape (atoms,).
-        num_atoms: Atoms of each set, shape (sets,).
+        num_atoms: Atoms of each system, shape (systems,).
 
     Raises:
         ShapeError: If the tensors do not fit together.
     """
 
     positions: Float[Tensor, "atoms 3"]
-    cells: Float[Tensor, "sets 3 3"]
-    periodic: Bool[Tensor, "sets 3"]
+    cells: Float[Tensor, "systems 3 3"]
+    periodic: Bool[Tensor, "systems 3"]
     species: Int[Tensor, " atoms"]
-    num_atoms: Int[Tensor, " sets"]
+    num_atoms: Int[Tensor, " systems"]
 
     def __post_init__(self) -> None:
         total = int(self.num_atoms.sum())
         atoms = (len(self.positions), len(self.species))
-        sets = (len(self.cells), len(self.periodic))
-        if atoms != (total, total) or sets != (len(self.num_atoms),) * 2:
+        systems = (len(self.cells), len(self.periodic))
+        if atoms != (total, total) or systems != (len(self.num_atoms),) * 2:
             raise ShapeError(
-                f"num_atoms adds up to {total} for {len(self.num_atoms)} sets, but there are "
+                f"num_atoms adds up to {total} for {len(self.num_atoms)} systems, but there are "
                 f"{atoms[0]} positions, {atoms[1]} "
-                f"species, {sets[0]} cells and {sets[1]} rows of periodic. Every atom must belong "
-                "to one set."
+                f"species, {systems[0]} cells and {systems[1]} rows of periodic. Every atom must "
+                "belong to one system."
             )
 
     def __len__(self) -> int:
@@ -53,17 +54,13 @@ class Configurations:
 
     @property
     def index(self) -> Int[Tensor, " atoms"]:
-        """The set that each atom belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(len(self), device=self.num_atoms.device), self.num_atoms
-        )
+        """The system that each atom belongs to."""
+        return segment_index(self.num_atoms)
 
     @staticmethod
     def from_crystals(batch: CrystalBatch) -> "Configurations":
         """Fully periodic configurations of crystals."""
-        index = torch.repeat_interleave(
-            torch.arange(len(batch), device=batch.num_atoms.device), batch.num_atoms
-        )
+        index = segment_index(batch.num_atoms)
         positions = (batch.frac_coords.unsqueeze(1) @ batch.lattice[index]).squeeze(1)
         periodic = torch.ones(len(batch), 3, dtype=torch.bool, device=batch.lattice.device)
         return Configurations(positions, batch.lattice, periodic, batch.species, batch.num_atoms)
@@ -76,9 +73,9 @@ class Configurations:
         moved |= {name: moved[name].to(dtype) for name in ("positions", "cells")}
         return replace(self, **moved)
 
-    def select(self, sets: Sequence[int] | Int[Tensor, " chosen"]) -> "Configurations":
-        """The sets at these positions, in this order."""
-        chosen, atoms = rows_of(self.num_atoms, sets)
+    def select(self, systems: Sequence[int] | Int[Tensor, " chosen"]) -> "Configurations":
+        """The systems at these positions, in this order."""
+        chosen, atoms = rows_of(self.num_atoms, systems)
         return Configurations(
             self.positions[atoms],
             self.cells[chosen],
@@ -94,20 +91,21 @@ class Evaluation:
     input.
 
     Args:
-        energies: Energy of each atom, eV; they add up to the energy of their set. Shape (atoms,).
-        energy: Total energy of each set, eV, shape (sets,).
+        energies: Energy of each atom, eV; they add up to the energy of their system. Shape
+            (atoms,).
+        energy: Total energy of each system, eV, shape (systems,).
         forces: eV/Å, shape (atoms, 3).
-        stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for sets that are not periodic along
-            all axes. Shape (sets, 3, 3).
-        failures: Reason by position, for sets that the potential cannot answer (atoms that overlap,
-            an engine that did not converge); their numbers are NaN, and the other sets are as good
-            as without them.
+        stress: (1/V) ∂E/∂strain, eV/Å³, tension positive; NaN for systems that are not periodic
+            along all axes. Shape (systems, 3, 3).
+        failures: Reason by position, for systems that the potential cannot answer (atoms that
+            overlap, an engine that did not converge); their numbers are NaN, and the other systems
+            are as good as without them.
     """
 
     energies: Float[Tensor, " atoms"]
-    energy: Float[Tensor, " sets"]
+    energy: Float[Tensor, " systems"]
     forces: Float[Tensor, "atoms 3"]
-    stress: Float[Tensor, "sets 3 3"]
+    stress: Float[Tensor, "systems 3 3"]
     failures: Mapping[int, str] = field(default_factory=dict)
 
 

@@ -20,7 +20,7 @@ FARTHEST = 1e6
 def problems(
     configurations: Configurations, elements: Collection[int], name: str
 ) -> dict[int, str]:
-    """Why sets cannot be evaluated: reason by position, nothing for those that can.
+    """Why systems cannot be evaluated: reason by position, nothing for those that can.
 
     Args:
         configurations: What a potential was given.
@@ -55,11 +55,11 @@ def check(configurations: Configurations, elements: Collection[int], name: str) 
     if found:
         first, reason = next(iter(found.items()))
         others = (
-            f" ({len(found)} of {len(configurations)} sets cannot be evaluated.)"
+            f" ({len(found)} of {len(configurations)} systems cannot be evaluated.)"
             if len(found) > 1
             else ""
         )
-        where = f"Set {first}: " if len(configurations) > 1 else ""
+        where = f"System {first}: " if len(configurations) > 1 else ""
         raise InputError(where + reason + others)
 
 

@@ -34,12 +34,12 @@ class CHGNetPotential(Potential):
     downloaded.
 
     Total energies in eV, with the corrections of the Materials Project (MP2020) included for 0.2.0
-    and 0.3.0: never add them again. Fully periodic sets only; single precision only.
+    and 0.3.0: never add them again. Fully periodic systems only; single precision only.
 
     Args:
         weights: "0.3.0", "0.2.0", or "r2scan" (another energy scale).
         device: Where it computes.
-        batch_size: Sets per pass through the network.
+        batch_size: Systems per pass through the network.
 
     Attributes:
         formation_references: Energy of each element, eV/atom by atomic number, fitted to formation
@@ -79,17 +79,17 @@ class CHGNetPotential(Potential):
         }
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
-        """Energies, forces and stresses; sets with isolated or overlapping atoms fail alone.
+        """Energies, forces and stresses; systems with isolated or overlapping atoms fail alone.
 
         Raises:
-            InputError: If a set is not periodic along all axes or cannot be evaluated at all (see
-                `checks`).
+            InputError: If a system is not periodic along all axes or cannot be evaluated at all
+                (see `checks`).
         """
         given = configurations.to(torch.device("cpu"), torch.float64)
         open_sets = torch.nonzero(~given.periodic.all(1)).flatten().tolist()
         if open_sets:
             raise InputError(
-                "CHGNet takes cells that are periodic along all three axes only; set "
+                "CHGNet takes cells that are periodic along all three axes only; system "
                 f"{open_sets[0]} is periodic along "
                 f"{given.periodic[open_sets[0]].tolist()}. Give slabs and molecules a cell with "
                 "vacuum and pbc=True."

@@ -18,7 +18,7 @@ from ase_crysdiff.potentials.convert import to_atoms
 
 
 class CalculatorPotential(Potential):
-    """An ASE calculator, asked for one set after another. Energies are on the calculator's own
+    """An ASE calculator, asked for one system after another. Energies are on the calculator's own
     scale.
 
     Args:
@@ -27,7 +27,7 @@ class CalculatorPotential(Potential):
         name: Shown in reports; the calculator's own by default.
         elements: Atomic numbers that it knows. Calculators do not tell, so all that the package
             knows by default.
-        min_distance: Sets with atoms closer than this fail, Å; for machine-learned potentials,
+        min_distance: Systems with atoms closer than this fail, Å; for machine-learned potentials,
             which bind overlapping atoms.
 
     Raises:
@@ -54,8 +54,8 @@ class CalculatorPotential(Potential):
         self.min_distance = min_distance
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
-        """Energies, forces and stresses; a set for which the calculator raises or returns NaN fails
-        alone.
+        """Energies, forces and stresses; a system for which the calculator raises or returns NaN
+        fails alone.
         """
         given = configurations.to(self.device, self.dtype)
         check(given, self.elements, self.name)
@@ -63,7 +63,7 @@ class CalculatorPotential(Potential):
         for i, atoms in enumerate(to_atoms(given)):
             try:
                 parts.append(self._one(atoms))
-            except Exception as error:  # whatever an engine raises concerns this set only
+            except Exception as error:  # whatever an engine raises concerns this system only
                 failures[i] = (
                     str(error)
                     if isinstance(error, InputError)
@@ -85,7 +85,7 @@ class CalculatorPotential(Potential):
     def _one(
         self, atoms: Atoms
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Energies of the atoms, forces and stress of one set."""
+        """Energies of the atoms, forces and stress of one system."""
         close = neighbor_list("d", atoms, self.min_distance) if self.min_distance else ()
         if len(close):
             raise InputError(

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import torch
 
 from ase_crysdiff import registry
-from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.devices import resolve
+from ase_crysdiff.errors import CheckpointError, IncompatibleError, NeedsWeightsError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card, Config, Kind
+from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.neural import NeuralPotential
@@ -69,7 +70,7 @@ def as_potential(potential: PotentialLike) -> Potential:
     if isinstance(potential, Potential):
         return potential
     if isinstance(potential, str):
-        return load_potential(potential, device="cuda" if torch.cuda.is_available() else "cpu")
+        return load_potential(potential, device=resolve("auto"))
     inner = getattr(potential, "potential", None)
     if isinstance(
         inner, Potential
@@ -143,9 +144,38 @@ def chgnet(
     return CHGNetPotential(str(weights or "0.3.0"), device)
 
 
-def card_of(name: str, weights: str | Path | None = None) -> Card:
-    """What is known about the weights of a potential."""
-    return weight_files.read_card(weight_files.find(name, weights))
+def matgl(
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """A potential of matgl from a folder of its weights. It must give roughly the PBE energies of
+    Si and NaCl: weights of older versions are read without complaint, and give wrong ones.
+
+    Args:
+        weights: The folder; nothing ships and nothing is downloaded.
+        device: The CPU; matgl's calculator knows no other.
+        dtype: Single precision.
+
+    Raises:
+        NeedsWeightsError: If no folder is given.
+        InputError: If there is no such folder.
+        IncompatibleError: If another device or dtype is asked for.
+        CheckpointError: If the energies of the reference crystals are wrong.
+    """
+    if weights is None:
+        raise NeedsWeightsError(
+            "matgl's potentials ship without weights here: give the folder of a matgl model, "
+            "load_potential('matgl', weights=FOLDER)."
+        )
+    if dtype != torch.float32 or torch.device(device).type != "cpu":
+        raise IncompatibleError(
+            f"matgl's calculator computes in torch.float32 on the CPU, not in {dtype} on {device}; "
+            "dao-p knows both."
+        )
+    from ase_crysdiff.potentials.matgl import MatglPotential
+
+    return MatglPotential(weights)
 
 
 dao_p = partial(neural, "dao-p")

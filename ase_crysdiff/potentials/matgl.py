@@ -67,14 +67,14 @@ class MatglPotential(CalculatorPotential):
         """Energies, forces and stresses.
 
         Raises:
-            InputError: If a set is periodic along some axes but not all: matgl would take it for a
-                molecule.
+            InputError: If a system is periodic along some axes but not all: matgl would take it for
+                a molecule.
         """
         mixed = configurations.periodic.any(1) & ~configurations.periodic.all(1)
         if bool(mixed.any()):
             first = int(torch.nonzero(mixed)[0])
             raise InputError(
-                f"matgl takes all axes as periodic or none; set {first} is periodic along "
+                f"matgl takes all axes as periodic or none; system {first} is periodic along "
                 f"{configurations.periodic[first].tolist()}. Give it vacuum and pbc=True."
             )
         return super().evaluate(configurations)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import torch
 
+from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
 from ase_crysdiff.networks.energy import AtomicEnergies
@@ -25,7 +26,7 @@ class NeuralPotential(Potential):
     """Conservative forces and the right stress by construction: both are derivatives of one sum of
     atomic energies.
 
-    Sets may be periodic along any of their axes. An atom without neighbours has the reference
+    Systems may be periodic along any of their axes. An atom without neighbours has the reference
     energy of its element.
 
     Args:
@@ -66,8 +67,9 @@ class NeuralPotential(Potential):
         network computes in.
 
         Raises:
-            InputError: If a set is empty, holds an element that is not known, numbers that are not
-                finite, a cell that does not span its periodic axes, or two atoms in the same place.
+            InputError: If a system is empty, holds an element that is not known, numbers that are
+                not finite, a cell that does not span its periodic axes, or two atoms in the same
+                place.
         """
         return self._evaluate_all(configurations, derivatives=True)
 
@@ -83,8 +85,8 @@ class NeuralPotential(Potential):
     def _evaluate_all(self, configurations: Configurations, derivatives: bool) -> Evaluation:
         check(configurations, self.elements, self.name)
         parts = [
-            self._evaluate(configurations.select(sets), derivatives)
-            for sets in self._passes(configurations)
+            self._evaluate(configurations.select(systems), derivatives)
+            for systems in runs_of_size(configurations.num_atoms.tolist(), _ATOMS)
         ]
         if len(parts) == 1:
             return parts[0]
@@ -99,41 +101,35 @@ class NeuralPotential(Potential):
             torch.cat([part.stress for part in parts]),
         )
 
-    @staticmethod
-    def _passes(configurations: Configurations) -> list[list[int]]:
-        passes: list[list[int]] = []
-        filled = 0
-        for number, count in enumerate(configurations.num_atoms.tolist()):
-            if not passes or filled + count > _ATOMS:
-                passes.append([])
-                filled = 0
-            passes[-1].append(number)
-            filled += count
-        return passes
-
     def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
         # Vectors are formed in double precision: atoms may lie far from the origin.
-        sets = given.to(self.device, torch.float64)
-        index, cutoff = sets.index, self.network.cutoff
-        neighbors = neighbor_list(sets.positions, sets.cells, sets.periodic, sets.num_atoms, cutoff)
-        vectors = neighbors.vectors(sets.positions, sets.cells, index)
+        systems = given.to(self.device, torch.float64)
+        index, cutoff = systems.index, self.network.cutoff
+        neighbors = neighbor_list(
+            systems.positions, systems.cells, systems.periodic, systems.num_atoms, cutoff
+        )
+        vectors = neighbors.vectors(systems.positions, systems.cells, index)
         _refuse_coincident(neighbors, vectors, index)
-        graph = Graph.of_pairs(sets.species, index, len(sets), neighbors, vectors.to(self.dtype))
+        graph = Graph.of_pairs(
+            systems.species, index, len(systems), neighbors, vectors.to(self.dtype)
+        )
         with torch.no_grad():
-            wall = repulsion(graph)
+            repelling = repulsion(graph)
             terms = self.network(graph) if derivatives else None
             interaction = self.network.energies(graph) if terms is None else terms.energies
-        energies = self.references[graph.species] + wall.energies.double() + interaction.double()
-        energy = torch.zeros_like(sets.cells[:, 0, 0]).index_add(0, index, energies)
+        energies = (
+            self.references[graph.species] + repelling.energies.double() + interaction.double()
+        )
+        energy = torch.zeros_like(systems.cells[:, 0, 0]).index_add(0, index, energies)
         forces, stress = (
-            torch.full_like(wall.forces, torch.nan),
-            torch.full_like(wall.virials, torch.nan),
+            torch.full_like(repelling.forces, torch.nan),
+            torch.full_like(repelling.virials, torch.nan),
         )
         if terms is not None:
-            forces = terms.forces + wall.forces
-            volumes = torch.linalg.det(sets.cells).abs()[:, None, None]
-            found = ((terms.virials + wall.virials).double() / volumes).to(self.dtype)
-            stress = torch.where(sets.periodic.all(-1)[:, None, None], found, torch.nan)
+            forces = terms.forces + repelling.forces
+            volumes = torch.linalg.det(systems.cells).abs()[:, None, None]
+            found = ((terms.virials + repelling.virials).double() / volumes).to(self.dtype)
+            stress = torch.where(systems.periodic.all(-1)[:, None, None], found, torch.nan)
         return Evaluation(energies, energy, forces, stress)
 
 
@@ -144,10 +140,10 @@ def _refuse_coincident(
         return
     square, pair = vectors.square().sum(-1).min(0)
     if float(square) < _COINCIDENT**2:
-        i, j = int(neighbors.first[pair]), int(neighbors.second[pair])
+        i, j = int(neighbors.receivers[pair]), int(neighbors.senders[pair])
         start = int(torch.searchsorted(index, index[i]))
         raise InputError(
-            f"Atoms {i - start} and {j - start} of set {int(index[i])} are in the same place (or "
-            "one is on the other's image); "
-            "their forces have no direction. Move one of them, or remove it."
+            f"Atoms {i - start} and {j - start} of system {int(index[i])} are in the same place "
+            "(or one is on the other's image); their forces have no direction. Move one of them, "
+            "or remove it."
         )

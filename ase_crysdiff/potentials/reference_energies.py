@@ -76,8 +76,8 @@ def reference_energies(potential: Potential) -> dict[str, float]:
     names = [name for name, crystal in _CRYSTALS.items() if set(crystal[3]) <= potential.elements]
     if not names:
         return {}
-    sets = reference_configurations(names)
-    energy = potential.evaluate(sets).energy.double().cpu() / sets.num_atoms
+    systems = reference_configurations(names)
+    energy = potential.evaluate(systems).energy.double().cpu() / systems.num_atoms
     return {name: round(value, 6) for name, value in zip(names, energy.tolist(), strict=True)}
 
 
@@ -101,8 +101,8 @@ def check_reference_energies(
             f"{reference_names()}."
         )
     names = list(expected)
-    sets = reference_configurations(names)
-    energy = potential.evaluate(sets).energy.double().cpu() / sets.num_atoms
+    systems = reference_configurations(names)
+    energy = potential.evaluate(systems).energy.double().cpu() / systems.num_atoms
     wrong = [
         f"{name}: {value:.5f} instead of {expected[name]:.5f}"
         for name, value in zip(names, energy.tolist(), strict=True)

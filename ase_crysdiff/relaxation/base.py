@@ -1,4 +1,4 @@
-"""What a descent method is: it sees rows and forces of a batch, and never one set through
+"""What an optimiser is: it sees rows and forces of a batch, and never one system through
 another.
 """
 
@@ -12,23 +12,23 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 MAX_STEP = 0.2
 
 
-class Descent(ABC):
-    """Steps for a batch of sets, with a memory of each.
+class Optimizer(ABC):
+    """Steps for a batch of systems, with a memory of each.
 
-    A method keeps tensors with one entry per set, so that sets may leave and others may come.
+    A method keeps tensors with one entry per system, so that systems may leave and others may come.
     Padded rows have zero force and take no step.
     """
 
     @abstractmethod
     def rebatch(self, kept: Int[Tensor, " kept"], added: int, num_rows: int) -> None:
-        """The batch is now those sets of the old one, in this order, then new ones without memory,
-        of so many rows each.
+        """The batch is now those systems of the old one, in this order, then new ones without
+        memory, of so many rows each.
         """
 
     @abstractmethod
     def step(
-        self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]
-    ) -> Float[Tensor, "sets rows 3"]:
+        self, rows: Float[Tensor, "systems rows 3"], forces: Float[Tensor, "systems rows 3"]
+    ) -> Float[Tensor, "systems rows 3"]:
         """Where to go from here, Å; forces (eV/Å) are finite."""
 
 
@@ -43,7 +43,7 @@ def regrouped(
     with zeros.
 
     Args:
-        values: One entry per set; with `num_rows` one row per row of the set, too.
+        values: One entry per system; with `num_rows` one row per row of the system, too.
         kept: Entries to keep, in their new order.
         added: New entries.
         num_rows: Length of the second axis; None leaves it.
@@ -58,7 +58,7 @@ def regrouped(
 
 
 def dot(
-    a: Float[Tensor, "sets rows 3"], b: Float[Tensor, "sets rows 3"]
-) -> Float[Tensor, "sets 1 1"]:
-    """One scalar product per set."""
+    a: Float[Tensor, "systems rows 3"], b: Float[Tensor, "systems rows 3"]
+) -> Float[Tensor, "systems 1 1"]:
+    """One scalar product per system."""
     return (a * b).sum((1, 2), keepdim=True)

@@ -1,4 +1,4 @@
-"""The sets that are under way."""
+"""The systems that are under way."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -14,11 +14,11 @@ _WITH_ROWS = ("rows", "best_rows")
 
 @dataclass(frozen=True)
 class Batch:
-    """Where the sets of a batch are, and where each was best.
+    """Where the systems of a batch are, and where each was best.
 
     Args:
-        sets: The sets as they are now, float64.
-        ids: Their positions in the list of all sets.
+        systems: The systems as they are now, float64.
+        ids: Their positions in the list of all systems.
         first_cells: Their cells at the start, Å.
         steps: Steps that they have taken.
         first_energy: Energy at the start, eV; NaN before it is known.
@@ -28,39 +28,41 @@ class Batch:
         best_fmax: Largest force there, eV/Å; infinite if no evaluation has succeeded.
     """
 
-    sets: Configurations
-    ids: Int[Tensor, " sets"]
-    first_cells: Float[Tensor, "sets 3 3"]
-    steps: Int[Tensor, " sets"]
-    first_energy: Float[Tensor, " sets"]
-    rows: Float[Tensor, "sets rows 3"]
-    best_rows: Float[Tensor, "sets rows 3"]
-    best_energy: Float[Tensor, " sets"]
-    best_fmax: Float[Tensor, " sets"]
+    systems: Configurations
+    ids: Int[Tensor, " systems"]
+    first_cells: Float[Tensor, "systems 3 3"]
+    steps: Int[Tensor, " systems"]
+    first_energy: Float[Tensor, " systems"]
+    rows: Float[Tensor, "systems rows 3"]
+    best_rows: Float[Tensor, "systems rows 3"]
+    best_energy: Float[Tensor, " systems"]
+    best_fmax: Float[Tensor, " systems"]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @staticmethod
     def start(everything: Configurations, chosen: list[int]) -> "Batch":
-        """These sets, before their first evaluation."""
-        sets = everything.select(chosen)
-        count, like = len(sets), sets.cells
-        rows = FrechetRows(sets.cells, sets.num_atoms, relax_cell=False).start(sets.positions)
+        """These systems, before their first evaluation."""
+        systems = everything.select(chosen)
+        count, like = len(systems), systems.cells
+        rows = FrechetRows(systems.cells, systems.num_atoms, relax_cell=False).start(
+            systems.positions
+        )
         nan, inf = like.new_full((count,), torch.nan), like.new_full((count,), torch.inf)
         ids = torch.tensor(chosen, dtype=torch.long, device=like.device)
-        return Batch(sets, ids, sets.cells, torch.zeros_like(ids), nan, rows, rows, nan, inf)
+        return Batch(systems, ids, systems.cells, torch.zeros_like(ids), nan, rows, rows, nan, inf)
 
     def regroup(self, kept: Int[Tensor, " kept"], new: "Batch | None") -> "Batch":
-        """Some of the sets, then new ones, with as many rows as the largest needs."""
-        part = self.sets.select(kept)
-        parts = [part] if new is None else [part, new.sets]
-        sets = Configurations(
+        """Some of the systems, then new ones, with as many rows as the largest needs."""
+        part = self.systems.select(kept)
+        parts = [part] if new is None else [part, new.systems]
+        systems = Configurations(
             *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Configurations))
         )
-        num_rows = CELL_ROWS + (int(sets.num_atoms.max()) if len(sets) else 0)
+        num_rows = CELL_ROWS + (int(systems.num_atoms.max()) if len(systems) else 0)
         values: dict[str, Tensor] = {}
-        for name in (f.name for f in fields(self) if f.name != "sets"):
+        for name in (f.name for f in fields(self) if f.name != "systems"):
             size = num_rows if name in _WITH_ROWS else None
             both = [regrouped(getattr(self, name), kept, 0, size)]
             if new is not None:
@@ -70,13 +72,13 @@ class Batch:
                     )
                 )
             values[name] = torch.cat(both)
-        return Batch(sets, **values)
+        return Batch(systems, **values)
 
     def evaluated(
         self,
-        energy: Float[Tensor, " sets"],
-        fmax: Float[Tensor, " sets"],
-        is_sound: Bool[Tensor, " sets"],
+        energy: Float[Tensor, " systems"],
+        fmax: Float[Tensor, " systems"],
+        is_sound: Bool[Tensor, " systems"],
     ) -> "Batch":
         """The batch with what an evaluation brought: energies, and the best point so far."""
         better = is_sound & (fmax < self.best_fmax)
@@ -88,7 +90,9 @@ class Batch:
             best_fmax=torch.where(better, fmax, self.best_fmax),
         )
 
-    def moved(self, way: Float[Tensor, "sets rows 3"], layout: FrechetRows) -> "Batch":
+    def moved(self, way: Float[Tensor, "systems rows 3"], layout: FrechetRows) -> "Batch":
         """The batch one step further."""
         rows = self.rows + way
-        return replace(self, rows=rows, steps=self.steps + 1, sets=layout.place(rows, self.sets))
+        return replace(
+            self, rows=rows, steps=self.steps + 1, systems=layout.place(rows, self.systems)
+        )

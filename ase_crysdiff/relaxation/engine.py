@@ -1,4 +1,4 @@
-"""Many sets relaxed together, each as if it were alone."""
+"""Many systems relaxed together, each as if it were alone."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -10,16 +10,17 @@ import torch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.checks import problems
-from ase_crysdiff.relaxation.base import Descent
+from ase_crysdiff.relaxation.base import Optimizer
 from ase_crysdiff.relaxation.batch import Batch
 from ase_crysdiff.relaxation.evaluation import evaluate_each, unusable, without
 from ase_crysdiff.relaxation.fire import FIRE
 from ase_crysdiff.relaxation.frechet import FrechetRows
 from ase_crysdiff.relaxation.lbfgs import LBFGS
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
 from ase_crysdiff.shapes import Tensor
 
 #: `lbfgs-ase` takes ASE's steps, where `lbfgs` takes fewer.
-OPTIMIZERS: Mapping[str, Callable[[], Descent]] = {
+OPTIMIZERS: Mapping[str, Callable[[], Optimizer]] = {
     "lbfgs": LBFGS,
     "lbfgs-ase": partial(LBFGS, memory=100, curvature=70.0),
     "fire": FIRE,
@@ -30,11 +31,11 @@ MAX_ATOMS = 512
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one set.
+    """What became of one system.
 
     Args:
-        final: The set where it came to rest: at the end, or, after a failure, where its forces were
-            smallest; one set, float64.
+        final: The system where it came to rest: at the end, or, after a failure, where its forces
+            were smallest; one system, float64.
         first_energy: Total energy at the start, eV; NaN if it could not be evaluated.
         energy: Total energy of `final`, eV.
         fmax: Largest force on an atom or row of the cell there, eV/Å.
@@ -56,26 +57,26 @@ def relaxations(
     configurations: Configurations,
     potential: Potential,
     *,
-    fmax: float = 0.05,
-    steps: int = 500,
+    fmax: float = FMAX,
+    steps: int = STEPS,
     relax_cell: bool = True,
     optimizer: str = "lbfgs",
     max_atoms: int = MAX_ATOMS,
 ) -> Iterator[tuple[int, Outcome]]:
-    """Relaxes every set; gives (position, outcome) as soon as one is done, so in any order.
+    """Relaxes every system; gives (position, outcome) as soon as one is done, so in any order.
 
-    Sets of about the same size share a batch. A set that converges, fails or runs out of steps
-    leaves and the next one comes. What a set does depends on nothing but itself.
+    Systems of about the same size share a batch. A system that converges, fails or runs out of
+    steps leaves and the next one comes. What a system does depends on nothing but itself.
 
     Args:
         configurations: Where to start.
         potential: The energy surface.
         fmax: Converged when no atom and no row of the cell feels more, eV/Å (ASE's measure of
             `FrechetCellFilter`).
-        steps: At most so many per set.
+        steps: At most so many per system.
         relax_cell: Whether the cells move, which needs periodicity along all axes.
         optimizer: A key of `OPTIMIZERS`.
-        max_atoms: Atoms of a batch; a larger set goes alone.
+        max_atoms: Atoms of a batch; a larger system goes alone.
 
     Raises:
         InputError: If an option makes no sense.
@@ -116,7 +117,7 @@ def _relaxations(
     fmax: float,
     steps: int,
     relax_cell: bool,
-    descent: Descent,
+    method: Optimizer,
     max_atoms: int,
 ) -> Iterator[tuple[int, Outcome]]:
     refused = problems(everything, potential.elements, potential.name)
@@ -130,15 +131,15 @@ def _relaxations(
     for i, reason in refused.items():
         nan = float("nan")
         yield i, Outcome(everything.select([i]), nan, nan, nan, 0, converged=False, failure=reason)
-    # Large ones first: sets of one size meet, and memory is highest at the start.
+    # Large ones first: systems of one size meet, and memory is highest at the start.
     sizes = everything.num_atoms.tolist()
     queue = deque(i for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]) if i not in refused)
     batch = Batch.start(everything, _next(queue, sizes, max_atoms))
     while len(batch):
-        layout = FrechetRows(batch.first_cells, batch.sets.num_atoms, relax_cell)
-        found = evaluate_each(potential, batch.sets)
-        given_up = unusable(found, batch.sets, relax_cell, potential.name)
-        forces = layout.forces(batch.rows, batch.sets, without(found, batch.sets, given_up))
+        layout = FrechetRows(batch.first_cells, batch.systems.num_atoms, relax_cell)
+        found = evaluate_each(potential, batch.systems)
+        given_up = unusable(found, batch.systems, relax_cell, potential.name)
+        forces = layout.forces(batch.rows, batch.systems, without(found, batch.systems, given_up))
         norms = torch.linalg.vector_norm(forces, dim=-1).amax(-1)
         is_sound = torch.ones_like(norms, dtype=torch.bool)
         is_sound[list(given_up)] = False
@@ -147,18 +148,18 @@ def _relaxations(
         yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, given_up)
 
         batch = batch.moved(
-            descent.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
+            method.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
         )
         kept = torch.nonzero(~is_done).flatten()
-        free = max_atoms - int(batch.sets.num_atoms[kept].sum())
+        free = max_atoms - int(batch.systems.num_atoms[kept].sum())
         new = _next(queue, sizes, free, alone=len(kept) == 0)
         if new or len(kept) < len(batch):
             batch = batch.regroup(kept, Batch.start(everything, new) if new else None)
-            descent.rebatch(kept, len(new), batch.rows.shape[1])
+            method.rebatch(kept, len(new), batch.rows.shape[1])
 
 
 def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) -> list[int]:
-    """Takes from the queue what fits into so many atoms; at least one set if it would be alone."""
+    """Takes from the queue what fits into so many atoms; one at least if it would be alone."""
     chosen: list[int] = []
     while queue and (sizes[queue[0]] <= free or (alone and not chosen)):
         free -= sizes[queue[0]]
@@ -175,18 +176,18 @@ def _outcomes(
     fmax: float,
     given_up: dict[int, str],
 ) -> Iterator[tuple[int, Outcome]]:
-    at_best = layout.place(batch.best_rows, batch.sets) if given_up else batch.sets
+    at_best = layout.place(batch.best_rows, batch.systems) if given_up else batch.systems
     for i in torch.nonzero(is_done).flatten().tolist():
         reason = given_up.get(i)
-        sets, values = (
-            (batch.sets, (energy, norms))
+        systems, values = (
+            (batch.systems, (energy, norms))
             if reason is None
             else (at_best, (batch.best_energy, batch.best_fmax))
         )
         yield (
             int(batch.ids[i]),
             Outcome(
-                final=sets.select([i]),
+                final=systems.select([i]),
                 first_energy=float(batch.first_energy[i]),
                 energy=float(values[0][i]),
                 fmax=float(values[1][i]) if torch.isfinite(values[1][i]) else float("nan"),

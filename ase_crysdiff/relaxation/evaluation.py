@@ -1,4 +1,4 @@
-"""A potential's answer for a batch in which single sets may be unusable."""
+"""A potential's answer for a batch in which single systems may be unusable."""
 
 from dataclasses import replace
 
@@ -10,30 +10,30 @@ from ase_crysdiff.potentials.checks import problems
 
 
 def evaluate_each(
-    potential: Potential, sets: Configurations, derivatives: bool = True
+    potential: Potential, systems: Configurations, derivatives: bool = True
 ) -> Evaluation:
-    """The potential's answer in the format of the sets; one that it refuses or that is not finite
-    is among the failures.
+    """The potential's answer in the format of the systems; one that it refuses or that is not
+    finite is among the failures.
 
-    If the potential refuses a batch, the sets that `checks` finds at fault are left out. If that
+    If the potential refuses a batch, the systems that `checks` finds at fault are left out. If that
     does not help, halves are tried, until what it refuses stands alone.
 
     Args:
         potential: What is asked.
-        sets: Of what.
+        systems: Of what.
         derivatives: Whether forces and stresses are wanted; they may be NaN otherwise.
     """
     ask = potential.evaluate if derivatives else potential.evaluate_energies
-    like, count = sets.positions, len(sets)
+    like, count = systems.positions, len(systems)
     energies, forces = torch.full_like(like[:, 0], torch.nan), torch.full_like(like, torch.nan)
     energy, stress = (
-        torch.full_like(sets.cells[:, 0, 0], torch.nan),
-        torch.full_like(sets.cells, torch.nan),
+        torch.full_like(systems.cells[:, 0, 0], torch.nan),
+        torch.full_like(systems.cells, torch.nan),
     )
     failures: dict[int, str] = {}
 
     def fill(chosen: list[int]) -> None:
-        part = sets if len(chosen) == count else sets.select(chosen)
+        part = systems if len(chosen) == count else systems.select(chosen)
         try:
             found = ask(part.to(potential.device, potential.dtype))
         # What a potential says of bad input. Errors of other kinds are bugs, and must be seen.
@@ -50,9 +50,9 @@ def evaluate_each(
                 fill(chosen[: len(chosen) // 2])
                 fill(chosen[len(chosen) // 2 :])
             return
-        sets_at = torch.tensor(chosen, device=like.device)
-        atoms_at = torch.isin(sets.index, sets_at)
-        energy[sets_at], stress[sets_at] = found.energy.to(like), found.stress.to(like)
+        systems_at = torch.tensor(chosen, device=like.device)
+        atoms_at = torch.isin(systems.index, systems_at)
+        energy[systems_at], stress[systems_at] = found.energy.to(like), found.stress.to(like)
         energies[atoms_at], forces[atoms_at] = found.energies.to(like), found.forces.to(like)
         failures.update({chosen[k]: reason for k, reason in found.failures.items()})
 
@@ -61,19 +61,19 @@ def evaluate_each(
 
 
 def unusable(
-    found: Evaluation, sets: Configurations, relax_cell: bool, name: str
+    found: Evaluation, systems: Configurations, relax_cell: bool, name: str
 ) -> dict[int, str]:
-    """Why no step can follow from an evaluation: reason by position, for the sets that must be
+    """Why no step can follow from an evaluation: reason by position, for the systems that must be
     given up.
 
     Args:
         found: What the potential said.
-        sets: Of what.
+        systems: Of what.
         relax_cell: Whether the stress is needed.
         name: The potential, for the message.
     """
-    lost = torch.zeros(len(sets), device=sets.positions.device).index_add(
-        0, sets.index, (~torch.isfinite(found.forces)).any(-1).to(torch.float32)
+    lost = torch.zeros(len(systems), device=systems.positions.device).index_add(
+        0, systems.index, (~torch.isfinite(found.forces)).any(-1).to(torch.float32)
     )
     reasons = dict(found.failures)
     for i in torch.nonzero(~torch.isfinite(found.energy) | (lost > 0)).flatten().tolist():
@@ -86,16 +86,16 @@ def unusable(
     return reasons
 
 
-def without(found: Evaluation, sets: Configurations, given_up: dict[int, str]) -> Evaluation:
-    """The evaluation with zero forces and stress for sets that are given up, so that their NaN
+def without(found: Evaluation, systems: Configurations, given_up: dict[int, str]) -> Evaluation:
+    """The evaluation with zero forces and stress for systems that are given up, so that their NaN
     spreads nowhere.
     """
     if not given_up:
         return found
-    lost = torch.zeros(len(sets), dtype=torch.bool, device=sets.positions.device)
+    lost = torch.zeros(len(systems), dtype=torch.bool, device=systems.positions.device)
     lost[list(given_up)] = True
     return replace(
         found,
-        forces=torch.where(lost[sets.index][:, None], 0.0, found.forces),
+        forces=torch.where(lost[systems.index][:, None], 0.0, found.forces),
         stress=torch.where(lost[:, None, None], 0.0, found.stress),
     )

@@ -1,8 +1,8 @@
-"""FIRE with one clock per set."""
+"""FIRE with one clock per system."""
 
 import torch
 
-from ase_crysdiff.relaxation.base import MAX_STEP, Descent, dot, regrouped
+from ase_crysdiff.relaxation.base import MAX_STEP, Optimizer, dot, regrouped
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 _START_STEP, _LONGEST_STEP = 0.1, 1.0
@@ -11,7 +11,7 @@ _START_MIXING, _MIXING_DECAY = 0.1, 0.99
 _PATIENCE = 5
 
 
-class FIRE(Descent):
+class FIRE(Optimizer):
     """Damped dynamics that stops when it runs uphill; the length of a whole step is limited. Takes
     `ase.optimize.FIRE`'s steps.
 
@@ -37,8 +37,8 @@ class FIRE(Descent):
         self._moving = regrouped(self._moving, kept, added)
 
     def step(
-        self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]
-    ) -> Float[Tensor, "sets rows 3"]:
+        self, rows: Float[Tensor, "systems rows 3"], forces: Float[Tensor, "systems rows 3"]
+    ) -> Float[Tensor, "systems rows 3"]:
         if self._velocity is None:
             self._velocity = torch.zeros_like(rows)
             self._downhill = torch.zeros_like(rows[:, :1, :1])
@@ -50,7 +50,7 @@ class FIRE(Descent):
         speed = torch.sqrt(dot(velocity, velocity) / dot(forces, forces).clamp_min(1e-300))
         mixed = (1 - self._mixing) * velocity + self._mixing * speed * forces
         patient = downhill & (self._downhill > _PATIENCE)
-        uphill = ~downhill & self._moving  # a set that has not moved yet is neither
+        uphill = ~downhill & self._moving  # a system that has not moved yet is neither
         velocity = torch.where(downhill, mixed, 0.0)
         step = torch.where(patient, (self._step * _GROW).clamp_max(_LONGEST_STEP), self._step)
         self._step = torch.where(uphill, self._step * _SHRINK, step)

@@ -1,8 +1,8 @@
 """Positions and cells as one set of rows to minimise over, as ASE's `FrechetCellFilter` has them.
 
-A set of n atoms has n + 3 rows: first three for the cell, n U with U = log F the logarithm of the
-deformation that takes the first cell to the present one, then the positions with that deformation
-taken back. Sets are padded at the end.
+A system of n atoms has n + 3 rows: first three for the cell, n U with U = log F the logarithm of
+the deformation that takes the first cell to the present one, then the positions with that
+deformation taken back. Systems are padded at the end.
 Source: the variables and their scale are those of `ase.filters.FrechetCellFilter` in ASE 3.29.
 """
 
@@ -25,41 +25,43 @@ class FrechetRows:
 
     Args:
         first_cells: Cells at the start, rows are vectors, Å.
-        num_atoms: Atoms of each set.
+        num_atoms: Atoms of each system.
         relax_cell: Whether cells move; if not, their rows stay zero.
     """
 
-    first_cells: Float[Tensor, "sets 3 3"]
-    num_atoms: Int[Tensor, " sets"]
+    first_cells: Float[Tensor, "systems 3 3"]
+    num_atoms: Int[Tensor, " systems"]
     relax_cell: bool
 
     @property
-    def is_atom(self) -> Bool[Tensor, "sets atom_rows"]:
+    def is_atom(self) -> Bool[Tensor, "systems atom_rows"]:
         """Which of the rows after the cell's hold an atom."""
         size = int(self.num_atoms.max()) if len(self.num_atoms) else 0
         return torch.arange(size, device=self.num_atoms.device) < self.num_atoms[:, None]
 
-    def start(self, positions: Float[Tensor, "atoms 3"]) -> Float[Tensor, "sets rows 3"]:
-        """The rows of undeformed sets."""
+    def start(self, positions: Float[Tensor, "atoms 3"]) -> Float[Tensor, "systems rows 3"]:
+        """The rows of undeformed systems."""
         return torch.cat([torch.zeros_like(self.first_cells), self._padded(positions)], 1)
 
-    def place(self, rows: Float[Tensor, "sets rows 3"], sets: Configurations) -> Configurations:
-        """The sets with the positions and cells that the rows say."""
+    def place(
+        self, rows: Float[Tensor, "systems rows 3"], systems: Configurations
+    ) -> Configurations:
+        """The systems with the positions and cells that the rows say."""
         atoms = rows[:, CELL_ROWS:]
         if not self.relax_cell:
-            return replace(sets, positions=atoms[self.is_atom])
+            return replace(systems, positions=atoms[self.is_atom])
         deformation = torch.linalg.matrix_exp(
             self._log(rows)
         ).mT  # acts on row vectors from the right
         return replace(
-            sets,
+            systems,
             positions=(atoms @ deformation)[self.is_atom],
             cells=self.first_cells @ deformation,
         )
 
     def forces(
-        self, rows: Float[Tensor, "sets rows 3"], sets: Configurations, found: Evaluation
-    ) -> Float[Tensor, "sets rows 3"]:
+        self, rows: Float[Tensor, "systems rows 3"], systems: Configurations, found: Evaluation
+    ) -> Float[Tensor, "systems rows 3"]:
         """Minus the gradient of the energy over the rows, eV/Å, from finite forces and stresses.
 
         The gradient over U is the adjoint of the derivative of the exponential, applied to the
@@ -74,7 +76,7 @@ class FrechetRows:
             return torch.cat([torch.zeros_like(self.first_cells), atoms], 1)
         log = self._log(rows)
         deformation = torch.linalg.matrix_exp(log)
-        volumes = torch.linalg.det(sets.cells).abs()
+        volumes = torch.linalg.det(systems.cells).abs()
         virial = -volumes[:, None, None] * found.stress.to(rows.dtype)
         slope = torch.linalg.solve(deformation, virial.mT).mT  # W F⁻ᵀ, as the virial is symmetric
         double = torch.zeros(len(rows), 6, 6, dtype=rows.dtype, device=rows.device)
@@ -83,10 +85,10 @@ class FrechetRows:
         cell = torch.linalg.matrix_exp(double)[:, :3, 3:] / self.num_atoms[:, None, None]
         return torch.cat([cell, atoms @ deformation], 1)
 
-    def _log(self, rows: Float[Tensor, "sets rows 3"]) -> Float[Tensor, "sets 3 3"]:
+    def _log(self, rows: Float[Tensor, "systems rows 3"]) -> Float[Tensor, "systems 3 3"]:
         return (rows[:, :CELL_ROWS] / self.num_atoms[:, None, None]).clamp(-_MAX_LOG, _MAX_LOG)
 
-    def _padded(self, values: Float[Tensor, "atoms 3"]) -> Float[Tensor, "sets atom_rows 3"]:
+    def _padded(self, values: Float[Tensor, "atoms 3"]) -> Float[Tensor, "systems atom_rows 3"]:
         present = self.is_atom
         padded = torch.zeros(*present.shape, 3, dtype=values.dtype, device=values.device)
         padded[present] = values

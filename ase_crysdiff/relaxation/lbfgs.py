@@ -1,10 +1,10 @@
-"""L-BFGS with one history per set."""
+"""L-BFGS with one history per system."""
 
 from collections import deque
 
 import torch
 
-from ase_crysdiff.relaxation.base import MAX_STEP, Descent, dot, regrouped
+from ase_crysdiff.relaxation.base import MAX_STEP, Optimizer, dot, regrouped
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: First guess of the curvature before there is a pair, eV/Å²; ASE's.
@@ -13,7 +13,7 @@ CURVATURE = 70.0
 _MIN_CURVATURE = 1e-12
 
 
-class LBFGS(Descent):
+class LBFGS(Optimizer):
     """Quasi-Newton steps without line search; the longest row of a step is limited.
 
     With `curvature=70` and `memory=100` it takes the steps of `ase.optimize.LBFGS`, but for pairs
@@ -34,10 +34,10 @@ class LBFGS(Descent):
         self, memory: int = 20, curvature: float | None = None, max_step: float = MAX_STEP
     ) -> None:
         self.max_step, self.curvature = max_step, curvature
-        # Oldest first: way, change of gradient, 1 / their product. Sets share the slots; 0 marks a
-        # set without that pair.
+        # Oldest first: way, change of gradient, 1 / their product. Systems share the slots; 0 marks
+        # a system without that pair.
         self._pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
-        # Rows, forces, which sets have them, and the first guess of the inverse Hessian, Å²/eV.
+        # Rows, forces, which systems have them, and the first guess of the inverse Hessian, Å²/eV.
         self._last: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def rebatch(self, kept: Int[Tensor, " kept"], added: int, num_rows: int) -> None:
@@ -58,13 +58,15 @@ class LBFGS(Descent):
             )
             for s, y, rho in self._pairs
         ]
-        while regrouped_pairs and not bool(regrouped_pairs[0][2].any()):  # of sets that have left
+        while regrouped_pairs and not bool(
+            regrouped_pairs[0][2].any()
+        ):  # of systems that have left
             regrouped_pairs.pop(0)
         self._pairs = deque(regrouped_pairs, maxlen=self._pairs.maxlen)
 
     def step(
-        self, rows: Float[Tensor, "sets rows 3"], forces: Float[Tensor, "sets rows 3"]
-    ) -> Float[Tensor, "sets rows 3"]:
+        self, rows: Float[Tensor, "systems rows 3"], forces: Float[Tensor, "systems rows 3"]
+    ) -> Float[Tensor, "systems rows 3"]:
         guess = torch.full_like(rows[:, :1, :1], 1 / (self.curvature or CURVATURE))
         if self._last is not None:
             old_rows, old_forces, known, guess = self._last
@@ -82,8 +84,8 @@ class LBFGS(Descent):
         return direction * (self.max_step / longest.clamp_min(self.max_step))
 
     def _newton(
-        self, forces: Float[Tensor, "sets rows 3"], guess: Float[Tensor, "sets 1 1"]
-    ) -> Float[Tensor, "sets rows 3"]:
+        self, forces: Float[Tensor, "systems rows 3"], guess: Float[Tensor, "systems 1 1"]
+    ) -> Float[Tensor, "systems rows 3"]:
         """Inverse Hessian times force, by the two-loop recursion."""
         direction, weights = forces, []
         for way, change, rho in reversed(self._pairs):

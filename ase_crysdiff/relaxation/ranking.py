@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.relaxation.structures import configurations
@@ -21,7 +22,8 @@ def rank(
     """
     energies: list[float] = []
     reasons: dict[int, str] = {}
-    for batch in _batches(structures):
+    for run in runs_of_size([len(structure) for structure in structures], _MAX_ATOMS):
+        batch = [structures[i] for i in run]
         evaluation = evaluate_each(potential, configurations(batch))
         for k, structure in enumerate(batch):
             energy = float(evaluation.energy[k]) / len(structure)
@@ -37,18 +39,6 @@ def rank(
         more = {} if np.isinf(energies[i]) else {"crysdiff_energy_per_atom": energies[i]}
         ranked.append(structures[i].copy(properties={**structures[i].properties, **more}))
     return ranked, reasons
-
-
-def _batches(structures: Sequence[Structure]) -> list[list[Structure]]:
-    batches: list[list[Structure]] = []
-    atoms = _MAX_ATOMS
-    for structure in structures:
-        if atoms + len(structure) > _MAX_ATOMS:
-            batches.append([])
-            atoms = 0
-        batches[-1].append(structure)
-        atoms += len(structure)
-    return batches
 
 
 def index_of(structure: Structure) -> int:

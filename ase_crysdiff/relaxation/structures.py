@@ -19,6 +19,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, Outcome, check_options, relaxations
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
 
 #: A relaxed cell may differ from the first one by this share of its volume.
 MAX_VOLUME_CHANGE = 0.2
@@ -65,8 +66,8 @@ def relax(
     structures: Structure | Atoms | Iterable[Structure | Atoms],
     potential: PotentialLike = "dao-p",
     *,
-    fmax: float = 0.05,
-    steps: int = 500,
+    fmax: float = FMAX,
+    steps: int = STEPS,
     relax_cell: bool = True,
     optimizer: str = "lbfgs",
     progress: bool | None = None,
@@ -171,7 +172,7 @@ def _result(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
     final.lattice = Lattice(outcome.final.cells[0].cpu().numpy())
     for site, position in zip(final, outcome.final.positions.cpu().numpy(), strict=True):
         site.coords = position
-    reason = outcome.failure or objection(first, final, outcome.first_energy, outcome.energy)
+    reason = outcome.failure or rejection_reason(first, final, outcome.first_energy, outcome.energy)
     accepted = reason is None
     if reason is None and not outcome.converged:
         reason = (
@@ -190,7 +191,9 @@ def _result(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
     )
 
 
-def objection(first: Structure, final: Structure, first_energy: float, energy: float) -> str | None:
+def rejection_reason(
+    first: Structure, final: Structure, first_energy: float, energy: float
+) -> str | None:
     """Why a relaxed structure is not trusted; None if it is.
 
     Args:

@@ -175,8 +175,8 @@ class Store:
             told = [line for k, (was, now) in changed.items() for line in _differences(k, was, now)]
             raise InputError(
                 f"{self.path} holds a run with other settings ({', '.join(changed)} differ): "
-                f"{'; '.join(told)}. Give the same options to continue that run, choose another "
-                "output folder, or remove this one."
+                f"{'; '.join(told)}. Choose another output folder, or give the same options to "
+                "continue that run."
             )
 
     def _write_record(self) -> None:

@@ -67,13 +67,13 @@ class PairPotential(Potential):
         with torch.enable_grad():
             positions = given.positions.detach().requires_grad_()
             strain = torch.zeros_like(cells).requires_grad_()
-            sets = index[pairs.first]
+            systems = index[pairs.first]
             vectors = (
                 positions[pairs.second]
                 - positions[pairs.first]
-                + (pairs.shift.unsqueeze(1) @ cells[sets]).squeeze(1)
+                + (pairs.shift.unsqueeze(1) @ cells[systems]).squeeze(1)
             )
-            vectors = vectors + (vectors.unsqueeze(1) @ strain[sets]).squeeze(1)
+            vectors = vectors + (vectors.unsqueeze(1) @ strain[systems]).squeeze(1)
             distances = torch.linalg.vector_norm(vectors, dim=-1)
             radii = self._radii[given.species]
             bonds = self._bond(distances, radii[pairs.first] + radii[pairs.second])
@@ -94,7 +94,7 @@ class PairPotential(Potential):
         return self.depth * ((1 - torch.exp(-self.stiffness * (r - r0))) ** 2 - 1) * envelope
 
     def _pairs(self, given: Configurations) -> _Pairs:
-        """All neighbours within the cutoff, from dense tables of a few sets at a time."""
+        """All neighbours within the cutoff, from dense tables of a few systems at a time."""
         counts = given.num_atoms.tolist()
         starts = [0, *given.num_atoms.cumsum(0).tolist()]
         # The columns of the pseudo-inverse of the periodic rows are the reciprocal vectors of a
@@ -103,13 +103,13 @@ class PairPotential(Potential):
         reciprocal = torch.linalg.pinv(cells) * given.periodic.unsqueeze(-2)
         reach = torch.ceil(
             self.cutoff * torch.linalg.vector_norm(reciprocal, dim=-2)
-        ).long()  # sets, 3
+        ).long()  # systems, 3
         home = torch.floor((given.positions.unsqueeze(1) @ reciprocal[given.index]).squeeze(1))
         found = []
         first = 0
         while first < len(counts):
             last, size, images = first, counts[first], reach[first]
-            while last < len(counts):  # the longest run of sets whose table fits
+            while last < len(counts):  # the longest run of systems whose table fits
                 size, images = max(size, counts[last]), torch.maximum(images, reach[last])
                 if (
                     last > first
@@ -151,12 +151,12 @@ class PairPotential(Potential):
         vectors = (
             points[:, None, :, None] - points[:, :, None, None] + (shifts @ cells)[:, None, None]
         )
-        near = (vectors**2).sum(-1) < self.cutoff**2  # sets, atoms, atoms, images
+        near = (vectors**2).sum(-1) < self.cutoff**2  # systems, atoms, atoms, images
         near &= (present[:, :, None] & present[:, None])[..., None]
-        # Another set of the table may reach farther; along an open axis all images coincide, and
+        # Another system of the table may reach farther; along an open axis all images coincide, and
         # only one of them counts.
         near &= (shifts.abs() <= reach[:, None]).all(-1)[:, None, None]
         own = torch.eye(num, dtype=torch.bool)[..., None] & (shifts == 0).all(-1)
-        sets, i, j, image = torch.nonzero(near & ~own, as_tuple=True)
-        one, other = atoms[sets, i], atoms[sets, j]
+        systems, i, j, image = torch.nonzero(near & ~own, as_tuple=True)
+        one, other = atoms[systems, i], atoms[systems, j]
         return _Pairs(one, other, shifts[image] - home[other] + home[one])

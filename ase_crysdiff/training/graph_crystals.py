@@ -148,14 +148,14 @@ class GraphCrystals:
             edges, profile = found_edges.neighbors, found_edges.profile
             counts = piece.num_atoms
             owner = torch.arange(len(piece), device=self.device).repeat_interleave(counts)[
-                edges.first
+                edges.receivers
             ]
             starts = (counts.cumsum(0) - counts)[owner]
             found.append(
                 (
-                    (edges.first - starts).short(),
-                    (edges.second - starts).short(),
-                    edges.shifts.short(),
+                    (edges.receivers - starts).short(),
+                    (edges.senders - starts).short(),
+                    edges.cell_offsets.short(),
                     profile,
                     torch.bincount(owner, minlength=len(piece)),
                 )

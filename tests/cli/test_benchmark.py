@@ -105,7 +105,7 @@ def test_benchmark_of_a_third_party_is_one_object(toy_miad, tmp_path, capsys):
     ("more", "message"),
     [
         (["-k", "0"], "samples must be a whole number of at least 1"),
-        (["--workers", "0"], "workers must be"),
+        (["--workers", "-1"], "workers must be"),
         (["--limit", "0"], "limit must be"),
         (["--seed", "-1"], "seed must be"),
         (["--seed", str(2**63)], "seed must be at most"),

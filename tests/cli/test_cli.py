@@ -169,7 +169,7 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     assert capsys.readouterr().out.startswith(f"{toy}: miad {card.version}, ")
     assert card.training["data"] == "sixty toys"
     assert card.training["steps"] == 3
-    assert card.sampling["steps"] == 10
+    assert card.sampling.steps == 10
     tuned = [
         "--solver",
         "heun",
@@ -184,15 +184,10 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     ]
     assert main(["export", "miad", str(runs / "miad"), "-o", str(tmp_path / "tuned"), *tuned]) == 0
     sampling = weights.read_card(tmp_path / "tuned").sampling
-    assert (sampling["solver"], sampling["start"], sampling["hurry"]) == (
-        "heun",
-        0.9,
-        {"frac_coords": 4.0},
-    )
-    assert (sampling["closest_approach"], sampling["corrections"]) == (
-        {"fraction": 0.7},
-        {"frac_coords": 1e-6},
-    )
+    assert (sampling.solver, sampling.start) == ("heun", 0.9)
+    assert sampling.velocity_annealing == {"frac_coords": 4.0}
+    assert sampling.closest_approach == 0.7
+    assert sampling.corrections == {"frac_coords": 1e-6}
     capsys.readouterr()
 
     assert main(sample_words(toy, out, "-n", 3)) == 0

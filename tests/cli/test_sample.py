@@ -14,6 +14,7 @@ from ase_crysdiff import registry
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 
@@ -183,13 +184,13 @@ def test_nonsense_is_refused_before_weights_are_read(words, message, tmp_path, c
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--composition", "NaCl"], "Installed samplers:"),
+        (["--composition", "NaCl"], "Installed samplers that can:"),
         (["--chemical-system", "Na-Xx"], "'Xx' is no chemical element"),
         (["--steps", "0"], "steps must be"),
         (["--seed", "-1"], "seed"),
         (["--redraws", "-1"], "redraws"),
         (["--batch-size", "0"], "batch-size"),
-        (["--workers", "0"], "workers"),
+        (["--workers", "-1"], "workers"),
         (["--device", "gpu"], "cannot be used"),
         (["--weights", "absent"], "holds no weights"),
     ],
@@ -205,7 +206,7 @@ def test_bad_options_are_explained_and_may_be_corrected(
     same_run(tmp_path, six)
 
 
-class Untouchable:
+class Untouchable(Sampler):
     """A sampler that must not be asked for a crystal."""
 
     def sample(self, request, streams):

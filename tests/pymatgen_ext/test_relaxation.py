@@ -15,7 +15,7 @@ import pymatgen_ext
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import CrysDiffError, InputError
-from ase_crysdiff.relaxation.structures import objection
+from ase_crysdiff.relaxation.structures import rejection_reason
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import relax
@@ -122,16 +122,16 @@ def test_progress_bar_counts_crystals(capsys):
 def test_objections(change, message):
     first = prototypes()["NaCl"]
     final = first.copy()
-    assert objection(first, final, -1.0, -1.5) is None
+    assert rejection_reason(first, final, -1.0, -1.5) is None
     change(final)
-    assert re.search(message, objection(first, final, -1.0, -1.5))
+    assert re.search(message, rejection_reason(first, final, -1.0, -1.5))
 
 
 def test_rising_or_missing_energy_is_an_objection():
     structure = prototypes()["NaCl"]
-    assert objection(structure, structure, -1.0, -1.0) is None
-    assert "risen by 0.05 eV/atom" in objection(structure, structure, -1.0, -0.9)
-    assert "risen" in objection(structure, structure, math.nan, -0.9)
+    assert rejection_reason(structure, structure, -1.0, -1.0) is None
+    assert "risen by 0.05 eV/atom" in rejection_reason(structure, structure, -1.0, -0.9)
+    assert "risen" in rejection_reason(structure, structure, math.nan, -0.9)
 
 
 def test_nonsense_is_refused():

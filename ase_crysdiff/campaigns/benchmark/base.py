@@ -55,7 +55,8 @@ class DrawingOptions:
         seed: of all draws
         steps: steps of the reverse process; default as in the card
         batch_size: crystals computed together; default 64 on a CPU, 512 on a GPU
-        workers: processes for sampling on a CPU and for comparing
+        workers: isolated processes for comparing, and if there are several also for sampling on a
+            CPU; 0 computes in this one
         keep: folder that keeps the draws, so that more can follow
         output: JSON file of the result
     """

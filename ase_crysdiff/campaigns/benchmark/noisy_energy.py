@@ -92,7 +92,8 @@ def by_time(
 
     Args:
         model: Its denoiser has an energy.
-        labels: Those that training takes; energies count from the lowest label of a composition.
+        labels: Those above the limit of the model's config are left out, which its training leaves
+            out, too; energies count from the lowest label of a composition.
         times: To measure at.
         seed: Of the noise.
 

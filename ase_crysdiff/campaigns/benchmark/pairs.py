@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pymatgen.core import Structure
 
-from ase_crysdiff.campaigns.work import Task
+from ase_crysdiff.campaigns.work import WorkItem
 from ase_crysdiff.metrics.match_rate import compare_pair
 
 
@@ -22,7 +22,7 @@ def distance(pair: tuple[Structure | None, Structure]) -> float | None:
 
 def with_targets(
     rows: Sequence[Sequence[Structure | None]], targets: Sequence[Structure]
-) -> list[list[Task]]:
+) -> list[list[WorkItem]]:
     """Each sample beside its target, as work under the key "target-sample", a list per target."""
     return [
         [(f"{i}-{k}", (sample, target)) for k, sample in enumerate(row)]

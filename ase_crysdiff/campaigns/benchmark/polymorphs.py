@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.campaigns.work import Task
+    from ase_crysdiff.campaigns.work import WorkItem
 
 _PAIRS = "pairs"
 
@@ -123,7 +123,7 @@ BENCHMARK = Benchmark(
 
 def _tasks(
     rows: "Sequence[Sequence[Structure | None]]", groups: Sequence[Sequence[int]], known: "Targets"
-) -> "list[list[Task]]":
+) -> "list[list[WorkItem]]":
     return [
         [(f"{g}-{s}-{f}", (sample, known.structures[i])) for s, sample in enumerate(row)]
         for g, (row, group) in enumerate(zip(rows, groups, strict=True))

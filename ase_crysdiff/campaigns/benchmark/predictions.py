@@ -70,7 +70,7 @@ def draw_missing(
         seed: Of all draws.
         count: Indices 0 … count - 1 are wanted.
         batch_size: Crystals computed together.
-        workers: Processes on a CPU.
+        workers: Isolated processes on a CPU; up to 1 draws in this one.
     """
     done = {entry["index"]: entry for entry in journal.read()}
     wanted = range(count)
@@ -85,7 +85,8 @@ def draw_missing(
             len(wanted),
             journal.path.parent,
         )
-    workers = workers if spec.device == "cpu" else 0  # processes would only share the one GPU
+    # One process more would bring nothing, and several would only share the one GPU.
+    workers = workers if workers > 1 and spec.device == "cpu" else 0
     started = time.perf_counter()
     for batch in draw(
         spec,

@@ -18,6 +18,7 @@ from ase_crysdiff.campaigns.benchmark.machine import machine
 from ase_crysdiff.campaigns.benchmark.predictions import draw_missing, request_for, to_predictions
 from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.batched import SamplerSpec
@@ -38,7 +39,7 @@ _LEAST = {
     "seed": 0,
     "steps": 1,
     "batch_size": 1,
-    "workers": 1,
+    "workers": 0,
 }
 
 
@@ -265,23 +266,4 @@ def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResul
 
 
 def _spec(structures: "StructureSource") -> SamplerSpec:
-    return SamplerSpec(structures.name, structures.weights, usable_device(structures.device))
-
-
-def usable_device(name: str) -> str:
-    """The device of that name; "auto" is a GPU where there is one.
-
-    Raises:
-        InputError: If it cannot be used.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {name!r} cannot be used ({str(error).splitlines()[0]}). Use cpu, cuda or auto."
-        ) from error
-    return name
+    return SamplerSpec(structures.name, structures.weights, resolve(structures.device))

@@ -13,7 +13,7 @@ from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
-from ase_crysdiff.campaigns.work import Task, work
+from ase_crysdiff.campaigns.work import WorkItem, work
 from ase_crysdiff.data.packing import prepare, reason_of
 from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_records
@@ -174,7 +174,7 @@ def in_benchmarks(
         workers: Processes.
         timeout: Seconds for one structure.
     """
-    groups: dict[Hashable, list[Task]] = defaultdict(list)
+    groups: dict[Hashable, list[WorkItem]] = defaultdict(list)
     for i, structure in enumerate(structures):
         key = formula_key(structure)
         known = {file: reference.candidates(key) for file, reference in benchmarks.items()}

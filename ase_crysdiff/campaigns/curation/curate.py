@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.curation.candidates import (
@@ -21,6 +19,7 @@ from ase_crysdiff.campaigns.curation.report import count, describe, save
 from ase_crysdiff.campaigns.curation.stages import Curation, Stage
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.loading import load_potential
@@ -65,9 +64,7 @@ def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
         UnknownNameError: If there is no potential of that name.
     """
     _check(options)
-    potential = load_potential(
-        options.potential, device="cuda" if torch.cuda.is_available() else "cpu"
-    )
+    potential = load_potential(options.potential, device=resolve("auto"))
     hull = None if options.hull is None else Hull.read(options.hull)
     benchmarks = read_benchmarks(options.against)
     low, high = options.min_atoms, options.max_atoms
@@ -109,7 +106,7 @@ def _check(options: CurationOptions) -> None:
     """Refuses nonsense before anything is read."""
     check_ways(options.copies)
     check_options(options.fmax, options.relax_steps, "lbfgs", MAX_ATOMS)
-    for name, least in {"min_atoms": 1, "max_atoms": 1, "seed": 0, "workers": 1}.items():
+    for name, least in {"min_atoms": 1, "max_atoms": 1, "seed": 0, "workers": 0}.items():
         positive(name.replace("_", "-"), getattr(options, name), least)
     if options.min_atoms > options.max_atoms:
         raise InputError(

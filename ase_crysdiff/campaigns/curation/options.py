@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ase_crysdiff.relaxation.settings import FMAX
+
 #: Up to here a crystal counts as stable, eV/atom.
 STABLE = 0.08
 #: From there up to here it is relaxed for stage II, eV/atom.
@@ -25,7 +27,7 @@ class CurationOptions:
         fmax: force that may remain after relaxing, eV/Å
         relax_steps: steps at most for each crystal
         seed: of the copies
-        workers: processes for comparing
+        workers: isolated processes for comparing; 0 compares in this one
         timeout: seconds for one comparison
     """
 
@@ -37,7 +39,7 @@ class CurationOptions:
     min_atoms: int = 3
     max_atoms: int = 30
     max_height: float = 1.0
-    fmax: float = 0.05
+    fmax: float = FMAX
     relax_steps: int = 200
     seed: int = 0
     workers: int = 1

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.settings import FMAX, STEPS
 from ase_crysdiff.relaxation.structures import RelaxResult, iter_relax
 
 #: A group holds at most so many crystals and atoms: large enough to be computed together, small
@@ -38,8 +40,8 @@ class Options:
         optimizer: "lbfgs", "fire", or "lbfgs-ase" with the steps of ASE's L-BFGS.
     """
 
-    fmax: float = 0.05
-    steps: int = 500
+    fmax: float = FMAX
+    steps: int = STEPS
     relax_cell: bool = True
     optimizer: str = "lbfgs"
 
@@ -64,16 +66,9 @@ def from_plain(values: Mapping[str, Any]) -> tuple[int, RelaxResult]:
 
 def groups(structures: Mapping[int, Structure]) -> list[list[int]]:
     """Indices in fixed groups of similar size; they depend on the structures only."""
-    found: list[list[int]] = []
-    atoms = 0
-    for i in sorted(structures, key=lambda i: (len(structures[i]), i)):
-        size = len(structures[i])
-        if not found or len(found[-1]) == _GROUP_CRYSTALS or atoms + size > _GROUP_ATOMS:
-            found.append([])
-            atoms = 0
-        found[-1].append(i)
-        atoms += size
-    return found
+    order = sorted(structures, key=lambda i: (len(structures[i]), i))
+    runs = runs_of_size([len(structures[i]) for i in order], _GROUP_ATOMS, _GROUP_CRYSTALS)
+    return [[order[k] for k in run] for run in runs]
 
 
 def relax_groups(

@@ -13,6 +13,7 @@ from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.settings import STEPS
 from ase_crysdiff.relaxation.structures import iter_relax
 
 
@@ -31,7 +32,7 @@ class Relax(Step):
 
     potential: Potential
     fmax: float = 0.1
-    max_steps: int = 500
+    max_steps: int = STEPS
     name: ClassVar[str] = "relax"
 
     def each(self, candidate: Candidate, survey: Mapping[str, Any]) -> Sequence[Candidate]:

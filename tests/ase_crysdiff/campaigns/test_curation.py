@@ -58,7 +58,7 @@ def test_other_rules_are_another_run(pool, options):
     [
         ({"copies": ("upside-down",)}, "There are no copies"),
         ({"min_atoms": 9, "max_atoms": 8}, "must not be above max-atoms"),
-        ({"workers": 0}, "workers must be"),
+        ({"workers": -1}, "workers must be"),
         ({"timeout": 0.0}, "timeout above 0 s"),
     ],
 )

@@ -70,6 +70,14 @@ def test_crystals_are_annotated(table, tmp_path):
     assert [f.info["atoms"] for f in frames if "atoms" in f.info and f.info["atoms"] > 0] == [2, 5]
 
 
+def test_known_values_are_compared_and_pictured(table, tmp_path):
+    found = predict_files(Counting(), [table], tmp_path / "out.csv", compare="known")
+    assert found.comparison["MAE"]["value"] == pytest.approx(1)
+    assert found.comparison["known, not predicted"] == 2
+    assert found.comparison["parity plot"] == "out.svg"
+    assert "<svg" in (tmp_path / "out.svg").read_text()
+
+
 def test_a_column_that_nobody_has_is_refused(table, tmp_path):
     with pytest.raises(InputError, match="has numbers in a column 'absent'"):
         predict_files(Counting(), [table], tmp_path / "out.csv", compare="absent")

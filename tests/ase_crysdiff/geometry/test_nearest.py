@@ -26,7 +26,7 @@ def search(systems, count, columns=0):
 
 def rows(neighbors):
     return torch.cat(
-        [neighbors.first[:, None], neighbors.second[:, None], neighbors.shifts], 1
+        [neighbors.receivers[:, None], neighbors.senders[:, None], neighbors.cell_offsets], 1
     ).tolist()
 
 
@@ -49,7 +49,7 @@ def brute(atoms, count):
 @pytest.mark.parametrize("cubic", [False, True])
 def test_rocksalt_keeps_whole_shells(count, kept, cubic):
     found = search(bulk("NaCl", "rocksalt", 5.64, cubic=cubic), count)
-    assert set(torch.bincount(found.neighbors.first).tolist()) == {kept}
+    assert set(torch.bincount(found.neighbors.receivers).tolist()) == {kept}
 
 
 def test_rocksalt_profile():
@@ -98,7 +98,7 @@ def test_every_pair_has_its_reverse():
 
 def test_lone_atom_in_a_wide_cell_has_neighbors():
     found = search(Atoms("Ar", cell=[20, 20, 20], pbc=True), 25)
-    assert len(found.neighbors.first) == 26  # 6 + 12 + 8 images
+    assert len(found.neighbors.receivers) == 26  # 6 + 12 + 8 images
 
 
 def test_a_crystal_alone_and_in_a_batch():
@@ -106,7 +106,7 @@ def test_a_crystal_alone_and_in_a_batch():
     together = search(systems, 12, 30)
     alone = [search(atoms, 12, 30) for atoms in systems]
     torch.testing.assert_close(torch.cat([a.profile for a in alone]), together.profile)
-    assert sum(len(a.neighbors.first) for a in alone) == len(together.neighbors.first)
+    assert sum(len(a.neighbors.receivers) for a in alone) == len(together.neighbors.receivers)
 
 
 @pytest.mark.parametrize("structure", ["fcc", "bcc", "diamond"])
@@ -119,7 +119,7 @@ def test_rounding_errors_do_not_choose_neighbors(structure):
 
 def test_profile_needs_no_edges():
     found = search(bulk("Cu"), 0, 12)
-    assert len(found.neighbors.first) == 0
+    assert len(found.neighbors.receivers) == 0
     np.testing.assert_allclose(found.profile, 3.61 / np.sqrt(2), rtol=1e-12)
     nothing = search(bulk("Cu"), 0)
     assert nothing.profile.shape == (1, 0)

@@ -70,9 +70,14 @@ def search(systems, cutoff):
 
 
 def as_sets(found, start, count):
-    mine = (found.first >= start) & (found.first < start + count)
+    mine = (found.receivers >= start) & (found.receivers < start + count)
     rows = torch.cat(
-        [found.first[mine, None] - start, found.second[mine, None] - start, found.shifts[mine]], 1
+        [
+            found.receivers[mine, None] - start,
+            found.senders[mine, None] - start,
+            found.cell_offsets[mine],
+        ],
+        1,
     ).tolist()
     assert len(rows) == len({tuple(row) for row in rows})
     return {tuple(row) for row in rows}
@@ -90,7 +95,7 @@ def test_equals_ase_in_one_batch(cutoff):
         }
         assert as_sets(found, start, len(atoms)) == expected, name
         start += len(atoms)
-    assert torch.equal(found.first, found.first.sort().values)
+    assert torch.equal(found.receivers, found.receivers.sort().values)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -170,8 +175,8 @@ def test_both_searches_find_the_same_pairs_in_the_same_order(seed, monkeypatch):
     by_cells, *_ = search(systems, 4.7)
     monkeypatch.setattr(neighbors, "search_cells", neighbor_search.search_images)
     by_images, *_ = search(systems, 4.7)
-    assert len(by_cells.first) > 1000
-    for name in ("first", "second", "shifts"):
+    assert len(by_cells.receivers) > 1000
+    for name in ("receivers", "senders", "cell_offsets"):
         assert torch.equal(getattr(by_cells, name), getattr(by_images, name))
 
 
@@ -181,16 +186,18 @@ def test_pairs_are_sorted_by_atoms_and_cells_however_far_outside_atoms_lie():
     far.positions[0] += 9e8 * atoms.cell.array[0] + 8e8 * atoms.cell.array[1]
     for system in (atoms, far):
         found, *_ = search([system], 5.0)
-        rows = torch.cat([found.first[:, None], found.second[:, None], found.shifts], 1).tolist()
+        rows = torch.cat(
+            [found.receivers[:, None], found.senders[:, None], found.cell_offsets], 1
+        ).tolist()
         assert len(rows) > 100
         assert rows == sorted(rows)
 
 
 def test_shells_at_the_cutoff_are_left_out_in_both_directions():
     found, *_ = search([Atoms("Po", cell=np.eye(3) * 2.5, pbc=True)], 2.5)
-    assert len(found.first) == 0
+    assert len(found.receivers) == 0
     found, *_ = search([Atoms("Po", cell=np.eye(3) * 2.5, pbc=True)], 2.5 + 1e-9)
-    assert len(found.first) == 6
+    assert len(found.receivers) == 6
 
 
 def test_the_reference_looks_at_one_image_per_pair_in_large_cells(monkeypatch):
@@ -200,7 +207,7 @@ def test_the_reference_looks_at_one_image_per_pair_in_large_cells(monkeypatch):
     reach = neighbor_search.reached_images(torch.linalg.inv(cells), periodic, cutoff)
     assert reach.tolist() == [[0, 0, 0]]
     found, *_ = search([atoms], 5.0)
-    assert len(found.first) == len(ase_neighbor_list("i", atoms, 5.0))
+    assert len(found.receivers) == len(ase_neighbor_list("i", atoms, 5.0))
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,20 @@ import pytest
 import torch
 
 from ase_crysdiff import registry
-from ase_crysdiff.errors import CheckpointError, IncompatibleError, UnknownNameError
+from ase_crysdiff.errors import (
+    CheckpointError,
+    IncompatibleError,
+    InputError,
+    NeedsWeightsError,
+    UnknownNameError,
+)
 from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 
 def test_our_potentials_are_registered():
-    assert {"dao-p", "chgnet"} <= set(registry.names(registry.POTENTIALS))
+    assert {"dao-p", "chgnet", "matgl"} <= set(registry.names(registry.POTENTIALS))
 
 
 def test_others_register_theirs():
@@ -25,6 +31,25 @@ def test_others_register_theirs():
     finally:
         registry.unregister(registry.POTENTIALS, "mine")
     assert asked == {"weights": None, "device": "cpu", "dtype": torch.float64}
+
+
+def test_matgl_asks_for_weights_and_guards_them(tmp_path):
+    with pytest.raises(NeedsWeightsError, match="weights=FOLDER"):
+        load_potential("matgl")
+    with pytest.raises(InputError, match="is no folder"):
+        load_potential("matgl", weights=tmp_path / "none")
+    with pytest.raises(IncompatibleError, match=r"torch\.float32 on the CPU"):
+        load_potential("matgl", weights=tmp_path, dtype=torch.float64)
+
+
+@pytest.mark.data
+@pytest.mark.filterwarnings("ignore")
+def test_matgl_weights_that_are_read_wrongly_are_refused(data):
+    folder = data.parent / "models" / "matgl" / "TensorNet-MatPES-PBE-v2025.1-PES"
+    if not folder.is_dir():
+        pytest.skip("The weights of TensorNet for matgl 2 are not beside the data packs")
+    with pytest.raises(CheckpointError, match="NaCl: -2\\.68849 instead of"):
+        load_potential("matgl", weights=folder)
 
 
 def test_unknown_names_suggest_close_ones():

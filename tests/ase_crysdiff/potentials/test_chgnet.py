@@ -109,7 +109,7 @@ def test_chgnet_refuses_what_it_does_not_know(chgnet):
     slab = sheared()
     slab.pbc = [True, True, False]
     with pytest.raises(
-        InputError, match=r"all three axes only; set 1 is periodic along \[True, True, False\]"
+        InputError, match=r"all three axes only; system 1 is periodic along \[True, True, False\]"
     ):
         chgnet.evaluate(from_atoms([sheared(), slab]))
     with pytest.raises(InputError, match="periodic along all three"):
@@ -118,7 +118,7 @@ def test_chgnet_refuses_what_it_does_not_know(chgnet):
         exotic = sheared()
         exotic.numbers[0] = number
         with pytest.raises(
-            InputError, match=f"Set 1: chgnet does not know {symbol}; it knows H-Bi, Ac-Pu"
+            InputError, match=f"System 1: chgnet does not know {symbol}; it knows H-Bi, Ac-Pu"
         ):
             chgnet.evaluate(from_atoms([sheared(), exotic]))
     with pytest.raises(InputError, match="not '0.9'"):

@@ -302,7 +302,10 @@ def test_nothing_in_nothing_out(potential):
     ("atoms", "message"),
     [
         (Atoms("H2", [[0, 0, 0], [0, 0, np.nan]]), "not finite"),
-        (Atoms("H2", [[0, 0, 0], [0, 0, 0]]), "Atoms [01] and [01] of set 0 are in the same place"),
+        (
+            Atoms("H2", [[0, 0, 0], [0, 0, 0]]),
+            "Atoms [01] and [01] of system 0 are in the same place",
+        ),
         (Atoms("H", cell=[0, 3, 3], pbc=True), "zero or parallel"),
         (Atoms([99]), "does not know Es"),
         (Atoms("X"), "does not know"),

@@ -34,7 +34,7 @@ def test_other_settings_are_refused_with_old_and_new_values(tmp_path):
     assert "sampling.eta was 0.5, is now 1.0" in message
     assert "steps was 50, is now 99" in message
     assert "corrections" not in message
-    assert "choose another output folder" in message
+    assert "Choose another output folder" in message
     assert (tmp_path / "run.json").read_bytes() == before
 
 

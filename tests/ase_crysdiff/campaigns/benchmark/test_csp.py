@@ -17,6 +17,7 @@ from ase_crysdiff.randomness import Streams
 from ase_crysdiff.registry import SAMPLERS, register, unregister
 from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from pymatgen_ext.samplers import StructureSampler
 
@@ -134,10 +135,11 @@ def test_packed_targets_and_a_limit(toy_csp, targets, tmp_path):
 def test_compositions_of_a_request_are_those_of_single_requests(toy_csp):
     sampler = load_sampler("dao-g", toy_csp)
     compositions = (((38, 1), (22, 1), (8, 3)), ((29, 1),), ((11, 1), (17, 1)))
-    together = sampler.sample(SampleRequest(compositions=compositions), Streams(7, (0, 1, 2, 4)))
+    request = SampleRequest(CSP(cells=compositions))
+    together = sampler.sample(request, Streams(7, (0, 1, 2, 4))).crystals
     for index, crystal in zip((0, 1, 2, 4), together.split(), strict=True):
-        request = SampleRequest(composition=compositions[index % 3], formula_units=(1,))
-        alone = sampler.sample(request, Streams(7, (index,)))
+        request = SampleRequest(CSP(compositions[index % 3], formula_units=(1,)))
+        alone = sampler.sample(request, Streams(7, (index,))).crystals
         assert torch.equal(alone.species, crystal.species)
         torch.testing.assert_close(alone.frac_coords, crystal.frac_coords, rtol=0, atol=1e-4)
         torch.testing.assert_close(alone.lattice, crystal.lattice, rtol=0, atol=1e-4)
@@ -146,11 +148,11 @@ def test_compositions_of_a_request_are_those_of_single_requests(toy_csp):
 def test_compositions_are_checked(toy_csp, toy_miad):
     sampler = load_sampler("dao-g", toy_csp)
     with pytest.raises(InputError, match="60 atoms"):
-        sampler.check(SampleRequest(compositions=(((29, 1),), ((29, 60),))))
+        sampler.check(SampleRequest(CSP(cells=(((29, 1),), ((29, 60),)))))
     with pytest.raises(InputError, match=r"atomic numbers \[99\]"):
-        sampler.check(SampleRequest(compositions=(((29, 1),), ((99, 1),))))
+        sampler.check(SampleRequest(CSP(cells=(((29, 1),), ((99, 1),)))))
     with pytest.raises(InputError, match="finds the composition itself"):
-        load_sampler("miad", toy_miad).check(SampleRequest(compositions=(((29, 1),),)))
+        load_sampler("miad", toy_miad).check(SampleRequest(CSP(cells=(((29, 1),),))))
 
 
 def test_targets_beyond_the_sampler_count_as_misses(toy_csp, tmp_path):
@@ -168,7 +170,7 @@ def test_targets_beyond_the_sampler_count_as_misses(toy_csp, tmp_path):
     sampler = load_sampler("dao-g", toy_csp)
     request, served, _ = request_for(sampler, read_targets(table, None, progress=False), None)
     assert served == [1]
-    assert request.compositions == (((11, 1), (17, 1)),)
+    assert request.task.cells == (((11, 1), (17, 1)),)
 
 
 def test_composition_is_that_of_the_cell_as_written(tmp_path):

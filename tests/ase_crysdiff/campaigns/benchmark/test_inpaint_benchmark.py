@@ -14,6 +14,9 @@ from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.registry import SAMPLERS, register, unregister
+from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext.guidance import EnergyGuidance
 from pymatgen_ext.inpainting import prepare
@@ -23,19 +26,20 @@ ROCKSALT = prototypes()["NaCl"]
 PEROVSKITE = prototypes()["SrTiO3"]
 
 
-class Filler:
+class Filler(Sampler):
     """Puts every guest where rocksalt wants it; every second draw puts it elsewhere, with one guest
     too many for ranges.
     """
 
-    inpaints = True
+    label = "filler"
+    capabilities = Capabilities(tasks=frozenset({Inpaint}), finds_counts=True)
     drawn = 0
 
     def sample(self, request, streams):
         found = []
         for index in streams.indices:
             Filler.drawn += 1
-            host = request.host
+            host = request.task.host
             (guest,) = host.guests
             wrong = index % 2
             places = [np.array(host.frac_coords[0]) + (0.3 if wrong else 0.5)]
@@ -49,7 +53,7 @@ class Filler:
                     torch.tensor([len(host.species) + len(places)]),
                 )
             )
-        return CrystalBatch.cat(found)
+        return Sampled(CrystalBatch.cat(found))
 
 
 @pytest.fixture
