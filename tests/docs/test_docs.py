@@ -76,7 +76,7 @@ def test_the_picture_of_the_rooms_is_the_contract():
         assert re.search(arrow, picture), f"no arrow from {above} to {below}"
     rooms = {room for layer in layers for room in layer.split(" | ")}
     told = set(re.findall(r"`(\w+)`", page.split("## The types")[0]))
-    ground = {"arguments", "shapes", "constants", "environment", "errors", "randomness"}
+    ground = {"arguments", "devices", "shapes", "constants", "environment", "errors", "randomness"}
     assert rooms - told <= ground
 
 
