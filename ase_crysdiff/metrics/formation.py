@@ -192,7 +192,10 @@ def hull_of(
     """The hull of structures on the potential's own scale: no reference energies and no corrections
     are needed.
 
-    Give structures relaxed with the same potential, the elements among them.
+    Args:
+        structures: Relaxed with the potential, the elements among them.
+        potential: What gives total energies.
+        name: Of the hull, in settings of results.
 
     Raises:
         InputError: If the potential fails for one of them; the message says which.
