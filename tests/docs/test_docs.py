@@ -14,6 +14,7 @@ from pkgutil import resolve_name
 import pytest
 
 from ase_crysdiff import registry
+from ase_crysdiff.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -137,6 +138,11 @@ def test_commands_are_understood(page):
         parser = argparse.ArgumentParser(f"{page.name}: crysdiff {name}", allow_abbrev=False)
         import_module(f"ase_crysdiff.cli.{name}").configure(parser)
         parser.parse_args(words)
+
+
+def test_readme_lists_every_command():
+    (listed,) = re.findall(r"`crysdiff (list \|.*?)`", (ROOT / "README.md").read_text())
+    assert {*listed.split(" | "), "sample"} == set(COMMANDS)
 
 
 def test_edges_offer_few_names():
