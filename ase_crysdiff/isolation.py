@@ -140,7 +140,16 @@ class WorkerPool:
     def run(
         self, function: Callable[[Any], Any], chunks: Sequence[Sequence[Any]], timeout: float
     ) -> Iterator[tuple[int, int, Any]]:
-        """Applies a function to every item, as `run_isolated` does."""
+        """Applies a function to every item, in chunks that each stay in one process.
+
+        Args:
+            function: Of one item; must be importable by name.
+            chunks: The items.
+            timeout: Seconds of processor time for one item.
+
+        Yields:
+            Number of the chunk, number of the item inside it, and its result or `Failure`.
+        """
         todo = deque(_Chunk(number, 0, items) for number, items in enumerate(chunks) if items)
         workers = self.workers[: len(todo)]
         try:

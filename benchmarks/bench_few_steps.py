@@ -1,11 +1,10 @@
 """Match rate against the number of network evaluations, for every solver that a model can use.
 
     python benchmarks/bench_few_steps.py dao-g-perov5 --targets val.csv.gz --limit 300
-    [--evaluations 10 25 50 100]
-        [--weights DIR] [--try '{"solver": "euler", "start": 1.0, "hurry": {"frac_coords": 5.0}}'
-        ...]
+        [--evaluations 10 25 50 100] [--weights DIR]
+        [--try '{"solver": "euler", "velocity_annealing": {"frac_coords": 5.0}}' ...]
 
-Use validation targets: this is how solver, steps and haste of a card are chosen. One sample per
+Use validation targets: this is how solver, steps and annealing of a card are chosen. One sample per
 target, nothing redrawn; the times are CPU seconds of one thread. Prints a Markdown table.
 """
 
@@ -22,10 +21,12 @@ import torch
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.metrics.match_rate import compare, match_rate, rmse
+from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.csp import CSP
 
 DIFFUSION = (
     {"solver": "ancestral"},
@@ -35,7 +36,7 @@ DIFFUSION = (
 )
 FLOW = (
     {"solver": "euler", "start": 1.0},
-    {"solver": "euler", "start": 1.0, "hurry": {"frac_coords": 5.0}},
+    {"solver": "euler", "start": 1.0, "velocity_annealing": {"frac_coords": 5.0}},
     {"solver": "heun", "start": 1.0},
 )
 
@@ -60,7 +61,7 @@ def main() -> None:
     torch.set_num_threads(1)
     targets = read_targets(options.targets, options.limit)
     loaded = load_sampler(options.sampler, options.weights)
-    request = SampleRequest(compositions=tuple(targets.compositions))
+    request = SampleRequest(CSP(cells=tuple(targets.compositions)))
     streams = Streams(0, tuple(range(len(targets.structures))))
     family = FLOW if loaded.model.config.get("family") == "flow" else DIFFUSION
     print(
@@ -69,10 +70,11 @@ def main() -> None:
     for sampling in options.choices or family:
         for evaluations in options.evaluations:
             steps = steps_for(sampling, evaluations)
-            card = replace(loaded.card, sampling={"corrections": {}, **sampling, "steps": steps})
+            settings = SamplingSettings.of({**sampling, "steps": steps})
+            card = replace(loaded.card, sampling=settings)
             sampler = ModelSampler(loaded.model, card, torch.device("cpu"))
             started = time.process_time()
-            batch = sampler.sample(request, streams)
+            batch = sampler.sample(request, streams).crystals
             seconds = (time.process_time() - started) / len(batch)
             structures = [to_structures(crystal)[0] for crystal in batch.split()]
             compared = compare([[s] for s in structures], targets.structures)

@@ -1,7 +1,7 @@
 """What unstable crystals and a second stage bring: the same small model, the same number of steps,
 three ways of training.
 
-    python benchmarks/ablate_pretraining.py curated/ --validation val.csv.gz --minutes 240 [--steps
+    python experiments/ablate_pretraining.py curated/ --validation val.csv.gz --minutes 240 [--steps
     20000] [--seeds 0 1 2]
         [-o ablation]
 

@@ -1,7 +1,7 @@
 r"""Does pretraining help? The same network, rows, splits, seeds and steps, once with pretrained
 weights and once from scratch.
 
-    python benchmarks/finetune_gain.py --encoder crysldnet --labels mp_labels.safetensors
+    python experiments/finetune_gain.py --encoder crysldnet --labels mp_labels.safetensors
     --validation mp_val.safetensors \
         --test mp_test.safetensors --targets formation_energy_per_atom band_gap --rows 500 --seeds 3
         -o gain.json

@@ -1,7 +1,7 @@
 """MiAD's own claim: the same network, data and steps with and without mirage infusion, S.U.N. of
 both and their ratio.
 
-    python benchmarks/mirage_infusion.py packed.safetensors --hull hull.csv.gz --minutes 600
+    python experiments/mirage_infusion.py packed.safetensors --hull hull.csv.gz --minutes 600
     [--steps 20000] [--draws 1000]
         [--seeds 0 1 2] [--potential dao-p] [-o mirage]
 

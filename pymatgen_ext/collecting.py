@@ -40,7 +40,7 @@ def collect(
 
     Args:
         spec: How other processes find the sampler.
-        sampler: The same, loaded.
+        sampler: The loaded sampler, which draws in this process.
         request: What is asked for, parsed and checked.
         indices: Which crystals of the run.
         seed: Of the run.

@@ -25,8 +25,8 @@ def from_disordered(
 
     Args:
         structure: Periodic along three axes, with at least one disordered and one ordered site.
-        supercell: As in pymatgen: a number, three numbers or a matrix of whole numbers; None keeps
-            the cell.
+        supercell: A number, three numbers or a matrix of whole numbers that multiplies the cell,
+            as `Structure.make_supercell` takes it; None keeps the cell.
 
     Returns:
         The host, and the guests as `StructureSampler.inpaint` takes them.

@@ -28,8 +28,8 @@ except ImportError:
 
 
 class EncoderFeaturizer(_Base):  # type: ignore[misc]
-    """The mean over a crystal's atoms of what a pretrained encoder makes of them; the same for
-    supercells.
+    """The mean over a crystal's atoms of what a pretrained encoder makes of them; a supercell has
+    the features of its crystal.
 
     Args:
         encoder: Name or folder of a pretrained encoder.

@@ -27,7 +27,7 @@ from pymatgen_ext.samplers import StructureSampler
 
 @dataclass(frozen=True)
 class SamplerPlacer:
-    """Places atoms with a sampler that fills hosts; what the steps ask for, see `Placer`.
+    """Places atoms with a sampler that fills hosts: the `Placer` that the steps ask for.
 
     Args:
         sampler: The sampler.

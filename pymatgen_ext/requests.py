@@ -74,6 +74,11 @@ def element_wishes(
 ) -> dict[str, Any]:
     """What is wished of elements and number of atoms, as the fields of tasks.
 
+    Args:
+        chemical_system: Exactly these elements, such as "Li-Mn-O"; None for no wish.
+        elements: Only these elements may occur; None for no wish.
+        num_atoms: Atoms per cell; None for no wish.
+
     Raises:
         InputError: If a wish cannot be read.
     """

@@ -63,6 +63,12 @@ class Refinement:
         """The keywords of `StructureSampler.sample`, checked; potentials are loaded here, before
         anything is drawn.
 
+        Args:
+            potential: Ranks the structures: a name, a potential or an ASE calculator.
+            distinct: Whether to keep one of each class of equal structures.
+            symprec: Tolerance in Å of the symmetrisation; None leaves structures alone.
+            fixed_cell: Whether the cell was given and must stay.
+
         Raises:
             InputError: If a keyword makes no sense.
             UnknownNameError: If there is no potential of that name.

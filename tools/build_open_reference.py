@@ -1,12 +1,12 @@
 """Builds what `crysdiff evaluate` ships for use without any data, and measures how far it may be
 trusted.
 
-    python benchmarks/build_open_reference.py --train mp/train.csv.gz --val mp/val.csv.gz --hull
+    python tools/build_open_reference.py --train mp/train.csv.gz --val mp/val.csv.gz --hull
     mp/hull.csv.gz
 
-Writes ase_crysdiff/data/open-hull.csv.gz (reduced formulas and hull heights of the Materials
-Project, CC BY 4.0) and ase_crysdiff/data/open-fingerprints.safetensors. Prints the agreement of
-fingerprints with StructureMatcher on crystals of the validation table and on noisy copies of
+Writes ase_crysdiff/resources/open-hull.csv.gz (reduced formulas and hull heights of the Materials
+Project, CC BY 4.0) and ase_crysdiff/resources/open-fingerprints.safetensors. Prints the agreement
+of fingerprints with StructureMatcher on crystals of the validation table and on noisy copies of
 training crystals that took no part in the choice of directions and tolerance.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument(
         "--name", default="open training pool", help="what reports call the known crystals"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("ase_crysdiff/data"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("ase_crysdiff/resources"))
     options = parser.parse_args()
     write_hull(options.hull, options.output / "open-hull.csv.gz")
     train, val = read(options.train), read(options.val)

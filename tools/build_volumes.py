@@ -1,6 +1,6 @@
 """Fits the table of `ase_crysdiff.crystal.volume` to packed crystals, and measures it on others.
 
-python benchmarks/build_volumes.py train.safetensors val.safetensors
+python tools/build_volumes.py train.safetensors val.safetensors
 """
 
 import json

@@ -33,7 +33,7 @@ class Candidate:
     record: Mapping[str, Any] = field(default_factory=dict)
 
     def becomes(self, structure: Structure, **found: Any) -> "Candidate":
-        """The same candidate after a step."""
+        """This candidate after a step: its key stays, its record grows."""
         return Candidate(self.key, structure, {**self.record, **found})
 
     def descendant(self, number: int, structure: Structure, **found: Any) -> "Candidate":

@@ -43,7 +43,9 @@ class PropertyPredictor(Protocol):
         ...
 
     def predict(self, structures: Any, *, return_uncertainty: bool, progress: bool | None) -> Any:
-        """Values and uncertainties of structures, NaN where there is none."""
+        """Values of structures in the unit of the predictor, NaN where there is none; with
+        `return_uncertainty` values and one standard deviation of each.
+        """
         ...
 
     def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:

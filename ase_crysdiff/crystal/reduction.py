@@ -131,7 +131,7 @@ def primitive(cell: Cell) -> Cell:
 
 
 def niggli(cell: Cell) -> Cell:
-    """The same crystal in its Niggli cell."""
+    """A crystal in its Niggli cell."""
     lattice = spglib.niggli_reduce(cell.lattice)
     if lattice is None:
         raise InputError("the cell cannot be reduced: its vectors are nearly in a plane")

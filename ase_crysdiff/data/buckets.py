@@ -77,7 +77,7 @@ class BucketedCrystals:
     def epoch(
         self, seed: int, epoch: int, rank: int = 0, world_size: int = 1
     ) -> Iterator[CrystalBatch]:
-        """The batches of one epoch, a pure function of the arguments; see `plan`."""
+        """The batches of one epoch, a function of seed, epoch, rank and processes only."""
         for bucket, rows in self.plan(seed, epoch, rank, world_size):
             yield bucket.batch(rows)
 

@@ -76,7 +76,8 @@ def rmsd_to_relaxed(
 
     Args:
         structures: As generated.
-        relaxed: The same, relaxed.
+        relaxed: The structure that each of them relaxed to, atoms in the same order; None where
+            there is none.
         rejected: Reason by position, for structures whose relaxation is not to be believed.
     """
     failures = dict(rejected)

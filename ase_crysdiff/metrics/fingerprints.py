@@ -171,7 +171,13 @@ def distance_counts(structure: Structure) -> NDArray[np.float64]:
 def marks_of(
     counts: NDArray[np.float64], projection: NDArray[np.float64], centre: NDArray[np.float64]
 ) -> NDArray[np.int8]:
-    """Counts in the directions that tell crystals apart, as bytes."""
+    """Counts in the directions that tell crystals apart, as bytes.
+
+    Args:
+        counts: Of distances, shape (numbers,).
+        projection: Directions, shape (numbers, bytes).
+        centre: What is taken off each, shape (bytes,).
+    """
     marks: NDArray[np.int8] = np.clip(np.rint(counts @ projection - centre), -127, 127).astype(
         np.int8
     )

@@ -143,7 +143,8 @@ def energies_above_hull(
         structures: Ordered structures; None counts as a failure.
         potential: What gives total energies.
         hull: Reference compounds.
-        element_references: See `formation_energies`; unused on a hull of total energies.
+        element_references: Energy of each element, eV/atom, on the potential's scale; by default
+            those stored with it. Unused on a hull of total energies.
 
     Raises:
         InputError: If the hull needs references and there are none.
@@ -191,7 +192,10 @@ def hull_of(
     """The hull of structures on the potential's own scale: no reference energies and no corrections
     are needed.
 
-    Give structures relaxed with the same potential, the elements among them.
+    Args:
+        structures: Relaxed with the potential, the elements among them.
+        potential: What gives total energies.
+        name: Of the hull, in settings of results.
 
     Raises:
         InputError: If the potential fails for one of them; the message says which.

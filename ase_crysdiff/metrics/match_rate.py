@@ -200,7 +200,7 @@ def match_rate(comparison: Comparison) -> MetricResult:
     """Share of targets that at least one of their samples matches.
 
     Source: Xie et al. 2022 (CDVAE) for the tolerances, Jiao et al. 2023 (DiffCSP) for several
-    samples, both here without their filter of valid compositions: for that see `diffcsp`.
+    samples, both here without their filter of valid compositions, which `diffcsp` applies.
     """
     total = len(comparison.pairs)
     verdicts = tuple(d is not None for d in comparison.distances)

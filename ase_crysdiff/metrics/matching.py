@@ -66,7 +66,13 @@ def reduced(structure: Structure) -> Structure:
 
 
 def match(a: Structure, b: Structure, relation: Relation = "fit") -> bool:
-    """Whether two reduced structures are the same; symmetric, unlike the matcher itself."""
+    """Whether two reduced structures are the same; symmetric, unlike the matcher itself.
+
+    Args:
+        a: In its reduced cell.
+        b: In its reduced cell.
+        relation: "fit" judges the largest displacement of a site, "rms" the root mean square.
+    """
     if len(a) != len(b):
         return False
     return _related(a, b, relation) or _related(b, a, relation)

@@ -68,7 +68,7 @@ class Configurations:
     def to(
         self, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> "Configurations":
-        """The same on a device, its floating point tensors in a dtype."""
+        """The configurations on a device, their floating point tensors in a dtype."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
         moved |= {name: moved[name].to(dtype) for name in ("positions", "cells")}
         return replace(self, **moved)
@@ -138,10 +138,10 @@ class Potential(ABC):
         """
 
     def evaluate_energies(self, configurations: Configurations) -> Evaluation:
-        """As `evaluate`, but forces and stresses may be NaN: for those to whom derivatives are a
-        waste.
+        """Energies; forces and stresses may be NaN. For callers to whom derivatives are a waste.
 
         Raises:
-            InputError: As `evaluate`.
+            InputError: If a configuration holds an element that the potential does not know, or
+                positions or cells that are not finite.
         """
         return self.evaluate(configurations)

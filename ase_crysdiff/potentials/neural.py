@@ -77,7 +77,8 @@ class NeuralPotential(Potential):
         """Energies; forces and stresses are NaN.
 
         Raises:
-            InputError: As `evaluate`.
+            InputError: If a set is empty, holds an element that is not known, numbers that are not
+                finite, a cell that does not span its periodic axes, or two atoms in the same place.
         """
         return self._evaluate_all(configurations, derivatives=False)
 

@@ -92,7 +92,7 @@ def outputs(potential: Any, state: Any, compute_stress: bool = True) -> dict[str
 
     Args:
         potential: One of ours.
-        state: As `configurations_of` reads it.
+        state: Of torch-sim, with the fields that `configurations_of` names.
         compute_stress: Whether to return stresses.
 
     Returns:

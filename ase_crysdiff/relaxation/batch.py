@@ -22,7 +22,7 @@ class Batch:
         first_cells: Their cells at the start, Å.
         steps: Steps that they have taken.
         first_energy: Energy at the start, eV; NaN before it is known.
-        rows: What is minimised over, see `FrechetRows`.
+        rows: What is minimised over: those of the cell, then those of the atoms (`FrechetRows`).
         best_rows: Rows where the forces were smallest.
         best_energy: Energy there, eV; NaN if no evaluation has succeeded.
         best_fmax: Largest force there, eV/Å; infinite if no evaluation has succeeded.
@@ -80,7 +80,7 @@ class Batch:
         fmax: Float[Tensor, " systems"],
         is_sound: Bool[Tensor, " systems"],
     ) -> "Batch":
-        """The same, with what an evaluation brought."""
+        """The batch with what an evaluation brought: energies, and the best point so far."""
         better = is_sound & (fmax < self.best_fmax)
         return replace(
             self,
@@ -91,7 +91,7 @@ class Batch:
         )
 
     def moved(self, way: Float[Tensor, "systems rows 3"], layout: FrechetRows) -> "Batch":
-        """The same, one step further."""
+        """The batch one step further."""
         rows = self.rows + way
         return replace(
             self, rows=rows, steps=self.steps + 1, systems=layout.place(rows, self.systems)

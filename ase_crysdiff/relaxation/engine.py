@@ -96,7 +96,7 @@ def relaxations(
 
 
 def check_options(fmax: float, steps: int, optimizer: str, max_atoms: int) -> None:
-    """Refuses options that make no sense; see `relaxations`.
+    """Refuses options of `relaxations` that make no sense.
 
     Raises:
         InputError: If there are any.

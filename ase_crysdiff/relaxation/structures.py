@@ -43,7 +43,7 @@ class RelaxResult:
         accepted: Whether the result is trusted: nothing failed, the energy has not risen, the
             volume has changed by less than 20 %, no two atoms are closer than 0.7 of the sum of
             their covalent radii, and the formula is the same. A structure that ran out of steps may
-            be accepted; see `converged`.
+            be accepted; `converged` tells.
         reason: Why it is not accepted or not converged; None if it is both.
     """
 
@@ -118,8 +118,8 @@ def iter_relax(
     optimizer: str,
     max_atoms: int,
 ) -> Iterator[tuple[int, RelaxResult]]:
-    """Like `relax`, but gives (position, result) as soon as a structure is done, so in any
-    order.
+    """Relaxes structures in batches and gives (position, result) as soon as one is done, so in
+    any order.
     """
     usable: dict[int, Structure] = {}
     for position, entry in enumerate(structures):

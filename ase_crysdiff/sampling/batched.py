@@ -100,13 +100,13 @@ def draw(
 
     Args:
         spec: The sampler, for worker processes.
-        sampler: The same, loaded.
+        sampler: The loaded sampler, which draws in this process.
         request: What is asked for.
         seed: Of all streams.
         indices: Crystals to draw.
         redraws: Further attempts after a rejected one.
         batch_size: Crystals per batch.
-        workers: Processes; 1 stays in this one.
+        workers: Isolated processes that compute batches; 0 computes in this one.
         progress: Whether to show a progress bar; None shows one on a terminal.
     """
     pending = [(i, 0) for i in indices]

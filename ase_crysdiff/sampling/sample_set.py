@@ -33,8 +33,8 @@ class Report:
         seconds: Wall time.
         guidance: What energy guidance has cost: evaluations of the potential (one crystal each),
             seconds in it, and by reason how often a crystal took a step without.
-        selection: How the set was symmetrised, ranked and freed of duplicates, as in
-            `selection.Selection`; empty if it was not.
+        selection: How the set was symmetrised, ranked and freed of duplicates: the fields of
+            `pymatgen_ext.selection.Selection`; empty if it was not.
         notes: What else there is to know.
     """
 

@@ -65,7 +65,7 @@ class RepaintPlan:
 
     Args:
         steps: Steps of the plan without jumps.
-        start: As in `UniformPlan`.
+        start: First time; None means 1 for the full plan and 0.99 for shorter ones.
         jump_length: Levels of a jump.
         repeats: Passes through each stretch of the plan; 1 makes no jumps.
     """

@@ -44,8 +44,7 @@ def export(
         matrices: Number type of the file's matrices; computation is always in float32. bfloat16
             halves the file; measure whether it costs quality. Vectors (biases, scales of norms)
             stay as they are: they weigh nothing.
-        whole: Whether a pretrained backbone keeps what only its pretraining needs, and drawing from
-            its latent prior.
+        whole: Whether a pretrained backbone keeps what only its pretraining needs.
 
     Raises:
         CheckpointError: If the run has no checkpoint, or its weights do not fit its config.

@@ -159,6 +159,13 @@ def heights(
     """Energies above the hull, eV/atom; NaN for what is no sound crystal or has no energy.
 
     The judge's energies of atoms on each other may be low, so these are never asked for.
+
+    Args:
+        bench: The run, in whose folder energies are kept.
+        name: Of the journal of these energies.
+        structures: As drawn; None for a draw that failed.
+        judge: What gives energies.
+        hull: What they are measured from.
     """
     from ase_crysdiff.campaigns.curation.energies import energies
 
@@ -176,6 +183,13 @@ def relaxed(
 ) -> "list[Structure | None]":
     """Where the structures come to rest, converged or out of steps; None for what is no sound
     crystal or fails.
+
+    Args:
+        bench: The run, in whose folder relaxed structures are kept.
+        name: Of the journal of these structures.
+        structures: As drawn; None for a draw that failed.
+        judge: What relaxes them.
+        options: Forces and steps of the relaxation.
     """
     from ase_crysdiff.campaigns.curation.energies import relaxed as relax_all
 
@@ -210,6 +224,12 @@ def is_sound(structure: "Structure") -> bool:
 def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) -> dict[str, Any]:
     """Mean energy above the hull over pairs in which both have one, and share of stable crystals
     among all that were drawn.
+
+    Args:
+        unguided: Energies above the hull, eV/atom, samples of a composition next to each other; NaN
+            where there is none.
+        guided: Those of the guided draws from the same noise, in the same order.
+        samples: For each composition.
     """
     from ase_crysdiff.campaigns.benchmark.results import plain
 
@@ -238,6 +258,11 @@ def paired(
     together.
 
     Pairs in which one has no value are left out, and with them compositions that have no others.
+
+    Args:
+        before: Values, samples of a composition next to each other; NaN where there is none.
+        after: Their counterparts, in the same order.
+        samples: For each composition.
     """
     import numpy as np
 

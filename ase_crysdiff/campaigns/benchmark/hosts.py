@@ -95,6 +95,11 @@ def select(
 ) -> tuple[Targets, list[InpaintTarget]]:
     """The first `limit` targets that can be taken apart, and what they become.
 
+    Args:
+        targets: Crystals.
+        removable: Symbols of elements that may be taken out.
+        limit: At most so many; None takes all.
+
     Raises:
         InputError: If there is none.
     """

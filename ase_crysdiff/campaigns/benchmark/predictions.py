@@ -29,6 +29,15 @@ def request_for(
 
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes
     no composition is refused.
+
+    Args:
+        sampler: Whose capabilities decide.
+        targets: Crystals whose compositions are asked for.
+        steps: Of the reverse process; None takes the sampler's default.
+        conditions: Further conditions on the sampling loop.
+
+    Raises:
+        IncompatibleError: If the sampler takes no composition.
     """
     compositions = targets.compositions
     served: list[int] = []
@@ -120,7 +129,17 @@ def draw_missing(
 def to_predictions(
     drawn: dict[int, dict[str, Any]], targets: Targets, served: Sequence[int], samples: int
 ) -> list[list[Structure | None]]:
-    """The samples of every target, as drawn: soundness is for the gate of the metric to judge."""
+    """The samples of every target, as drawn: soundness is for the gate of the metric to judge.
+
+    Args:
+        drawn: Entries of the journal in the order of their indices.
+        targets: All targets.
+        served: Positions of the targets that were asked for.
+        samples: For each target.
+
+    Returns:
+        For each target its samples; None for a target that was not asked for.
+    """
     rows: list[list[Structure | None]] = [[None] * samples for _ in targets.names]
     for (sample, (place, target)), entry in zip(
         itertools.product(range(samples), enumerate(served)), drawn.values(), strict=True

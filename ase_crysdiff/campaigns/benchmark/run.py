@@ -257,6 +257,11 @@ class Run:
 def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResult:
     """Writes the JSON file of a result.
 
+    Args:
+        content: Numbers and what they depend on.
+        text: A table for people.
+        path: The file.
+
     Returns:
         The result with its content as the file holds it: keys are text, tuples are lists.
     """

@@ -61,6 +61,11 @@ class Targets:
 def read_targets(path: Path, limit: int | None, progress: bool | None = None) -> Targets:
     """The first `limit` structures of a file: packed, or of any kind that `crysdiff pack` reads.
 
+    Args:
+        path: The file.
+        limit: At most so many; None takes all.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
     Raises:
         InputError: If the file cannot be read, holds nothing, or holds an entry that is no ordered
             crystal: a benchmark on the rest would be another benchmark.

@@ -57,6 +57,11 @@ def read_candidates(
     """The crystals of the sources, one by one; what cannot be read or is too small or too large is
     a loss.
 
+    Args:
+        sources: Files and folders of crystals.
+        min_atoms: Of the smallest cell.
+        max_atoms: Of the largest cell.
+
     Raises:
         InputError: If a source does not exist or its kind is not known, or no crystal is left.
     """
@@ -88,7 +93,15 @@ def read_candidates(
 def copies(
     candidates: Sequence[Candidate], ways: Sequence[str], seed: int, min_atoms: int, max_atoms: int
 ) -> tuple[list[Candidate], list[Loss]]:
-    """Every crystal in each of the ways; random numbers depend on the seed and its place only."""
+    """Every crystal in each of the ways; random numbers depend on the seed and its place only.
+
+    Args:
+        candidates: The crystals.
+        ways: Words of perturbations.
+        seed: Of the copies.
+        min_atoms: Of the smallest cell.
+        max_atoms: Of the largest cell.
+    """
     made: list[Candidate] = []
     lost: list[Loss] = []
     if not ways:

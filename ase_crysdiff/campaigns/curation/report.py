@@ -20,8 +20,17 @@ _EDGES = (STABLE, 0.2, RELAXED_BELOW)
 
 
 def save(path: Path, stage: Stage, candidates: Sequence[Candidate], sources: str) -> str:
-    """Writes the members as packed crystals with their energies above the hull and the numbers of
-    their ways; the digest.
+    """Writes the members of a stage as packed crystals with their energies above the hull and the
+    numbers of their perturbations.
+
+    Args:
+        path: File to write.
+        stage: Members, with their heights.
+        candidates: All crystals, by the positions that the stage names.
+        sources: What the file says of where they come from.
+
+    Returns:
+        The digest of the packed crystals.
     """
     values = {
         "e_above_hull": torch.tensor(list(stage.heights.values())),

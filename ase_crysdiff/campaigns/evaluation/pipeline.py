@@ -158,7 +158,9 @@ def evaluate_structures(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How crystals are evaluated, whatever they come from; fields as in `evaluate_files`."""
+    """How crystals are evaluated, whatever they come from: the arguments of `evaluate_files` but
+    its sources.
+    """
 
     reference: ReferenceLike | None
     hull: HullLike | None

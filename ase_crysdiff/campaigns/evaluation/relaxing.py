@@ -37,7 +37,7 @@ class Options:
         fmax: Largest force that may remain, eV/Å.
         steps: At most so many for each crystal.
         relax_cell: Whether the cell moves.
-        optimizer: See `relax`.
+        optimizer: "lbfgs", "fire", or "lbfgs-ase" with the steps of ASE's L-BFGS.
     """
 
     fmax: float = FMAX

@@ -59,7 +59,7 @@ def score(
     Args:
         structures: One entry per requested structure; None for one that failed, which counts as a
             miss. An `Examined` sequence brings the verdicts of the gate along.
-        relaxed: The same structures, relaxed, from `relaxed_by` or `relaxed_from`.
+        relaxed: What the structures relaxed to, from `relaxed_by` or `relaxed_from`.
         energies: Of the relaxed structures, from `energies_above_hull`.
         reference: Known crystals.
         targets: True structures, for predictions: the first k structures are the samples for the

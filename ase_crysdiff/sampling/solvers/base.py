@@ -28,4 +28,14 @@ class Solver(ABC):
         layout: Layout,
         draws: DrawsFor,
     ) -> NoisyState:
-        """The state at s."""
+        """The state at s.
+
+        Args:
+            denoise: State and time to the prediction of every component.
+            joint: The processes of the components.
+            state: At t.
+            t: Time of the state, for all crystals.
+            s: Time to reach, below t.
+            layout: Rows of each crystal.
+            draws: Random numbers of this step, by component and level.
+        """

@@ -28,8 +28,9 @@ class RandomCells(Sampler):
         return Sampled(CrystalBatch.cat(crystals))
 
     def _crystal(self, task: CSP, stream: Streams) -> CrystalBatch:
-        contents = (task.cells or (task.composition,))[stream.indices[0] % len(task.cells or (0,))]
-        species = atoms_of(contents).repeat((task.formula_units or (1,))[0])
+        cells = task.cells or (task.composition,)
+        units = 1 if task.formula_units is None else task.formula_units[0]
+        species = atoms_of(cells[stream.indices[0] % len(cells)]).repeat(units)
 
         def draws(purpose: str, rows: int) -> StreamDraws:
             return stream.draws(purpose, 0, [rows], torch.device("cpu"), torch.float32)
