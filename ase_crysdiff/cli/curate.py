@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--copies",
         default="",
-        metavar="WAYS",
+        metavar="PERTURBATION,...",
         help="unstable copies of every crystal, such as rattled,swapped",
     )
     add_fields(parser, CurationOptions, skip=("copies",))

@@ -12,7 +12,7 @@ from ase_crysdiff.cli.messages import printed_reports
 from ase_crysdiff.errors import CrysDiffError
 
 COMMANDS = {
-    "list": "samplers and predictors that are installed",
+    "list": "what is installed, by kind",
     "sample": "draw crystals into a folder",
     "inpaint": "place atoms in a host",
     "vary": "draw neighbours of a crystal",
