@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--copies",
         default="",
         metavar="PERTURBATION,...",
-        help="unstable copies of every crystal, such as rattled,swapped",
+        help="unstable copies of every crystal, such as rattled,substituted",
     )
     add_fields(parser, CurationOptions, skip=("copies",))
     parser.set_defaults(run=run)

@@ -141,7 +141,7 @@ def test_copies_get_their_height_from_the_potential_and_may_not_be_in_a_benchmar
     )
     table = write_table(tmp_path / "salt.csv", [("salt", "", salt)])
     output = tmp_path / "curated"
-    how = ["--hull", hull, "--copies", "rattled,volume,swapped", "--seed", 3]
+    how = ["--hull", hull, "--copies", "rattled,volume,substituted", "--seed", 3]
     assert main(words(table, output, *how)) == 0
     packed = PackedCrystals.load(output / "stage1.safetensors")
     ways = [Perturbation(int(w)).word for w in packed.values["way"]]

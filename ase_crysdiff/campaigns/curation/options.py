@@ -20,7 +20,7 @@ class CurationOptions:
         against: benchmarks: nothing that matches a crystal of these files is kept
         hull: CSV (reduced_formula, hull_energy_per_atom) for crystals without e_above_hull
         potential: gives energies and relaxes: dao-p or chgnet
-        copies: unstable copies of every crystal, such as rattled and swapped
+        copies: unstable copies of every crystal, such as rattled and substituted
         min_atoms: smallest cell
         max_atoms: largest cell
         max_height: eV/atom above the hull must be below this
