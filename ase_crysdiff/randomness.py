@@ -28,7 +28,7 @@ def new_seed() -> int:
 
 
 @runtime_checkable
-class Draws(Protocol):
+class RandomStream(Protocol):
     """Random numbers for a fixed number of rows."""
 
     def normal(self, width: int) -> Float[Tensor, "rows width"]:
@@ -41,7 +41,7 @@ class Draws(Protocol):
 
 
 @dataclass(frozen=True)
-class GeneratorDraws:
+class GeneratorStream:
     """Random numbers from one `torch.Generator`: fast, for training and for tests."""
 
     rows: int
@@ -103,28 +103,26 @@ class Streams:
 
     def pick(self, purpose: str, choices: Sequence[int], odds: Sequence[float]) -> list[int]:
         """One of the choices for each stream, as often as its odds over their sum say."""
-        draw = self.draws(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(
-            1
-        )
+        draw = self.rng(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(1)
         picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
         return [choices[i] for i in picked.tolist()]
 
-    def draws(
+    def rng(
         self,
         purpose: str,
         step: int,
         rows_per_crystal: Sequence[int],
         device: torch.device,
         dtype: torch.dtype,
-    ) -> "StreamDraws":
+    ) -> "CounterStream":
         """Draws for one purpose at one step; crystal i receives `rows_per_crystal[i]` rows."""
-        return StreamDraws(
+        return CounterStream(
             self, zlib.crc32(purpose.encode()), step, tuple(rows_per_crystal), device, dtype
         )
 
 
 @dataclass(frozen=True)
-class StreamDraws:
+class CounterStream:
     """The random numbers of several crystals, concatenated."""
 
     streams: Streams

@@ -9,7 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import to_structures
-from ase_crysdiff.sampling.batched import Draw, SamplerSpec, draw
+from ase_crysdiff.sampling.batched import Attempt, SamplerSpec, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.sampling.sampler import Sampler
@@ -17,7 +17,7 @@ from pymatgen_ext import __version__
 from pymatgen_ext.cells import CellTransform
 
 #: Called with every batch of draws as soon as it is done.
-OnDraws = Callable[[list[Draw], list[Structure]], None]
+OnDraws = Callable[[list[Attempt], list[Structure]], None]
 #: Crystals computed together on a CPU and on a GPU.
 _BATCH_SIZES = (16, 256)
 
@@ -109,7 +109,7 @@ def collect(
     return SampleSet([found[i] for i in sorted(found)], report)
 
 
-def _structure(drawn: Draw, origin: dict[str, Any], cell: CellTransform | None) -> Structure:
+def _structure(drawn: Attempt, origin: dict[str, Any], cell: CellTransform | None) -> Structure:
     """An accepted draw as a structure that knows where it comes from."""
     more = {f"crysdiff_{name}": value for name, value in drawn.properties.items()}
     properties = {**origin, "crysdiff_index": drawn.index, **more}

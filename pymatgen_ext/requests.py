@@ -54,10 +54,10 @@ def sample_request(
         raise InputError("formula_units means nothing without a composition.")
     unit = None if composition is None else parsing.composition(composition)
     units = parsing.formula_units(formula_units)
-    wishes = element_wishes(chemical_system, elements, num_atoms)
-    task: Task = DeNovo(**wishes)
+    constraints = element_constraints(chemical_system, elements, num_atoms)
+    task: Task = DeNovo(**constraints)
     if unit is not None:
-        task = CSP(unit, units, wishes["num_atoms"])
+        task = CSP(unit, units, constraints["num_atoms"])
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
@@ -67,7 +67,7 @@ def sample_request(
     return request, cell
 
 
-def element_wishes(
+def element_constraints(
     chemical_system: str | Iterable[str] | None,
     elements: str | Iterable[str] | None,
     num_atoms: int | None,

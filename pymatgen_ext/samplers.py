@@ -279,9 +279,9 @@ class StructureSampler(MSONable):
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from pymatgen_ext.requests import sample_request
 
-        wishes = {"chemical_system": chemical_system, "elements": elements}
+        constraints = {"chemical_system": chemical_system, "elements": elements}
         request, cell = sample_request(
-            **wishes,
+            **constraints,
             composition=composition,
             formula_units=formula_units,
             num_atoms=num_atoms,
@@ -290,7 +290,7 @@ class StructureSampler(MSONable):
             steps=steps,
         )
         self.check(request)
-        given = [name for name, value in wishes.items() if value is not None]
+        given = [name for name, value in constraints.items() if value is not None]
         if composition is not None and given:
             raise IncompatibleError(
                 f"{self.name!r} takes a composition, which leaves nothing for "

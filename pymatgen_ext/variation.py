@@ -24,7 +24,7 @@ from ase_crysdiff.sampling.tasks.vary import Vary
 from ase_crysdiff.schedules.plans import UniformPlan
 from ase_crysdiff.symmetry.refinement import stretch_to
 from pymatgen_ext.cells import CellMap
-from pymatgen_ext.requests import element_wishes
+from pymatgen_ext.requests import element_constraints
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def prepare(
     if steps is not None:
         UniformPlan(steps)
     crystal, cell = _seed(structure)
-    wishes = element_wishes(chemical_system, elements, num_atoms)
-    task = Vary(**wishes, crystal=crystal, time=arguments.strength(strength))
+    constraints = element_constraints(chemical_system, elements, num_atoms)
+    task = Vary(**constraints, crystal=crystal, time=arguments.strength(strength))
     request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     return request, cell

@@ -24,7 +24,7 @@ from scipy.linalg import eigh
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
-from ase_crysdiff.metrics.fingerprints import Fingerprints, distance_counts, formula_hash, marks_of
+from ase_crysdiff.metrics.fingerprints import Fingerprints, codes_of, distance_counts, formula_hash
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.matching import formula_key
 from ase_crysdiff.metrics.novelty import novelty
@@ -120,15 +120,15 @@ def fingerprints(
     _, directions = eigh(between.T @ between / len(between), regular)
     projection = RESOLUTION * directions[:, ::-1][:, :DIRECTIONS]
     centre = np.median(counts @ projection, axis=0)
-    marks = marks_of(counts, projection, centre)
+    codes = codes_of(counts, projection, centre)
     own = np.array(
-        [marks_of(distance_counts(copy), projection, centre) for _, copy in copies], dtype=float
+        [codes_of(distance_counts(copy), projection, centre) for _, copy in copies], dtype=float
     )
-    moved = np.linalg.norm(own - marks[[i for i, _ in copies]], axis=1)
+    moved = np.linalg.norm(own - codes[[i for i, _ in copies]], axis=1)
     keys = np.array([formula_hash(formula_key(s)) for s in known], dtype=np.int32)
     order = np.argsort(keys, kind="stable")
     tolerance = round(float(np.quantile(moved, 1 - MISSED)), 1)
-    return Fingerprints(keys[order], marks[order], projection, centre, tolerance, metadata)
+    return Fingerprints(keys[order], codes[order], projection, centre, tolerance, metadata)
 
 
 def distributions(known: Reference) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.networks.base import Context
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
 from ase_crysdiff.shapes import Int, Tensor
 
 __all__ = ["Condition", "Context", "Denoise", "Estimating"]
@@ -37,7 +37,7 @@ class Condition:
         return denoise
 
     def project(
-        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, rng: StreamFor
     ) -> NoisyState:
         """The state after each step, now at time s."""
         return state

@@ -8,7 +8,7 @@ import torch
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.geometry.torus import shortest_image, wrap
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
 from ase_crysdiff.processes.state import replaced
 from ase_crysdiff.shapes import Bool, Float, Tensor
 
@@ -51,7 +51,7 @@ class KnownRows(Condition):
         return held
 
     def project(
-        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, draws: DrawsFor
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, rng: StreamFor
     ) -> NoisyState:
         if s > 0 or self.until > 0:
             return state

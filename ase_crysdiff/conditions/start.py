@@ -7,8 +7,8 @@ import torch
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.crystal.state_space import StateSpace
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, StreamFor
+from ase_crysdiff.randomness import RandomStream
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class StartFrom(Condition):
         crystal: The crystal, a batch of one; all crystals of the layout start from it.
         time: 0 (the crystal itself) to 1 (no trace of it).
         space: State space of the model; puts vacancies at places drawn anew for each crystal.
-        draws: Random numbers.
+        rng: Random numbers.
 
     Source: Jiao et al. 2023 (DiffCSP), section on property optimisation, where a known crystal is
     noised part of the way.
@@ -29,17 +29,17 @@ class StartFrom(Condition):
     crystal: CrystalBatch
     time: float
     space: StateSpace
-    draws: DrawsFor
+    rng: StreamFor
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
         crystals = self.space.extend(self.crystal.to(layout.device, layout.dtype)).select(
             [0] * layout.num_crystals
         )
-        crystals = self.space.refresh(crystals, self.draws("vacancies", "atom"))
+        crystals = self.space.refresh(crystals, self.rng("vacancies", "atom"))
         times = torch.full(
             (layout.num_crystals,), self.time, device=layout.device, dtype=layout.dtype
         )
         return joint.corrupt(joint.encode(crystals), times, layout, self._own)[0]
 
-    def _own(self, name: str, level: Level) -> Draws:
-        return self.draws(f"start {name}", level)
+    def _own(self, name: str, level: Level) -> RandomStream:
+        return self.rng(f"start {name}", level)

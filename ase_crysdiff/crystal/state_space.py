@@ -9,7 +9,7 @@ import torch
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -38,8 +38,8 @@ class StateSpace(ABC):
         """The batch with all rows that the model sees, in the same order."""
 
     @abstractmethod
-    def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
-        """The extended batch with all that is arbitrary in it drawn anew; `draws` has one row per
+    def refresh(self, batch: CrystalBatch, rng: RandomStream) -> CrystalBatch:
+        """The extended batch with all that is arbitrary in it drawn anew; `rng` has one row per
         atom row.
         """
 
@@ -72,7 +72,7 @@ class IdentitySpace(StateSpace):
     def extend(self, batch: CrystalBatch) -> CrystalBatch:
         return batch
 
-    def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
+    def refresh(self, batch: CrystalBatch, rng: RandomStream) -> CrystalBatch:
         return batch
 
     def decode(self, batch: CrystalBatch) -> CrystalBatch:
@@ -125,9 +125,9 @@ class MirageSpace(StateSpace):
             batch.lattice, frac_coords, species, torch.full_like(batch.num_atoms, self.slots)
         )
 
-    def refresh(self, batch: CrystalBatch, draws: Draws) -> CrystalBatch:
+    def refresh(self, batch: CrystalBatch, rng: RandomStream) -> CrystalBatch:
         mirage = (batch.species == VACANCY).unsqueeze(-1)
-        frac_coords = torch.where(mirage, draws.uniform(3), batch.frac_coords)
+        frac_coords = torch.where(mirage, rng.uniform(3), batch.frac_coords)
         return CrystalBatch(batch.lattice, frac_coords, batch.species, batch.num_atoms)
 
     def decode(self, batch: CrystalBatch) -> CrystalBatch:

@@ -50,8 +50,8 @@ def random_lattice(kind: str, volume: float, seed: int, index: int) -> Float[Ten
             f"A lattice needs a type out of {', '.join(TYPES)} and a volume above 0 Å³, got "
             f"{kind!r} and {volume!r}."
         )
-    draws = Streams(seed, (index,)).draws("bravais", 0, [1], torch.device("cpu"), torch.float64)
-    u, v, *angles = draws.uniform(6)[0].tolist()
+    rng = Streams(seed, (index,)).rng("bravais", 0, [1], torch.device("cpu"), torch.float64)
+    u, v, *angles = rng.uniform(6)[0].tolist()
     lengths, degrees = _shape(kind, _within(u, _RATIO), _within(v, _RATIO), angles)
     conventional = from_parameters(
         torch.tensor([lengths], dtype=torch.float64), torch.tensor([degrees], dtype=torch.float64)

@@ -15,7 +15,7 @@ from ase_crysdiff.shapes import Float, Tensor
 _IMAGES = 10
 
 
-def wrapped_normal_slope(
+def wrapped_normal_score(
     x: Float[Tensor, "*#rows"], sigma: Float[Tensor, "*#rows"]
 ) -> Float[Tensor, "..."]:
     """d(x, σ) = -∂ₓ log p(x | σ) of the wrapped normal, in 1 / fractional units.
@@ -54,6 +54,6 @@ def mean_squared_slopes(sigmas: tuple[float, ...]) -> Float[Tensor, " levels"]:
     points = 256
     x = (torch.arange(points, dtype=torch.float64) + 0.5) / points * 2 - 1
     x = x * half_width
-    slope = wrapped_normal_slope(x, sigma.unsqueeze(-1))
+    score = wrapped_normal_score(x, sigma.unsqueeze(-1))
     density = torch.exp(wrapped_normal_log_density(x, sigma.unsqueeze(-1)))
-    return (slope**2 * density).mean(-1) * 2 * half_width.squeeze(-1)
+    return (score**2 * density).mean(-1) * 2 * half_width.squeeze(-1)

@@ -40,8 +40,8 @@ class Fingerprints:
 
     Args:
         keys: Hashed reduced formulas, sorted, int32.
-        marks: Bytes per crystal in the same order, int8 of shape (crystals, directions).
-        projection: From distance counts to marks, of shape (counts, directions).
+        codes: Bytes per crystal in the same order, int8 of shape (crystals, directions).
+        projection: From distance counts to codes, of shape (counts, directions).
         centre: Subtracted from the projected counts.
         tolerance: Marks of one crystal differ by at most this (Euclidean).
         metadata: `name` for reports and whatever else is known of the crystals; plain values.
@@ -50,13 +50,13 @@ class Fingerprints:
     def __init__(
         self,
         keys: NDArray[np.int32],
-        marks: NDArray[np.int8],
+        codes: NDArray[np.int8],
         projection: NDArray[np.float64],
         centre: NDArray[np.float64],
         tolerance: float,
         metadata: Mapping[str, Any],
     ) -> None:
-        self.keys, self.marks, self.projection, self.centre = keys, marks, projection, centre
+        self.keys, self.codes, self.projection, self.centre = keys, codes, projection, centre
         self.tolerance, self.metadata = tolerance, dict(metadata)
 
     def __len__(self) -> int:
@@ -69,8 +69,8 @@ class Fingerprints:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of keys and marks."""
-        return hashlib.sha256(self.keys.tobytes() + self.marks.tobytes()).hexdigest()
+        """SHA-256 of keys and codes."""
+        return hashlib.sha256(self.keys.tobytes() + self.codes.tobytes()).hexdigest()
 
     def contains(self, structure: Structure) -> bool:
         """Whether a structure that passes the gate is taken as one of the known crystals."""
@@ -81,15 +81,15 @@ class Fingerprints:
         )
         if first == last:
             return False
-        own = marks_of(distance_counts(structure), self.projection, self.centre).astype(float)
-        distances = np.linalg.norm(self.marks[first:last] - own, axis=1)
+        own = codes_of(distance_counts(structure), self.projection, self.centre).astype(float)
+        distances = np.linalg.norm(self.codes[first:last] - own, axis=1)
         return bool(distances.min() <= self.tolerance)
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
         tensors = {
             "keys": torch.tensor(self.keys),
-            "marks": torch.tensor(self.marks),
+            "marks": torch.tensor(self.codes),
             "projection": torch.tensor(self.projection, dtype=torch.float32),
             "centre": torch.tensor(self.centre, dtype=torch.float32),
         }
@@ -112,14 +112,14 @@ class Fingerprints:
                         f"expected {FORMAT!r})."
                     )
                 content = json.loads(metadata["content"])
-                keys, marks = file.get_tensor("keys"), file.get_tensor("marks")
+                keys, codes = file.get_tensor("keys"), file.get_tensor("marks")
                 projection, centre = (
                     file.get_tensor("projection").astype(float),
                     file.get_tensor("centre").astype(float),
                 )
         except (OSError, SafetensorError, ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be read as fingerprints ({error}).") from error
-        return Fingerprints(keys, marks, projection, centre, content.pop("tolerance"), content)
+        return Fingerprints(keys, codes, projection, centre, content.pop("tolerance"), content)
 
 
 @lru_cache(maxsize=1)
@@ -168,7 +168,7 @@ def distance_counts(structure: Structure) -> NDArray[np.float64]:
     return counts
 
 
-def marks_of(
+def codes_of(
     counts: NDArray[np.float64], projection: NDArray[np.float64], centre: NDArray[np.float64]
 ) -> NDArray[np.int8]:
     """Counts in the directions that tell crystals apart, as bytes.
@@ -178,7 +178,7 @@ def marks_of(
         projection: Directions, shape (numbers, bytes).
         centre: What is taken off each, shape (bytes,).
     """
-    marks: NDArray[np.int8] = np.clip(np.rint(counts @ projection - centre), -127, 127).astype(
+    codes: NDArray[np.int8] = np.clip(np.rint(counts @ projection - centre), -127, 127).astype(
         np.int8
     )
-    return marks
+    return codes

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -53,15 +53,15 @@ class Process(ABC, Generic[S]):
     width: int
 
     @abstractmethod
-    def prior(self, draws: Draws) -> S:
+    def prior(self, rng: RandomStream) -> S:
         """A state at t = 1."""
 
     @abstractmethod
-    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[S, Tensor]:
+    def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[S, Tensor]:
         """A noisy state at t and what the network should predict for it."""
 
     @abstractmethod
-    def reverse(self, value: S, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws) -> S:
+    def reverse(self, value: S, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream) -> S:
         """A state at s < t, drawn from the reverse kernel."""
 
     @abstractmethod
@@ -73,7 +73,7 @@ class Process(ABC, Generic[S]):
         """The prediction that implies a clean estimate."""
 
     @abstractmethod
-    def renoise(self, value: S, s: Tensor, t: Tensor, draws: Draws) -> S:
+    def renoise(self, value: S, s: Tensor, t: Tensor, rng: RandomStream) -> S:
         """A state at t > s, drawn from the forward kernel that leads there from `value` at s."""
 
     def scales(self, t: float) -> tuple[float, float] | None:
@@ -97,7 +97,7 @@ class Process(ABC, Generic[S]):
         """Loss per row; the mean squared error unless a process says otherwise."""
         return ((prediction - target) ** 2).flatten(1).mean(1)
 
-    def correct(self, value: S, prediction: Tensor, t: Tensor, size: float, draws: Draws) -> S:
+    def correct(self, value: S, prediction: Tensor, t: Tensor, size: float, rng: RandomStream) -> S:
         """One corrector step at fixed t; processes without a corrector leave the state alone."""
         return value
 
@@ -106,14 +106,14 @@ class ContinuousProcess(Process[Tensor]):
     """A process whose marginals an ordinary differential equation carries from noise to data.
 
     Each process writes its equation in the coordinates in which the way from a single datum to its
-    noise is straight, so that `slope` is constant there and one Euler step of any length is exact.
+    noise is straight, so that `velocity` is constant there and one Euler step is exact.
     Source: Song et al. 2021, section 4.3; Karras et al. 2022, section 3 (straightness).
     """
 
     @abstractmethod
-    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         """The tangent that a prediction implies."""
 
     @abstractmethod
-    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    def ode_step(self, value: Tensor, velocity: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """The state at s < t, along a tangent."""

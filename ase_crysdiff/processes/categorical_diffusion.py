@@ -8,7 +8,7 @@ from torch.nn import functional
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import Process
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.schedules.noise import CosineSurvival
 from ase_crysdiff.shapes import Float, Int, Tensor
 
@@ -60,17 +60,17 @@ class CategoricalDiffusion(Process[Tensor]):
         total = sum(weights)
         self._prior = torch.tensor([w / total for w in weights], dtype=torch.float32)
 
-    def prior(self, draws: Draws) -> Int[Tensor, " rows"]:
-        uniform = draws.uniform(1)
+    def prior(self, rng: RandomStream) -> Int[Tensor, " rows"]:
+        uniform = rng.uniform(1)
         return _pick(self._weights(uniform).expand(len(uniform), -1), uniform)
 
-    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
         zero = torch.zeros_like(t)
-        return self.renoise(clean, zero, t, draws), clean
+        return self.renoise(clean, zero, t, rng), clean
 
-    def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
+    def renoise(self, value: Tensor, s: Tensor, t: Tensor, rng: RandomStream) -> Tensor:
         kept = self.schedule.survival(t) / self.schedule.survival(s)
-        uniform = draws.uniform(2)
+        uniform = rng.uniform(2)
         redrawn = _pick(self._weights(uniform).expand(len(uniform), -1), uniform[:, :1])
         return torch.where(uniform[:, 1] < kept, value, redrawn)
 
@@ -86,10 +86,10 @@ class CategoricalDiffusion(Process[Tensor]):
         return torch.log(certain.clamp_min(torch.finfo(certain.dtype).tiny))
 
     def reverse(
-        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream
     ) -> Tensor:
         probabilities = self.posterior(value, torch.softmax(prediction, -1), t, s)
-        return _pick(probabilities, draws.uniform(1))
+        return _pick(probabilities, rng.uniform(1))
 
     def posterior(
         self,

@@ -9,7 +9,7 @@ from abc import abstractmethod
 
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -20,20 +20,20 @@ class Flow(ContinuousProcess):
     Source: Lipman et al. 2023 for straight paths; Chen & Lipman 2024 for geodesics.
     """
 
-    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        velocity = self.displacement(clean, self.prior(draws))
+    def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
+        velocity = self.displacement(clean, self.prior(rng))
         return self.move(clean, per_row(t, clean) * velocity), velocity
 
     def reverse(
-        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream
     ) -> Tensor:
-        return self.advance(value, prediction, t, s)
+        return self.ode_step(value, prediction, t, s)
 
-    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         return prediction
 
-    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        return self.move(value, -per_row(t - s, value) * slope)
+    def ode_step(self, value: Tensor, velocity: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        return self.move(value, -per_row(t - s, value) * velocity)
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         return self.move(value, -per_row(t, value) * prediction)
@@ -41,12 +41,12 @@ class Flow(ContinuousProcess):
     def from_clean(self, value: Tensor, clean: Tensor, t: Tensor) -> Tensor:
         return self.displacement(clean, value) / per_row(t, value)
 
-    def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
+    def renoise(self, value: Tensor, s: Tensor, t: Tensor, rng: RandomStream) -> Tensor:
         """A way toward a new draw from the prior. A flow has no forward kernel; this keeps the
         share of the data at t right.
         """
         share = per_row((t - s) / (1 - s), value)
-        return self.move(value, share * self.displacement(value, self.prior(draws)))
+        return self.move(value, share * self.displacement(value, self.prior(rng)))
 
     @abstractmethod
     def displacement(self, start: Tensor, end: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class LinearFlow(Flow):
     def scales(self, t: float) -> tuple[float, float]:
         return 1 - t, t
 
-    def prior(self, draws: Draws) -> Float[Tensor, "rows width"]:
-        return draws.normal(self.width)
+    def prior(self, rng: RandomStream) -> Float[Tensor, "rows width"]:
+        return rng.normal(self.width)
 
     def displacement(self, start: Tensor, end: Tensor) -> Tensor:
         return end - start
@@ -79,11 +79,11 @@ class LinearFlow(Flow):
     def move(self, value: Tensor, step: Tensor) -> Tensor:
         return value + step
 
-    def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
+    def renoise(self, value: Tensor, s: Tensor, t: Tensor, rng: RandomStream) -> Tensor:
         """The Gaussian kernel that keeps every marginal of the path."""
         kept = per_row((1 - t) / (1 - s), value)
         variance = per_row(t, value) ** 2 - (kept * per_row(s, value)) ** 2
-        return kept * value + variance.sqrt() * draws.normal(self.width)
+        return kept * value + variance.sqrt() * rng.normal(self.width)
 
 
 class TorusFlow(Flow):
@@ -100,8 +100,8 @@ class TorusFlow(Flow):
     def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
         return self.move(first, weight * self.displacement(first, second))
 
-    def prior(self, draws: Draws) -> Float[Tensor, "rows 3"]:
-        return wrap(draws.uniform(3))
+    def prior(self, rng: RandomStream) -> Float[Tensor, "rows 3"]:
+        return wrap(rng.uniform(3))
 
     def displacement(self, start: Tensor, end: Tensor) -> Tensor:
         return shortest_image(end - start)

@@ -4,7 +4,7 @@ import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.schedules.noise import Cosine, VariancePreserving
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -33,11 +33,11 @@ class GaussianDiffusion(ContinuousProcess):
         signal, noise = self.schedule.scales(torch.tensor([t], dtype=torch.float64))
         return float(signal), float(noise)
 
-    def prior(self, draws: Draws) -> Float[Tensor, "rows width"]:
-        return draws.normal(self.width)
+    def prior(self, rng: RandomStream) -> Float[Tensor, "rows width"]:
+        return rng.normal(self.width)
 
-    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        noise = draws.normal(self.width)
+    def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
+        noise = rng.normal(self.width)
         signal, spread = self._scales(t, clean)
         target = noise if self.target == "noise" else signal * noise - spread * clean
         return signal * clean + spread * noise, target
@@ -54,7 +54,7 @@ class GaussianDiffusion(ContinuousProcess):
         return noise if self.target == "noise" else signal * noise - spread * clean
 
     def reverse(
-        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream
     ) -> Tensor:
         (signal_t, spread_t), (signal_s, spread_s) = self._scales(t, value), self._scales(s, value)
         kept = (signal_t / signal_s) ** 2  # share of the signal power at s that is left at t
@@ -66,9 +66,9 @@ class GaussianDiffusion(ContinuousProcess):
             clean = self.clean(value, prediction, t)
             mean = (signal_s * (1 - kept) * clean + kept.sqrt() * spread_s**2 * value) / spread_t**2
         deviation = (1 - kept).sqrt() * spread_s / spread_t
-        return mean + deviation * draws.normal(self.width)
+        return mean + deviation * rng.normal(self.width)
 
-    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         """The estimated noise ε: dy/dρ for y = x/√ᾱ and ρ = √((1 - ᾱ)/ᾱ). Source: Song et al. 2021
         (DDIM), equation 14.
         """
@@ -77,13 +77,13 @@ class GaussianDiffusion(ContinuousProcess):
         signal, spread = self._scales(t, value)
         return spread * value + signal * prediction
 
-    def advance(self, value: Tensor, slope: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    def ode_step(self, value: Tensor, velocity: Tensor, t: Tensor, s: Tensor) -> Tensor:
         (signal_t, spread_t), (signal_s, spread_s) = self._scales(t, value), self._scales(s, value)
-        return signal_s / signal_t * (value - spread_t * slope) + spread_s * slope
+        return signal_s / signal_t * (value - spread_t * velocity) + spread_s * velocity
 
-    def renoise(self, value: Tensor, s: Tensor, t: Tensor, draws: Draws) -> Tensor:
+    def renoise(self, value: Tensor, s: Tensor, t: Tensor, rng: RandomStream) -> Tensor:
         ratio = self._scales(t, value)[0] / self._scales(s, value)[0]
-        return ratio * value + torch.sqrt(1 - ratio**2) * draws.normal(self.width)
+        return ratio * value + torch.sqrt(1 - ratio**2) * rng.normal(self.width)
 
     def _scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         signal, spread = self.schedule.scales(t)

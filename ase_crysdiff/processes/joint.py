@@ -9,15 +9,15 @@ import torch
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.processes.base import ContinuousProcess, Process
 from ase_crysdiff.processes.state import NoisyState, kept, state_of
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.representations.base import Representation
 from ase_crysdiff.shapes import Float, Tensor
 
-__all__ = ["Component", "DrawsFor", "JointProcess", "NoisyState", "Prediction", "times"]
+__all__ = ["Component", "JointProcess", "NoisyState", "Prediction", "StreamFor", "times"]
 
 Prediction = Mapping[str, Tensor]
 #: Gives the random numbers of a component: (component name, level) -> Draws.
-DrawsFor = Callable[[str, Level], Draws]
+StreamFor = Callable[[str, Level], RandomStream]
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,22 @@ class JointProcess:
             fields[c.representation.field] = c.representation.decode(state[name])
         return CrystalBatch(num_atoms=layout.num_atoms, **fields)
 
-    def prior(self, draws: DrawsFor) -> NoisyState:
+    def prior(self, rng: StreamFor) -> NoisyState:
         """A state at t = 1."""
-        return state_of({n: c.process.prior(draws(n, c.level)) for n, c in self.components.items()})
+        return state_of({n: c.process.prior(rng(n, c.level)) for n, c in self.components.items()})
 
     def corrupt(
         self,
         clean: Mapping[str, Tensor],
         t: Float[Tensor, " crystals"],
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> tuple[NoisyState, dict[str, Tensor]]:
         """A noisy state and the targets of the network; one time per crystal."""
         state, target = {}, {}
         for name, c in self.components.items():
             state[name], target[name] = c.process.corrupt(
-                clean[name], layout.broadcast(t, c.level), draws(name, c.level)
+                clean[name], layout.broadcast(t, c.level), rng(name, c.level)
             )
         return state_of(state), target
 
@@ -128,7 +128,7 @@ class JointProcess:
         t: float,
         s: float,
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         """A state at s < t."""
         return state_of(
@@ -138,7 +138,7 @@ class JointProcess:
                     prediction[name],
                     times(c, layout, t),
                     times(c, layout, s),
-                    draws(name, c.level),
+                    rng(name, c.level),
                 )
                 for name, c in self.components.items()
             }
@@ -151,7 +151,7 @@ class JointProcess:
         t: float,
         s: Mapping[str, float],
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         """The state at s < t along the mean of the tangents that several estimates imply.
 
@@ -164,21 +164,21 @@ class JointProcess:
             t: Time of the state.
             s: Time that each component is brought to.
             layout: Of the batch.
-            draws: Random numbers for components that take `reverse`.
+            rng: Random numbers for components that take `reverse`.
         """
         reached = {}
         for name, c in self.components.items():
             start, end = times(c, layout, t), times(c, layout, s[name])
             if isinstance(c.process, ContinuousProcess):
                 tangents = [
-                    c.process.slope(x[name], p[name], times(c, layout, at))
+                    c.process.velocity(x[name], p[name], times(c, layout, at))
                     for x, p, at in estimates
                 ]
                 tangent = sum(tangents[1:], tangents[0]) / len(tangents)
-                reached[name] = c.process.advance(state[name], tangent, start, end)
+                reached[name] = c.process.ode_step(state[name], tangent, start, end)
             else:
                 reached[name] = c.process.reverse(
-                    kept(state, name), estimates[0][1][name], start, end, draws(name, c.level)
+                    kept(state, name), estimates[0][1][name], start, end, rng(name, c.level)
                 )
         return state_of(reached)
 
@@ -189,19 +189,19 @@ class JointProcess:
         t: float,
         sizes: Mapping[str, float],
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         """One corrector step of the named components."""
         corrected = {name: kept(state, name) for name in self.components}
         for name, size in sizes.items():
             c = self.components[name]
             corrected[name] = c.process.correct(
-                corrected[name], prediction[name], times(c, layout, t), size, draws(name, c.level)
+                corrected[name], prediction[name], times(c, layout, t), size, rng(name, c.level)
             )
         return state_of(corrected)
 
     def renoise(
-        self, state: NoisyState, s: float, t: float, layout: Layout, draws: DrawsFor
+        self, state: NoisyState, s: float, t: float, layout: Layout, rng: StreamFor
     ) -> NoisyState:
         """A state at t > s, noised onward from s."""
         return state_of(
@@ -210,7 +210,7 @@ class JointProcess:
                     kept(state, name),
                     times(c, layout, s),
                     times(c, layout, t),
-                    draws(name, c.level),
+                    rng(name, c.level),
                 )
                 for name, c in self.components.items()
             }

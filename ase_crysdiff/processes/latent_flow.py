@@ -5,7 +5,7 @@ its estimate implies.
 import torch
 
 from ase_crysdiff.processes.flow import LinearFlow
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Times near the data, where a velocity says little of the clean state, weigh no more than this
@@ -20,17 +20,17 @@ class LatentFlow(LinearFlow):
     runs the other way there.
     """
 
-    def corrupt(self, clean: Tensor, t: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        noisy, _ = super().corrupt(clean, t, draws)
+    def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
+        noisy, _ = super().corrupt(clean, t, rng)
         return noisy, clean
 
-    def slope(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         return super().from_clean(value, prediction, t)
 
     def reverse(
-        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, draws: Draws
+        self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream
     ) -> Tensor:
-        return self.advance(value, self.slope(value, prediction, t), t, s)
+        return self.ode_step(value, self.velocity(value, prediction, t), t, s)
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
         return prediction

@@ -63,7 +63,7 @@ class RelaxResult:
 
 
 def relax(
-    structures: Structure | Atoms | Iterable[Structure | Atoms],
+    structures: Structure | Atoms | Iterable[Any],
     potential: PotentialLike = "dao-p",
     *,
     fmax: float = FMAX,
@@ -110,7 +110,7 @@ def relax(
 
 
 def iter_relax(
-    structures: Iterable[Structure | Atoms],
+    structures: Iterable[Any],
     potential: Potential,
     fmax: float,
     steps: int,

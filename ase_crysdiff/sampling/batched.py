@@ -23,7 +23,7 @@ _BATCH_LIMIT = 86_400.0
 
 
 @dataclass(frozen=True)
-class Draw:
+class Attempt:
     """What became of one attempt at one crystal.
 
     Args:
@@ -91,7 +91,7 @@ def draw(
     batch_size: int,
     workers: int,
     progress: bool | None,
-) -> Iterator[list[Draw]]:
+) -> Iterator[list[Attempt]]:
     """The draws of all indices, batch by batch; what is rejected is drawn again up to `redraws`
     times.
 
@@ -141,7 +141,7 @@ def _here(
     batches: list[list[tuple[int, int]]],
     workers: int,
     bar: Any,
-) -> Iterator[list[Draw]]:
+) -> Iterator[list[Attempt]]:
     for batch in batches:
         before = bar.n
 
@@ -162,7 +162,7 @@ def _in_processes(
     batches: list[list[tuple[int, int]]],
     workers: int,
     bar: Any,
-) -> Iterator[list[Draw]]:
+) -> Iterator[list[Attempt]]:
     jobs = [[_Job(spec, request, seed, tuple(batch))] for batch in batches]
     for number, _, draws in run_isolated(
         _draw_in_worker, jobs, workers=workers, timeout=_BATCH_LIMIT
@@ -196,7 +196,7 @@ def _loaded(spec: SamplerSpec) -> Sampler:
     return spec.load()
 
 
-def _draw_in_worker(job: _Job) -> list[Draw] | Exception:
+def _draw_in_worker(job: _Job) -> list[Attempt] | Exception:
     try:
         return _draw_batch(_loaded(job.spec), job.request, job.seed, job.batch)
     except (
@@ -207,7 +207,7 @@ def _draw_in_worker(job: _Job) -> list[Draw] | Exception:
 
 def _draw_batch(
     sampler: Sampler, request: SampleRequest, seed: int, batch: Sequence[tuple[int, int]]
-) -> list[Draw]:
+) -> list[Attempt]:
     streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
     sampled = sampler.sample(request, streams)
     if not isinstance(sampled, Sampled) or len(sampled.crystals) != len(batch):
@@ -221,7 +221,7 @@ def _draw_batch(
     for condition in request.conditions:
         usage.update(condition.take_usage())
     return [
-        Draw(
+        Attempt(
             index,
             attempt,
             crystal,

@@ -9,8 +9,8 @@ from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
-from ase_crysdiff.processes.joint import DrawsFor, NoisyState, Prediction
-from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.processes.joint import NoisyState, Prediction, StreamFor
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.solvers.base import Solver
 
 #: Called after each step with the time reached and the state.
@@ -51,19 +51,19 @@ def run(
         return prediction
 
     denoise: Denoise = predict
-    state = joint.prior(_draws(streams, layout, 0))
+    state = joint.prior(_random_streams(streams, layout, 0))
     for condition in conditions:
         state = condition.start(state, joint, layout)
         denoise = condition.wrap(denoise, joint, layout)
     given = partial(_given, denoise, context)
     for number, (t, s) in enumerate(plan, start=1):
-        draws = _draws(streams, layout, number)
+        rng = _random_streams(streams, layout, number)
         if s < t:
-            state = solver.step(given, joint, state, t, s, layout, draws)
+            state = solver.step(given, joint, state, t, s, layout, rng)
         else:
-            state = joint.renoise(state, t, s, layout, draws)
+            state = joint.renoise(state, t, s, layout, rng)
         for condition in conditions:
-            state = condition.project(state, s, joint, layout, draws)
+            state = condition.project(state, s, joint, layout, rng)
         if on_step is not None:
             on_step(s, state)
     return model.state_space.decode(joint.decode(state, layout, context))
@@ -74,10 +74,8 @@ def _given(denoise: Denoise, context: Context, state: NoisyState, t: float) -> P
     return denoise(state, t, context)
 
 
-def _draws(streams: Streams, layout: Layout, step: int) -> DrawsFor:
-    def draws(name: str, level: Level) -> StreamDraws:
-        return streams.draws(
-            name, step, layout.rows_per_crystal(level), layout.device, layout.dtype
-        )
+def _random_streams(streams: Streams, layout: Layout, step: int) -> StreamFor:
+    def rng(name: str, level: Level) -> CounterStream:
+        return streams.rng(name, step, layout.rows_per_crystal(level), layout.device, layout.dtype)
 
-    return draws
+    return rng

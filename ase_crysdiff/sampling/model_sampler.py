@@ -108,11 +108,11 @@ class ModelSampler(Sampler):
 def _capabilities(subject: ModelWithCard) -> Capabilities:
     """What a generative model can be asked for."""
     finds_species = subject.generates_species
-    element_wishes: Sequence[str] = ("chemical_system", "elements", "num_atoms", "lattice")
-    composition_wishes = ("composition", "formula_units", "num_atoms", "lattice")
+    element_constraints: Sequence[str] = ("chemical_system", "elements", "num_atoms", "lattice")
+    composition_constraints = ("composition", "formula_units", "num_atoms", "lattice")
     return Capabilities(
         tasks=frozenset({DeNovo, CSP, Inpaint, Vary}),
-        constraints=frozenset(element_wishes if finds_species else composition_wishes),
+        constraints=frozenset(element_constraints if finds_species else composition_constraints),
         max_atoms=subject.max_atoms,
         known_elements=frozenset(subject.card.elements),
         finds_species=finds_species,

@@ -17,7 +17,7 @@ from ase_crysdiff.crystal.batch import Layout, Level
 from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState, Prediction
-from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.representations.class_index import ClassIndex
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_polar import LatticePolar
@@ -48,7 +48,7 @@ def what_is_given_stays(condition: Condition) -> None:
     joint, layout, state, prediction = toy()
     before = {n: (state[n].clone(), prediction[n].clone()) for n in joint.components}
     _wrapped(condition, joint, layout, prediction)(state, 0.4, {})
-    condition.project(state, 0.4, joint, layout, _draws(layout))
+    condition.project(state, 0.4, joint, layout, _random_streams(layout))
     for name, (old_state, old_prediction) in before.items():
         assert torch.equal(old_state, state[name]), f"the state's {name} has changed"
         assert torch.equal(old_prediction, prediction[name]), f"the prediction of {name} changed"
@@ -78,7 +78,7 @@ def states_keep_their_form(condition: Condition) -> None:
     joint, layout, state, _ = toy()
     results = {
         "start": condition.start(state, joint, layout),
-        "project": condition.project(state, 0.3, joint, layout, _draws(layout)),
+        "project": condition.project(state, 0.3, joint, layout, _random_streams(layout)),
     }
     for hook, found in results.items():
         assert set(found) == set(state), f"{hook} leaves the components {sorted(found)}"
@@ -143,11 +143,11 @@ def _wrapped(
     return condition.wrap(denoise, joint, layout)
 
 
-def _draws(layout: Layout) -> Callable[[str, Level], StreamDraws]:
+def _random_streams(layout: Layout) -> Callable[[str, Level], CounterStream]:
     streams = Streams(5, tuple(range(layout.num_crystals)))
 
-    def draws(name: str, level: Level) -> StreamDraws:
+    def rng(name: str, level: Level) -> CounterStream:
         rows = layout.rows_per_crystal(level)
-        return streams.draws(name, 1, rows, layout.device, layout.dtype)
+        return streams.rng(name, 1, rows, layout.device, layout.dtype)
 
-    return draws
+    return rng

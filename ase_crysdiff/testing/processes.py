@@ -166,9 +166,9 @@ def _points(process: Process[Any], seed: int = 1) -> Tensor:
     return _value(process.prior(Recorded(seed)))
 
 
-def _as_state(process: Process[Any], points: Tensor, draws: Any) -> Any:
+def _as_state(process: Process[Any], points: Tensor, rng: Any) -> Any:
     """A state at t = 0."""
-    return process.corrupt(points, torch.zeros(len(points), dtype=torch.float64), draws)[0]
+    return process.corrupt(points, torch.zeros(len(points), dtype=torch.float64), rng)[0]
 
 
 def _estimate(process: Process[Any], seed: int = 14) -> Tensor:

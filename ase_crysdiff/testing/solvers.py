@@ -14,7 +14,7 @@ from ase_crysdiff.crystal.batch import Layout, Level
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState, Prediction
-from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_polar import LatticePolar
 from ase_crysdiff.sampling.solvers.base import Solver
@@ -52,9 +52,11 @@ def crystals_do_not_feel_each_other(solver: Solver) -> None:
 def states_stay(solver: Solver) -> None:
     """The state that a step begins with is not changed."""
     joint, layout, truth = _problem(SIZES)
-    state = joint.prior(_draws(layout, 0))
+    state = joint.prior(_random_streams(layout, 0))
     before = {name: state[name].clone() for name in state}
-    solver.step(_oracle(joint, layout, truth), joint, state, 0.5, 0.4, layout, _draws(layout, 1))
+    solver.step(
+        _oracle(joint, layout, truth), joint, state, 0.5, 0.4, layout, _random_streams(layout, 1)
+    )
     for name, old in before.items():
         assert torch.equal(old, state[name]), f"{name} of the given state has changed"
 
@@ -95,14 +97,14 @@ def _oracle(
     return predict
 
 
-def _draws(layout: Layout, step: int) -> Callable[[str, Level], StreamDraws]:
+def _random_streams(layout: Layout, step: int) -> Callable[[str, Level], CounterStream]:
     streams = Streams(3, tuple(range(layout.num_crystals)))
 
-    def draws(name: str, level: Level) -> StreamDraws:
+    def rng(name: str, level: Level) -> CounterStream:
         rows = layout.rows_per_crystal(level)
-        return streams.draws(name, step, rows, layout.device, layout.dtype)
+        return streams.rng(name, step, rows, layout.device, layout.dtype)
 
-    return draws
+    return rng
 
 
 def _solved(
@@ -117,7 +119,7 @@ def _solved(
         calls += 1
         return known(state, t)
 
-    state = joint.prior(_draws(layout, 0))
+    state = joint.prior(_random_streams(layout, 0))
     for number, (t, s) in enumerate(UniformPlan(STEPS, 1.0), 1):
-        state = solver.step(counted, joint, state, t, s, layout, _draws(layout, number))
+        state = solver.step(counted, joint, state, t, s, layout, _random_streams(layout, number))
     return state, truth, calls

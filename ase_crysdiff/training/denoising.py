@@ -17,7 +17,7 @@ from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.recipe import Recipe
 from ase_crysdiff.processes.joint import Prediction
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
@@ -51,13 +51,13 @@ class DenoisingObjective:
         space, joint = self.model.state_space, self.model.joint
         layout = batch.layout
 
-        def draws(name: str, level: Level) -> GeneratorDraws:
-            return GeneratorDraws(layout.rows(level), generator, layout.dtype)
+        def rng(name: str, level: Level) -> GeneratorStream:
+            return GeneratorStream(layout.rows(level), generator, layout.dtype)
 
-        batch = space.refresh(batch, draws("mirage", "atom"))
+        batch = space.refresh(batch, rng("mirage", "atom"))
         clean = joint.encode(batch)
         t = stratified_times(layout.num_crystals, generator).to(layout.dtype)
-        state, target = joint.corrupt(clean, t, layout, draws)
+        state, target = joint.corrupt(clean, t, layout, rng)
         given = {} if "species" in joint.components else {"species": batch.species}
         prediction = denoiser(state, t, given, layout)
         losses = joint.loss(prediction, target, state, t, layout)

@@ -13,7 +13,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.noisy_energy import ENERGY
 from ase_crysdiff.processes.joint import Prediction
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.denoising import VALIDATION_BATCH
 from ase_crysdiff.training.energy_losses import clamped_share, energy_loss
@@ -59,13 +59,13 @@ class NoisyEnergyObjective:
         """
         joint, layout = self.model.joint, batch.crystals.layout
 
-        def draws(name: str, level: Level) -> GeneratorDraws:
-            return GeneratorDraws(layout.rows(level), generator, layout.dtype)
+        def rng(name: str, level: Level) -> GeneratorStream:
+            return GeneratorStream(layout.rows(level), generator, layout.dtype)
 
         clean = joint.encode(batch.crystals)
         t = stratified_times(len(batch), generator).to(layout.dtype)
         still = torch.rand(len(batch), generator=generator, device=generator.device) < STILL
-        noisy, target = joint.corrupt(clean, t, layout, draws)
+        noisy, target = joint.corrupt(clean, t, layout, rng)
         levels = {name: c.representation.level for name, c in joint.components.items()}
         state = {
             n: torch.where(layout.broadcast(still, levels[n])[:, None], clean[n], x)

@@ -19,7 +19,7 @@ from ase_crysdiff.models.recipe import Recipe, Tensors
 from ase_crysdiff.networks.graph import MASKED, CrystalGraph, Neighborhood, build_graph
 from ase_crysdiff.networks.latent.crysldnet import CrysLDNet, Denoised, LatentOutput
 from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Bool, Float, Tensor
 from ase_crysdiff.training.denoising import VALIDATION_BATCH
 from ase_crysdiff.training.graph_crystals import GraphBatch, GraphCrystals
@@ -76,7 +76,7 @@ class CrysLDNetObjective:
             crystals.lattice.dtype
         )
         output = network(
-            graph, t, GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype)
+            graph, t, GeneratorStream(len(crystals.species), generator, crystals.lattice.dtype)
         )
         parts: dict[str, Tensor] = {}
         total = crystals.lattice.new_zeros(())
@@ -163,7 +163,7 @@ class DisplacementObjective:
             len(levels), (len(batch),), generator=generator, device=generator.device
         )
         noise = layout.centred(
-            GeneratorDraws(len(crystals.species), generator, crystals.lattice.dtype).normal(3)
+            GeneratorStream(len(crystals.species), generator, crystals.lattice.dtype).normal(3)
         )
         graph = displaced(
             batch.graph,

@@ -14,12 +14,12 @@ class Accuracy(Process[ComponentState]):
 
     width = 2
 
-    def prior(self, draws):
-        value = draws.normal(2)
+    def prior(self, rng):
+        value = rng.normal(2)
         return ComponentState(value, {"accuracy": torch.ones(len(value), dtype=value.dtype)})
 
-    def corrupt(self, clean, t, draws):
-        noisy = (1 - t)[:, None] * clean + t[:, None] * draws.normal(2)
+    def corrupt(self, clean, t, rng):
+        noisy = (1 - t)[:, None] * clean + t[:, None] * rng.normal(2)
         return ComponentState(noisy, {"accuracy": 1 / (t + 1e-3)}), clean
 
     def clean(self, value, prediction, t):
@@ -28,17 +28,17 @@ class Accuracy(Process[ComponentState]):
     def from_clean(self, value, clean, t):
         return clean
 
-    def reverse(self, value, prediction, t, s, draws):
-        return self.corrupt(prediction, s, draws)[0]
+    def reverse(self, value, prediction, t, s, rng):
+        return self.corrupt(prediction, s, rng)[0]
 
-    def renoise(self, value, s, t, draws):
-        return self.corrupt(value.value, (t - s) / (1 - s), draws)[0]
+    def renoise(self, value, s, t, rng):
+        return self.corrupt(value.value, (t - s) / (1 - s), rng)[0]
 
 
 class Forgetful(LinearFlow):
     """A flow whose reverse step ignores what the network says."""
 
-    def reverse(self, value, prediction, t, s, draws):
+    def reverse(self, value, prediction, t, s, rng):
         return value
 
 

@@ -51,10 +51,10 @@ def csp(request, crystals, tmp_path_factory):
     registry.unregister(registry.SAMPLERS, "toy-fill")
 
 
-def fill(sampler, host=HOST, guests=None, count=3, **wishes):
-    wishes = {"seed": 0, "redraws": 30, "progress": False} | wishes
+def fill(sampler, host=HOST, guests=None, count=3, **constraints):
+    constraints = {"seed": 0, "redraws": 30, "progress": False} | constraints
     return sampler.inpaint(
-        host, {"Na": 2} if guests is None else guests, num_samples=count, **wishes
+        host, {"Na": 2} if guests is None else guests, num_samples=count, **constraints
     )
 
 
@@ -67,9 +67,9 @@ def same_host(structure, host):
 
 @pytest.mark.parametrize("host", [HOST, SKEWED], ids=["reduced", "skewed"])
 @pytest.mark.parametrize("wishes", [{}, {"repeats": 2, "jump_length": 3}], ids=["plain", "jumps"])
-def test_host_and_cell_are_kept_exactly(miad, csp, host, wishes):
+def test_host_and_cell_are_kept_exactly(miad, csp, host, constraints):
     for sampler in (miad, csp):
-        samples = fill(sampler, host, **wishes)
+        samples = fill(sampler, host, **constraints)
         assert len(samples) == 3
         for s in samples:
             np.testing.assert_array_equal(s.lattice.matrix, host.lattice.matrix)
@@ -92,11 +92,11 @@ def test_guests_lie_where_the_niggli_cell_has_them(miad):
 
 
 @pytest.mark.parametrize("wishes", [{"batch_size": 1}, {"batch_size": 2}])
-def test_batch_size_changes_nothing(miad, csp, wishes):
+def test_batch_size_changes_nothing(miad, csp, constraints):
     assert list(fill(miad, count=3, guests={"Na": (0, 4)})) == list(
-        fill(miad, count=3, guests={"Na": (0, 4)}, **wishes)
+        fill(miad, count=3, guests={"Na": (0, 4)}, **constraints)
     )
-    assert list(fill(csp, count=3)) == list(fill(csp, count=3, **wishes))
+    assert list(fill(csp, count=3)) == list(fill(csp, count=3, **constraints))
 
 
 def test_ranges_leave_the_number_to_the_model(miad):
@@ -274,9 +274,9 @@ def test_report_and_origin(miad):
         (Structure(Lattice.cubic(3.0), ["Na"], [[0, 0, 0]]), {"Cl": 12}, {}, "Å³ per atom"),
     ],
 )
-def test_nonsense_is_refused(miad, host, guests, wishes, message):
+def test_nonsense_is_refused(miad, host, guests, constraints, message):
     with pytest.raises(InputError, match=message):
-        fill(miad, host, guests, **wishes)
+        fill(miad, host, guests, **constraints)
 
 
 def test_limits_are_named(miad, csp):

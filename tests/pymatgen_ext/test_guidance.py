@@ -19,10 +19,10 @@ from calculators import PotentialCalculator
 from pymatgen_ext import EnergyGuidance
 
 
-def draw(sampler, guidance, count=6, **wishes):
+def draw(sampler, guidance, count=6, **constraints):
     conditions = () if guidance is None else [guidance]
     return sampler.sample(
-        count, conditions=conditions, **{"seed": 0, "redraws": 30, "progress": False} | wishes
+        count, conditions=conditions, **{"seed": 0, "redraws": 30, "progress": False} | constraints
     )
 
 
@@ -36,9 +36,9 @@ SALT = {"composition": "NaCl", "formula_units": 2}
 
 
 def test_scale_zero_is_exactly_unguided_and_costs_nothing(miad, csp):
-    for sampler, wishes in ((miad, {}), (csp, SALT)):
-        guided = draw(sampler, EnergyGuidance(PairPotential(), guidance_scale=0), **wishes)
-        assert list(guided) == list(draw(sampler, None, **wishes))
+    for sampler, constraints in ((miad, {}), (csp, SALT)):
+        guided = draw(sampler, EnergyGuidance(PairPotential(), guidance_scale=0), **constraints)
+        assert list(guided) == list(draw(sampler, None, **constraints))
         assert guided.report.guidance.get("potential evaluations", 0) == 0
 
 
@@ -54,11 +54,11 @@ def test_guidance_lowers_the_energy_and_reports_its_cost(csp):
 
 
 def test_batches_and_seeds(miad, csp):
-    for sampler, wishes in ((miad, {"num_atoms": 2}), (csp, SALT)):
+    for sampler, constraints in ((miad, {"num_atoms": 2}), (csp, SALT)):
         guidance = EnergyGuidance(LennardJones(sigma=2.0, rc=3.0), guidance_scale=5.0)
-        one = draw(sampler, guidance, 3, **wishes)
-        assert list(one) == list(draw(sampler, guidance, 3, batch_size=2, **wishes))
-        assert list(one) != list(draw(sampler, guidance, 3, **wishes, seed=1))
+        one = draw(sampler, guidance, 3, **constraints)
+        assert list(one) == list(draw(sampler, guidance, 3, batch_size=2, **constraints))
+        assert list(one) != list(draw(sampler, guidance, 3, **constraints, seed=1))
 
 
 def test_our_calculators_are_as_good_as_their_potentials(csp):
@@ -84,9 +84,9 @@ class Moody(Calculator):
 
 @pytest.mark.parametrize("composition", ["SrTiO3", "NaCl"])
 def test_a_potential_that_fails_leaves_the_crystal_unguided_and_is_counted(csp, composition):
-    wishes = {"composition": composition, "formula_units": 1}
-    guided = draw(csp, EnergyGuidance(Moody(), guidance_scale=10), 2, **wishes)
-    assert list(guided) == list(draw(csp, None, 2, **wishes))
+    constraints = {"composition": composition, "formula_units": 1}
+    guided = draw(csp, EnergyGuidance(Moody(), guidance_scale=10), 2, **constraints)
+    assert list(guided) == list(draw(csp, None, 2, **constraints))
     reasons = {k: v for k, v in guided.report.guidance.items() if k.startswith("unguided steps")}
     assert sum(reasons.values()) > 0
     word = "titanium" if composition == "SrTiO3" else "finite"

@@ -57,12 +57,12 @@ def csp(csp_weights, tmp_path_factory):
     registry.unregister(registry.SAMPLERS, "toy-noisy")
 
 
-def draw(sampler, guidance, count=4, **wishes):
+def draw(sampler, guidance, count=4, **constraints):
     conditions = () if guidance is None else [guidance]
     return sampler.sample(
         count,
         conditions=conditions,
-        **{"seed": 0, "redraws": 30, "progress": False} | SALT | wishes,
+        **{"seed": 0, "redraws": 30, "progress": False} | SALT | constraints,
     )
 
 

@@ -28,8 +28,8 @@ def csp(toy_csp):
     registry.unregister(registry.SAMPLERS, "toy-csp")
 
 
-def draw(sampler, count=6, **wishes):
-    return sampler.sample(count, **{"seed": 0, "redraws": 30, "progress": False} | wishes)
+def draw(sampler, count=6, **constraints):
+    return sampler.sample(count, **{"seed": 0, "redraws": 30, "progress": False} | constraints)
 
 
 def test_samples_know_their_origin(miad):
@@ -49,10 +49,10 @@ def test_samples_know_their_origin(miad):
 
 
 @pytest.mark.parametrize("wishes", [{"batch_size": 1}, {"batch_size": 5}, {"batch_size": 16}])
-def test_batch_size_changes_nothing(miad, csp, wishes):
-    assert list(draw(miad, 7)) == list(draw(miad, 7, **wishes))
+def test_batch_size_changes_nothing(miad, csp, constraints):
+    assert list(draw(miad, 7)) == list(draw(miad, 7, **constraints))
     wanted = {"composition": "NaCl", "formula_units": (1, 2, 3)}
-    assert list(draw(csp, 7, **wanted)) == list(draw(csp, 7, **wanted, **wishes))
+    assert list(draw(csp, 7, **wanted)) == list(draw(csp, 7, **wanted, **constraints))
 
 
 @pytest.mark.slow
@@ -69,19 +69,19 @@ def test_workers_that_end(toy_miad, tmp_path):
     others come as they are.
     """
     miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
-    mortal, wishes = Mortal(tmp_path), {"batch_size": 2, "workers": 2}
+    mortal, constraints = Mortal(tmp_path), {"batch_size": 2, "workers": 2}
     (tmp_path / "0").touch()
-    assert list(draw(miad, 4, conditions=[mortal], **wishes)) == list(draw(miad, 4))
+    assert list(draw(miad, 4, conditions=[mortal], **constraints)) == list(draw(miad, 4))
     assert not list(tmp_path.iterdir())
     for number in range(4):
         (tmp_path / str(number)).touch()
     with pytest.raises(
         SamplingError, match=r"2 crystals could not be drawn.*the process ended.*smaller batch_size"
     ):
-        draw(miad, 4, conditions=[mortal], **wishes)
+        draw(miad, 4, conditions=[mortal], **constraints)
     (tmp_path / "refuse").touch()
     with pytest.raises(InputError, match="not in this world"):
-        draw(miad, 4, conditions=[mortal], **wishes)
+        draw(miad, 4, conditions=[mortal], **constraints)
 
 
 def test_seeds_matter_and_are_recorded(miad):
@@ -205,10 +205,10 @@ def test_impossible_indices_are_reported_and_the_rest_is_kept(csp):
         ({"formula_units": 2}, InputError, "without a composition"),
     ],
 )
-def test_nonsense_is_refused_at_once(miad, wishes, error, message):
-    count = wishes.pop("num_samples", 1)
+def test_nonsense_is_refused_at_once(miad, constraints, error, message):
+    count = constraints.pop("num_samples", 1)
     with pytest.raises(error, match=message):
-        miad.sample(count, progress=False, **wishes)
+        miad.sample(count, progress=False, **constraints)
 
 
 @pytest.mark.parametrize(
@@ -227,9 +227,9 @@ def test_nonsense_is_refused_at_once(miad, wishes, error, message):
         ({"composition": "NaCl", "formula_units": ()}, InputError, "empty"),
     ],
 )
-def test_structure_prediction_refuses_nonsense(csp, wishes, error, message):
+def test_structure_prediction_refuses_nonsense(csp, constraints, error, message):
     with pytest.raises(error, match=message):
-        csp.sample(1, progress=False, **wishes)
+        csp.sample(1, progress=False, **constraints)
 
 
 def test_conditions_see_the_loop(miad):

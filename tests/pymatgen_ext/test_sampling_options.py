@@ -48,8 +48,8 @@ def flow(request, crystals, tmp_path_factory):
     registry.unregister(registry.SAMPLERS, "toy-flow")
 
 
-def draw(sampler, count=5, **wishes):
-    return sampler.sample(count, **{"seed": 3, "redraws": 30, "progress": False} | wishes)
+def draw(sampler, count=5, **constraints):
+    return sampler.sample(count, **{"seed": 3, "redraws": 30, "progress": False} | constraints)
 
 
 def test_batches_change_nothing_under_every_option(steered, flow):

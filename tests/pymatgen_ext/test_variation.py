@@ -16,9 +16,9 @@ ROCK_SALT, LAYERS, CHAIN = (prototypes()[n] for n in ("NaCl", "MoS2", "chain"))
 PEROVSKITE = prototypes()["SrTiO3"]
 
 
-def vary(sampler, structure, count=4, **wishes):
+def vary(sampler, structure, count=4, **constraints):
     return sampler.vary(
-        structure, num_samples=count, **{"seed": 0, "redraws": 30, "progress": False} | wishes
+        structure, num_samples=count, **{"seed": 0, "redraws": 30, "progress": False} | constraints
     )
 
 
@@ -123,9 +123,9 @@ def broken(**change):
         (broken(lattice=Lattice.cubic(1e-3)), {}, "cannot be varied"),
     ],
 )
-def test_nonsense_is_refused(miad, structure, wishes, message):
+def test_nonsense_is_refused(miad, structure, constraints, message):
     with pytest.raises(InputError, match=message):
-        vary(miad, structure, **wishes)
+        vary(miad, structure, **constraints)
 
 
 def test_too_many_atoms_are_refused_with_the_limit(miad, csp):

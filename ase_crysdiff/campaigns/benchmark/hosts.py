@@ -17,7 +17,7 @@ from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
-from ase_crysdiff.sampling.batched import Draw, draw
+from ase_crysdiff.sampling.batched import Attempt, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
@@ -219,7 +219,7 @@ def _drawn(
     return found
 
 
-def _numbers(d: Draw, request: SampleRequest) -> dict[str, Any]:
+def _numbers(d: Attempt, request: SampleRequest) -> dict[str, Any]:
     """A draw as JSON, with the largest distance of a host atom from where it should be, Å, as the
     sampler left it.
     """

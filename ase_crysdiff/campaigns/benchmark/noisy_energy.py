@@ -141,7 +141,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     import torch
 
     from ase_crysdiff.networks.noisy_energy import EnergyDenoiser
-    from ase_crysdiff.randomness import GeneratorDraws
+    from ase_crysdiff.randomness import GeneratorStream
 
     layout, network = batch.layout, model.denoiser
     assert isinstance(network, EnergyDenoiser)
@@ -150,7 +150,7 @@ def _energies(model: "GenerativeModel", batch: "CrystalBatch", t: float, seed: i
     state: Mapping[str, torch.Tensor] = model.joint.encode(batch)
     if t > 0:
         state, _ = model.joint.corrupt(
-            state, times, layout, lambda _, level: GeneratorDraws(layout.rows(level), generator)
+            state, times, layout, lambda _, level: GeneratorStream(layout.rows(level), generator)
         )
     with torch.no_grad():
         return network.energy(state, times, {"species": batch.species}, layout)

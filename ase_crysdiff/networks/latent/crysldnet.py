@@ -12,7 +12,7 @@ from ase_crysdiff.networks.latent.decoders import Decoded, Decoders
 from ase_crysdiff.networks.latent.dit import DiT
 from ase_crysdiff.networks.latent.posterior import Posterior, PosteriorHead
 from ase_crysdiff.processes.latent_flow import LatentFlow
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
 
 
@@ -75,24 +75,24 @@ class CrysLDNet(nn.Module):
         self.decoders, self.denoiser = decoders, denoiser
 
     def forward(
-        self, graph: CrystalGraph, t: Float[Tensor, " crystals"], draws: Draws
+        self, graph: CrystalGraph, t: Float[Tensor, " crystals"], rng: RandomStream
     ) -> LatentOutput:
         """One pass.
 
         Args:
             graph: Crystals, some elements of which may be masked.
             t: Time of each crystal's noise, 0 = data.
-            draws: Random numbers for every atom.
+            rng: Random numbers for every atom.
         """
         posterior: Posterior = self.posterior(self.backbone(graph).nodes)
         decoded = denoised = None
         if self.decoders is not None:
             decoded = self.decoders(
-                posterior.sample(draws.normal(self.posterior.width)), graph.crystals.num_atoms
+                posterior.sample(rng.normal(self.posterior.width)), graph.crystals.num_atoms
             )
         if self.denoiser is not None:
             layout = graph.crystals.layout
-            noisy, target = self.flow.corrupt(posterior.mean, layout.broadcast(t, "atom"), draws)
+            noisy, target = self.flow.corrupt(posterior.mean, layout.broadcast(t, "atom"), rng)
             denoised = Denoised(
                 noisy, self.denoiser(noisy, t, layout), target.detach() if self.detached else target
             )

@@ -15,7 +15,7 @@ from ase_crysdiff.geometry.pairs import Pairs, all_pairs, pair_distances
 from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 #: Numbers of a crystal's geometry by name.
@@ -90,14 +90,16 @@ class GeometryDecoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+    def cells(
+        self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], rng: RandomStream
+    ) -> Cells:
         """Crystals that have such numbers, as nearly as can be. Cells that no angles allow come out
         flat or not finite.
 
         Args:
             geometry: Estimates, by name.
             num_atoms: Atoms of each crystal.
-            draws: Random numbers for every atom, for what the estimates leave open.
+            rng: Random numbers for every atom, for what the estimates leave open.
         """
 
 
@@ -150,13 +152,13 @@ class InvariantDecoder(GeometryDecoder):
         )
         return {"distances": distances, "lengths": lengths, "angles": torch.deg2rad(angles)}
 
-    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+    def cells(
+        self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], rng: RandomStream
+    ) -> Cells:
         lattice = from_parameters(geometry["lengths"], torch.rad2deg(geometry["angles"]))
         counts = num_atoms.tolist()
         distances = geometry["distances"].split([n * (n + 1) // 2 for n in counts])
-        starts = (
-            draws.uniform(3 * STARTS).unflatten(-1, (STARTS, 3)).transpose(0, 1).split(counts, 1)
-        )
+        starts = rng.uniform(3 * STARTS).unflatten(-1, (STARTS, 3)).transpose(0, 1).split(counts, 1)
         found = [
             positions_from_distances(*each) for each in zip(distances, lattice, starts, strict=True)
         ]
@@ -204,7 +206,9 @@ class PublishedDecoder(GeometryDecoder):
     def targets(self, crystals: CrystalBatch) -> dict[str, Tensor]:
         return {"coordinates": crystals.frac_coords, "lattice": crystals.lattice}
 
-    def cells(self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], draws: Draws) -> Cells:
+    def cells(
+        self, geometry: Geometry, num_atoms: Int[Tensor, " crystals"], rng: RandomStream
+    ) -> Cells:
         return Cells(geometry["lattice"], wrap(geometry["coordinates"]))
 
 

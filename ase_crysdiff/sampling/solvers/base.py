@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ase_crysdiff.crystal.batch import Layout
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState, Prediction
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
 
 #: (noisy state, time) -> prediction: the denoiser with all conditions and its context.
 Predict = Callable[[NoisyState, float], Prediction]
@@ -26,7 +26,7 @@ class Solver(ABC):
         t: float,
         s: float,
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         """The state at s.
 
@@ -37,5 +37,5 @@ class Solver(ABC):
             t: Time of the state, for all crystals.
             s: Time to reach, below t.
             layout: Rows of each crystal.
-            draws: Random numbers of this step, by component and level.
+            rng: Random numbers of this step, by component and level.
         """

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import SamplingSettings
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, StreamFor
 from ase_crysdiff.sampling.solvers.base import Predict, Solver
 
 
@@ -43,18 +43,18 @@ class Ode(Solver):
         t: float,
         s: float,
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         reach = {
             name: max(0.0, t - (t - s) * (1 + self.velocity_annealing.get(name, 0.0) * (1 - t)))
             for name in joint.components
         }
         estimates = [(state, denoise(state, t), t)]
-        reached = joint.transport(state, estimates, t, reach, layout, draws)
+        reached = joint.transport(state, estimates, t, reach, layout, rng)
         if self.order == 1 or s == 0:
             return reached
         estimates.append((reached, denoise(reached, s), s))
-        return joint.transport(state, estimates, t, reach, layout, draws)
+        return joint.transport(state, estimates, t, reach, layout, rng)
 
 
 def euler(settings: SamplingSettings) -> Ode:

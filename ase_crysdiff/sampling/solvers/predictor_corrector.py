@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from ase_crysdiff.crystal.batch import Layout, Level
 from ase_crysdiff.models.card import SamplingSettings
-from ase_crysdiff.processes.joint import DrawsFor, JointProcess, NoisyState
-from ase_crysdiff.randomness import Draws
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, StreamFor
+from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.sampling.solvers.base import Predict, Solver
 
 
@@ -34,17 +34,17 @@ class PredictorCorrector(Solver):
         t: float,
         s: float,
         layout: Layout,
-        draws: DrawsFor,
+        rng: StreamFor,
     ) -> NoisyState:
         if self.corrections:
 
-            def corrector_draws(name: str, level: Level) -> Draws:
-                return draws(f"correct {name}", level)
+            def corrector_rng(name: str, level: Level) -> RandomStream:
+                return rng(f"correct {name}", level)
 
             state = joint.correct(
-                state, denoise(state, t), t, self.corrections, layout, corrector_draws
+                state, denoise(state, t), t, self.corrections, layout, corrector_rng
             )
-        return joint.reverse(state, denoise(state, t), t, s, layout, draws)
+        return joint.reverse(state, denoise(state, t), t, s, layout, rng)
 
 
 def ancestral(settings: SamplingSettings) -> PredictorCorrector:

@@ -76,7 +76,7 @@ class ModelWithCard:
 class Task(ABC):
     """What is asked for, and how a generative model is brought to do it.
 
-    A task is a frozen dataclass whose fields are the wishes; None is no wish. The model's sampler
+    A task is a frozen dataclass whose fields are the constraints; None is none. The model's sampler
     knows no task: it asks for contents, a start, conditions and a plan.
     """
 
@@ -88,7 +88,7 @@ class Task(ABC):
 
     @property
     def constraints(self) -> frozenset[str]:
-        """Names of the wishes that restrict the result, as far as they are set."""
+        """Names of the constraints that restrict the result, as far as they are set."""
         return frozenset()
 
     @property

@@ -33,7 +33,7 @@ class ElementWishes(Task):
         num_atoms: Atoms per cell.
 
     Raises:
-        InputError: If the wishes contradict each other.
+        InputError: If the constraints contradict each other.
     """
 
     chemical_system: frozenset[int] | None = None
@@ -62,7 +62,7 @@ class ElementWishes(Task):
     def required_elements(self) -> frozenset[int] | None:
         return self.chemical_system
 
-    def check_wishes(self, name: str, capabilities: "Capabilities") -> None:
+    def check_constraints(self, name: str, capabilities: "Capabilities") -> None:
         """Refuses elements and numbers of atoms that a sampler does not know.
 
         Raises:
@@ -98,7 +98,7 @@ class DeNovo(ElementWishes):
         num_atoms: Atoms per cell.
 
     Raises:
-        InputError: If the wishes contradict each other.
+        InputError: If the constraints contradict each other.
     """
 
     verb: ClassVar[str] = "make crystals from nothing"
@@ -110,7 +110,7 @@ class DeNovo(ElementWishes):
                 "composition='SrTiO3', or use a sampler that finds compositions (miad)."
             )
         super().check(name, capabilities)
-        self.check_wishes(name, capabilities)
+        self.check_constraints(name, capabilities)
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
         space = model.model.state_space

@@ -9,7 +9,7 @@ from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.models.card import SamplingSettings
-from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, check_elements
 from ase_crysdiff.sampling.tasks.de_novo import ElementWishes
 from ase_crysdiff.schedules.plans import UniformPlan
@@ -30,7 +30,7 @@ class Vary(ElementWishes):
         time: Time to which it is noised, 0 (the crystal itself) to 1 (no trace of it).
 
     Raises:
-        InputError: If the wishes contradict each other.
+        InputError: If the constraints contradict each other.
     """
 
     crystal: CrystalBatch = field(kw_only=True)
@@ -53,7 +53,7 @@ class Vary(ElementWishes):
                 )
             return
         super().check(name, capabilities)
-        self.check_wishes(name, capabilities)
+        self.check_constraints(name, capabilities)
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
         kept = self.crystal.species
@@ -66,12 +66,12 @@ class Vary(ElementWishes):
         return UniformPlan(steps or max(1, round(settings.steps * start)), start)
 
     def starts(self, model: ModelWithCard, layout: Layout, streams: Streams) -> list[Condition]:
-        def draws(name: str, level: Level) -> StreamDraws:
+        def rng(name: str, level: Level) -> CounterStream:
             rows = layout.rows_per_crystal(level)
-            return streams.draws(name, 0, rows, layout.device, layout.dtype)
+            return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         time = self._start(model.settings)
-        return [StartFrom(self.crystal, time, model.model.state_space, draws)]
+        return [StartFrom(self.crystal, time, model.model.state_space, rng)]
 
     def _start(self, settings: SamplingSettings) -> float:
         """On the grid of the trained steps, and no later than where a plan of the card begins."""

@@ -3,7 +3,7 @@
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.randomness import StreamDraws, Streams
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
@@ -32,8 +32,8 @@ class RandomCells(Sampler):
         units = 1 if task.formula_units is None else task.formula_units[0]
         species = atoms_of(cells[stream.indices[0] % len(cells)]).repeat(units)
 
-        def draws(purpose: str, rows: int) -> StreamDraws:
-            return stream.draws(purpose, 0, [rows], torch.device("cpu"), torch.float32)
+        def draws(purpose: str, rows: int) -> CounterStream:
+            return stream.rng(purpose, 0, [rows], torch.device("cpu"), torch.float32)
 
         lattice = torch.eye(3) + 0.1 * draws("cell", 1).normal(9).view(1, 3, 3)
         volume = VOLUME_PER_ATOM * len(species)

@@ -12,7 +12,7 @@ from ase_crysdiff.campaigns.host_guided.coordination import (
     entropies,
     most_varied,
 )
-from ase_crysdiff.crystal.volume import atom_count_odds, coefficients, volume_per_atom
+from ase_crysdiff.crystal.volume import atom_count_weights, coefficients, volume_per_atom
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.bravais import TYPES, random_lattice
 from ase_crysdiff.testing.crystals import prototypes
@@ -77,15 +77,15 @@ def test_a_cell_tells_how_many_guests_it_has_room_for():
     """Rock salt without its sodium: the volume is that of four, and of nothing else within the
     regression's error.
     """
-    odds = atom_count_odds({"Cl": 4}, [("Na", 0, 8)], 5.64**3)
+    odds = atom_count_weights({"Cl": 4}, [("Na", 0, 8)], 5.64**3)
     assert len(odds) == 13
     assert odds[:4] == (0.0,) * 4  # the host alone has four
     assert odds.index(1.0) in (7, 8)
     assert odds[8] > 0.5
     assert max(odds[5], odds[10], odds[12]) < 0.1
-    both = atom_count_odds({"Cl": 4}, [("Na", 0, 2), ("K", 1, 1)], 5.64**3)
+    both = atom_count_weights({"Cl": 4}, [("Na", 0, 2), ("K", 1, 1)], 5.64**3)
     assert [n for n, x in enumerate(both) if x] == [5, 6, 7]
-    assert atom_count_odds({"Cl": 4}, [("Xx", 0, 8)], 100.0) is None
+    assert atom_count_weights({"Cl": 4}, [("Xx", 0, 8)], 100.0) is None
 
 
 def test_volumes_of_unknown_elements_must_be_given():

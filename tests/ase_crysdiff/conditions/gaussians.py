@@ -74,7 +74,7 @@ def sampled(joint, guidance, layout, denoise, steps=150, solver=None, seed=0):
     streams = Streams(seed, tuple(range(layout.num_crystals)))
 
     def draws_at(step):
-        return lambda name, level: streams.draws(
+        return lambda name, level: streams.rng(
             name, step, layout.rows_per_crystal(level), layout.device, layout.dtype
         )
 

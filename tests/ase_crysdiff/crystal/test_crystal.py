@@ -17,7 +17,7 @@ from ase_crysdiff.crystal.state_space import IdentitySpace, MirageSpace
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
 from ase_crysdiff.errors import InputError, ShapeError
-from ase_crysdiff.randomness import GeneratorDraws, Streams
+from ase_crysdiff.randomness import GeneratorStream, Streams
 from ase_crysdiff.testing.crystals import prototypes, random_batch, rattled
 
 
@@ -92,7 +92,7 @@ def test_mirage_space_returns_the_real_atoms(sizes):
     generator = torch.Generator().manual_seed(sum(sizes))
     batch = random_batch(sizes, generator)
     space = MirageSpace(8, 8)
-    extended = space.refresh(space.extend(batch), GeneratorDraws(8 * len(sizes), generator))
+    extended = space.refresh(space.extend(batch), GeneratorStream(8 * len(sizes), generator))
     assert extended.num_atoms.tolist() == [8] * len(sizes)
     back = space.decode(extended)
     for field in ("lattice", "frac_coords", "species", "num_atoms"):
@@ -102,8 +102,8 @@ def test_mirage_space_returns_the_real_atoms(sizes):
 def test_mirage_places_are_drawn_anew_and_carry_no_loss(generator):
     space = MirageSpace(6, 6)
     extended = space.extend(random_batch([2, 4], generator))
-    draws = GeneratorDraws(12, generator)
-    first, second = space.refresh(extended, draws), space.refresh(extended, draws)
+    rng = GeneratorStream(12, generator)
+    first, second = space.refresh(extended, rng), space.refresh(extended, rng)
     mirage = extended.species == 0
     assert not torch.equal(first.frac_coords[mirage], second.frac_coords[mirage])
     assert torch.equal(first.frac_coords[~mirage], second.frac_coords[~mirage])
@@ -124,16 +124,16 @@ def test_state_spaces_refuse_what_they_cannot_hold():
 
 def test_streams_do_not_depend_on_company():
     cpu = torch.device("cpu")
-    both = Streams(7, (3, 5)).draws("species", 4, [2, 3], cpu, torch.float32).normal(3)
-    alone = Streams(7, (5,)).draws("species", 4, [3], cpu, torch.float32).normal(3)
+    both = Streams(7, (3, 5)).rng("species", 4, [2, 3], cpu, torch.float32).normal(3)
+    alone = Streams(7, (5,)).rng("species", 4, [3], cpu, torch.float32).normal(3)
     assert torch.equal(both[2:], alone)
     for other in (Streams(8, (5,)), Streams(7, (6,)), Streams(7, (5,), (1,))):
-        assert not torch.equal(other.draws("species", 4, [3], cpu, torch.float32).normal(3), alone)
+        assert not torch.equal(other.rng("species", 4, [3], cpu, torch.float32).normal(3), alone)
     assert not torch.equal(
-        Streams(7, (5,)).draws("lattice", 4, [3], cpu, torch.float32).normal(3), alone
+        Streams(7, (5,)).rng("lattice", 4, [3], cpu, torch.float32).normal(3), alone
     )
     assert not torch.equal(
-        Streams(7, (5,)).draws("species", 5, [3], cpu, torch.float32).normal(3), alone
+        Streams(7, (5,)).rng("species", 5, [3], cpu, torch.float32).normal(3), alone
     )
 
 

@@ -90,7 +90,7 @@ def test_wrap_stays_below_one():
 
 
 @pytest.mark.parametrize(
-    ("x", "sigma", "slope"),
+    ("x", "sigma", "score"),
     [
         (0.1, 0.005, 4000),
         (0.1, 0.05, 40),
@@ -100,16 +100,16 @@ def test_wrap_stays_below_one():
         (0.5, 0.3, 0),
     ],
 )
-def test_wrapped_normal_slope_golden(x, sigma, slope):
-    value = distributions.wrapped_normal_slope(
+def test_wrapped_normal_score_golden(x, sigma, score):
+    value = distributions.wrapped_normal_score(
         torch.tensor([x]).double(), torch.tensor([sigma]).double()
     )
-    assert float(value) == pytest.approx(slope, rel=1e-7, abs=1e-9)
+    assert float(value) == pytest.approx(score, rel=1e-7, abs=1e-9)
 
 
 def test_wrapped_normal_slope_survives_single_precision():
     # The published code gives 0/0 here.
-    value = distributions.wrapped_normal_slope(torch.tensor([0.3, 0.49]), torch.tensor([0.005]))
+    value = distributions.wrapped_normal_score(torch.tensor([0.3, 0.49]), torch.tensor([0.005]))
     np.testing.assert_allclose(value, [12000, 19600], rtol=1e-5)
 
 
@@ -119,10 +119,10 @@ def test_wrapped_normal_slope_is_the_derivative(x, sigma):
     point = torch.tensor([x], dtype=torch.float64, requires_grad=True)
     level = torch.tensor([sigma], dtype=torch.float64)
     distributions.wrapped_normal_log_density(point, level).sum().backward()
-    slope = distributions.wrapped_normal_slope(point.detach(), level)
-    assert float(slope) == pytest.approx(-float(point.grad), rel=1e-6, abs=1e-6)
-    assert float(distributions.wrapped_normal_slope(-point.detach(), level)) == pytest.approx(
-        -float(slope), abs=1e-6
+    score = distributions.wrapped_normal_score(point.detach(), level)
+    assert float(score) == pytest.approx(-float(point.grad), rel=1e-6, abs=1e-6)
+    assert float(distributions.wrapped_normal_score(-point.detach(), level)) == pytest.approx(
+        -float(score), abs=1e-6
     )
 
 

@@ -9,7 +9,7 @@ from ase_crysdiff.models.parts import make_process, processes
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.processes.flow import TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 
 
 @pytest.mark.parametrize("name", ["miad", "dao-g", "dao-g-flow"])
@@ -28,12 +28,12 @@ def corrupted(model, batch):
     batch = model.state_space.extend(batch)
     layout = batch.layout
 
-    def draws(component, level):
+    def rng(component, level):
         generator = torch.Generator().manual_seed(len(component))
-        return GeneratorDraws(layout.rows(level), generator, layout.dtype)
+        return GeneratorStream(layout.rows(level), generator, layout.dtype)
 
     clean = model.joint.encode(batch)
-    state, target = model.joint.corrupt(clean, torch.full((len(batch),), 0.5), layout, draws)
+    state, target = model.joint.corrupt(clean, torch.full((len(batch),), 0.5), layout, rng)
     return {f"state {k}": v for k, v in state.items()} | {
         f"target {k}": v for k, v in target.items()
     }

@@ -10,7 +10,7 @@ from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.schedules.noise import Cosine, Geometric
 
 ROWS = 4000
@@ -21,8 +21,8 @@ def times(value, rows=ROWS):
     return torch.full((rows,), value, dtype=torch.float64)
 
 
-def draws(generator, rows=ROWS):
-    return GeneratorDraws(rows, generator, torch.float64)
+def rng(generator, rows=ROWS):
+    return GeneratorStream(rows, generator, torch.float64)
 
 
 def linear_velocity(value, t):
@@ -32,14 +32,14 @@ def linear_velocity(value, t):
     return t * centred / variance - MEAN - (1 - t) * DEVIATION**2 * centred / variance
 
 
-def integrate(process, slope, start, grid, order):
+def integrate(process, velocity, start, grid, order):
     value = start
     for t, s in itertools.pairwise(grid):
         at, to = times(t, len(value)), times(s, len(value))
-        first = slope(value, t)
-        reached = process.advance(value, first, at, to)
+        first = velocity(value, t)
+        reached = process.ode_step(value, first, at, to)
         if order == 2:
-            reached = process.advance(value, (first + slope(reached, s)) / 2, at, to)
+            reached = process.ode_step(value, (first + velocity(reached, s)) / 2, at, to)
         value = reached
     return value
 
@@ -47,7 +47,7 @@ def integrate(process, slope, start, grid, order):
 def test_linear_flow_recovers_the_moments_of_its_oracle(generator):
     process = LinearFlow(2)
     grid = torch.linspace(1, 0, 201).tolist()
-    result = integrate(process, linear_velocity, process.prior(draws(generator)), grid, 1)
+    result = integrate(process, linear_velocity, process.prior(rng(generator)), grid, 1)
     error = DEVIATION / math.sqrt(2 * ROWS)
     assert float(result.mean()) == pytest.approx(MEAN, abs=4 * error)
     assert float(result.std()) == pytest.approx(DEVIATION, abs=4 * error + 0.005)
@@ -56,7 +56,7 @@ def test_linear_flow_recovers_the_moments_of_its_oracle(generator):
 def wrapped_setup():
     process, centre = WrappedDiffusion(Geometric()), 0.3
 
-    def slope(value, t):
+    def velocity(value, t):
         sigma = float(process.schedule.sigma(times(t, 1)))
         return sigma * shortest_image(value - centre) / (0.05**2 + sigma**2)
 
@@ -64,7 +64,7 @@ def wrapped_setup():
     low = float(process.schedule.sigma(times(0.1, 1)))
     start = torch.tensor([[0.32, 0.29, 0.36]], dtype=torch.float64)
     exact = centre + (start - centre) * math.sqrt((0.05**2 + low**2) / (0.05**2 + top**2))
-    return process, slope, start, exact, 0.6, 0.1
+    return process, velocity, start, exact, 0.6, 0.1
 
 
 def gaussian_setup():
@@ -73,7 +73,7 @@ def gaussian_setup():
     def scales(t):
         return tuple(float(x) for x in process.schedule.scales(times(t, 1)))
 
-    def slope(value, t):
+    def velocity(value, t):
         signal, spread = scales(t)
         return spread * (value - signal * MEAN) / (signal**2 * DEVIATION**2 + spread**2)
 
@@ -82,7 +82,7 @@ def gaussian_setup():
     ratio = math.sqrt(
         (signal_s**2 * DEVIATION**2 + spread_s**2) / (signal_t**2 * DEVIATION**2 + spread_t**2)
     )
-    return process, slope, start, signal_s * MEAN + ratio * (start - signal_t * MEAN), 0.8, 0.2
+    return process, velocity, start, signal_s * MEAN + ratio * (start - signal_t * MEAN), 0.8, 0.2
 
 
 def flow_setup():
@@ -98,12 +98,12 @@ def flow_setup():
 @pytest.mark.parametrize("setup", [gaussian_setup, wrapped_setup, flow_setup])
 @pytest.mark.parametrize("order", [1, 2])
 def test_transport_converges_at_its_order(setup, order):
-    process, slope, start, exact, top, low = setup()
+    process, velocity, start, exact, top, low = setup()
     errors = []
     for steps in (25, 50, 100):
         # Steps are multiples of a thousandth, as the tables of the schedules want.
         grid = torch.linspace(top, low, steps + 1).double().mul(1000).round().div(1000).tolist()
-        errors.append(float((integrate(process, slope, start, grid, order) - exact).abs().max()))
+        errors.append(float((integrate(process, velocity, start, grid, order) - exact).abs().max()))
     rates = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert rates[-1] == pytest.approx(order, abs=0.3), errors
 
@@ -123,10 +123,10 @@ def test_one_step_is_exact_for_a_single_datum(target, generator):
             else wrap(clean)
         )
         t = 0.4  # wrapped noise of 0.03: no other image counts
-        value, _ = process.corrupt(datum, times(t, 1), draws(generator, 1))
+        value, _ = process.corrupt(datum, times(t, 1), rng(generator, 1))
         prediction = process.from_clean(value, datum, times(t, 1))
-        reached = process.advance(
-            value, process.slope(value, prediction, times(t, 1)), times(t, 1), times(0.0, 1)
+        reached = process.ode_step(
+            value, process.velocity(value, prediction, times(t, 1)), times(t, 1), times(0.0, 1)
         )
         torch.testing.assert_close(
             shortest_image(reached - datum) if process.width == 3 else reached,
@@ -141,14 +141,18 @@ def test_torus_flow_recovers_the_weights_of_two_points(generator):
     process, rows = TorusFlow(), 3000
     points, weights = torch.tensor([0.2, 0.65]).double(), torch.tensor([0.7, 0.3]).double()
 
-    def slope(value, t):
+    def velocity(value, t):
         """Given a datum, x_t is uniform within t/2 of it; the velocity is their distance over t."""
         distance = shortest_image(value[..., None] - points)
         likely = weights * (distance.abs() <= t / 2 + 1e-12)
         return (likely * distance).sum(-1) / likely.sum(-1).clamp_min(1e-12) / t
 
     result = integrate(
-        process, slope, process.prior(draws(generator, rows)), torch.linspace(1, 0, 401).tolist(), 1
+        process,
+        velocity,
+        process.prior(rng(generator, rows)),
+        torch.linspace(1, 0, 401).tolist(),
+        1,
     )
     distances = shortest_image(result[..., None] - points).abs()
     assert float(distances.min(-1).values.quantile(0.95)) < 0.01
@@ -158,8 +162,8 @@ def test_torus_flow_recovers_the_weights_of_two_points(generator):
 def test_linear_renoise_keeps_the_marginals(generator):
     process = LinearFlow(3)
     clean = torch.full((ROWS, 3), 2.0, dtype=torch.float64)
-    early, _ = process.corrupt(clean, times(0.3), draws(generator))
-    late = process.renoise(early, times(0.3), times(0.8), draws(generator))
+    early, _ = process.corrupt(clean, times(0.3), rng(generator))
+    late = process.renoise(early, times(0.3), times(0.8), rng(generator))
     assert float(late.mean()) == pytest.approx(0.2 * 2.0, abs=0.03)
     assert float(late.std()) == pytest.approx(0.8, abs=0.03)
 
@@ -167,7 +171,7 @@ def test_linear_renoise_keeps_the_marginals(generator):
 def test_torus_renoise_from_data_is_the_forward_path(generator):
     process = TorusFlow()
     clean = torch.full((ROWS, 3), 0.9, dtype=torch.float64)
-    noisy = process.renoise(clean, times(0.0), times(0.5), draws(generator))
+    noisy = process.renoise(clean, times(0.0), times(0.5), rng(generator))
     distance = shortest_image(noisy - clean).abs()
     assert float(distance.max()) <= 0.25 + 1e-9
     assert float(distance.mean()) == pytest.approx(0.125, abs=0.01)
@@ -179,7 +183,7 @@ def test_velocity_points_from_data_to_noise(generator):
     """
     process = TorusFlow()
     clean = torch.rand(50, 3, generator=generator, dtype=torch.float64)
-    value, velocity = process.corrupt(clean, times(0.7, 50), draws(generator, 50))
+    value, velocity = process.corrupt(clean, times(0.7, 50), rng(generator, 50))
     assert float(velocity.abs().max()) <= 0.5
     back = shortest_image(value - 0.7 * velocity - clean)
     torch.testing.assert_close(back, torch.zeros_like(back), atol=1e-12, rtol=0)

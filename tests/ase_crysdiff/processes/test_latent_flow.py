@@ -7,7 +7,7 @@ import torch
 
 from ase_crysdiff.processes.flow import LinearFlow
 from ase_crysdiff.processes.latent_flow import LatentFlow
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ def test_loss_is_that_of_the_implied_velocity(generator):
     flow, plain = LatentFlow(3), LinearFlow(3)
     clean = torch.randn(6, 3, generator=generator)
     t = torch.tensor([0.1, 0.3, 0.5, 0.7, 0.99, 0.02])
-    value, target = flow.corrupt(clean, t, GeneratorDraws(6, torch.Generator().manual_seed(1)))
-    same, velocity = plain.corrupt(clean, t, GeneratorDraws(6, torch.Generator().manual_seed(1)))
+    value, target = flow.corrupt(clean, t, GeneratorStream(6, torch.Generator().manual_seed(1)))
+    same, velocity = plain.corrupt(clean, t, GeneratorStream(6, torch.Generator().manual_seed(1)))
     assert torch.equal(value, same)
     assert torch.equal(target, clean)
     estimate = clean + 0.1 * torch.randn(6, 3, generator=generator)
     found = flow.loss(estimate, target, value, t)
-    expected = (flow.slope(value, estimate, t) - velocity).square().mean(1)
+    expected = (flow.velocity(value, estimate, t) - velocity).square().mean(1)
     torch.testing.assert_close(found[:5], expected[:5])
     torch.testing.assert_close(found[5], expected[5] * (0.02 / 0.1) ** 2)
 
@@ -48,8 +48,8 @@ def test_estimates_and_predictions_are_one():
 @pytest.mark.parametrize("steps", [1, 7])
 def test_oracle_leads_back_to_the_data(steps, generator):
     flow, clean = LatentFlow(4), torch.randn(8, 4, generator=generator)
-    value = flow.prior(GeneratorDraws(8, generator))
+    value = flow.prior(GeneratorStream(8, generator))
     times = torch.linspace(1, 0, steps + 1)
     for t, s in pairwise(times):
-        value = flow.reverse(value, clean, t.expand(8), s.expand(8), GeneratorDraws(8, generator))
+        value = flow.reverse(value, clean, t.expand(8), s.expand(8), GeneratorStream(8, generator))
     torch.testing.assert_close(value, clean, atol=1e-5, rtol=0)

@@ -10,12 +10,12 @@ import torch
 from torch.nn import functional
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.distributions import wrapped_normal_slope
+from ase_crysdiff.geometry.distributions import wrapped_normal_score
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.processes.categorical_diffusion import CategoricalDiffusion
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.processes.wrapped_diffusion import WrappedDiffusion
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.schedules.noise import Cosine, CosineSurvival, Geometric
 from ase_crysdiff.schedules.plans import UniformPlan
 
@@ -40,12 +40,12 @@ def times(value, rows=ROWS):
 
 
 def sample(process, predict, plan, generator, rows=ROWS, correct=0.0):
-    draws = GeneratorDraws(rows, generator, torch.float64)
-    value = process.prior(draws)
+    rng = GeneratorStream(rows, generator, torch.float64)
+    value = process.prior(rng)
     for t, s in plan:
         if correct:
-            value = process.correct(value, predict(value, t), times(t, rows), correct, draws)
-        value = process.reverse(value, predict(value, t), times(t, rows), times(s, rows), draws)
+            value = process.correct(value, predict(value, t), times(t, rows), correct, rng)
+        value = process.reverse(value, predict(value, t), times(t, rows), times(s, rows), rng)
     return value
 
 
@@ -76,7 +76,7 @@ def test_wrapped_reverse_reproduces_moments(correct, generator):
     def predict(value, t):
         sigma = process.schedule.sigma(times(t)).unsqueeze(-1)
         scale = process.schedule.score_scale(times(t)).unsqueeze(-1)
-        return wrapped_normal_slope(value - centre, (sigma**2 + deviation**2).sqrt()) / scale
+        return wrapped_normal_score(value - centre, (sigma**2 + deviation**2).sqrt()) / scale
 
     result = shortest_image(
         sample(process, predict, UniformPlan(1000), generator, correct=correct) - centre
@@ -184,9 +184,9 @@ def test_posterior_equals_transition_matrices(kernel, generator):
 @pytest.mark.parametrize("t", [0.05, 0.4, 0.8])
 def test_clean_and_from_clean_invert(make, t, generator):
     process = make()
-    draws = GeneratorDraws(50, generator, torch.float64)
-    value = process.prior(draws)
-    clean = value + 0.1 * draws.normal(process.width)
+    rng = GeneratorStream(50, generator, torch.float64)
+    value = process.prior(rng)
+    clean = value + 0.1 * rng.normal(process.width)
     prediction = process.from_clean(value, clean, times(t, 50))
     again = process.clean(value, prediction, times(t, 50))
     difference = (
@@ -200,8 +200,8 @@ def test_clean_and_from_clean_invert(make, t, generator):
 )
 def test_oracle_leads_back_to_the_truth(make, generator):
     process = make()
-    draws = GeneratorDraws(30, generator, torch.float64)
-    truth = process.prior(draws)
+    rng = GeneratorStream(30, generator, torch.float64)
+    truth = process.prior(rng)
     result = sample(
         process,
         lambda v, t: process.from_clean(v, truth, times(t, 30)),
@@ -219,11 +219,11 @@ def test_oracle_leads_back_to_the_truth(make, generator):
 def test_renoise_equals_corrupt_in_law(make, generator):
     """Noising to s and onward to t is noising to t."""
     process, rows = make(), 20_000
-    draws = GeneratorDraws(rows, generator, torch.float64)
-    clean = process.prior(draws)[:1].expand(rows, *[-1] * (process.prior(draws).dim() - 1))
+    rng = GeneratorStream(rows, generator, torch.float64)
+    clean = process.prior(rng)[:1].expand(rows, *[-1] * (process.prior(rng).dim() - 1))
     s, t = times(0.5, rows), times(0.7, rows)
-    twice = process.renoise(process.corrupt(clean, s, draws)[0], s, t, draws)
-    once = process.corrupt(clean, t, draws)[0]
+    twice = process.renoise(process.corrupt(clean, s, rng)[0], s, t, rng)
+    once = process.corrupt(clean, t, rng)[0]
     if twice.is_floating_point():
         angle = 2 * math.pi * (twice if isinstance(process, WrappedDiffusion) else twice / 10)
         other = 2 * math.pi * (once if isinstance(process, WrappedDiffusion) else once / 10)
@@ -239,11 +239,11 @@ def test_wrapped_target_matches_the_marginal_score(generator):
     wrong.
     """
     process = wrapped()
-    draws = GeneratorDraws(200_000, generator, torch.float64)
-    noisy, target = process.corrupt(torch.zeros(200_000, 3).double(), times(0.8, 200_000), draws)
+    rng = GeneratorStream(200_000, generator, torch.float64)
+    noisy, target = process.corrupt(torch.zeros(200_000, 3).double(), times(0.8, 200_000), rng)
     scale = float(process.schedule.score_scale(times(0.8, 1)))
     near = (noisy - 0.2).abs() < 0.005
-    expected = wrapped_normal_slope(
+    expected = wrapped_normal_score(
         torch.tensor([0.2]).double(), process.schedule.sigma(times(0.8, 1))
     )
     assert float(target[near].mean() * scale) == pytest.approx(float(expected), rel=0.02)
@@ -251,7 +251,7 @@ def test_wrapped_target_matches_the_marginal_score(generator):
 
 
 def test_prior_of_coordinates_is_uniform_and_never_one(generator):
-    values = wrapped().prior(GeneratorDraws(50_000, generator))
+    values = wrapped().prior(GeneratorStream(50_000, generator))
     assert float(values.max()) < 1
     np.testing.assert_allclose(values.mean(0), 0.5, atol=4 * 0.2887 / math.sqrt(50_000))
 
@@ -269,7 +269,7 @@ def test_published_loss_is_zero_for_the_truth(generator):
     process = categorical("published")
     target = torch.randint(0, 5, (20,), generator=generator)
     t = times(0.3, 20).float()
-    value, _ = process.corrupt(target, t, GeneratorDraws(20, generator))
+    value, _ = process.corrupt(target, t, GeneratorStream(20, generator))
     certain = 50.0 * functional.one_hot(target, 5)
     np.testing.assert_allclose(process.loss(certain, target, value, t), 0, atol=1e-3)
     assert (process.loss(-certain, target, value, t).mean()) > 0.01

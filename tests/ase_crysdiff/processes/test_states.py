@@ -22,11 +22,11 @@ class Counting(Process[ComponentState]):
 
     width = 1
 
-    def prior(self, draws):
-        value = draws.normal(1)
+    def prior(self, rng):
+        value = rng.normal(1)
         return ComponentState(value, {"steps": torch.zeros(len(value))})
 
-    def corrupt(self, clean, t, draws):
+    def corrupt(self, clean, t, rng):
         return ComponentState(clean + t[:, None], {"steps": torch.zeros(len(clean))}), clean
 
     def clean(self, value, prediction, t):
@@ -35,10 +35,10 @@ class Counting(Process[ComponentState]):
     def from_clean(self, value, clean, t):
         return clean
 
-    def reverse(self, value, prediction, t, s, draws):
+    def reverse(self, value, prediction, t, s, rng):
         return ComponentState(prediction, {"steps": value.auxiliaries["steps"] + 1})
 
-    def renoise(self, value, s, t, draws):
+    def renoise(self, value, s, t, rng):
         return value
 
 
@@ -66,9 +66,9 @@ def joint():
     )
 
 
-def draws(step):
+def rng(step):
     streams = Streams(0, (0, 1, 2))
-    return lambda name, level: streams.draws(
+    return lambda name, level: streams.rng(
         name, step, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
     )
 
@@ -85,7 +85,7 @@ def test_free_numbers_are_a_level_of_their_own():
 
 
 def test_auxiliaries_travel_through_all_steps(joint):
-    state = joint.prior(draws(0))
+    state = joint.prior(rng(0))
     assert isinstance(state, CompositeState)
     assert state["free"].shape == (3, 1)
 
@@ -95,15 +95,15 @@ def test_auxiliaries_travel_through_all_steps(joint):
 
     for number, (t, s) in enumerate(UniformPlan(5), 1):
         solver = PredictorCorrector({})
-        state = solver.step(predict, joint, state, t, s, LAYOUT, draws(number))
+        state = solver.step(predict, joint, state, t, s, LAYOUT, rng(number))
     assert auxiliaries(state, "free")["steps"].tolist() == [5.0] * 3
     assert state["free"].flatten().tolist() == [0.25] * 3
 
 
 def test_conditions_keep_auxiliaries(joint):
-    state = joint.prior(draws(0))
+    state = joint.prior(rng(0))
     held = KnownRows("free", torch.full((3, 1), 9.0), torch.tensor([True, False, True]))
-    after = held.project(state, 0.0, joint, LAYOUT, draws(1))
+    after = held.project(state, 0.0, joint, LAYOUT, rng(1))
     assert after["free"].flatten()[[0, 2]].tolist() == [9.0, 9.0]
     assert auxiliaries(after, "free").keys() == {"steps"}
 

@@ -173,12 +173,12 @@ def test_known_rows_are_exact_at_the_end(crystals, generator):
     )
 
 
-def bayes(probabilities, required, generator, draws=200_000):
+def bayes(probabilities, required, generator, rng=200_000):
     """Frequencies among independent draws in which every required class occurs: the oracle for
     RequiredSpecies.
     """
     picks = torch.stack(
-        [torch.multinomial(p, draws, replacement=True, generator=generator) for p in probabilities],
+        [torch.multinomial(p, rng, replacement=True, generator=generator) for p in probabilities],
         1,
     )
     kept = picks[torch.stack([(picks == r).any(1) for r in required]).all(0)]

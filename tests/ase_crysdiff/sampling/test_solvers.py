@@ -77,7 +77,7 @@ def test_every_solver_reaches_what_the_denoiser_knows(family, sampling, clean):
     streams = Streams(0, (0, 1))
 
     def draws_at(step):
-        return lambda name, level: streams.draws(
+        return lambda name, level: streams.rng(
             name, step, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
         )
 
@@ -102,14 +102,14 @@ def test_deterministic_solvers_use_no_noise_for_continuous_components(clean):
         for seed in (0, 1):
             streams = Streams(seed, (0, 1))
 
-            def draws(component, level, streams=streams):
-                return streams.draws(
+            def rng(component, level, streams=streams):
+                return streams.rng(
                     component, 1, LAYOUT.rows_per_crystal(level), LAYOUT.device, LAYOUT.dtype
                 )
 
             solver = solver_of({"solver": name})
             results[name, seed] = solver.step(
-                lambda state, t: prediction, process, state, 0.5, 0.4, LAYOUT, draws
+                lambda state, t: prediction, process, state, 0.5, 0.4, LAYOUT, rng
             )["lattice"]
     assert torch.equal(results["euler", 0], results["euler", 1])
     assert torch.equal(results["heun", 0], results["heun", 1])

@@ -10,7 +10,7 @@ from ase_crysdiff.geometry.pairs import all_pairs
 from ase_crysdiff.networks.latent.decoders import InvariantDecoder, PublishedDecoder
 from ase_crysdiff.networks.latent.dit import DiT, Tokens
 from ase_crysdiff.networks.latent.posterior import Posterior, PosteriorHead
-from ase_crysdiff.randomness import GeneratorDraws
+from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.testing.crystals import prototype_batch
 
 
@@ -154,14 +154,14 @@ def test_estimated_distances_do_not_depend_on_the_order_of_atoms(generator):
 
 def test_cells_are_what_targets_were_made_of(generator):
     batch = prototype_batch()
-    draws = GeneratorDraws(len(batch.species), generator)
+    rng = GeneratorStream(len(batch.species), generator)
     published = PublishedDecoder(16)
-    lattice, frac_coords = published.cells(published.targets(batch), batch.num_atoms, draws)
+    lattice, frac_coords = published.cells(published.targets(batch), batch.num_atoms, rng)
     assert torch.equal(lattice, batch.lattice)
     torch.testing.assert_close(frac_coords, batch.frac_coords % 1)
     decoder = InvariantDecoder(16)
     wanted = decoder.targets(batch)
-    lattice, frac_coords = decoder.cells(wanted, batch.num_atoms, draws)
+    lattice, frac_coords = decoder.cells(wanted, batch.num_atoms, rng)
     found = decoder.targets(CrystalBatch(lattice, frac_coords, batch.species, batch.num_atoms))
     torch.testing.assert_close(found["lengths"], wanted["lengths"])
     torch.testing.assert_close(found["angles"], wanted["angles"], atol=1e-4, rtol=0)
@@ -174,5 +174,5 @@ def test_angles_that_no_cell_has_give_a_flat_one(generator):
         "angles": torch.deg2rad(torch.tensor([[10.0, 10.0, 150.0]])),
         "distances": torch.full((3,), 2.0),
     }
-    cells = InvariantDecoder(8).cells(geometry, torch.tensor([2]), GeneratorDraws(2, generator))
+    cells = InvariantDecoder(8).cells(geometry, torch.tensor([2]), GeneratorStream(2, generator))
     assert float(torch.linalg.det(cells.lattice).abs()) < 1e-3

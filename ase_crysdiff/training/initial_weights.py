@@ -15,7 +15,7 @@ from ase_crysdiff.training import checkpoint
 
 
 @dataclass(frozen=True)
-class Origin:
+class InitialWeights:
     """What a training begins with in place of random weights.
 
     Args:
@@ -31,7 +31,7 @@ class Origin:
     tensors: Tensors
 
     @staticmethod
-    def read(path: Path) -> "Origin":
+    def read(path: Path) -> "InitialWeights":
         """The newest averaged weights of a run, or exported weights.
 
         Args:
@@ -42,14 +42,14 @@ class Origin:
         """
         if (path / CARD).is_file():
             card, tensors = read(path)
-            return Origin(path, card.name, card.config, tensors)
+            return InitialWeights(path, card.name, card.config, tensors)
         found = checkpoint.load_newest(path) if path.is_dir() else None
         if found is None:
             raise CheckpointError(
                 f"{path} holds neither a training run nor weights. Give a folder that crysdiff "
                 "train or export made."
             )
-        return Origin(path, path.name, found.record.config, found.averaged)
+        return InitialWeights(path, path.name, found.record.config, found.averaged)
 
     @property
     def digest(self) -> str:
