@@ -1,6 +1,7 @@
 """What is known about a set of weights, and how a sampler uses them unless it is told otherwise."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -23,6 +24,11 @@ class Kind(StrEnum):
     PREDICTOR = "predictor"
     ENCODER = "backbone"
     NOISY_ENERGY = "noisy energy"
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,12 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
             raise InputError(f"steps must be a whole number of at least 1, got {self.steps!r}.")
-        if self.start is not None and not 0 < self.start <= 1:
-            raise InputError(f"start must be a time above 0 and at most 1, got {self.start!r}.")
-        if not self.species_temperature > 0:
-            raise InputError(
-                f"species_temperature must be above 0, got {self.species_temperature!r}."
-            )
-        if self.closest_approach is not None and not self.closest_approach > 0:
-            raise InputError(f"closest_approach must be above 0, got {self.closest_approach!r}.")
+        for name in ("start", "species_temperature", "closest_approach"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a number above 0, got {value!r}.")
+        if self.start is not None and self.start > 1:
+            raise InputError(f"start must be a time of at most 1, got {self.start!r}.")
 
     @staticmethod
     def of(entries: Mapping[str, Any]) -> "SamplingSettings":
@@ -84,6 +88,13 @@ class SamplingSettings:
                     f"There is no sampling setting {name!r}.{hint} Known: {', '.join(known)}."
                 )
         values = dict(entries)
+        for name in ("start", "species_temperature", "closest_approach"):
+            if values.get(name) is not None and not _is_number(values[name]):
+                raise InputError(f"{name} must be a number above 0, got {values[name]!r}.")
+        for name in ("corrections", "velocity_annealing"):
+            sizes = values.get(name, {})
+            if not isinstance(sizes, Mapping) or not all(map(_is_number, sizes.values())):
+                raise InputError(f"{name} must be numbers by component, got {sizes!r}.")
         for name in ("excluded_classes", "atom_count_prior"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
@@ -130,8 +141,14 @@ class Card:
 
         Raises:
             InputError: If a sampling setting is not known or makes no sense.
-            CheckpointError: If the kind of the weights is not known.
+            CheckpointError: If entries are missing or not known, or the kind of the weights is not.
         """
+        known = {f.name for f in fields(Card)}
+        if known != set(entries):
+            raise CheckpointError(
+                f"the card must have the entries {sorted(known)}; missing: "
+                f"{sorted(known - set(entries))}, not known: {sorted(set(entries) - known)}."
+            )
         values = {**entries, "elements": tuple(entries["elements"]), "sampling": None}
         card = Card(**values)
         given = entries["sampling"]

@@ -32,6 +32,8 @@ class Recipe(ABC):
     name: ClassVar[str]
     #: What the weights are.
     kind: ClassVar[Kind]
+    #: Entries of a config that it takes beside those of the default config.
+    optional: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, config: Config) -> Any:

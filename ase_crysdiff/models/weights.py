@@ -32,8 +32,8 @@ def find(name: str, path: str | Path | None = None) -> Path:
         folder = Path(path)
         if not (folder / CARD).is_file():
             raise CheckpointError(
-                f"{folder} holds no weights: {CARD} is missing. Give a folder written by crysdiff "
-                "train."
+                f"{folder} holds no weights: {CARD} is missing. Give a folder that crysdiff export "
+                "wrote; it makes weights of a training run."
             )
         return folder
     places = [weights_folder(), Path(str(resources.files("ase_crysdiff"))) / "weights"]

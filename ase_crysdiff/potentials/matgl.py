@@ -16,6 +16,8 @@ from ase_crysdiff.potentials.reference_energies import check_reference_energies
 #: What PBE gives, roughly, eV/atom: enough to see weights that are read wrongly.
 PBE = {"Si": -5.42, "NaCl": -3.39}
 PBE_TOLERANCE = 0.3
+#: What a folder of a matgl model holds.
+_FILES = ("model.json", "model.pt", "state.pt")
 
 
 class MatglPotential(CalculatorPotential):
@@ -44,11 +46,13 @@ class MatglPotential(CalculatorPotential):
         reference_energies: Mapping[str, float | int] | None = None,
         tolerance: float | None = None,
     ) -> None:
-        if isinstance(model, str | Path) and not Path(model).is_dir():
-            raise InputError(
-                f"{model} is no folder. Give the folder of a matgl model; names are not looked up "
-                "on the network."
-            )
+        if isinstance(model, str | Path):
+            absent = [name for name in _FILES if not (Path(model) / name).is_file()]
+            if absent:  # matgl itself would look for them on the network
+                raise InputError(
+                    f"{model} is no folder of a matgl model: {', '.join(absent)} missing. Give a "
+                    "folder that matgl wrote; names are not looked up on the network."
+                )
         import matgl
         from matgl.ext.ase import PESCalculator
 

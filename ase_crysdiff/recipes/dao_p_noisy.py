@@ -47,6 +47,7 @@ class DaoPNoisy(Recipe):
 
     name = "dao-p-noisy"
     kind: ClassVar[Kind] = Kind.NOISY_ENERGY
+    optional: ClassVar[tuple[str, ...]] = ("processes",)
 
     def build(self, config: Config) -> GenerativeModel:
         """The model of a config; its denoiser is an `EnergyDenoiser`."""
@@ -106,7 +107,7 @@ class DaoPNoisy(Recipe):
         return model.denoiser
 
     def guiding(self, config: Config, sampler: Config) -> dict[str, Any]:
-        return merge(config, noise_of(sampler))
+        return merge(config, noise_of(sampler), self.optional)
 
 
 def noise_of(sampler: Config) -> dict[str, Any]:
@@ -122,7 +123,10 @@ def noise_of(sampler: Config) -> dict[str, Any]:
             "given compositions."
         )
     names = ("lattice", "lattice_target", "centred", "loss_weights")
-    return {"family": "diffusion", **{n: sampler[n] for n in (*names, "family") if n in sampler}}
+    return {
+        "family": "diffusion",
+        **{n: sampler[n] for n in (*names, "family", "processes") if n in sampler},
+    }
 
 
 RECIPE = DaoPNoisy()

@@ -56,9 +56,18 @@ class SamplerSpec:
         """The sampler, from the registry.
 
         Raises:
-            PluginError: If what is registered makes no `Sampler`.
+            PluginError: If what is registered fails or makes no `Sampler`.
         """
-        sampler = registry.load(registry.SAMPLERS, self.name)(self.weights, self.device)
+        make = registry.load(registry.SAMPLERS, self.name)
+        try:
+            sampler = make(self.weights, self.device)
+        except CrysDiffError:
+            raise
+        except Exception as error:  # of a third party's code, so it may be anything
+            raise PluginError(
+                f"The plugin {self.name!r} made no sampler: {type(error).__name__}: {error}. Mend "
+                "or remove the package that registers it."
+            ) from error
         if not isinstance(sampler, Sampler):
             raise PluginError(
                 f"The plugin {self.name!r} makes a {type(sampler).__name__}, not a sampler. Derive "

@@ -8,9 +8,11 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
+from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.capabilities import Capabilities
@@ -39,6 +41,7 @@ class ModelSampler(Sampler):
     def __init__(self, model: GenerativeModel, card: Card, device: torch.device) -> None:
         self.model, self.card, self.device = model, card, device
         self.subject = ModelWithCard(model, card)
+        _check_components(self.subject.settings, model.joint)
         self.solver: Solver = make_solver(self.subject.settings)
         self.capabilities = _capabilities(self.subject)
         model.denoiser.to(device)
@@ -103,6 +106,21 @@ class ModelSampler(Sampler):
         count = layout.num_crystals
         everywhere = torch.ones(count, dtype=torch.bool, device=layout.device)
         return KnownRows("lattice", clean.expand(count, -1), everywhere)
+
+
+def _check_components(settings: SamplingSettings, joint: JointProcess) -> None:
+    """Settings by component must be of components that there are.
+
+    Raises:
+        InputError: If one is not.
+    """
+    for setting in ("corrections", "velocity_annealing"):
+        unknown = sorted(set(getattr(settings, setting)) - set(joint.components))
+        if unknown:
+            raise InputError(
+                f"{setting} of {unknown}: the model has no such component; it has "
+                f"{sorted(joint.components)}."
+            )
 
 
 def _capabilities(subject: ModelWithCard) -> Capabilities:

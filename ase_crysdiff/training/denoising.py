@@ -111,6 +111,7 @@ class GenerativeRecipe(Recipe):
     """
 
     kind: ClassVar[Kind] = Kind.SAMPLER
+    optional: ClassVar[tuple[str, ...]] = ("processes",)
 
     def load_data(self, path: Path) -> PackedCrystals:
         return PackedCrystals.load(path)

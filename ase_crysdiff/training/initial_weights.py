@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,29 +83,28 @@ class InitialWeights:
                 f"{self.path} holds a model of the recipe "
                 f"{recipe_of(self.config, self.name).name!r}, which {name!r} cannot start from."
             )
-        return merge(self.config, changes)
+        return merge(self.config, changes, made.optional)
 
 
-def merge(config: Config, changes: Config) -> dict[str, object]:
+def merge(config: Config, changes: Config, optional: Sequence[str] = ()) -> dict[str, object]:
     """A config with changes; dictionaries merge, unless a change names another part.
 
     Args:
         config: Of a model.
         changes: New values by entry.
+        optional: Entries that the changes may add.
 
     Raises:
         InputError: If a change concerns something the config does not have.
     """
-    unknown = [k for k in changes if k not in config]
+    unknown = [k for k in changes if k not in config and k not in optional]
     if unknown:
-        raise InputError(f"The config has no {unknown}; it has {sorted(config)}.")
+        raise InputError(f"The config has no {unknown}; it has {sorted({*config, *optional})}.")
     result = dict(config)
     for key, value in changes.items():
-        old = config[key]
-        same = (
-            isinstance(value, dict)
-            and isinstance(old, dict)
-            and value.get("name", old.get("name")) == old.get("name")
-        )
-        result[key] = {**old, **value} if same else value
+        old = config.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            same = value.get("name", old.get("name")) == old.get("name")
+            value = {**old, **value} if same else value
+        result[key] = value
     return result

@@ -141,7 +141,8 @@ def prepare(
         config = start.config_for(made, name, changes)
     else:
         config = made.configure(training)
-        config = merge(config if noise is None else made.guiding(config, noise), changes)
+        config = config if noise is None else made.guiding(config, noise)
+        config = merge(config, changes, made.optional)
     config = _of_the_run(folder, config)
     model = initial(made, config, settings.seed)
     if start is not None:

@@ -93,7 +93,10 @@ class RunRecord:
         Raises:
             InputError: If anything else differs; the message names every difference.
         """
-        wrong = [f"config {line}" for line in differences(self.config, asked.config)]
+        wrong = []
+        if self.inputs is not None and asked.inputs is not None:  # first: they explain the config
+            wrong += _other_inputs(self.inputs, asked.inputs)
+        wrong += [f"config {line}" for line in differences(self.config, asked.config)]
         changed: dict[str, Any] = {}
         if self.settings is not None and asked.settings is not None:
             old, new = dict(self.settings), dict(asked.settings)
@@ -105,8 +108,6 @@ class RunRecord:
                 }
                 old |= {name: new[name] for name in TrainSettings.COURSE}
             wrong += [f"setting {line}" for line in differences(old, new)]
-        if self.inputs is not None and asked.inputs is not None:
-            wrong += _other_inputs(self.inputs, asked.inputs)
         if wrong:
             course = ", ".join(TrainSettings.COURSE)
             raise InputError(

@@ -1,11 +1,15 @@
 """`crysdiff train --from`: the second stage begins with the weights of the first."""
 
+import json
+
 import pytest
 import torch
 from lightning.fabric import Fabric
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.processes.flow import TorusFlow
+from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.export import export
 from ase_crysdiff.training.run import prepare
@@ -115,3 +119,22 @@ def test_what_nobody_can_start_from_is_refused(files, tmp_path):
         trainer(files[1], tmp_path / "two", run, name="miad")
     with pytest.raises(InputError, match="--from keeps the config"):
         trainer(files[1], tmp_path / "two", run, changes={"encoder": {"hidden": 64}})
+
+
+def test_a_config_may_name_the_processes_of_its_components(files, tmp_path):
+    named = {
+        "lattice": {"name": "gaussian-diffusion", "target": "noise"},
+        "frac_coords": {"name": "torus-flow"},
+    }
+    changes = {"processes": named, "encoder": json.loads(TINY)["encoder"]}
+    loop = trainer(files[0], tmp_path / "own", None, changes, "dao-g-flow")
+    components = loop.task.objective.model.joint.components
+    assert isinstance(components["lattice"].process, GaussianDiffusion)
+    assert isinstance(components["frac_coords"].process, TorusFlow)
+    loop.run()
+    _, config = averages(tmp_path / "own")
+    assert config["processes"] == named
+    with pytest.raises(InputError, match="no process for frac_coords"):
+        trainer(files[0], tmp_path / "x", None, {"processes": {"lattice": named["lattice"]}})
+    with pytest.raises(InputError, match="'processes'"):
+        trainer(files[0], tmp_path / "y", None, {"process": named})

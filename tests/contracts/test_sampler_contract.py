@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from ase_crysdiff import registry
+from ase_crysdiff.errors import PluginError
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.sampling.batched import SamplerSpec
+from ase_crysdiff.sampling.batched import SamplerSpec, samplers_for
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
@@ -73,3 +74,18 @@ def test_a_broken_sampler_is_found():
         CHECKS["seeds_are_obeyed"](Stuck(), SampleRequest())
     CHECKS["one_crystal_per_stream"](Stuck(), SampleRequest())
     assert len(Stuck().sample(SampleRequest(), Streams(0, (0, 1))).crystals) == 2
+
+
+def test_a_plugin_that_fails_is_named_and_harms_no_other():
+    def broken(weights, device):
+        raise RuntimeError("boom")
+
+    registry.register(registry.SAMPLERS, "broken", broken)
+    try:
+        with pytest.raises(PluginError, match=r"'broken' made no sampler: RuntimeError: boom"):
+            SamplerSpec("broken", None, "cpu").load()
+        able = samplers_for(SampleRequest(TASKS[CSP], steps=3))
+    finally:
+        registry.unregister(registry.SAMPLERS, "broken")
+    assert "dao-g" in able
+    assert "broken" not in able

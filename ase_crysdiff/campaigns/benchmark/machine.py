@@ -2,11 +2,11 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ("ase-crysdiff", "torch", "numpy", "pymatgen", "smact")
+LIBRARIES = ("ase-crysdiff", "torch", "numpy", "pymatgen", "smact")
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -20,8 +20,16 @@ def machine(device: str) -> dict[str, Any]:
         facts["gpu"] = torch.cuda.get_device_name(torch.device(device))
     return facts | {
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in _LIBRARIES},
+        "versions": {name: _version(name) for name in LIBRARIES},
     }
+
+
+def _version(library: str) -> str | None:
+    """None for a library that is not installed, such as those of the extra `metrics`."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -88,6 +88,10 @@ def test_a_misspelt_setting_is_an_error_that_names_the_right_one(entry, meant):
         {"start": 1.5},
         {"species_temperature": 0.0},
         {"closest_approach": -0.1},
+        {"closest_approach": "x"},
+        {"species_temperature": float("nan")},
+        {"corrections": {"lattice": "x"}},
+        {"velocity_annealing": 4.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):

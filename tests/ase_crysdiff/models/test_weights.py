@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.sampling.loading import load_sampler
@@ -65,8 +65,8 @@ def test_weights_that_are_not_finite_are_refused(folder):
     ("change", "message"),
     [
         (lambda c: c.update(format=99), "format 99"),
-        (lambda c: c.pop("config"), "lacks or has too many"),
-        (lambda c: c.update(extra=1), "lacks or has too many"),
+        (lambda c: c.pop("config"), r"missing: \['config'\]"),
+        (lambda c: c.update(extra=1), r"not known: \['extra'\]"),
     ],
 )
 def test_cards_of_other_versions_are_refused(folder, change, message):
@@ -96,3 +96,11 @@ def test_weights_are_found_in_order(folder, toy_csp, monkeypatch):
 def test_sampler_of_a_path(toy_csp):
     sampler = load_sampler("dao-g", toy_csp)
     assert not sampler.capabilities.finds_species
+
+
+def test_settings_of_a_component_that_there_is_not_are_refused(folder):
+    card = json.loads((folder / weights.CARD).read_text())
+    card["sampling"]["corrections"] = {"lattise": 0.1}
+    (folder / weights.CARD).write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"corrections of \['lattise'\].*'lattice'"):
+        load_sampler("miad", folder)

@@ -36,8 +36,9 @@ def test_others_register_theirs():
 def test_matgl_asks_for_weights_and_guards_them(tmp_path):
     with pytest.raises(NeedsWeightsError, match="weights=FOLDER"):
         load_potential("matgl")
-    with pytest.raises(InputError, match="is no folder"):
-        load_potential("matgl", weights=tmp_path / "none")
+    for folder in (tmp_path / "none", tmp_path):  # an empty folder is not looked up elsewhere
+        with pytest.raises(InputError, match=r"no folder of a matgl model: model\.json"):
+            load_potential("matgl", weights=folder)
     with pytest.raises(IncompatibleError, match=r"torch\.float32 on the CPU"):
         load_potential("matgl", weights=tmp_path, dtype=torch.float64)
 
