@@ -39,7 +39,7 @@ def translations(
     atoms = np.nonzero(species == rarest)[0]
     shifts = frac_coords[atoms] - frac_coords[atoms[0]]
     place = {int(atom): number for number, atom in enumerate(atoms)}
-    search = _Search(lattice, frac_coords, species, tolerance, atoms[:_SAMPLE])
+    search = Search(lattice, frac_coords, species, tolerance, atoms[:_SAMPLE])
     known: dict[int, Indices] = {0: np.arange(len(species))}
     tried = {0}
     for number in range(1, len(atoms)):
@@ -68,7 +68,7 @@ def translations(
     )
 
 
-class _Search:
+class Search:
     """Finds the atoms that a translation takes the atoms to.
 
     Args:
@@ -101,11 +101,11 @@ class _Search:
 
     def image(self, shift: Array) -> Indices | None:
         """The atom that each atom is taken to; None if one is taken to none of its element."""
-        if self._nearest(self.sampled, self.sample, shift) is None:
+        if self.nearest(self.sampled, self.sample, shift) is None:
             return None
         image = np.empty(len(self.frac_coords), dtype=int)
         for number, group in enumerate(self.groups):
-            found = self._nearest(number, group, shift)
+            found = self.nearest(number, group, shift)
             if found is None or len(np.unique(found)) < len(found):
                 return None
             image[group] = found
@@ -118,7 +118,7 @@ class _Search:
         steps -= np.rint(steps)
         return bool((np.linalg.norm(steps @ self.lattice, axis=-1) <= self.tolerance).all())
 
-    def _nearest(self, number: int, atoms: Indices, shift: Array) -> Indices | None:
+    def nearest(self, number: int, atoms: Indices, shift: Array) -> Indices | None:
         places = self._boxed(self.frac_coords[atoms] + shift)
         found = self.groups[number][self.trees[number].query(places)[1]]
         return found if self.holds(shift, found, atoms) else None

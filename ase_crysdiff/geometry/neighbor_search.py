@@ -13,7 +13,7 @@ from ase_crysdiff.geometry.segments import segment_index, segment_places, segmen
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Candidates looked at in one piece; bounds the memory of `search_images`.
-_CHUNK = 2**18
+CHUNK = 2**18
 
 #: Receiver, sender and cell offset of every pair.
 Found = tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"], Int[Tensor, "pairs 3"]]
@@ -94,7 +94,7 @@ def search_images(
     start = 0
     while start < len(first):
         before = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(torch.searchsorted(ends, before + _CHUNK, right=True)))
+        stop = max(start + 1, int(torch.searchsorted(ends, before + CHUNK, right=True)))
         i, j, s = first[start:stop], second[start:stop], owner[start:stop]
         difference = positions[j] - positions[i]
         frac = (difference.unsqueeze(-1) * inverse[s]).sum(-2)

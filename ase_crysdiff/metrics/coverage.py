@@ -25,7 +25,7 @@ from ase_crysdiff.metrics.examined import examined
 #: CrystalNN takes 14 ms for a site.
 _TIMEOUT = 60.0
 #: Rows of a distance matrix that are in memory at once.
-_ROWS = 1000
+ROWS = 1000
 _LENGTHS = (61, 132)
 
 
@@ -167,8 +167,8 @@ def coverage(
         )
     a, b = generated.sound, known.sound
     near = _Nearest(len(a), len(b))
-    for start in range(0, len(a), _ROWS):
-        rows = a[start : start + _ROWS]
+    for start in range(0, len(a), ROWS):
+        rows = a[start : start + ROWS]
         near.add(
             start,
             cdist(generated.structure[rows], known.structure[b]),

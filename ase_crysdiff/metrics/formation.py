@@ -18,7 +18,7 @@ from ase_crysdiff.potentials.element_references import formation_energy
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 
 #: Most atoms in one call of a potential; a larger crystal is a call of its own.
-_ATOMS_PER_CALL = 1024
+ATOMS_PER_CALL = 1024
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _calls(sizes: Mapping[int, int]) -> list[list[int]]:
     calls: list[list[int]] = []
     atoms = 0
     for i in sorted(sizes, key=lambda i: sizes[i]):
-        if not calls or atoms + sizes[i] > _ATOMS_PER_CALL:
+        if not calls or atoms + sizes[i] > ATOMS_PER_CALL:
             calls.append([])
             atoms = 0
         calls[-1].append(i)

@@ -19,7 +19,7 @@ from ase_crysdiff.metrics.examined import examined
 from ase_crysdiff.metrics.matching import Relation, match, settings
 
 #: Pairs of a block of so many structures by as many go to a process together, each structure once.
-_BLOCK = 40
+BLOCK = 40
 
 Pair = tuple[int, int]
 
@@ -192,7 +192,7 @@ def _in_blocks(
 
 def _blocks(members: Sequence[int]) -> Iterator[list[Pair]]:
     """All pairs, in groups that involve few structures each."""
-    parts = [members[k : k + _BLOCK] for k in range(0, len(members), _BLOCK)]
+    parts = [members[k : k + BLOCK] for k in range(0, len(members), BLOCK)]
     for p, part in enumerate(parts):
         yield list(combinations(part, 2))
         for other in parts[p + 1 :]:

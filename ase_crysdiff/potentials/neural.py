@@ -17,7 +17,7 @@ from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Atoms per pass through the network; bounds the memory of large batches.
-_ATOMS = 2000
+ATOMS = 2000
 #: Closer atoms have no direction from one to the other, Å.
 _COINCIDENT = 1e-4
 
@@ -86,7 +86,7 @@ class NeuralPotential(Potential):
         check(configurations, self.elements, self.name)
         parts = [
             self._evaluate(configurations.select(systems), derivatives)
-            for systems in runs_of_size(configurations.num_atoms.tolist(), _ATOMS)
+            for systems in runs_of_size(configurations.num_atoms.tolist(), ATOMS)
         ]
         if len(parts) == 1:
             return parts[0]

@@ -35,7 +35,7 @@ from ase_crysdiff.shapes import Float, Tensor
 
 #: Numbers in an edge tensor that stays in a core's cache while it is added to, squashed and
 #: multiplied (4 MiB in float32).
-_CACHED = 2**20
+CACHED = 2**20
 
 
 class CSPLayer(nn.Module):
@@ -127,7 +127,7 @@ class CSPNet(Encoder):
         blocks = inputs.layout.blocks
         if not torch.is_grad_enabled():
             blocks = tuple(
-                part for block in blocks for part in block.portions(_CACHED // self.hidden)
+                part for block in blocks for part in block.portions(CACHED // self.hidden)
             )
         nodes = inputs.nodes
         products = self.products or nodes.dtype

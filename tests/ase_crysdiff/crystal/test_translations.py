@@ -53,10 +53,10 @@ def test_the_same_translations_and_images(seed):
 def test_large_supercells_are_searched_few_times(deviation, monkeypatch):
     """Known translations are added up, and distorted crystals ruled out by a few atoms."""
     searched = []
-    nearest = room._Search._nearest
+    nearest = room.Search.nearest
     monkeypatch.setattr(
-        room._Search,
-        "_nearest",
+        room.Search,
+        "nearest",
         lambda self, number, atoms, shift: (
             searched.append(len(atoms)) or nearest(self, number, atoms, shift)
         ),

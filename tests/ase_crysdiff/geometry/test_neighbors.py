@@ -158,7 +158,7 @@ def test_chunks_do_not_change_the_answer(monkeypatch):
     systems = [moved(atoms, seed) for seed, atoms in enumerate(SYSTEMS.values())]
     given = (*numbers(systems), torch.full((len(systems),), 5.0, dtype=torch.float64))
     whole = neighbor_search.search_images(*given)
-    monkeypatch.setattr("ase_crysdiff.geometry.neighbor_search._CHUNK", 100)
+    monkeypatch.setattr("ase_crysdiff.geometry.neighbor_search.CHUNK", 100)
     parts = neighbor_search.search_images(*given)
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
 

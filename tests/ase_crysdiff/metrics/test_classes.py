@@ -187,7 +187,7 @@ def test_reduction_is_that_of_the_matcher():
 
 
 def test_every_pair_is_in_one_block(monkeypatch):
-    monkeypatch.setattr(uniqueness_module, "_BLOCK", 3)
+    monkeypatch.setattr(uniqueness_module, "BLOCK", 3)
     members = list(range(10, 21))
     pairs = [pair for block in _blocks(members) for pair in block]
     assert sorted(pairs) == sorted(combinations(members, 2))

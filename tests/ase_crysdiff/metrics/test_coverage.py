@@ -62,7 +62,7 @@ def test_blocks_give_what_the_whole_gives(monkeypatch):
     generator = np.random.default_rng(0)
     a, b = (Features(generator.random((n, 3)), generator.random((n, 4))) for n in (37, 23))
     whole = coverage(a, b, Cutoffs(0.2, 0.3))
-    monkeypatch.setattr("ase_crysdiff.metrics.coverage._ROWS", 5)
+    monkeypatch.setattr("ase_crysdiff.metrics.coverage.ROWS", 5)
     parts = coverage(a, b, Cutoffs(0.2, 0.3))
     for x, y in zip(whole, parts, strict=True):
         assert x.per_structure == y.per_structure

@@ -263,7 +263,7 @@ def test_elements_have_no_formation_energy():
 def test_batches_do_not_change_energies(monkeypatch):
     structures = [*rattled(12), prototypes()["SrTiO3"] * (2, 2, 1)]
     together, failures = energies_per_atom(structures, PairPotential())
-    monkeypatch.setattr("ase_crysdiff.metrics.formation._ATOMS_PER_CALL", 7)
+    monkeypatch.setattr("ase_crysdiff.metrics.formation.ATOMS_PER_CALL", 7)
     apart, _ = energies_per_atom(structures, PairPotential())
     assert failures == {}
     assert together == pytest.approx(apart, abs=1e-10)

@@ -172,7 +172,7 @@ def test_permutation_permutes(potential):
 def test_a_batch_is_its_members(potential, monkeypatch):
     systems = list(SYSTEMS.values())
     batch = potential.evaluate(configurations(*systems))
-    monkeypatch.setattr("ase_crysdiff.potentials.neural._ATOMS", 4)
+    monkeypatch.setattr("ase_crysdiff.potentials.neural.ATOMS", 4)
     cut = potential.evaluate(configurations(*systems))
     torch.testing.assert_close(cut.energies, batch.energies, atol=1e-10, rtol=0)
     start = 0

@@ -89,7 +89,7 @@ def test_blocks_in_portions_give_the_same_bits(tabulated, crystals, generator, m
         model.denoiser.encoder.tabulate()
     batch = random_batch([2] * 9 + [7] * 5, generator)
     whole = predict(model, batch, torch.float32)
-    monkeypatch.setattr(cspnet, "_CACHED", 32 * 60)  # one crystal of 7 atoms, 15 of 2
+    monkeypatch.setattr(cspnet, "CACHED", 32 * 60)  # one crystal of 7 atoms, 15 of 2
     for component, value in predict(model, batch, torch.float32).items():
         assert torch.equal(value, whole[component])
 
