@@ -11,7 +11,7 @@ import torch
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.recipe import Recipe, Tensors, recipe_of
-from ase_crysdiff.models.weights import CARD, read
+from ase_crysdiff.models.weights import CARD, find, read
 from ase_crysdiff.training import checkpoint
 
 
@@ -36,11 +36,14 @@ class InitialWeights:
         """The newest averaged weights of a run, or exported weights.
 
         Args:
-            path: Folder that `crysdiff train` or `crysdiff export` made.
+            path: Folder that `crysdiff train` or `crysdiff export` made, or the name of weights
+                that are installed, such as `miad`.
 
         Raises:
             CheckpointError: If the folder holds neither, or they are damaged.
         """
+        if not path.exists() and path.name == str(path):
+            path = find(path.name)
         if (path / CARD).is_file():
             card, tensors = read(path)
             return InitialWeights(path, card.name, card.config, tensors)

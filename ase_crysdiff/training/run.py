@@ -52,7 +52,7 @@ def train(
         settings: How to train; None takes the defaults.
         changes: Of the recipe's default config, such as `{"encoder": {"hidden": 256}}`.
         validation: Packed in the same way as the data, for the validation loss.
-        origin: Folder of another run or of exported weights to begin with.
+        origin: Folder of another run or of exported weights to begin with, or a name.
         sampler: Name or folder of the weights whose noise a model for guidance learns on.
         extend: Whether steps, cooldown and learning rate of the run in the folder may change.
         minutes: Time budget of this call; None trains to the last step.
@@ -123,7 +123,7 @@ def prepare(
         fabric: A launched Fabric.
         changes: Of the recipe's default config.
         validation: Packed in the same way as the data.
-        origin: Folder of another run or of exported weights.
+        origin: Folder of another run or of exported weights, or the name of shipped ones.
         sampler: Name or folder of the weights whose noise a model for guidance learns on.
         extend: Whether steps, cooldown and learning rate of the run in the folder may change.
 

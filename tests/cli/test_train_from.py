@@ -1,6 +1,7 @@
 """`crysdiff train --from`: the second stage begins with the weights of the first."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -111,10 +112,21 @@ def test_command_line(files, tmp_path):
     assert 0 < moved < 1e-3  # three steps of at most 1e-4
 
 
+def test_shipped_weights_are_found_by_name(files, tmp_path, monkeypatch):
+    export(tmp_path / "one" / "dao-g", tmp_path / "weights" / "dao-g", "dao-g")
+    monkeypatch.setenv("CRYSDIFF_WEIGHTS", str(tmp_path / "weights"))
+    loop = trainer(files[1], tmp_path / "two", Path("dao-g"))
+    weights, _ = averages(tmp_path / "one" / "dao-g")
+    for name, parameter in loop.task.network.named_parameters():
+        torch.testing.assert_close(parameter.detach(), weights[name], rtol=0, atol=0)
+
+
 def test_what_nobody_can_start_from_is_refused(files, tmp_path):
     run = tmp_path / "one" / "dao-g"
     with pytest.raises(CheckpointError, match="neither a training run nor weights"):
         trainer(files[1], tmp_path / "two", tmp_path / "absent")
+    with pytest.raises(CheckpointError, match="no weights for 'miat'"):
+        trainer(files[1], tmp_path / "two", Path("miat"))
     with pytest.raises(InputError, match="recipe 'dao-g', which 'miad' cannot start from"):
         trainer(files[1], tmp_path / "two", run, name="miad")
     with pytest.raises(InputError, match="--from keeps the config"):
