@@ -85,7 +85,7 @@ def train(arm: str, data: Path, run: Path, settings: TrainSettings, deadline: fl
 
 
 def draw(
-    run: Path, rng: int, seed: int, sampling: Mapping[str, Any], workers: int
+    run: Path, draws: int, seed: int, sampling: Mapping[str, Any], workers: int
 ) -> list[Structure | None]:
     """The first draws of a trained run, as far as they are crystals."""
     export(run / "training", run / "weights", "miad", sampling=sampling)
@@ -93,7 +93,7 @@ def draw(
     folder = SampleFolder.open(
         run / "draws", {"weights": sampler.version, "sampling": dict(sampling)}, seed, lambda: seed
     )
-    missing = [i for i in range(rng) if i not in folder.done]
+    missing = [i for i in range(draws) if i not in folder.done]
     request, _ = sampler.request()
     report = sampler.collect(
         request,
@@ -108,7 +108,7 @@ def draw(
         f"{run.name}: {report.made} of {len(missing)} draws are crystals, {report.seconds:.0f} s",
         flush=True,
     )
-    return [folder.done.get(i) for i in range(rng)]
+    return [folder.done.get(i) for i in range(draws)]
 
 
 def measure(
@@ -126,7 +126,7 @@ def measure(
         )
         if not train(arm, data, run, settings, deadline):
             return None
-        structures = draw(run, options.rng, seed, options.sampling, options.workers)
+        structures = draw(run, options.draws, seed, options.sampling, options.workers)
         results = evaluate_structures(
             structures,
             run / "scores",

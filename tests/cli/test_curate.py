@@ -153,13 +153,13 @@ def test_copies_get_their_height_from_the_potential_and_may_not_be_in_a_benchmar
     assert again == 0
     assert PackedCrystals.load(tmp_path / "second" / "stage1.safetensors").digest == packed.digest
 
-    # The swapped copy is a crystal of a benchmark: then it must be gone.
+    # The copy with other elements is a crystal of a benchmark: then it must be gone.
     candidates, _ = read_candidates([table], 2, 30)
-    made, _ = copies(candidates, ["rattled", "volume", "swapped"], 3, 2, 30)
-    other = write_table(tmp_path / "test.csv", [("swapped", "", made[2].structure)])
+    made, _ = copies(candidates, ["rattled", "volume", "substituted"], 3, 2, 30)
+    other = write_table(tmp_path / "test.csv", [("substituted", "", made[2].structure)])
     assert main(words(table, tmp_path / "third", *how, "--against", other)) == 0
     report = json.loads((tmp_path / "third" / "report.json").read_text())
-    assert report["stage1"]["losses"]["swapped"] == {"in test.csv": 1}
+    assert report["stage1"]["losses"]["substituted"] == {"in test.csv": 1}
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_damaged_record_is_explained(toy_miad, tmp_path, capsys):
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
 def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    options = ["-n", 24, "--batch-size", 1, "--steps", 40]
+    options = ["-n", 12, "--batch-size", 1, "--steps", 20]
     process = crysdiff(*sample_words(toy_miad, killed, *options), cwd=tmp_path)
     path = killed / "journal.jsonl"
     while process.poll() is None and not (path.exists() and path.read_bytes().count(b"\n") > 2):
@@ -153,7 +153,7 @@ def test_killed_run_goes_on(kill, toy_miad, tmp_path):
     else:
         assert process.returncode == -signal.SIGKILL, err
     done = path.read_bytes().count(b"\n")
-    assert 2 < done < 24
+    assert 2 < done < 12
     assert main(sample_words(toy_miad, killed, *options)) == 0
     assert main(sample_words(toy_miad, whole, *options)) == 0
     same_run(killed, whole)
