@@ -24,7 +24,6 @@ from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
-from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
 from pymatgen_ext.masks import Mask, masked_sites
@@ -93,18 +92,15 @@ def prepare(
     if len(host) == 0:
         raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
     check_structure(host)
-    if steps is not None:
-        UniformPlan(steps)  # raises on a number of steps that no plan has
     if mask is not None:
         gone = set(masked_sites(host, mask))
         host = Structure.from_sites([site for i, site in enumerate(host) if i not in gone])
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
-    jumps = arguments.positive("jump_length", jump_length), arguments.positive("repeats", repeats)
     species = tuple(site.specie.Z for site in host)
     known = Host(cell.niggli_rows, rows_of(inside), species, offered)
-    task = Inpaint(known, relax_cell, *jumps)
+    task = Inpaint(known, relax_cell, jump_length, repeats)
     request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)

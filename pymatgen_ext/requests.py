@@ -6,7 +6,6 @@ from typing import Any
 from numpy.typing import ArrayLike
 from pymatgen.core import Lattice
 
-from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.errors import InputError
@@ -14,7 +13,6 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
 
@@ -48,8 +46,6 @@ def sample_request(
         InputError: If a keyword cannot be read, or two contradict each other.
     """
     cell = None if lattice is None else CellMap.of(lattice)
-    if steps is not None:
-        UniformPlan(steps)  # raises on a number of steps that no plan has
     if formula_units != "auto" and composition is None:
         raise InputError("formula_units means nothing without a composition.")
     unit = None if composition is None else parsing.composition(composition)
@@ -87,5 +83,5 @@ def element_constraints(
         if chemical_system is None
         else parsing.elements("chemical_system", chemical_system),
         "elements": None if elements is None else parsing.elements("elements", elements),
-        "num_atoms": None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
+        "num_atoms": num_atoms,
     }

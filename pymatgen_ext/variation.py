@@ -12,7 +12,6 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.core import Element, Lattice, Structure
 
-from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.crystal.batch import CrystalBatch
@@ -21,7 +20,6 @@ from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.vary import Vary
-from ase_crysdiff.schedules.plans import UniformPlan
 from ase_crysdiff.symmetry.refinement import stretch_to
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.requests import element_constraints
@@ -96,11 +94,9 @@ def prepare(
         IncompatibleError: If the sampler cannot serve the request.
         InputError: If an argument cannot be used.
     """
-    if steps is not None:
-        UniformPlan(steps)
     crystal, cell = _seed(structure)
     constraints = element_constraints(chemical_system, elements, num_atoms)
-    task = Vary(**constraints, crystal=crystal, time=arguments.strength(strength))
+    task = Vary(**constraints, crystal=crystal, time=strength)
     request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     return request, cell
