@@ -66,7 +66,9 @@ def same_host(structure, host):
 
 
 @pytest.mark.parametrize("host", [HOST, SKEWED], ids=["reduced", "skewed"])
-@pytest.mark.parametrize("wishes", [{}, {"repeats": 2, "jump_length": 3}], ids=["plain", "jumps"])
+@pytest.mark.parametrize(
+    "constraints", [{}, {"repeats": 2, "jump_length": 3}], ids=["plain", "jumps"]
+)
 def test_host_and_cell_are_kept_exactly(miad, csp, host, constraints):
     for sampler in (miad, csp):
         samples = fill(sampler, host, **constraints)
@@ -91,7 +93,7 @@ def test_guests_lie_where_the_niggli_cell_has_them(miad):
     )
 
 
-@pytest.mark.parametrize("wishes", [{"batch_size": 1}, {"batch_size": 2}])
+@pytest.mark.parametrize("constraints", [{"batch_size": 1}, {"batch_size": 2}])
 def test_batch_size_changes_nothing(miad, csp, constraints):
     assert list(fill(miad, count=3, guests={"Na": (0, 4)})) == list(
         fill(miad, count=3, guests={"Na": (0, 4)}, **constraints)
@@ -240,7 +242,7 @@ def test_report_and_origin(miad):
 
 
 @pytest.mark.parametrize(
-    ("host", "guests", "wishes", "message"),
+    ("host", "guests", "constraints", "message"),
     [
         (HOST, {}, {}, "must be a mapping"),
         (HOST, "Na2", {}, "must be a mapping"),

@@ -48,7 +48,7 @@ def test_samples_know_their_origin(miad):
     assert "<table" in samples._repr_html_()
 
 
-@pytest.mark.parametrize("wishes", [{"batch_size": 1}, {"batch_size": 5}, {"batch_size": 16}])
+@pytest.mark.parametrize("constraints", [{"batch_size": 1}, {"batch_size": 5}, {"batch_size": 16}])
 def test_batch_size_changes_nothing(miad, csp, constraints):
     assert list(draw(miad, 7)) == list(draw(miad, 7, **constraints))
     wanted = {"composition": "NaCl", "formula_units": (1, 2, 3)}
@@ -174,7 +174,7 @@ def test_impossible_indices_are_reported_and_the_rest_is_kept(csp):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "error", "message"),
+    ("constraints", "error", "message"),
     [
         ({"num_samples": 0}, InputError, "num_samples must be a whole number"),
         ({"num_samples": -2}, InputError, "got -2"),
@@ -212,7 +212,7 @@ def test_nonsense_is_refused_at_once(miad, constraints, error, message):
 
 
 @pytest.mark.parametrize(
-    ("wishes", "error", "message"),
+    ("constraints", "error", "message"),
     [
         ({}, IncompatibleError, "miad"),
         ({"composition": "NaCl", "elements": "Na"}, IncompatibleError, "nothing for elements"),

@@ -105,7 +105,7 @@ def broken(**change):
 
 
 @pytest.mark.parametrize(
-    ("structure", "wishes", "message"),
+    ("structure", "constraints", "message"),
     [
         (ROCK_SALT, {"strength": 0}, "above 0"),
         (ROCK_SALT, {"strength": -0.1}, "got -0.1"),
