@@ -39,7 +39,7 @@ class CSP(Task):
             number in the streams, not in the batch) has the contents i modulo their number.
 
     Raises:
-        InputError: If nothing or too much is given, or a number makes no sense or contradicts another.
+        InputError: If nothing or too much is given, a number makes no sense or contradicts another.
     """
 
     composition: Amounts | None = None
