@@ -12,8 +12,7 @@ import torch
 from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff import arguments
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.conditions.named import conditions_of
+from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
@@ -61,7 +60,7 @@ def prepare(
     charge_balance: bool = False,
     jump_length: int = 10,
     repeats: int = 1,
-    conditions: Sequence[Condition] = (),
+    conditions: Conditions = (),
     steps: int | None = None,
 ) -> Filling:
     """The keywords of `StructureSampler.inpaint`, parsed and checked.
@@ -98,9 +97,10 @@ def prepare(
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
+    jumps = arguments.positive("jump_length", jump_length), arguments.positive("repeats", repeats)
     species = tuple(site.specie.Z for site in host)
     known = Host(cell.niggli_rows, rows_of(inside), species, offered)
-    task = Inpaint(known, relax_cell, jump_length, repeats)
+    task = Inpaint(known, relax_cell, *jumps)
     request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     _check_host(host, cell, inside)

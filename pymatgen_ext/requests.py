@@ -1,13 +1,13 @@
 """From the keywords of `StructureSampler.sample` to a request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import ArrayLike
 from pymatgen.core import Lattice
 
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.conditions.named import conditions_of
+from ase_crysdiff import arguments
+from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
@@ -25,7 +25,7 @@ def sample_request(
     elements: str | Iterable[str] | None,
     num_atoms: int | None,
     lattice: Lattice | ArrayLike | None,
-    conditions: Sequence[Condition],
+    conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | None]:
     """The keywords of `StructureSampler.sample` as a request, and the way back to a given cell.
@@ -83,5 +83,5 @@ def element_constraints(
         if chemical_system is None
         else parsing.elements("chemical_system", chemical_system),
         "elements": None if elements is None else parsing.elements("elements", elements),
-        "num_atoms": num_atoms,
+        "num_atoms": None if num_atoms is None else arguments.positive("num_atoms", num_atoms),
     }
