@@ -201,13 +201,11 @@ def check_elements(name: str, capabilities: "Capabilities", elements: frozenset[
     """Refuses elements that a sampler does not know.
 
     Raises:
-        InputError: If there are any; the message lists their atomic numbers.
+        InputError: If there are any; the message lists their symbols.
     """
     unknown = capabilities.unknown(elements)
     if unknown:
-        raise InputError(
-            f"{name!r} has not seen the elements with atomic numbers {unknown} in training."
-        )
+        raise InputError(f"{name!r} has not seen these elements in training: {', '.join(unknown)}.")
 
 
 def check_num_atoms(name: str, capabilities: "Capabilities", num_atoms: int | None) -> None:

@@ -75,7 +75,7 @@ class Inpaint(Task):
         named = frozenset({*host.species, *(g.species for g in host.guests)})
         unknown = capabilities.unknown(named)
         if unknown:
-            return f"it has not seen the elements with atomic numbers {unknown} in training"
+            return f"it has not seen these elements in training: {', '.join(unknown)}"
         return None
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
