@@ -53,6 +53,9 @@ class StructureSampler(MSONable):
         self._loaded: Sampler | None = None
         registry.check(registry.SAMPLERS, name)
 
+    def __repr__(self) -> str:
+        return f"StructureSampler({self.name!r}, weights={self.weights!r}, device={self.device!r})"
+
     def sample(
         self,
         num_samples: int = 1,
