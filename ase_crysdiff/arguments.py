@@ -1,5 +1,6 @@
 """Numbers that users give, checked."""
 
+import math
 import numbers
 from typing import Any
 
@@ -15,6 +16,36 @@ def positive(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     return int(value)
+
+
+def above_zero(name: str, value: Any, unit: str = "") -> float:
+    """A finite number above 0, in a unit that the message names.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not (_is_finite(value) and value > 0):
+        raise InputError(f"{name} must be a finite number above 0{_in(unit)}, got {value!r}.")
+    return float(value)
+
+
+def not_negative(name: str, value: Any, unit: str = "") -> float:
+    """A finite number of at least 0, in a unit that the message names.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not (_is_finite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number of at least 0{_in(unit)}, got {value!r}.")
+    return float(value)
+
+
+def _in(unit: str) -> str:
+    return f", in {unit}" if unit else ""
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) is not bool and isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def strength(value: Any) -> float:

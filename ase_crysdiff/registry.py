@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_crysdiff import __version__
-from ase_crysdiff.errors import PluginError, UnknownNameError
+from ase_crysdiff.errors import InputError, PluginError, UnknownNameError
 
 SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
@@ -128,25 +128,27 @@ def unregister(group: str, name: str) -> None:
     _registered.pop((group, name.lower()), None)
 
 
-def check(group: str, name: str) -> None:
+def check(group: str, name: Any) -> None:
     """Refuses a name that nobody has registered. Imports nothing.
 
     Raises:
+        InputError: If it is no text.
         UnknownNameError: With close names.
     """
-    key = str(name).strip().lower()
+    key = _key(group, name)
     if (group, key) not in _registered and key.rpartition(":")[2] not in _entries(group):
         raise UnknownNameError(_unknown(group, key))
 
 
-def load(group: str, name: str) -> Any:
+def load(group: str, name: Any) -> Any:
     """The object behind a name; `distribution:name` chooses among several owners.
 
     Raises:
+        InputError: If the name is no text.
         UnknownNameError: If nobody registered the name.
         PluginError: If two distributions claim the name, or if the plugin cannot be imported.
     """
-    key = str(name).strip().lower()
+    key = _key(group, name)
     if (group, key) in _registered:
         return _registered[group, key]
     owner, _, short = key.rpartition(":")
@@ -172,16 +174,29 @@ def load(group: str, name: str) -> Any:
         ) from error
 
 
+def _key(group: str, name: Any) -> str:
+    """A name as it is registered."""
+    if not isinstance(name, str):
+        kind = kind_of(group)
+        raise InputError(
+            f"The name of a {kind} must be text, got {type(name).__name__}. Known: "
+            f"{', '.join(names(group))}."
+        )
+    return name.strip().lower()
+
+
 def _unknown(group: str, name: str) -> str:
     known = names(group)
     close = difflib.get_close_matches(name, known, 3)
     hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     kind = kind_of(group)
-    return (
-        f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}. A package "
-        "installed in editable mode "
-        "must be installed again after its entry points change."
-    )
+    message = f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}."
+    if name in _declared(group):
+        message += (
+            " The source tree declares it, but was installed before it did: install ase-crysdiff "
+            "again."
+        )
+    return message
 
 
 def _plugin(entry: EntryPoint) -> Plugin:
@@ -216,11 +231,19 @@ def _of_source_tree(group: str) -> list[EntryPoint]:
     """What the source tree itself would register, where the package is used without being
     installed.
     """
-    project = Path(__file__).parents[1] / "pyproject.toml"
     try:
         distribution("ase-crysdiff")
     except PackageNotFoundError:
-        if project.is_file():
-            groups = tomllib.loads(project.read_text())["project"]["entry-points"]
-            return [EntryPoint(name, value, group) for name, value in groups.get(group, {}).items()]
+        return [EntryPoint(name, value, group) for name, value in _declared(group).items()]
     return []
+
+
+def _declared(group: str) -> dict[str, str]:
+    """What the source tree declares, if there is one."""
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    if not project.is_file():
+        return {}
+    found: dict[str, str] = tomllib.loads(project.read_text())["project"]["entry-points"].get(
+        group, {}
+    )
+    return found

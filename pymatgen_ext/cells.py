@@ -1,5 +1,6 @@
 """Between a user's cell and the Niggli cell that the networks know."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +19,45 @@ from ase_crysdiff.sampling.tasks.base import Matrix
 def rows_of(matrix: ArrayLike) -> Matrix:
     """Rows of three numbers as plain tuples."""
     return tuple((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))
+
+
+def lattice_of(cell: Lattice | ArrayLike) -> Lattice:
+    """The lattice that a user gives.
+
+    Args:
+        cell: A Lattice; rows of 3 × 3 numbers in Å; or a b c alpha beta gamma, in Å and degrees.
+
+    Raises:
+        InputError: If it is nothing of the kind, or no cell has these lengths and angles.
+    """
+    if isinstance(cell, Lattice):
+        return cell
+    try:
+        array = np.array(cell, dtype=float)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape == (6,):
+        return _from_parameters(*array.tolist())
+    if array.shape != (3, 3):
+        raise InputError(
+            "lattice must be a pymatgen Lattice, 3 × 3 numbers in Å, or six numbers a b c alpha "
+            f"beta gamma in Å and degrees, got {cell!r}."
+        )
+    return Lattice(array)
+
+
+def _from_parameters(a: float, b: float, c: float, *angles: float) -> Lattice:
+    cosines = [math.cos(math.radians(angle)) for angle in angles]
+    # The squared volume of a cell with unit lengths.
+    volume = 1 - sum(x * x for x in cosines) + 2 * math.prod(cosines)
+    sound = all(math.isfinite(x) and x > 0 for x in (a, b, c, *angles)) and max(angles) < 180
+    if not (sound and volume > 1e-6):
+        given = " ".join(f"{x:g}" for x in (a, b, c, *angles))
+        raise InputError(
+            f"No cell has the lengths (Å) and angles (degrees) {given}. Give six positive numbers "
+            "a b c alpha beta gamma whose angles close a cell."
+        )
+    return Lattice.from_parameters(a, b, c, *angles)
 
 
 @runtime_checkable
@@ -46,17 +86,13 @@ class CellMap:
 
     @staticmethod
     def of(cell: Lattice | ArrayLike) -> "CellMap":
-        """The map of a cell.
+        """The map of a cell: a Lattice, 3 × 3 numbers in Å, or three lengths in Å and three angles
+        in degrees.
 
         Raises:
-            InputError: If the cell is no usable 3 × 3 matrix.
+            InputError: If it is nothing of the kind, or no usable cell.
         """
-        try:
-            given = cell if isinstance(cell, Lattice) else Lattice(np.array(cell, dtype=float))
-        except ValueError as error:
-            raise InputError(
-                f"lattice must be a pymatgen Lattice or 3 × 3 numbers in Å: {error}."
-            ) from error
+        given = lattice_of(cell)
         matrix = np.array(given.matrix)
         if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < GATE_VOLUME:
             raise InputError(

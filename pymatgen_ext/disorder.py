@@ -32,8 +32,12 @@ def from_disordered(
         The host, and the guests as `StructureSampler.inpaint` takes them.
 
     Raises:
-        InputError: If nothing or everything is disordered, or all guests round to zero.
+        InputError: If it is no Structure, nothing or everything is disordered, or all guests round to zero.
     """
+    if not isinstance(structure, Structure):
+        raise InputError(
+            f"from_disordered takes a pymatgen Structure, got {type(structure).__name__}."
+        )
     if structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} has no partially occupied site. Pass it to inpaint "

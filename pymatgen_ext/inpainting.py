@@ -12,8 +12,7 @@ import torch
 from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff import arguments
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.conditions.named import conditions_of
+from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
@@ -24,7 +23,6 @@ from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
-from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
 from pymatgen_ext.masks import Mask, masked_sites
@@ -62,7 +60,7 @@ def prepare(
     charge_balance: bool = False,
     jump_length: int = 10,
     repeats: int = 1,
-    conditions: Sequence[Condition] = (),
+    conditions: Conditions = (),
     steps: int | None = None,
 ) -> Filling:
     """The keywords of `StructureSampler.inpaint`, parsed and checked.
@@ -93,8 +91,6 @@ def prepare(
     if len(host) == 0:
         raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
     check_structure(host)
-    if steps is not None:
-        UniformPlan(steps)  # raises on a number of steps that no plan has
     if mask is not None:
         gone = set(masked_sites(host, mask))
         host = Structure.from_sites([site for i, site in enumerate(host) if i not in gone])

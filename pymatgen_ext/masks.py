@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-from pymatgen.core import Structure
+from pymatgen.core import Element, Structure
 
 from ase_crysdiff.errors import InputError
 from pymatgen_ext import parsing
@@ -66,10 +66,8 @@ def _elements(structure: Structure, value: str | Iterable[Any]) -> list[int]:
     wanted = parsing.elements("mask", value)
     absent = wanted - {int(site.specie.Z) for site in structure}
     if absent:
-        raise InputError(
-            "mask names elements that the structure does not have (atomic numbers "
-            f"{sorted(absent)})."
-        )
+        symbols = ", ".join(Element.from_Z(z).symbol for z in sorted(absent))
+        raise InputError(f"mask names elements that the structure does not have: {symbols}.")
     return [i for i, site in enumerate(structure) if int(site.specie.Z) in wanted]
 
 

@@ -89,6 +89,11 @@ class StructurePredictor(MSONable):
     """
 
     def __init__(self, name: str, weights: str | None = None, device: str = "auto") -> None:
+        if not isinstance(name, str | Path):
+            raise InputError(
+                "A predictor is asked for by its name or folder, such as 'band-gap', got "
+                f"{type(name).__name__}."
+            )
         self.name = str(name)
         self.weights: str | None = None if weights is None else str(weights)
         self.device = device
@@ -96,6 +101,11 @@ class StructurePredictor(MSONable):
         self.finetune_report: FinetuneReport | None = None
         self._loaded: Predictor | None = None
         self._source: str | None = self._find()
+
+    def __repr__(self) -> str:
+        return (
+            f"StructurePredictor({self.name!r}, weights={self.weights!r}, device={self.device!r})"
+        )
 
     def predict(
         self,
@@ -364,7 +374,14 @@ def _listed(structures: Crystals) -> list[Any]:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    return [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+    if isinstance(structures, Structure | Atoms):
+        return [structures]
+    if isinstance(structures, str | Path) or not isinstance(structures, Iterable):
+        raise InputError(
+            "A predictor takes pymatgen Structures or ASE Atoms, one or several, got "
+            f"{type(structures).__name__}."
+        )
+    return list(structures)
 
 
 def _settings(given: dict[str, Any]) -> "FinetuneSettings":

@@ -1,20 +1,18 @@
 """From the keywords of `StructureSampler.sample` to a request."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import ArrayLike
 from pymatgen.core import Lattice
 
 from ase_crysdiff import arguments
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.conditions.named import conditions_of
+from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.schedules.plans import UniformPlan
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
 
@@ -27,7 +25,7 @@ def sample_request(
     elements: str | Iterable[str] | None,
     num_atoms: int | None,
     lattice: Lattice | ArrayLike | None,
-    conditions: Sequence[Condition],
+    conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | None]:
     """The keywords of `StructureSampler.sample` as a request, and the way back to a given cell.
@@ -48,8 +46,6 @@ def sample_request(
         InputError: If a keyword cannot be read, or two contradict each other.
     """
     cell = None if lattice is None else CellMap.of(lattice)
-    if steps is not None:
-        UniformPlan(steps)  # raises on a number of steps that no plan has
     if formula_units != "auto" and composition is None:
         raise InputError("formula_units means nothing without a composition.")
     unit = None if composition is None else parsing.composition(composition)

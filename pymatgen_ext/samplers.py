@@ -1,6 +1,6 @@
 """`StructureSampler`: the way from a name to structures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from monty.json import MSONable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from pymatgen.core import Lattice, Structure
 
-    from ase_crysdiff.conditions.base import Condition
+    from ase_crysdiff.conditions.named import Conditions
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.batched import SamplerSpec
     from ase_crysdiff.sampling.request import SampleRequest
@@ -53,6 +53,9 @@ class StructureSampler(MSONable):
         self._loaded: Sampler | None = None
         registry.check(registry.SAMPLERS, name)
 
+    def __repr__(self) -> str:
+        return f"StructureSampler({self.name!r}, weights={self.weights!r}, device={self.device!r})"
+
     def sample(
         self,
         num_samples: int = 1,
@@ -63,7 +66,7 @@ class StructureSampler(MSONable):
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
         lattice: "Lattice | ArrayLike | None" = None,
-        conditions: "Sequence[Condition]" = (),
+        conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
@@ -86,9 +89,10 @@ class StructureSampler(MSONable):
             chemical_system: Exactly these elements, each present, such as "Li-Mn-O".
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
-            lattice: A cell (Å) that is given and kept.
-            conditions: Further conditions on the sampling loop, such as `EnergyGuidance`, or
-                mappings with the name of a registered one and its settings.
+            lattice: A cell that is given and kept: a Lattice, 3 × 3 numbers in Å, or a b c alpha
+                beta gamma, in Å and degrees.
+            conditions: One or several further conditions on the sampling loop: an object such as
+                `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.
@@ -138,7 +142,7 @@ class StructureSampler(MSONable):
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
-        conditions: "Sequence[Condition]" = (),
+        conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
@@ -193,7 +197,7 @@ class StructureSampler(MSONable):
         charge_balance: bool = False,
         jump_length: int = 10,
         repeats: int = 1,
-        conditions: "Sequence[Condition]" = (),
+        conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
         symprec: float | None = None,
@@ -273,7 +277,7 @@ class StructureSampler(MSONable):
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
         lattice: "Lattice | ArrayLike | None" = None,
-        conditions: "Sequence[Condition]" = (),
+        conditions: "Conditions" = (),
         steps: int | None = None,
     ) -> "tuple[SampleRequest, CellMap | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""

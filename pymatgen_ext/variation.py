@@ -2,7 +2,7 @@
 user's cell.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff import arguments
-from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.conditions.named import conditions_of
+from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.vary import Vary
-from ase_crysdiff.schedules.plans import UniformPlan
 from ase_crysdiff.symmetry.refinement import stretch_to
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.requests import element_constraints
@@ -76,7 +74,7 @@ def prepare(
     chemical_system: str | Iterable[str] | None = None,
     elements: str | Iterable[str] | None = None,
     num_atoms: int | None = None,
-    conditions: Sequence[Condition] = (),
+    conditions: Conditions = (),
     steps: int | None = None,
 ) -> tuple[SampleRequest, SeedCell]:
     """The keywords of `StructureSampler.vary`, parsed and checked, and the way back to the
@@ -96,8 +94,6 @@ def prepare(
         IncompatibleError: If the sampler cannot serve the request.
         InputError: If an argument cannot be used.
     """
-    if steps is not None:
-        UniformPlan(steps)
     crystal, cell = _seed(structure)
     constraints = element_constraints(chemical_system, elements, num_atoms)
     task = Vary(**constraints, crystal=crystal, time=arguments.strength(strength))

@@ -29,8 +29,7 @@ def add_drawing_options(parser: argparse.ArgumentParser, samples: int, output: s
     add(
         "--guidance-scale",
         type=float,
-        default=1.0,
-        help="how strongly, 1/(eV/atom); 0 is unguided (default 1)",
+        help="with --guidance: how strongly, 1/(eV/atom); 0 is unguided (default 1)",
     )
     add("--potential", help="rank by energy per atom: dao-p or chgnet")
     add("--distinct", action="store_true", help="keep only the best of crystals that are the same")
@@ -75,14 +74,24 @@ def guidance(options: argparse.Namespace) -> "tuple[Condition, ...]":
     """The condition that was asked for.
 
     Raises:
-        InputError: If the scale makes no sense.
+        InputError: If the scale makes no sense, or there is nothing that it scales.
         UnknownNameError: If there is no potential of that name.
     """
     if options.guidance is None:
+        if options.guidance_scale is not None:
+            raise InputError(
+                "--guidance-scale means nothing without --guidance. Name a potential, such as "
+                "--guidance dao-p."
+            )
         return ()
     from pymatgen_ext.guidance import EnergyGuidance
 
-    return (EnergyGuidance(options.guidance, options.guidance_scale),)
+    return (EnergyGuidance(options.guidance, _scale(options)),)
+
+
+def _scale(options: argparse.Namespace) -> float:
+    """How strongly to guide, where there is guidance."""
+    return 1.0 if options.guidance_scale is None else options.guidance_scale
 
 
 def draw_and_select(
@@ -104,8 +113,7 @@ def draw_and_select(
     from ase_crysdiff.data.folder import CrystalFolder
     from ase_crysdiff.data.table import format_table
 
-    guided = options.guidance is not None
-    scale = options.guidance_scale if guided else None
+    scale = None if options.guidance is None else _scale(options)
     everything = draw_into(
         options.output,
         sampler,

@@ -3,7 +3,6 @@ was.
 """
 
 import argparse
-from typing import Any
 
 from ase_crysdiff.cli.drawing import (
     add_drawing_options,
@@ -12,7 +11,6 @@ from ase_crysdiff.cli.drawing import (
     guidance,
     refinement,
 )
-from ase_crysdiff.errors import InputError
 
 _CELL = ("A", "B", "C", "ALPHA", "BETA", "GAMMA")
 
@@ -46,8 +44,7 @@ def run(options: argparse.Namespace) -> int:
     names = ("composition", "chemical_system", "elements", "num_atoms", "steps")
     constraints = {name: getattr(options, name) for name in names}
     constraints["formula_units"] = options.formula_units or "auto"
-    lattice = None if options.lattice is None else _lattice(options.lattice)
-    request, cell = sampler.request(**constraints, lattice=lattice, conditions=conditions)
+    request, cell = sampler.request(**constraints, lattice=options.lattice, conditions=conditions)
     settings = {
         "sampler": options.sampler,
         "weights": sampler.version,
@@ -55,27 +52,3 @@ def run(options: argparse.Namespace) -> int:
         "lattice": options.lattice,
     }
     return draw_and_select(options, sampler, request, settings, refine, cell)
-
-
-def _lattice(parameters: list[float]) -> Any:
-    """The cell of six numbers.
-
-    Raises:
-        InputError: If no cell has these lengths and angles.
-    """
-    import math
-
-    from pymatgen.core import Lattice
-
-    a, b, c, *angles = parameters
-    cosines = [math.cos(math.radians(angle)) for angle in angles]
-    # The squared volume of a cell with unit lengths.
-    volume = 1 - sum(x * x for x in cosines) + 2 * math.prod(cosines)
-    sound = all(math.isfinite(x) and x > 0 for x in parameters) and max(angles) < 180
-    if not (sound and volume > 1e-6):
-        given = " ".join(f"{x:g}" for x in parameters)
-        raise InputError(
-            f"No cell has the lengths (Å) and angles (degrees) {given}. Give six positive numbers "
-            "whose angles close a cell: --lattice A B C ALPHA BETA GAMMA."
-        )
-    return Lattice.from_parameters(a, b, c, *angles)

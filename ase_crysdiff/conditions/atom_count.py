@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Estimating
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Layout
@@ -26,17 +27,17 @@ class AtomCountPrior(Estimating):
         weights: For n = 0, 1, …; missing entries are zero, at least one must be positive.
 
     Raises:
-        InputError: If no weight is positive, or one is negative.
+        InputError: If no weight is positive, or one is negative or not finite.
     """
 
     weights: Sequence[float]
     component = "species"
 
     def __post_init__(self) -> None:
-        if not any(x > 0 for x in self.weights) or any(x < 0 for x in self.weights):
-            raise InputError(
-                f"weights must not be negative, and one must be positive, got {list(self.weights)}."
-            )
+        for weight in self.weights:
+            arguments.not_negative("Each of the weights", weight)
+        if not any(self.weights):
+            raise InputError(f"One of the weights must be positive, got {list(self.weights)}.")
 
     def estimate(self, clean: Tensor, t: float, layout: Layout) -> Tensor:
         before = torch.log_softmax(clean.double(), -1)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
@@ -25,7 +26,7 @@ class ClassifierFree(Condition):
         weight: Of the conditional estimate, at least 0.
 
     Raises:
-        InputError: If the weight is negative, or nothing is named.
+        InputError: If the weight is negative or not finite, or nothing is named.
 
     Source: Ho & Salimans 2022, equation 6, with w = weight - 1; Zeni et al. 2025 (MatterGen) for
     crystals.
@@ -35,8 +36,7 @@ class ClassifierFree(Condition):
     weight: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise InputError(f"weight must be a number of at least 0, got {self.weight!r}.")
+        arguments.not_negative("weight", self.weight)
         if not self.names:
             raise InputError("Guidance needs the names of the properties that are left out.")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import Block, Layout
@@ -29,12 +30,20 @@ class ClosestApproach(Condition):
         sweeps: Passes over all pairs per step.
         species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the
             prediction.
+
+    Raises:
+        InputError: If a number makes no sense.
     """
 
     fraction: float
     window: float = 0.6
     sweeps: int = 3
     species: Int[Tensor, " atoms"] | None = None
+
+    def __post_init__(self) -> None:
+        arguments.above_zero("fraction", self.fraction)
+        arguments.not_negative("window", self.window)
+        arguments.positive("sweeps", self.sweeps)
 
     def given_species(self, species: Int[Tensor, " atoms"]) -> "ClosestApproach":
         return replace(self, species=species)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
 from ase_crysdiff.conditions.posterior import posterior_variance, scales
 from ase_crysdiff.conditions.proximal import Variables, proximal_minimum
@@ -115,15 +116,10 @@ def check_settings(guidance_scale: float, window: tuple[float, ...], max_shift: 
     Raises:
         InputError: If there are any.
     """
-    if not 0 <= guidance_scale < math.inf:
-        raise InputError(
-            "guidance_scale must be a number of at least 0, in 1/(eV/atom), got "
-            f"{guidance_scale!r}."
-        )
+    arguments.not_negative("guidance_scale", guidance_scale, "1/(eV/atom)")
     if len(window) != 2 or not 0 <= window[0] < window[1] <= 1:
         raise InputError(f"window must be two times, 0 ≤ first < last ≤ 1, got {window!r}.")
-    if not max_shift > 0:
-        raise InputError(f"max_shift must be above 0, in fractional units, got {max_shift!r}.")
+    arguments.above_zero("max_shift", max_shift, "fractional units")
 
 
 class _Estimate:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Estimating
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.shapes import Float, Tensor
@@ -23,11 +24,19 @@ class Temperature(Estimating):
             themselves. A vacancy is one class where an atom is many, so without this a low
             temperature empties cells.
         component: Name of the component, one of classes.
+
+    Raises:
+        InputError: If the temperature is no finite number above 0, or a class is none.
     """
 
     temperature: float
     excluded_classes: tuple[int, ...] = ()
     component: str = "species"
+
+    def __post_init__(self) -> None:
+        arguments.above_zero("temperature", self.temperature)
+        for number in self.excluded_classes:
+            arguments.positive("excluded_classes", number, 0)
 
     def estimate(self, clean: Tensor, t: float, layout: Layout) -> Float[Tensor, "rows classes"]:
         if self.temperature == 1:

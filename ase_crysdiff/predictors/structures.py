@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
@@ -35,7 +36,8 @@ def predict_structures(
         unknown = sorted(set(cell.species.tolist()) - predictor.elements)
         if unknown:
             del cells[position]
-            refused[position] = f"{predictor.card.name} does not know the elements {unknown}"
+            symbols = ", ".join(chemical_symbols[z] for z in unknown)
+            refused[position] = f"{predictor.card.name} does not know these elements: {symbols}"
     if structures and not cells:
         first = next(iter(sorted(refused.items())))
         raise InputError(

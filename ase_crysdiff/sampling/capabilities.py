@@ -32,6 +32,9 @@ class Capabilities:
         """Whether a task is of a class that the sampler carries out."""
         return isinstance(task, tuple(self.tasks))
 
-    def unknown(self, elements: frozenset[int]) -> list[int]:
-        """Atomic numbers among these that the sampler does not know."""
-        return [] if self.known_elements is None else sorted(elements - self.known_elements)
+    def unknown(self, elements: frozenset[int]) -> list[str]:
+        """Symbols of the elements among these atomic numbers that the sampler does not know."""
+        from ase.data import chemical_symbols
+
+        known = elements if self.known_elements is None else self.known_elements
+        return [chemical_symbols[z] for z in sorted(elements - known)]

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ase_crysdiff import arguments
 from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.errors import InputError
 
@@ -77,9 +78,7 @@ class RepaintPlan:
 
     def __post_init__(self) -> None:
         for name in ("jump_length", "repeats"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}.")
+            arguments.positive(name, getattr(self, name))
         UniformPlan(self.steps, self.start)
 
     def __len__(self) -> int:

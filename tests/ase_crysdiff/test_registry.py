@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ase_crysdiff import registry
-from ase_crysdiff.errors import PluginError, UnknownNameError
+from ase_crysdiff.errors import InputError, PluginError, UnknownNameError
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "crysdiff-random-cells"
@@ -68,6 +68,27 @@ def test_unknown_names_suggest_close_ones(wrong, right):
 def test_odd_names_are_unknown_names(name):
     with pytest.raises(UnknownNameError, match="Known:"):
         registry.load(registry.SAMPLERS, name)
+
+
+def test_what_is_no_text_is_no_name():
+    for look_up in (registry.check, registry.load):
+        with pytest.raises(InputError, match=r"name of a sampler must be text, got NoneType.*miad"):
+            look_up(registry.SAMPLERS, None)
+
+
+def test_only_names_that_an_old_installation_lacks_ask_for_a_new_one(tmp_path, monkeypatch):
+    add_distribution(
+        tmp_path, "ase_crysdiff", "0.1.0", {"miad": "ase_crysdiff.sampling.loading:miad"}
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.refresh()
+    try:
+        with pytest.raises(UnknownNameError, match="install ase-crysdiff again"):
+            registry.load(registry.SAMPLERS, "dao-g")
+        with pytest.raises(UnknownNameError, match=r"Known: [\w, -]+\.$"):
+            registry.load(registry.SAMPLERS, "maid")
+    finally:
+        registry.refresh()
 
 
 def test_names_for_one_process():

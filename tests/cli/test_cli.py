@@ -62,6 +62,9 @@ def test_list_shows_every_kind_of_part(capsys):
     assert shown == known
     assert {"sampler", "potential", "predictor", "recipe", "benchmark"} <= known.keys()
     assert any(line.split()[:3] == ["miad", "ase-crysdiff", __version__] for line in lines)
+    # Columns are aligned, and parts without a card say what they are.
+    assert len({line.find(" ase-crysdiff ") for line in lines if not line.endswith(":")}) == 1
+    assert any("temperature" in line and "Divides the logits" in line for line in lines)
 
 
 # pack

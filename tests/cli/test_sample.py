@@ -292,6 +292,13 @@ def pairs():
     registry.unregister(registry.POTENTIALS, "pairs")
 
 
+def test_scale_without_guidance_is_refused(toy_miad, tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert main(sample_words(toy_miad, folder, "--guidance-scale", 3)) == 1
+    assert "--guidance-scale means nothing without --guidance" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def test_guidance_of_scale_zero_is_none(pairs, toy_miad, tmp_path, six):
     words = ["-n", 6, "--guidance", pairs, "--guidance-scale", 0]
     assert main(sample_words(toy_miad, tmp_path, *words)) == 0

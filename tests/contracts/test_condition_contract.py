@@ -8,7 +8,7 @@ from ase_crysdiff.conditions.base import Estimating
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import CrysDiffError, InputError
 from ase_crysdiff.testing.conditions import CHECKS
 
 #: Settings that registered conditions cannot do without.
@@ -59,5 +59,17 @@ def test_wrong_names_and_settings_are_explained():
         conditions_of([{"name": "closest-aproach"}])
     with pytest.raises(InputError, match="does not take"):
         conditions_of([{"name": "temperature", "warmth": 2}])
-    with pytest.raises(InputError, match="or a mapping"):
+    with pytest.raises(InputError, match="does not take .*missing"):
         conditions_of(["temperature"])
+    for nothing in (None, 3, {"fraction": 0.7}, [3]):
+        with pytest.raises(InputError, match="or a mapping such as"):
+            conditions_of(nothing)
+
+
+def test_one_condition_needs_no_list():
+    wanted = {"name": "temperature", "temperature": 0.5}
+    (made,) = conditions_of(wanted)
+    assert (made,) == conditions_of(made) == conditions_of([wanted])
+    for given in ("temperature", "temperatur"):
+        with pytest.raises(CrysDiffError, match=f"'{given}'"):
+            conditions_of(given)

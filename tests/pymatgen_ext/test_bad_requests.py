@@ -11,6 +11,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
+from pymatgen_ext.cells import CellMap
 from pymatgen_ext.selection import Refinement
 
 SALT = prototypes()["NaCl"]
@@ -53,13 +54,25 @@ def test_oxidation_states_that_balance_are_left_out(toy_csp):
 
 @pytest.mark.parametrize(
     "lattice",
-    [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3)), 0.01 * np.eye(3), "cubic"],
+    [
+        *[np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3)), 0.01 * np.eye(3), "cubic"],
+        *[4.0, (4, 4, 4), np.arange(9), [[4, 0, 0], [0, 4]]],
+    ],
 )
 def test_impossible_lattices_are_refused(lattice, toy_csp):
     with pytest.raises(InputError, match="lattice"):
         StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(
             1, composition="NaCl", lattice=lattice
         )
+
+
+def test_six_numbers_are_a_lattice():
+    cell = (4.0, 4.5, 5.0, 90.0, 90.0, 100.0)
+    assert CellMap.of(cell).given == CellMap.of(np.array(cell)).given
+    assert CellMap.of(cell).given == Lattice.from_parameters(*cell)
+    for impossible in [(4, 4, 4, 30, 30, 150), (4, 4, -4, 90, 90, 90), (4, 4, np.nan, 90, 90, 90)]:
+        with pytest.raises(InputError, match="No cell has the lengths"):
+            CellMap.of(impossible)
 
 
 def test_a_potential_that_fails_for_one_sample_ranks_the_others():

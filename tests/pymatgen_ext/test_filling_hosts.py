@@ -66,7 +66,9 @@ def same_host(structure, host):
 
 
 @pytest.mark.parametrize("host", [HOST, SKEWED], ids=["reduced", "skewed"])
-@pytest.mark.parametrize("constraints", [{}, {"repeats": 2, "jump_length": 3}], ids=["plain", "jumps"])
+@pytest.mark.parametrize(
+    "constraints", [{}, {"repeats": 2, "jump_length": 3}], ids=["plain", "jumps"]
+)
 def test_host_and_cell_are_kept_exactly(miad, csp, host, constraints):
     for sampler in (miad, csp):
         samples = fill(sampler, host, **constraints)
@@ -287,7 +289,7 @@ def test_limits_are_named(miad, csp):
         fill(miad, guests={"Na": (0, 30)})
     with pytest.raises(IncompatibleError, match="known numbers of guests only"):
         fill(csp, guests={"Na": (0, 2)})
-    with pytest.raises(IncompatibleError, match=r"atomic numbers \[92\]"):
+    with pytest.raises(IncompatibleError, match="not seen these elements in training: U"):
         fill(miad, guests={"U": 1})
 
 

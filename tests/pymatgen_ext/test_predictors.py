@@ -91,7 +91,7 @@ def test_bad_structures_get_nan_and_a_reason(volume):
     )
     refused = volume.report.refused
     assert list(refused) == [1, 2, 3]
-    assert "does not know the elements [79]" in refused[3]
+    assert "does not know these elements: Au" in refused[3]
     assert volume.report.asked == 5
     with pytest.raises(InputError, match="None of 2 structures can be used"):
         volume.predict([None, half], progress=False)

@@ -1,12 +1,13 @@
 """What a task is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.constants import NUM_SPECIES, VACANCY
 from ase_crysdiff.crystal.batch import Layout
@@ -180,17 +181,31 @@ def allowed_classes(
     return allowed.repeat(layout.num_crystals, 1).to(layout.device)
 
 
+def check_atomic_numbers(name: str, elements: Iterable[int]) -> None:
+    """Refuses a wish for no elements, and for what is no element.
+
+    Raises:
+        InputError: If there are none, or one is no atomic number that a model can know.
+    """
+    numbers = list(elements)
+    if not numbers:
+        raise InputError(f"{name} names no element. Give one atomic number at least.")
+    for number in numbers:
+        if arguments.positive(f"An atomic number of {name}", number) >= NUM_SPECIES:
+            raise InputError(
+                f"{name} must hold atomic numbers from 1 to {NUM_SPECIES - 1}, got {number}."
+            )
+
+
 def check_elements(name: str, capabilities: "Capabilities", elements: frozenset[int]) -> None:
     """Refuses elements that a sampler does not know.
 
     Raises:
-        InputError: If there are any; the message lists their atomic numbers.
+        InputError: If there are any; the message lists their symbols.
     """
     unknown = capabilities.unknown(elements)
     if unknown:
-        raise InputError(
-            f"{name!r} has not seen the elements with atomic numbers {unknown} in training."
-        )
+        raise InputError(f"{name!r} has not seen these elements in training: {', '.join(unknown)}.")
 
 
 def check_num_atoms(name: str, capabilities: "Capabilities", num_atoms: int | None) -> None:

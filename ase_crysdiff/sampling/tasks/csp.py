@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.tasks.base import (
     Contents,
     ModelWithCard,
     Task,
+    check_atomic_numbers,
     check_elements,
     check_num_atoms,
 )
@@ -37,7 +39,7 @@ class CSP(Task):
             number in the streams, not in the batch) has the contents i modulo their number.
 
     Raises:
-        InputError: If nothing or too much is given, or the numbers contradict each other.
+        InputError: If nothing or too much is given, a number makes no sense or contradicts another.
     """
 
     composition: Amounts | None = None
@@ -53,13 +55,27 @@ class CSP(Task):
             )
         if self.composition is None and (self.formula_units or self.num_atoms is not None):
             raise InputError("Contents of whole cells leave no formula units or atoms to choose.")
+        for amounts in self.compositions:
+            check_atomic_numbers("A composition", (z for z, _ in amounts))
+            for _, count in amounts:
+                arguments.positive("An amount of a composition", count)
+        if self.formula_units is not None and not self.formula_units:
+            raise InputError("formula_units is empty. Give a number, several numbers or None.")
+        for count in self.formula_units or ():
+            arguments.positive("formula_units", count)
+        if self.num_atoms is not None:
+            self._check_num_atoms(arguments.positive("num_atoms", self.num_atoms))
+
+    def _check_num_atoms(self, num_atoms: int) -> None:
         unit = sum(count for _, count in self.composition or ())
-        if self.num_atoms is not None and any(
-            z * unit != self.num_atoms for z in self.formula_units or ()
-        ):
+        if any(z * unit != num_atoms for z in self.formula_units or ()):
             raise InputError(
-                f"num_atoms={self.num_atoms} contradicts formula_units={self.formula_units} of "
-                f"{unit} atoms. Give one."
+                f"num_atoms={num_atoms} contradicts formula_units={self.formula_units} of {unit} "
+                "atoms. Give one."
+            )
+        if num_atoms % unit:
+            raise InputError(
+                f"num_atoms={num_atoms} is no multiple of the {unit} atoms of the formula unit."
             )
 
     @property
@@ -96,11 +112,6 @@ class CSP(Task):
                 )
             return
         unit = sum(count for _, count in self.composition or ())
-        if self.num_atoms is not None and self.num_atoms % unit:
-            raise InputError(
-                f"num_atoms={self.num_atoms} is no multiple of the {unit} atoms of the formula "
-                "unit."
-            )
         units = max(self.formula_units or (1,))
         if units * unit > limit:
             asked = f"{units} formula units are" if self.formula_units else "The composition has"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.atom_count import AtomCountPrior
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
@@ -15,6 +16,7 @@ from ase_crysdiff.sampling.tasks.base import (
     ModelWithCard,
     Task,
     allowed_classes,
+    check_atomic_numbers,
     check_elements,
     check_num_atoms,
 )
@@ -33,7 +35,7 @@ class ElementWishes(Task):
         num_atoms: Atoms per cell.
 
     Raises:
-        InputError: If the constraints contradict each other.
+        InputError: If a constraint makes no sense, or two contradict each other.
     """
 
     chemical_system: frozenset[int] | None = None
@@ -42,6 +44,11 @@ class ElementWishes(Task):
 
     def __post_init__(self) -> None:
         system, allowed = self.chemical_system, self.elements
+        for name, wished in (("chemical_system", system), ("elements", allowed)):
+            if wished is not None:
+                check_atomic_numbers(name, wished)
+        if self.num_atoms is not None:
+            arguments.positive("num_atoms", self.num_atoms)
         if system is not None and allowed is not None and not system <= allowed:
             raise InputError(
                 "chemical_system asks for elements that elements= does not allow. Drop one of the "
@@ -98,7 +105,7 @@ class DeNovo(ElementWishes):
         num_atoms: Atoms per cell.
 
     Raises:
-        InputError: If the constraints contradict each other.
+        InputError: If a constraint makes no sense, or two contradict each other.
     """
 
     verb: ClassVar[str] = "make crystals from nothing"

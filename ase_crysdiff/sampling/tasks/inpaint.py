@@ -37,6 +37,9 @@ class Inpaint(Task):
         repeats: Passes through each stretch of the plan; 1 makes no jumps.
         atom_count_prior: How likely each number of atoms is in this cell, for 0, 1, ...; None
             leaves it to the model's card.
+
+    Raises:
+        InputError: If a number makes no sense.
     """
 
     host: Host
@@ -48,6 +51,11 @@ class Inpaint(Task):
     #: Few real crystals have a shorter contact, and a host that is held does not give way to what
     #: is put on top of it.
     closest_approach: ClassVar[float | None] = 0.8
+
+    def __post_init__(self) -> None:
+        RepaintPlan(1, jump_length=self.jump_length, repeats=self.repeats)  # raises on nonsense
+        if self.atom_count_prior is not None:
+            AtomCountPrior(self.atom_count_prior)
 
     def check(self, name: str, capabilities: "Capabilities") -> None:
         reason = self._incompatibility(capabilities)
@@ -67,7 +75,7 @@ class Inpaint(Task):
         named = frozenset({*host.species, *(g.species for g in host.guests)})
         unknown = capabilities.unknown(named)
         if unknown:
-            return f"it has not seen the elements with atomic numbers {unknown} in training"
+            return f"it has not seen these elements in training: {', '.join(unknown)}"
         return None
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.start import StartFrom
 from ase_crysdiff.constants import TRAINED_STEPS
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
-from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, check_elements
@@ -27,15 +28,23 @@ class Vary(ElementWishes):
         elements: Atomic numbers; only these may occur.
         num_atoms: Atoms per cell.
         crystal: The given crystal, a batch of one in its Niggli cell.
-        time: Time to which it is noised, 0 (the crystal itself) to 1 (no trace of it).
+        time: Time to which it is noised, above 0 (the crystal itself) to 1 (no trace of it).
 
     Raises:
-        InputError: If the constraints contradict each other.
+        InputError: If a field makes no sense, or constraints contradict each other.
     """
 
     crystal: CrystalBatch = field(kw_only=True)
     time: float = field(kw_only=True)
     verb: ClassVar[str] = "start from this structure"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.strength(self.time)
+        if len(self.crystal) != 1:
+            raise InputError(
+                f"A variation starts from one crystal, a batch of one, got {len(self.crystal)}."
+            )
 
     def check(self, name: str, capabilities: "Capabilities") -> None:
         count, limit = len(self.crystal.species), capabilities.max_atoms
