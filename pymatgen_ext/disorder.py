@@ -32,7 +32,8 @@ def from_disordered(
         The host, and the guests as `StructureSampler.inpaint` takes them.
 
     Raises:
-        InputError: If it is no Structure, nothing or everything is disordered, or all guests round to zero.
+        InputError: If it is no Structure, nothing or everything is disordered, or all guests round
+            to zero.
     """
     if not isinstance(structure, Structure):
         raise InputError(

@@ -32,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="origin",
         type=Path,
         metavar="RUN_OR_WEIGHTS",
-        help="start from the averaged weights of a run, from exported ones, or by name from shipped "
-        "ones, with their config",
+        help="start from the averaged weights of a run, from exported ones, or of shipped "
+        "weights by name, with their config",
     )
     add(
         "--sampler",
