@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 #: Shortest interatomic distance of a structure that may be handed to third-party code at all, Å.
 GATE_DISTANCE = 0.5
-#: Below this multiple of the sum of covalent radii a pair of atoms is flagged as too close.
-FLAG_FRACTION = 0.6
-#: A structure is accepted as physical above this multiple of the sum of covalent radii.
+#: At or below this multiple of the sum of covalent radii no pair of atoms is physical.
+PHYSICAL_FRACTION = 0.6
+#: Stricter than `PHYSICAL_FRACTION`: `relax` marks a result as accepted, and `distance_validity`
+#: counts a structure, only if every distance exceeds this multiple of the sum of covalent radii.
 ACCEPT_FRACTION = 0.7
 #: Smallest volume of a cell that may be handed to third-party code, Å³.
 GATE_VOLUME = 0.1
@@ -44,7 +45,7 @@ COMPUTABLE = Limits(volume_per_atom=(SMALLEST_VOLUME_PER_ATOM, float("inf")))
 #: What a sampler hands out.
 DRAWN = Limits(volume_per_atom=VOLUME_PER_ATOM)
 #: What is believed of a relaxed crystal, whatever its energy.
-PHYSICAL = Limits(volume_per_atom=VOLUME_PER_ATOM, radii_fraction=FLAG_FRACTION)
+PHYSICAL = Limits(volume_per_atom=VOLUME_PER_ATOM, radii_fraction=PHYSICAL_FRACTION)
 
 #: Species classes of the networks: 0 is a vacancy ("mirage"), 1-99 are atomic numbers.
 NUM_SPECIES = 100

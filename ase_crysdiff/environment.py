@@ -1,4 +1,4 @@
-"""The two environment variables of the package, read here and nowhere else."""
+"""The one environment variable of the package, read here and nowhere else."""
 
 import os
 from pathlib import Path
@@ -8,14 +8,5 @@ def weights_folder() -> Path | None:
     """`CRYSDIFF_WEIGHTS`: a folder with one folder of weights per model name; looked at before the
     shipped ones.
     """
-    return _folder("CRYSDIFF_WEIGHTS")
-
-
-def data_folder() -> Path | None:
-    """`CRYSDIFF_DATA`: where benchmark data lie."""
-    return _folder("CRYSDIFF_DATA")
-
-
-def _folder(name: str) -> Path | None:
-    value = os.environ.get(name)  # noqa: TID251
+    value = os.environ.get("CRYSDIFF_WEIGHTS")  # noqa: TID251
     return Path(value) if value else None

@@ -1,11 +1,13 @@
 """`evaluate`: all metrics at once."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from ase import Atoms
 from pymatgen.core import Structure
 
+from ase_crysdiff import arguments
 from ase_crysdiff.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    structures: Sequence[Structure | None],
+    structures: Structure | Atoms | Iterable[Any],
     *,
     reference: "ReferenceLike | None" = "shipped",
     hull: "HullLike | None" = "shipped",
@@ -42,8 +44,9 @@ def evaluate(
       SMACT installed `match_rate_diffcsp`, `rmse_diffcsp` with DiffCSP's filter of compositions.
 
     Args:
-        structures: One entry per requested structure; None for one that failed, which counts as a
-            miss.
+        structures: One entry per requested structure, a structure or ASE atoms; None for one that
+            failed, which counts as a miss. So does whatever else is among them, and `failures` of
+            each result has the reason.
         reference: Known crystals: "shipped" for the fingerprints that come with the package, a
             partial list; structures, packed crystals, the path of a packed file or of anything
             that can be packed, a `Reference` or anything else that can tell whether it contains a
@@ -64,7 +67,8 @@ def evaluate(
 
     Raises:
         InputError: If there are no structures, not the same number for every target, a hull of
-            yours without a potential, or a potential without reference energies for the hull.
+            yours without a potential, a potential without reference energies for the hull, or if
+            `workers` is no number of processes.
         UnknownNameError: If there is no profile or potential of that name.
         IncompatibleError: If the profile wants known crystals and the reference is fingerprints.
 
@@ -81,7 +85,9 @@ def evaluate(
     from ase_crysdiff.potentials.loading import as_potential
 
     # Everything that can be refused is refused before the first structure is looked at.
-    if not len(structures):
+    arguments.positive("workers", workers, 0)
+    given, relaxed, energies = Examined(structures), None, None
+    if not len(given):
         raise InputError("There are no structures to score.")
     if not has_smact():
         warnings.warn(NO_SMACT, stacklevel=2)
@@ -94,7 +100,6 @@ def evaluate(
     known = None if reference is None else reference_from(reference)
     resolved = None if potential is None else as_potential(potential)
     heights = None if hull is None or resolved is None else hull_from(hull, resolved)
-    given, relaxed, energies = Examined(structures), None, None
     if resolved is not None:
         if heights is not None:
             check_profile(profile, known)

@@ -13,7 +13,7 @@ from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
-from ase_crysdiff.constants import FLAG_FRACTION, GATE_DISTANCE, VOLUME_PER_ATOM
+from ase_crysdiff.constants import GATE_DISTANCE, PHYSICAL_FRACTION, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.crystal.volume import atom_count_weights
@@ -263,7 +263,7 @@ def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
     radii = covalent_radii(torch.float64).numpy()
     own = radii[[site.specie.Z for site in host]]
     for g in guests:
-        needed = FLAG_FRACTION * (radii[g.species] + own)
+        needed = PHYSICAL_FRACTION * (radii[g.species] + own)
         missing = (needed - distances - slack).max(1)
         best = int(missing.argmin())
         if g.least and missing[best] > 0:
@@ -273,6 +273,6 @@ def _check_room(host: Structure, guests: tuple[Guests, ...]) -> None:
                 "it would be closer than "
                 f"{distances[best, site] + slack:.2f} Å to some atom such as {host[site].specie} "
                 f"(site {site}), and "
-                f"{FLAG_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. Give "
-                "a larger cell."
+                f"{PHYSICAL_FRACTION} of the sum of their covalent radii is {needed[site]:.2f} Å. "
+                "Give a larger cell."
             )

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,6 @@ from toys import tiny_config, write_weights
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.environment import data_folder
 from ase_crysdiff.testing.crystals import rattled
 
 
@@ -40,7 +40,7 @@ def toy_csp(crystals: PackedCrystals, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The data packs; tests that need them skip where they are absent."""
-    folder = data_folder()
-    if folder is None or not folder.is_dir():
+    folder = os.environ.get("CRYSDIFF_DATA")
+    if not folder or not Path(folder).is_dir():
         pytest.skip("CRYSDIFF_DATA does not name a folder of data packs")
-    return folder
+    return Path(folder)

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.labels import LARGEST_FORCE, Oracle, archive, evaluated
 from ase_crysdiff.crystal.convert import check_structure
+from ase_crysdiff.data.packing import reason_of
 from ase_crysdiff.data.perturbations import Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_records
-from ase_crysdiff.errors import CheckpointError, CrysDiffError, InputError
+from ase_crysdiff.errors import CheckpointError, CrysDiffError
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
-from ase_crysdiff.storage import Store, write_bytes
+from ase_crysdiff.storage import Store, check_ending, write_bytes
 
 #: The copies of every crystal.
 DEFAULT = (
@@ -94,7 +96,8 @@ def label(
 
     Args:
         sources: CSV tables with a `cif` column, CIF, POSCAR, extended XYZ, ASE databases, folders.
-        output: Archive to write, such as `labels.npz`; pieces go to `labels.npz.parts`.
+        output: Archive to write, such as `labels.npz`; pieces go to `labels.npz.parts` and stay
+            there, so that the call can be repeated at no cost and is refused with other settings.
         oracle: What is asked; text is the name of a potential.
         perturbations: Copies of every crystal; one may be named several times.
         max_atoms: Larger cells are skipped.
@@ -104,8 +107,9 @@ def label(
         progress: Whether to show a progress bar; None shows one on a terminal.
 
     Raises:
-        InputError: If sources, perturbations or the oracle do not exist, before any work; or if the
-            pieces were made with other settings or crystals, of which the message names each.
+        InputError: If sources, perturbations or the oracle do not exist or the output does not end
+            in .npz, before any work; or if the pieces were made with other settings or crystals,
+            of which the message names each.
         CheckpointError: If the pieces were made by an older version.
         CrysDiffError: If pieces have failed, when all others are done.
     """
@@ -114,12 +118,12 @@ def label(
     kinds = [
         Perturbation.parse(k) if isinstance(k, str) else Perturbation(k) for k in perturbations
     ]
-    if workers < 0:
-        raise InputError(f"workers is at least 0, got {workers}: 0 computes in this process.")
+    positive("workers", workers, 0)
+    output = Path(output)
+    check_ending(output, (".npz",))
     oracle = Oracle(oracle) if isinstance(oracle, str) else oracle
     _loaded(oracle)  # before any work: does it exist?
     crystals, skipped = read_crystals([Path(source) for source in sources], max_atoms)
-    output = Path(output)
     settings = {
         "oracle": oracle.calculator or oracle.potential,
         "perturbations": [kind.word for kind in kinds],
@@ -174,7 +178,7 @@ def read_crystals(
                 structure = record.load()
                 check_structure(structure)
             except Exception as error:  # one bad structure costs only itself
-                skipped.append((record.name, f"unreadable: {type(error).__name__}"))
+                skipped.append((record.name, reason_of(error)))
                 continue
             if len(structure) > max_atoms:
                 skipped.append((record.name, f"more than {max_atoms} atoms"))

@@ -79,10 +79,9 @@ def check_output(output: Path) -> None:
     Raises:
         InputError: If its ending is not known or its folder cannot be written.
     """
-    from ase_crysdiff.storage import ensure_writable
+    from ase_crysdiff.storage import check_ending, ensure_writable
 
-    if output.suffix not in ENDINGS:
-        raise InputError(f"The output ends in one of {', '.join(ENDINGS)}, got {output}.")
+    check_ending(output, ENDINGS)
     ensure_writable(output.parent)
 
 

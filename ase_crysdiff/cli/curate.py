@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.curation.curate import curate
     from ase_crysdiff.campaigns.curation.report import summary
 
-    ways = tuple(way for way in options.copies.split(",") if way)
-    result = curate(options.sources, read_fields(options, CurationOptions, copies=ways))
+    copies = tuple(word for word in options.copies.split(",") if word)
+    result = curate(options.sources, read_fields(options, CurationOptions, copies=copies))
     print(summary(result.report))
     print(f"The files of the stages that have crystals and report.json are in {options.output}")
     return 0 if result.first.structures else 1

@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     problems = [*_shadowed(), *_parts()]
     for problem in problems:
         print(f"PROBLEM {problem}")
-    print("Everything is in place." if not problems else f"{len(problems)} problems")
+    count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+    print(count if problems else "Everything is in place.")
     return 1 if problems else 0
 
 

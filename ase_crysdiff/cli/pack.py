@@ -41,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
     """Packs, and prints what was skipped and why."""
     from ase_crysdiff.data.packing import pack
     from ase_crysdiff.errors import InputError
-    from ase_crysdiff.storage import ensure_writable
+    from ase_crysdiff.storage import check_ending, ensure_writable
 
+    check_ending(options.output, (".safetensors",))
     ensure_writable(options.output.parent)
     labels = [source for source in options.sources if source.suffix == ".npz"]
     if labels:

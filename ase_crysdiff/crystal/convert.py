@@ -1,6 +1,6 @@
 """Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,12 +89,16 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
         atoms: Atoms that are periodic in three directions; not changed.
 
     Raises:
-        InputError: If the cell is not periodic in three directions.
+        InputError: If the cell is not periodic in three directions or lacks a vector.
     """
     if not atoms.pbc.all():
         raise InputError(
             f"The atoms are periodic along {atoms.pbc.tolist()} only; set atoms.pbc = True and a "
             "cell."
+        )
+    if atoms.cell.rank < 3:
+        raise InputError(
+            f"The cell of the atoms has {atoms.cell.rank} of three vectors; set atoms.cell."
         )
     bare = atoms.copy()  # leaves the calculator behind
     bare.info = {
@@ -102,6 +106,26 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
     }
     structure: Structure = AseAtomsAdaptor.get_structure(bare, to_unit_cell=True)
     return structure
+
+
+def as_structure(entry: Any) -> Structure:
+    """A structure as it is, or that of ASE atoms.
+
+    Args:
+        entry: What a user has given as one crystal.
+
+    Raises:
+        InputError: If it is neither, or the atoms are not periodic in three directions.
+    """
+    structure = atoms_to_structure(entry) if isinstance(entry, Atoms) else entry
+    if not isinstance(structure, Structure):
+        raise InputError(f"Expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}.")
+    return structure
+
+
+def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
+    """The entries of a list of crystals; one crystal by itself is a list of one."""
+    return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
 
 
 def structure_to_atoms(structure: Structure) -> Atoms:

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import spglib
 import torch
-from ase import Atoms
 from numpy.typing import NDArray
-from pymatgen.core import Structure
 from tqdm import tqdm
 
 from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.crystal.convert import as_structure, check_structure
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.crystal.translations import translations
 from ase_crysdiff.errors import InputError
@@ -80,9 +78,7 @@ def reduced_cell(entry: Any) -> Cell:
         InputError: If it is neither, or no crystal that a network can read: disordered, not
             periodic, flat, with atoms on each other or an element that no network knows.
     """
-    structure = atoms_to_structure(entry) if isinstance(entry, Atoms) else entry
-    if not isinstance(structure, Structure):
-        raise InputError(f"expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}")
+    structure = as_structure(entry)
     check_structure(structure)
     species = np.array([site.specie.Z for site in structure])
     given = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)

@@ -1,7 +1,6 @@
 """Structures on disk. Every file is complete or absent."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ase_crysdiff.crystal.convert import ROLE, structure_to_atoms
 from ase_crysdiff.data.readers import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.storage import ensure_writable
+from ase_crysdiff.storage import ensure_writable, write_by
 
 #: Arrays of atoms that an ASE database has columns for.
 _DATABASE_ARRAYS = frozenset(
@@ -33,7 +32,7 @@ def cif_name(structure: Structure) -> str:
 def write_cif(structure: Structure, folder: Path) -> Path:
     """One structure as a CIF file named by `cif_name`."""
     target = folder / cif_name(structure)
-    _atomically(target, lambda path: path.write_text(_cif(structure)))
+    write_by(target, lambda path: path.write_text(_cif(structure)))
     return target
 
 
@@ -72,7 +71,7 @@ def write(structures: Sequence[Structure], report: Mapping[str, Any], path: Path
             "CIF files."
         )
     ensure_writable(path.parent)
-    _atomically(path, writers[path.suffix])
+    write_by(path, writers[path.suffix])
     return path
 
 
@@ -105,9 +104,3 @@ def _database(structures: Sequence[Structure], path: Path) -> None:
             kept = {n: v.tolist() for n, v in atoms.arrays.items() if n not in _DATABASE_ARRAYS}
             data = {**atoms.info, SITE_PROPERTIES: kept} if kept else dict(atoms.info)
             database.write(atoms, data=data)
-
-
-def _atomically(target: Path, write_to: Callable[[Path], object]) -> None:
-    part = target.with_name(f".{target.stem}.part{target.suffix}")
-    write_to(part)
-    os.replace(part, target)

@@ -83,10 +83,3 @@ def from_log_polar(k: Float[Tensor, "crystals 6"]) -> Float[Tensor, "crystals 3 
         torch.stack([k2, k3, -2 * k5 + k6], -1),
     ]
     return torch.linalg.matrix_exp(torch.stack(rows, -2))
-
-
-def plane_spacings(lattice: Float[Tensor, "crystals 3 3"]) -> Float[Tensor, "crystals 3"]:
-    """Distances between neighbouring lattice planes, Å: how thin the cell is along each of its
-    axes.
-    """
-    return 1 / torch.linalg.vector_norm(torch.linalg.inv(lattice), dim=-2)

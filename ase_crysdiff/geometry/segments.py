@@ -1,12 +1,12 @@
-"""Rows of several systems in one tensor, one system after the other: where each begins, which rows
-it has, sums and extremes over it.
+"""Rows of several systems in one tensor, one system after the other: where each begins and
+which rows it has.
 
 `counts` is the number of rows of each system, zeros allowed; `index` names the system of each row.
 """
 
 import torch
 
-from ase_crysdiff.shapes import Float, Int, Tensor
+from ase_crysdiff.shapes import Int, Tensor
 
 
 def segment_starts(counts: Int[Tensor, " systems"]) -> Int[Tensor, " systems"]:
@@ -47,44 +47,3 @@ def segment_rows(
     """
     taken = counts[chosen]
     return segment_starts(counts)[chosen].repeat_interleave(taken) + segment_places(taken)
-
-
-def segment_sum(
-    values: Float[Tensor, " rows *columns"], index: Int[Tensor, " rows"], systems: int
-) -> Float[Tensor, " systems *columns"]:
-    """Sum over the rows of each system; 0 for a system without rows. Differentiable.
-
-    Args:
-        values: One entry per row.
-        index: System of each row, in any order.
-        systems: How many there are.
-    """
-    return values.new_zeros(systems, *values.shape[1:]).index_add(0, index, values)
-
-
-def segment_max(
-    values: Float[Tensor, " rows"], index: Int[Tensor, " rows"], systems: int
-) -> Float[Tensor, " systems"]:
-    """Largest value of each system; -inf for a system without rows.
-
-    Args:
-        values: One number per row.
-        index: System of each row, in any order.
-        systems: How many there are.
-    """
-    start = values.new_full((systems,), -torch.inf)
-    return start.scatter_reduce(0, index, values, "amax")
-
-
-def segment_min(
-    values: Float[Tensor, " rows"], index: Int[Tensor, " rows"], systems: int
-) -> Float[Tensor, " systems"]:
-    """Smallest value of each system; inf for a system without rows.
-
-    Args:
-        values: One number per row.
-        index: System of each row, in any order.
-        systems: How many there are.
-    """
-    start = values.new_full((systems,), torch.inf)
-    return start.scatter_reduce(0, index, values, "amin")

@@ -2,11 +2,14 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
+from ase import Atoms
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.convert import as_structure, entries_of
 from ase_crysdiff.crystal.soundness import gate_all
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import TIMEOUT, Failure, Workers, map_isolated
 from ase_crysdiff.metrics.matching import formula_key, reduced
 
@@ -21,17 +24,25 @@ class Examined(Sequence[Structure | None]):
     again.
 
     Args:
-        structures: One entry per requested structure; None for one that failed.
+        structures: One entry per requested structure, a structure or ASE atoms; None for one that
+            failed. Whatever else is among them fails the gate.
         failures: Reason by position, for all that fail the gate, if they are known already; by
             default the gate is asked.
     """
 
     def __init__(
         self,
-        structures: Sequence[Structure | None],
+        structures: Structure | Atoms | Iterable[Any],
         failures: Mapping[int, str] | None = None,
     ) -> None:
-        self._structures = list(structures)
+        self._structures: list[Structure | None] = []
+        self._unusable: dict[int, str] = {}
+        for position, entry in enumerate(entries_of(structures)):
+            try:
+                self._structures.append(None if entry is None else as_structure(entry))
+            except InputError as error:
+                self._structures.append(None)
+                self._unusable[position] = str(error)
         if failures is not None:
             self.failures = failures
         self._cells: dict[int, Structure | Failure] = {}
@@ -49,7 +60,7 @@ class Examined(Sequence[Structure | None]):
     @cached_property
     def failures(self) -> Mapping[int, str]:
         """Reason by position, for the structures that fail the gate."""
-        return gate_all(self._structures)
+        return gate_all(self._structures) | self._unusable
 
     @cached_property
     def sound(self) -> Mapping[int, Structure]:

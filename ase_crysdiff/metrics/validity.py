@@ -31,5 +31,5 @@ def distance_validity(
     Radii: Cordero et al. 2008, from `ase.data`. Structures that fail the gate count as misses.
     """
     given = examined(structures)
-    verdicts = [i in given.sound and keeps_distances(s, fraction) for i, s in enumerate(structures)]
+    verdicts = [i in given.sound and keeps_distances(s, fraction) for i, s in enumerate(given)]
     return rate(verdicts, given.failures, {"fraction": fraction, "radii": "Cordero 2008"})

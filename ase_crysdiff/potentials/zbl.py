@@ -11,7 +11,7 @@ potential.
 
 import torch
 
-from ase_crysdiff.constants import FLAG_FRACTION
+from ase_crysdiff.constants import PHYSICAL_FRACTION
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials
 from ase_crysdiff.networks.graph import Graph
@@ -27,7 +27,7 @@ _SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.028
 def reach(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
     """Where the repulsion of two elements ends, Å."""
     radii = covalent_radii().to(first.device)
-    return FLAG_FRACTION * (radii[first] + radii[second])
+    return PHYSICAL_FRACTION * (radii[first] + radii[second])
 
 
 def pair_energy(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.close_pairs import close_pairs
-from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.crystal.convert import as_structure, check_structure, entries_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
@@ -94,7 +94,7 @@ def relax(
         UnknownNameError: If there is no potential of that name.
     """
     check_options(fmax, steps, optimizer, max_atoms)
-    given = [structures] if isinstance(structures, Structure | Atoms) else list(structures)
+    given = entries_of(structures)
     found = iter_relax(
         given, as_potential(potential), fmax, steps, relax_cell, optimizer, max_atoms
     )
@@ -124,13 +124,16 @@ def iter_relax(
     usable: dict[int, Structure] = {}
     for position, entry in enumerate(structures):
         try:
-            usable[position] = _as_structure(entry)
+            structure = as_structure(entry)
+            check_structure(structure)
         except InputError as error:
             shown = entry if isinstance(entry, Structure) else None
             yield (
                 position,
                 RelaxResult(shown, False, 0, math.nan, math.nan, math.nan, False, str(error)),
             )
+        else:
+            usable[position] = structure
     positions = list(usable)
     found = relaxations(
         configurations(list(usable.values())),
@@ -143,15 +146,6 @@ def iter_relax(
     )
     for k, outcome in found:
         yield positions[k], _result(usable[positions[k]], outcome, fmax)
-
-
-def _as_structure(entry: Any) -> Structure:
-    if isinstance(entry, Atoms):
-        entry = atoms_to_structure(entry)
-    if not isinstance(entry, Structure):
-        raise InputError(f"Expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}.")
-    check_structure(entry)
-    return entry
 
 
 def configurations(structures: Sequence[Structure]) -> Configurations:

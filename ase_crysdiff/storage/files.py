@@ -1,7 +1,7 @@
 """Files that are complete or absent, never torn."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors.torch import save
@@ -27,6 +27,16 @@ def ensure_writable(folder: Path) -> None:
         ) from error
 
 
+def check_ending(path: Path, endings: Sequence[str]) -> None:
+    """Refuses a file of a kind that is not written, before any work is done.
+
+    Raises:
+        InputError: If the path has another ending.
+    """
+    if path.suffix not in endings:
+        raise InputError(f"The output ends in {' or '.join(endings)}, got {path}.")
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes a safetensors file under a temporary name, forces it to disk, then moves it into
     place.
@@ -44,9 +54,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file under a temporary name, forces it to disk, then moves it into place."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
+    write_by(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_by(path: Path, writer: Callable[[Path], object]) -> None:
+    """Lets a writer make a file under a temporary name, forces it to disk, then moves it into
+    place.
+
+    Args:
+        path: Of the file.
+        writer: Is given the temporary name, which has the ending of `path`.
+    """
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    writer(temporary)
+    with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -96,6 +96,13 @@ def test_pack_without_sources_is_explained(tmp_path, capsys):
     assert not output.exists()
 
 
+def test_pack_into_a_file_of_another_kind_is_refused_before_any_work(tmp_path, capsys):
+    output = tmp_path / "absent" / "data.foo"
+    assert main(["pack", str(tmp_path / "absent.csv"), "-o", str(output)]) == 1
+    assert f"ends in .safetensors, got {output}" in capsys.readouterr().err
+    assert not output.parent.exists()
+
+
 @pytest.mark.parametrize("place", ["absent/data.safetensors", "file/data.safetensors"])
 def test_pack_into_a_place_that_cannot_be_written_is_explained(place, tmp_path, capsys):
     (tmp_path / "file").write_text("")
@@ -270,6 +277,8 @@ def test_doctor_names_a_folder_that_hides_ours(tmp_path):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert f"PROBLEM 'calculators' is imported from {hiding.resolve()}" in out
+    count = out.count("PROBLEM ")
+    assert out.endswith("1 problem\n" if count == 1 else f"{count} problems\n")
     assert "'pymatgen_ext' is imported" not in out
 
 

@@ -28,7 +28,7 @@ def test_labels_are_those_of_the_calculator_and_can_be_packed(folder, tmp_path, 
     (folder / "bad.cif").write_text("data_nothing\n")
     assert main(["label", str(folder), "-o", str(output), *WORDS, "--max-force", "1e9"]) == 0
     text = capsys.readouterr().out
-    assert "1 refused: unreadable" in text
+    assert "1 refused: unreadable CIF, no crystal in it" in text
     data = np.load(output)
     assert sorted(set(data["kind"].tolist())) == [0, 1, 16]
     assert data["num_atoms"].sum() == len(data["forces"])
@@ -145,6 +145,7 @@ def test_death_of_a_process_costs_time_only(tmp_path, monkeypatch, capsys):
         (["--calculator", "ase.calculators.nothing:X"], "gives no ASE calculator"),
         (["--potential", "chgnett"], "Did you mean 'chgnet'"),
         (["--workers", "-1"], "at least 0"),
+        (["-o", "labels.foo"], r"ends in \.npz, got labels\.foo"),
     ],
 )
 def test_wrong_words_are_explained_before_any_work(words, message, folder, tmp_path, capsys):

@@ -7,10 +7,12 @@ import pstats
 
 import numpy as np
 import pytest
+from ase import Atoms
 from mortal_structure import MortalStructure
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.evaluation.relaxed import relaxed_by, relaxed_from
+from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
 from ase_crysdiff.metrics.fingerprints import open_fingerprints, open_hull
@@ -139,10 +141,20 @@ def test_other_profiles_run_on_the_same_set(profile, hull):
     assert results["sun"].value == pytest.approx(1 / 2 if profile == "lemat" else 1 / 3)
 
 
+UNCONVERGED = "not converged: after 5 steps the largest force is 0.1 eV/Å, above 0.05"
+
+
+def test_two_faults_of_a_relaxation_are_told_apart():
+    swollen = "the volume has changed by +20 %"
+    result = RelaxResult(rocksalt(), False, 5, -1.0, 0.1, 0.0, False, swollen)
+    found = relaxed_from([rocksalt()], {0: result}, {})
+    assert found.rejected == {0: f"not converged, and {swollen}"}
+
+
 def test_sound_start_with_an_unsound_end_is_rejected():
     def ended(structure, energy=-1.0, converged=True):
         return RelaxResult(
-            structure, converged, 5, energy, 0.01, 0.0, True, None if converged else "out of steps"
+            structure, converged, 5, energy, 0.01, 0.0, True, None if converged else UNCONVERGED
         )
 
     collapsed = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.2, 0, 0]])
@@ -161,8 +173,35 @@ def test_sound_start_with_an_unsound_end_is_rejected():
     assert list(found.failures) == [4]
     assert list(found.rejected) == [1, 2, 3, 4]
     assert "covalent" in found.rejected[1]
-    assert "not converged" in found.rejected[3]
+    assert found.rejected[3] == UNCONVERGED
     assert found.structures[4] is None
+
+
+def test_atoms_are_scored_and_what_is_no_crystal_costs_itself_only():
+    """As in `relax` and `predict`."""
+    broken = [Atoms("H"), Atoms("H", pbc=True), "a.cif", 5]
+    given = [rocksalt(), structure_to_atoms(rocksalt()), *broken, None]
+    results = evaluate(given, reference=None, potential=POTENTIAL, hull=None, workers=0)
+    assert results["structural_validity"].per_structure == (True, True, *[False] * 5)
+    assert results["distance_validity"].per_structure == (True, True, *[False] * 5)
+    assert list(results["uniqueness_relaxed"].failures) == [2, 3, 4, 5, 6]
+    reasons = results["uniqueness"].failures
+    expected = ["periodic", "0 of three vectors", "got str", "got int", "no structure"]
+    for position, words in enumerate(expected, 2):
+        assert words in reasons[position]
+        assert words in results["rmsd_to_relaxed"].failures[position]
+
+
+@pytest.mark.parametrize("one", [rocksalt(), structure_to_atoms(rocksalt())])
+def test_one_structure_by_itself_is_scored(one):
+    results = evaluate(one, reference=None, workers=0)
+    assert results["structural_validity"].per_structure == (True,)
+
+
+@pytest.mark.parametrize("workers", ["a", -1, 1.5])
+def test_workers_must_be_a_number_of_processes(workers):
+    with pytest.raises(InputError, match="workers must be a whole number of at least 0, got"):
+        evaluate([rocksalt()], reference=None, workers=workers)
 
 
 def test_input_is_not_changed():

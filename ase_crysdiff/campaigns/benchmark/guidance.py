@@ -169,7 +169,7 @@ def heights(
     """
     from ase_crysdiff.campaigns.curation.energies import energies
 
-    sound = {i: s for i, s in enumerate(structures) if s is not None and is_sound(s)}
+    sound = _physical(structures)
     found, _ = energies(bench.folder, name, sound, list(sound), judge, hull)
     return [found.get(i, math.nan) for i in range(len(structures))]
 
@@ -193,7 +193,7 @@ def relaxed(
     """
     from ase_crysdiff.campaigns.curation.energies import relaxed as relax_all
 
-    sound = {i: s for i, s in enumerate(structures) if s is not None and is_sound(s)}
+    sound = _physical(structures)
     found, _ = relax_all(
         bench.folder,
         name,
@@ -207,18 +207,15 @@ def relaxed(
     return [found.get(i) for i in range(len(structures))]
 
 
-def is_sound(structure: "Structure") -> bool:
-    """Whether an energy of it means something: the gate, no pair of atoms that is flagged as too
-    close, a physical volume.
-    """
-    from ase_crysdiff.constants import FLAG_FRACTION, VOLUME_PER_ATOM
-    from ase_crysdiff.metrics.validity import distance_validity
+def _physical(structures: "Sequence[Structure | None]") -> "dict[int, Structure]":
+    """Those of which an energy means something, by position."""
+    from ase_crysdiff.crystal.soundness import gate, unphysical
 
-    low, high = VOLUME_PER_ATOM
-    return (
-        distance_validity([structure], FLAG_FRACTION).value == 1
-        and low <= structure.volume / len(structure) <= high
-    )
+    return {
+        i: s
+        for i, s in enumerate(structures)
+        if s is not None and gate(s) is None and unphysical(s) is None
+    }
 
 
 def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) -> dict[str, Any]:

@@ -31,13 +31,14 @@ class Candidate:
 
     Args:
         name: In its source; copies have that of their crystal.
-        way: How it came about, a word of `Perturbation`; "unperturbed" for a crystal of a source.
+        perturbation: How it came about, a word of `Perturbation`; "unperturbed" for a crystal of a
+            source.
         structure: In its Niggli cell.
         energy_above_hull: As its source gives it, eV/atom; NaN if unknown.
     """
 
     name: str
-    way: str
+    perturbation: str
     structure: Structure
     energy_above_hull: float
 
@@ -47,7 +48,7 @@ class Loss:
     """A crystal that does not enter, and why."""
 
     name: str
-    way: str
+    perturbation: str
     reason: str
 
 
@@ -91,22 +92,26 @@ def read_candidates(
 
 
 def copies(
-    candidates: Sequence[Candidate], ways: Sequence[str], seed: int, min_atoms: int, max_atoms: int
+    candidates: Sequence[Candidate],
+    perturbations: Sequence[str],
+    seed: int,
+    min_atoms: int,
+    max_atoms: int,
 ) -> tuple[list[Candidate], list[Loss]]:
-    """Every crystal in each of the ways; random numbers depend on the seed and its place only.
+    """Every crystal perturbed in each kind; random numbers depend on the seed and its place only.
 
     Args:
         candidates: The crystals.
-        ways: Words of perturbations.
+        perturbations: Their words.
         seed: Of the copies.
         min_atoms: Of the smallest cell.
         max_atoms: Of the largest cell.
     """
     made: list[Candidate] = []
     lost: list[Loss] = []
-    if not ways:
+    if not perturbations:
         return made, lost
-    kinds = [Perturbation.parse(way) for way in ways]
+    kinds = [Perturbation.parse(word) for word in perturbations]
     for place, candidate in enumerate(
         tqdm(candidates, desc="copies", unit=" crystals", disable=None)
     ):
@@ -117,16 +122,20 @@ def copies(
             s.frac_coords % 1,
             np.array(s.atomic_numbers, dtype=np.int64),
         )
-        for way, (_, copy) in zip(
-            ways, variants(crystal, kinds, np.random.default_rng([seed, place])), strict=True
+        for word, (_, copy) in zip(
+            perturbations,
+            variants(crystal, kinds, np.random.default_rng([seed, place])),
+            strict=True,
         ):
             try:
                 moved = Structure(Lattice(copy.lattice), copy.species, copy.frac_coords)
                 made.append(
-                    Candidate(candidate.name, way, _prepared(moved, min_atoms, max_atoms), math.nan)
+                    Candidate(
+                        candidate.name, word, _prepared(moved, min_atoms, max_atoms), math.nan
+                    )
                 )
             except InputError as error:
-                lost.append(Loss(candidate.name, way, reason_of(error)))
+                lost.append(Loss(candidate.name, word, reason_of(error)))
     return made, lost
 
 
@@ -137,7 +146,7 @@ def _prepared(structure: Structure, min_atoms: int, max_atoms: int) -> Structure
     return structure
 
 
-def check_ways(ways: Sequence[str]) -> None:
+def check_copies(perturbations: Sequence[str]) -> None:
     """Refuses copies that nobody can make, and those that are none.
 
     Raises:
@@ -145,12 +154,12 @@ def check_ways(ways: Sequence[str]) -> None:
     """
     known = [kind for kind in MAKERS if kind is not Perturbation.UNPERTURBED]
     unknown = []
-    for way in ways:
+    for word in perturbations:
         try:
-            if Perturbation.parse(way) not in known:
-                unknown.append(way)
+            if Perturbation.parse(word) not in known:
+                unknown.append(word)
         except InputError:
-            unknown.append(way)
+            unknown.append(word)
     if unknown:
         words = ", ".join(kind.word for kind in known)
         raise InputError(f"There are no copies {unknown}; known: {words}.")

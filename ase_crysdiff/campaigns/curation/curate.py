@@ -9,7 +9,7 @@ from typing import Any
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.curation.candidates import (
-    check_ways,
+    check_copies,
     copies,
     read_benchmarks,
     read_candidates,
@@ -89,7 +89,7 @@ def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
         **settings,
         "read": len(found) + len(unread),
         "copies": len(made),
-        "unusable": count((loss.way, loss.reason) for loss in [*unread, *unmade]),
+        "unusable": count((loss.perturbation, loss.reason) for loss in [*unread, *unmade]),
         "stage1": describe(first, candidates),
         "stage2": describe(second, candidates),
     }
@@ -104,7 +104,7 @@ def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
 
 def _check(options: CurationOptions) -> None:
     """Refuses nonsense before anything is read."""
-    check_ways(options.copies)
+    check_copies(options.copies)
     check_options(options.fmax, options.relax_steps, "lbfgs", MAX_ATOMS)
     for name, least in {"min_atoms": 1, "max_atoms": 1, "seed": 0, "workers": 0}.items():
         positive(name.replace("_", "-"), getattr(options, name), least)

@@ -35,7 +35,7 @@ def save(path: Path, stage: Stage, candidates: Sequence[Candidate], sources: str
     values = {
         "e_above_hull": torch.tensor(list(stage.heights.values())),
         "way": torch.tensor(
-            [float(Perturbation.parse(candidates[i].way)) for i in stage.structures]
+            [float(Perturbation.parse(candidates[i].perturbation)) for i in stage.structures]
         ),
     }
     metadata = {"sources": sources, "crystals": str(len(stage.structures))}
@@ -45,27 +45,27 @@ def save(path: Path, stage: Stage, candidates: Sequence[Candidate], sources: str
 
 
 def describe(stage: Stage, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """Counts by way and by height, and of what was lost, by way and reason."""
+    """Counts by perturbation and by height, and of what was lost, by perturbation and reason."""
     heights = np.array(list(stage.heights.values()))
     bins = np.searchsorted(_EDGES, heights[np.isfinite(heights)])
     names = [f"up to {edge:g}" for edge in _EDGES] + [f"above {_EDGES[-1]:g}"]
     return {
         "crystals": len(stage.structures),
-        "by_way": dict(Counter(candidates[i].way for i in stage.structures)),
+        "by_way": dict(Counter(candidates[i].perturbation for i in stage.structures)),
         "by_height": {name: int((bins == k).sum()) for k, name in enumerate(names)},
         "relaxed": int(np.isnan(heights).sum()),
-        "losses": count((candidates[i].way, reason) for i, reason in stage.losses.items()),
+        "losses": count((candidates[i].perturbation, reason) for i, reason in stage.losses.items()),
     }
 
 
 def count(losses: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """How many of each way were lost for each reason, where numbers and elements make no
+    """How many of each perturbation were lost for each reason, where numbers and elements make no
     difference.
     """
     found: dict[str, Counter[str]] = {}
-    for way, reason in losses:
-        found.setdefault(way, Counter())[_kind(reason)] += 1
-    return {way: dict(reasons.most_common()) for way, reasons in found.items()}
+    for perturbation, reason in losses:
+        found.setdefault(perturbation, Counter())[_kind(reason)] += 1
+    return {word: dict(reasons.most_common()) for word, reasons in found.items()}
 
 
 def _kind(reason: str) -> str:
@@ -93,7 +93,7 @@ def summary(report: Mapping[str, Any]) -> str:
 
 def _lines(title: str, losses: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [
-        f"  {title}: {n} {way}: {reason}"
-        for way, reasons in losses.items()
+        f"  {title}: {n} {perturbation}: {reason}"
+        for perturbation, reasons in losses.items()
         for reason, n in reasons.items()
     ]

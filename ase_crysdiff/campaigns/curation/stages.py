@@ -71,7 +71,7 @@ class Curation:
         originals = [
             i
             for i, c in enumerate(self.candidates)
-            if i not in losses and Perturbation.parse(c.way) not in _OUT_OF_PLACE
+            if i not in losses and Perturbation.parse(c.perturbation) not in _OUT_OF_PLACE
         ]
         losses |= self._duplicates(originals, structures, heights)
         members = [i for i in range(len(structures)) if i not in losses]

@@ -2,16 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from pymatgen.core import Structure
 
 from ase_crysdiff.constants import VOLUME_PER_ATOM
-from ase_crysdiff.crystal.convert import check_structure
+from ase_crysdiff.crystal.convert import as_structure, check_structure, entries_of
 from ase_crysdiff.crystal.soundness import gate, unusable_species
 from ase_crysdiff.data.readers import Record, read_records
 from ase_crysdiff.errors import InputError
@@ -93,19 +94,27 @@ def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Ent
     ]
 
 
-def take_entries(structures: Sequence[Structure | None]) -> list[Entry]:
+def take_entries(structures: Structure | Atoms | Iterable[Any]) -> list[Entry]:
     """An entry for each structure in memory, gated.
 
     Args:
-        structures: None stands for one that could not be made.
+        structures: Structures or ASE atoms; None stands for one that could not be made, and
+            whatever else is among them is lost with its reason.
     """
     entries = []
-    for index, structure in enumerate(structures):
-        sound, reason, stage = (
-            (None, NO_STRUCTURE, "read") if structure is None else _gated(structure)
-        )
+    for index, entry in enumerate(entries_of(structures)):
+        sound, reason, stage = _taken(entry)
         entries.append(Entry(index, str(index), sound, reason, stage))
     return entries
+
+
+def _taken(entry: Any) -> "Verdict":
+    if entry is None:
+        return None, NO_STRUCTURE, "read"
+    try:
+        return _gated(as_structure(entry))
+    except InputError as error:
+        return None, str(error), "read"
 
 
 def digest_of(sources: Sequence[str | Path]) -> str:

@@ -4,15 +4,17 @@ stage by stage.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from pymatgen.core import Structure
 from tqdm import tqdm
 
 from ase_crysdiff import __version__
+from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.evaluation.entries import Entry, digest_of, read_entries, take_entries
 from ase_crysdiff.campaigns.evaluation.relaxed import relaxed_from
 from ase_crysdiff.campaigns.evaluation.relaxing import (
@@ -107,7 +109,7 @@ def evaluate_files(
 
 
 def evaluate_structures(
-    structures: Sequence[Structure | None],
+    structures: Structure | Atoms | Iterable[Any],
     output: str | Path,
     *,
     reference: ReferenceLike | None = SHIPPED,
@@ -126,7 +128,8 @@ def evaluate_structures(
     and costs nothing else.
 
     Args:
-        structures: One entry per requested structure; None for one that could not be made.
+        structures: One entry per requested structure, a structure or ASE atoms; None for one that
+            could not be made. Whatever else is among them is lost with its reason.
         output: The folder.
         reference: Known crystals: "shipped" for the fingerprints that come with the package, the
             path of a packed file or of anything that can be packed, structures or packed crystals;
@@ -181,6 +184,7 @@ class _Plan:
             inputs: What tells the crystals from others.
         """
         # Everything that can be refused is refused before the first crystal is read.
+        positive("workers", self.workers, 0)
         check_options(self.options.fmax, self.options.steps, self.options.optimizer, MAX_ATOMS)
         known = None if self.reference is None else reference_from(self.reference)
         check_profile(self.profile, None if self.potential is None else known)

@@ -86,6 +86,8 @@ def relaxed_from(
         if broken is not None:
             rejected[i] = f"after relaxation: {broken}"
         elif not result.converged:
-            rejected[i] = f"not converged: {result.reason}"
+            # Of an accepted result the reason says that it has not converged, and no more.
+            also = "" if result.accepted else "not converged, and "
+            rejected[i] = f"{also}{result.reason}"
     rejected = dict(sorted({**failures, **rejected}.items()))
     return Relaxed(Examined(after, unsound), failures, rejected, settings)

@@ -7,6 +7,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.evaluation.entries import Entry, digest_of, read_entries, take_entries
+from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -45,6 +46,17 @@ def test_each_bad_structure_is_listed_with_its_reason():
     for entry, (name, (_, expected)) in zip(entries[1:-1], BAD.items(), strict=True):
         assert entry.structure is None, name
         assert expected in entry.reason, name
+
+
+def test_atoms_are_taken_and_what_is_no_crystal_costs_itself_only():
+    good = prototypes()["NaCl"]
+    (alone,) = take_entries(good)
+    atoms, path, number = take_entries([structure_to_atoms(good), "a.cif", 5])
+    assert alone.structure.matches(good)
+    assert atoms.structure.matches(good)
+    assert path.structure is number.structure is None
+    assert "got str" in path.reason
+    assert "got int" in number.reason
 
 
 def test_oxidation_states_and_far_coordinates_are_put_right():

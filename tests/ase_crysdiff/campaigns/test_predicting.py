@@ -84,7 +84,7 @@ def test_a_column_that_nobody_has_is_refused(table, tmp_path):
 
 
 def test_an_unknown_ending_is_refused_before_anything_is_read(tmp_path):
-    with pytest.raises(InputError, match=r"ends in one of \.csv"):
+    with pytest.raises(InputError, match=r"ends in \.csv or \.extxyz"):
         predict_files(Counting(), [tmp_path / "absent"], tmp_path / "out.txt")
 
 

@@ -1,5 +1,7 @@
 """What a file keeps of a structure, and that it comes back when the file is read."""
 
+import os
+
 import ase.io
 import numpy as np
 import pytest
@@ -41,6 +43,19 @@ def test_atoms_keep_roles_and_origin():
     assert again.site_properties == filled().site_properties
     assert again.properties == filled().properties
     np.testing.assert_allclose(again.frac_coords, filled().frac_coords, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["a.extxyz", "a.db", "a.json", "a.csv", "folder"])
+def test_every_kind_of_file_is_forced_to_disk(name, tmp_path, monkeypatch):
+    forced = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (forced.append(os.fstat(file).st_ino), fsync(file))
+    )
+    path = write([filled()], {}, tmp_path / name)
+    (file,) = path.iterdir() if path.is_dir() else [path]
+    assert file.stat().st_ino in forced
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["a.extxyz", "a.db", "a.json", "folder"])
