@@ -30,8 +30,8 @@ from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.networks.noisy_energy import EnergyDenoiser
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.recipes import dao_g
-from ase_crysdiff.training.initial_weights import merge
 from ase_crysdiff.training.noisy_energy import noisy_energy_task
+from ase_crysdiff.training.origin import merge
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 

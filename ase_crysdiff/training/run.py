@@ -21,8 +21,8 @@ from ase_crysdiff.models.recipe import Recipe, recipe
 from ase_crysdiff.models.weights import find, read_card
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.checkpoint import Progress
-from ase_crysdiff.training.initial_weights import InitialWeights, merge
 from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.origin import Origin, merge
 from ase_crysdiff.training.run_record import differences, plain
 from ase_crysdiff.training.settings import TrainSettings
 
@@ -136,7 +136,7 @@ def prepare(
     noise = None if sampler is None else _config_of(sampler)
     training = made.load_data(data)
     held_out = None if validation is None else made.load_data(validation)
-    start = None if origin is None else InitialWeights.read(origin)
+    start = None if origin is None else Origin.read(origin)
     if start is not None:
         config = start.config_for(made, name, changes)
     else:

@@ -16,7 +16,7 @@ from ase_crysdiff.training import checkpoint
 
 
 @dataclass(frozen=True)
-class InitialWeights:
+class Origin:
     """What a training begins with in place of random weights.
 
     Args:
@@ -32,7 +32,7 @@ class InitialWeights:
     tensors: Tensors
 
     @staticmethod
-    def read(path: Path) -> "InitialWeights":
+    def read(path: Path) -> "Origin":
         """The newest averaged weights of a run, or exported weights.
 
         Args:
@@ -46,14 +46,14 @@ class InitialWeights:
             path = find(path.name)
         if (path / CARD).is_file():
             card, tensors = read(path)
-            return InitialWeights(path, card.name, card.config, tensors)
+            return Origin(path, card.name, card.config, tensors)
         found = checkpoint.load_newest(path) if path.is_dir() else None
         if found is None:
             raise CheckpointError(
                 f"{path} holds neither a training run nor weights. Give a folder that crysdiff "
                 "train or export made."
             )
-        return InitialWeights(path, path.name, found.record.config, found.averaged)
+        return Origin(path, path.name, found.record.config, found.averaged)
 
     @property
     def digest(self) -> str:
