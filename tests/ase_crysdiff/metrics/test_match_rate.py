@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from golden_crystals import chain, double_perovskite, quartz, rocksalt
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
@@ -104,6 +104,8 @@ def test_volume_is_reported_since_the_distance_is_blind_to_it():
 
 
 @settings(max_examples=12, deadline=None)
+@example(2, 133, 0.125)
+@example(2, 135, 0.125)
 @given(st.integers(0, 4), st.integers(0, 2**31), st.floats(0.01, 0.15))
 def test_distance_is_that_of_the_plain_matcher(kind, seed, deviation):
     target = list(PROTOTYPES.values())[kind]
@@ -113,7 +115,11 @@ def test_distance_is_that_of_the_plain_matcher(kind, seed, deviation):
     prediction = Structure(
         Lattice(target.lattice.matrix @ strain), target.species, target.frac_coords + noise
     )
-    raw = RAW.get_rms_dist(prediction, target)
+    # Far from a match the plain matcher's answer hangs on the order of sites; ours sorts them.
+    by_element = {"key": lambda site: site.specie.Z}
+    raw = RAW.get_rms_dist(
+        prediction.get_sorted_structure(**by_element), target.get_sorted_structure(**by_element)
+    )
     ours = rms_distance(reduced(prediction), reduced(target))
     assert (raw is None) == (ours is None)
     if raw is not None:
