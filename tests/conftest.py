@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,22 @@ def generator() -> torch.Generator:
 @pytest.fixture(scope="session")
 def crystals() -> PackedCrystals:
     return PackedCrystals(from_structures(rattled(60)))
+
+
+@pytest.fixture
+def crystal_files(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of CIF files, with one among them that cannot be read if that is wanted."""
+
+    def write(count: int, *, deviation: float = 0.02, broken: bool = False) -> Path:
+        folder = tmp_path / "crystals"
+        folder.mkdir()
+        for i, structure in enumerate(rattled(count, deviation=deviation)):
+            structure.to(filename=str(folder / f"{i:0{len(str(count - 1))}d}.cif"))
+        if broken:
+            (folder / "broken.cif").write_text("data_nothing\n")
+        return folder
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import numpy as np
 import spglib
 import torch
 from numpy.typing import NDArray
+from pymatgen.core import Structure
 from tqdm import tqdm
 
 from ase_crysdiff.constants import COMPUTABLE
@@ -78,14 +79,23 @@ def reduced_cell(entry: Any) -> Cell:
         InputError: If it is neither, or no crystal that a network can read: disordered, not
             periodic, flat, with atoms on each other or an element that no network knows.
     """
-    structure = as_structure(entry)
+    return niggli(primitive(computable_cell(as_structure(entry))))
+
+
+def computable_cell(structure: Structure) -> Cell:
+    """The cell of a structure as it is given.
+
+    Raises:
+        InputError: If it is no crystal that a network can read: disordered, flat, with atoms on
+            each other or an element that no network knows.
+    """
     check_structure(structure)
     species = np.array([site.specie.Z for site in structure])
-    given = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
-    reason = unsound(given.lattice, given.frac_coords, given.species, COMPUTABLE)
+    cell = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
+    reason = unsound(cell.lattice, cell.frac_coords, cell.species, COMPUTABLE)
     if reason is not None:
         raise InputError(reason)
-    return niggli(primitive(given))
+    return cell
 
 
 def batch_of(cells: Sequence[Cell]) -> CrystalBatch:

@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from pymatgen.core import Element, Lattice, Structure
 from tqdm import tqdm
 
-from ase_crysdiff.constants import COMPUTABLE
-from ase_crysdiff.crystal.convert import check_structure, from_structures
-from ase_crysdiff.crystal.reduction import Cell, niggli
+from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.crystal.reduction import computable_cell, niggli
 from ase_crysdiff.crystal.reduction import primitive as primitive_cell
-from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
@@ -103,12 +100,7 @@ def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> St
         InputError: If it is no crystal to learn from: disordered, flat, too large, or with atoms on
             each other.
     """
-    check_structure(structure)
-    species = np.array([site.specie.Z for site in structure])
-    cell = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
-    reason = unsound(cell.lattice, cell.frac_coords, cell.species, COMPUTABLE)
-    if reason is not None:
-        raise InputError(reason)
+    cell = computable_cell(structure)
     cell = niggli(primitive_cell(cell) if primitive else cell)
     if len(cell) > max_atoms:
         raise InputError(f"more than {max_atoms} atoms")

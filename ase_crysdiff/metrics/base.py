@@ -30,8 +30,30 @@ class MetricResult:
     failures: Mapping[int, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def as_plain(self) -> dict[str, Any]:
+        """Value, interval, number of failures and settings, as JSON can hold them."""
+        return {
+            "value": plain(self.value),
+            "interval": plain(self.interval),
+            "failures": len(self.failures),
+            "settings": plain(self.settings),
+        }
+
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.interval[0]:.4g}, {self.interval[1]:.4g}]"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: None for a number that is not finite, no digits beyond the
+    eighth, which are noise, and text for what JSON does not know.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool) or value is None else str(value)
 
 
 def wilson(hits: int, total: int) -> tuple[float, float]:

@@ -9,18 +9,14 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.data.labels import Labels
-from ase_crysdiff.testing.crystals import prototypes, rattled
+from ase_crysdiff.testing.crystals import prototypes
 
 WORDS = ["--calculator", "ase.calculators.lj:LennardJones", "--ways", "as-is,rattled,doubled"]
 
 
 @pytest.fixture
-def folder(tmp_path):
-    source = tmp_path / "crystals"
-    source.mkdir()
-    for i, structure in enumerate(rattled(20)):
-        structure.to(filename=str(source / f"c{i:02d}.cif"))
-    return source
+def folder(crystal_files):
+    return crystal_files(20)
 
 
 def test_labels_are_those_of_the_calculator_and_can_be_packed(folder, tmp_path, capsys):

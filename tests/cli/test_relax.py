@@ -9,17 +9,11 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.data.folder import CrystalFolder
-from ase_crysdiff.testing.crystals import rattled
 
 
 @pytest.fixture
-def files(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for i, structure in enumerate(rattled(3, deviation=0.01)):
-        structure.to(filename=str(folder / f"{i}.cif"))
-    (folder / "broken.cif").write_text("data_nothing\n")
-    return folder
+def files(crystal_files):
+    return crystal_files(3, deviation=0.01, broken=True)
 
 
 def words(files, out, *more):

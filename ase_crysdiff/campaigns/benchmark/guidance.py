@@ -85,7 +85,6 @@ def guided_and_unguided(
         UnknownNameError: If there is no potential of a name.
     """
     from ase_crysdiff.campaigns.benchmark.pairs import distance, with_targets
-    from ase_crysdiff.campaigns.benchmark.results import plain
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
     from ase_crysdiff.campaigns.work import work
@@ -126,7 +125,7 @@ def guided_and_unguided(
         rates[way] = [any(matched.get(key) is not None for key, _ in chunk) for chunk in tasks]
     results = {
         "match_rate": {way: sum(hits) / len(hits) for way, hits in rates.items()}
-        | {"difference": plain(paired(rates["unguided"], rates["guided"], 1))},
+        | {"difference": paired(rates["unguided"], rates["guided"], 1).as_plain()},
         **{
             kind: compare(scores["unguided"][kind], scores["guided"][kind], options.samples)
             for kind in scores["guided"]
@@ -228,8 +227,6 @@ def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) ->
         guided: Those of the guided draws from the same noise, in the same order.
         samples: For each composition.
     """
-    from ase_crysdiff.campaigns.benchmark.results import plain
-
     pairs = [
         (a, b)
         for a, b in zip(unguided, guided, strict=True)
@@ -242,9 +239,9 @@ def compare(unguided: Sequence[float], guided: Sequence[float], samples: int) ->
         "pairs_with_energies": len(pairs),
         "without_energy": {way: sum(map(math.isnan, found)) for way, found in given.items()},
         "mean_above_hull": dict(zip(_WAYS, means, strict=True))
-        | {"difference": plain(paired(unguided, guided, samples))},
+        | {"difference": paired(unguided, guided, samples).as_plain()},
         "stable_share": {way: sum(flags) / len(flags) for way, flags in stable.items()}
-        | {"difference": plain(paired(stable["unguided"], stable["guided"], samples))},
+        | {"difference": paired(stable["unguided"], stable["guided"], samples).as_plain()},
     }
 
 

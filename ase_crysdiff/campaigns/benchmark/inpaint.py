@@ -191,8 +191,8 @@ def _scores(
 def _rate(verdicts: Sequence[bool]) -> dict[str, Any]:
     from ase_crysdiff.metrics.base import rate
 
-    result = rate(verdicts, {}, {})
-    return {"value": round(result.value, 6), "interval": [round(x, 6) for x in result.interval]}
+    found = rate(verdicts, {}, {}).as_plain()
+    return {name: found[name] for name in ("value", "interval")}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -2,11 +2,12 @@
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("ase-crysdiff", "torch", "numpy", "pymatgen", "smact")
+from ase_crysdiff.campaigns.versions import versions
+
+_LIBRARIES = ("ase-crysdiff", "torch", "numpy", "pymatgen", "smact")
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -20,16 +21,8 @@ def machine(device: str) -> dict[str, Any]:
         facts["gpu"] = torch.cuda.get_device_name(torch.device(device))
     return facts | {
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in LIBRARIES},
+        "versions": versions(_LIBRARIES),
     }
-
-
-def _version(library: str) -> str | None:
-    """None for a library that is not installed, such as those of the extra `metrics`."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def _processor() -> str:

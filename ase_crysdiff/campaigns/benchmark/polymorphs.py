@@ -60,7 +60,6 @@ def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> Benchm
     import numpy as np
 
     from ase_crysdiff.campaigns.benchmark.pairs import distance
-    from ase_crysdiff.campaigns.benchmark.results import plain
     from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
     from ase_crysdiff.campaigns.benchmark.targets import Targets, read_targets
     from ase_crysdiff.campaigns.work import work
@@ -105,7 +104,7 @@ def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> Benchm
     results = polymorph_coverage(distances)
     content = bench.content(
         options.samples,
-        results={name: plain(r) for name, r in results.items()},
+        results={name: r.as_plain() for name, r in results.items()},
         failed_pairs=len(failed),
         compositions=[
             _line(group, known, table) for group, table in zip(groups, distances, strict=True)

@@ -58,7 +58,6 @@ def reconstruction(options: ReconstructionOptions) -> BenchmarkResult:
         CheckpointError: If the weights are no pretrained backbone with decoders.
     """
     from ase_crysdiff.campaigns.benchmark.machine import machine
-    from ase_crysdiff.campaigns.benchmark.results import plain
     from ase_crysdiff.campaigns.benchmark.run import written
     from ase_crysdiff.models.pretrained import load_autoencoder
     from ase_crysdiff.storage import ensure_writable
@@ -82,7 +81,7 @@ def reconstruction(options: ReconstructionOptions) -> BenchmarkResult:
         "seed": options.seed,
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine("cpu"),
-        "results": {name: plain(result) for name, result in found.items()},
+        "results": {name: result.as_plain() for name, result in found.items()},
     }
     lines = [f"{card.name}: {len(data) - left_out:,} crystals, {skipped + left_out:,} left out"]
     lines += [

@@ -1,6 +1,5 @@
 """The numbers of a comparison, as plain JSON and as a table."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.benchmark.targets import Targets
-from ase_crysdiff.metrics.base import MetricResult
+from ase_crysdiff.metrics.base import plain
 from ase_crysdiff.metrics.match_rate import (
     Comparison,
     crmse,
@@ -57,9 +56,9 @@ def results(
     percents = (5, 25, 50, 75, 95)
     hits = comparison.hits
     return {
-        "results": {name: plain(result) for name, result in metrics.items()},
+        "results": {name: result.as_plain() for name, result in metrics.items()},
         "curve": {
-            n: {"match_rate": plain(rate), "rmse": _number(mean)}
+            n: {"match_rate": rate.as_plain(), "rmse": plain(mean)}
             for n, (rate, mean) in curve(comparison).items()
         },
         "rmse_quantiles": dict(
@@ -98,18 +97,3 @@ def summary(content: dict[str, Any]) -> str:
     }
     lines += [f"  {count} × {reason}" for reason, count in counts.items()]
     return "\n".join(lines)
-
-
-def plain(result: MetricResult) -> dict[str, Any]:
-    """A result as JSON holds it."""
-    return {
-        "value": _number(result.value),
-        "interval": [_number(x) for x in result.interval],
-        "failures": len(result.failures),
-        "settings": dict(result.settings),
-    }
-
-
-def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return None if math.isnan(value) else round(value, 6)

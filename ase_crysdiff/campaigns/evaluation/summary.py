@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ase_crysdiff.campaigns.evaluation.breakdown import Judged, breakdown
 from ase_crysdiff.campaigns.evaluation.distributions import distributions, elements
 from ase_crysdiff.campaigns.evaluation.scored import Scored
-from ase_crysdiff.metrics.base import MetricResult
+from ase_crysdiff.campaigns.versions import versions
+from ase_crysdiff.metrics.base import plain
 from ase_crysdiff.metrics.space_groups import group_symbol
 
 FORMAT = "crysdiff-evaluation-1"
@@ -48,9 +48,9 @@ def summarise(
         "sources": list(settings["sources"]),
         "notes": list(notes),
         "funnel": _funnel(scored),
-        "metrics": {name: _plain(result) for name, result in scored.results.items()},
+        "metrics": {name: result.as_plain() for name, result in scored.results.items()},
         "breakdown": breakdown(_judged(scored)),
-        "energies_above_hull": [_finite(e) for e in scored.heights],
+        "energies_above_hull": [plain(e) for e in scored.heights],
         "distributions": distributions(scored),
         "elements": elements(scored.final),
         "best": [_report_entry(scored, i) for i in _best(scored)],
@@ -67,7 +67,7 @@ def summarise(
             "crystals": len(scored.reference),
             "sha256": scored.reference.digest,
         },
-        "versions": versions(),
+        "versions": versions(_LIBRARIES),
     }
 
 
@@ -115,17 +115,6 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             }
         rows.append(row)
     return rows
-
-
-def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _funnel(scored: Scored) -> list[dict[str, Any]]:
@@ -217,36 +206,12 @@ def _report_entry(scored: Scored, i: int) -> dict[str, Any]:
         "name": scored.entries[i].name,
         "formula": structure.composition.reduced_formula,
         "space_group": group_symbol(group) or "no space group",
-        "energy_above_hull": _finite(scored.heights[i]),
+        "energy_above_hull": plain(scored.heights[i]),
         "is_listed": bool(scored.energies is not None and scored.energies.is_listed[i]),
         "novel": scored.verdict("novelty")[i] is True,
         "unique": True,
         "structure": structure.as_dict(),
     }
-
-
-def _plain(result: MetricResult) -> dict[str, Any]:
-    return {
-        "value": _finite(result.value),
-        "interval": [_finite(x) for x in result.interval],
-        "failures": len(result.failures),
-        "settings": _jsonable(result.settings),
-    }
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
-    if isinstance(value, float):
-        return _finite(value)
-    return value if isinstance(value, str | int | bool) or value is None else str(value)
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON knows no NaN; digits beyond the eighth are noise."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.8g}")
 
 
 def _cell(value: Any) -> Any:

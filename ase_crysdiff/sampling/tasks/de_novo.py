@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ElementWishes(Task):
-    """What may be wished of the elements of a crystal whose composition is found by the sampler.
+class ElementConstraints(Task):
+    """Constraints on the elements of a crystal whose composition is found by the sampler.
 
     Args:
         chemical_system: Atomic numbers; exactly these elements, each present.
@@ -96,7 +96,7 @@ class ElementWishes(Task):
 
 
 @dataclass(frozen=True)
-class DeNovo(ElementWishes):
+class DeNovo(ElementConstraints):
     """New crystals; the sampler finds composition and number of atoms, as far as it is left to it.
 
     Args:

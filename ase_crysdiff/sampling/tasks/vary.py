@@ -12,7 +12,7 @@ from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, check_elements
-from ase_crysdiff.sampling.tasks.de_novo import ElementWishes
+from ase_crysdiff.sampling.tasks.de_novo import ElementConstraints
 from ase_crysdiff.schedules.plans import UniformPlan
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Vary(ElementWishes):
+class Vary(ElementConstraints):
     """Crystals near a given one. Its composition stays where the sampler does not find one itself.
 
     Args:

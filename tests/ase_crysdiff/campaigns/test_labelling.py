@@ -9,19 +9,14 @@ from ase_crysdiff.data.label_packing import pack_labels
 from ase_crysdiff.data.perturbations import Crystal, Perturbation
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.storage import Store
-from ase_crysdiff.testing.crystals import rattled
 
 LENNARD_JONES = Oracle(calculator="ase.calculators.lj:LennardJones")
 KINDS = (Perturbation.UNPERTURBED, Perturbation.SUPERCELL)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    source = tmp_path / "crystals"
-    source.mkdir()
-    for i, structure in enumerate(rattled(20)):
-        structure.to(filename=str(source / f"c{i:02d}.cif"))
-    return source
+def folder(crystal_files):
+    return crystal_files(20)
 
 
 def make(folder, output, **changes):

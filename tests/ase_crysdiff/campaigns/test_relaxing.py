@@ -7,7 +7,6 @@ import pytest
 from ase_crysdiff import registry
 from ase_crysdiff.campaigns.relaxing import RelaxOptions, relax_files
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 
@@ -19,13 +18,8 @@ def options(tmp_path):
 
 
 @pytest.fixture
-def files(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for i, structure in enumerate(rattled(3, deviation=0.01)):
-        structure.to(filename=str(folder / f"{i}.cif"))
-    (folder / "broken.cif").write_text("data_nothing\n")
-    return folder
+def files(crystal_files):
+    return crystal_files(3, deviation=0.01, broken=True)
 
 
 def test_crystals_and_losses_are_told_apart(files, options, capsys):

@@ -19,7 +19,7 @@ from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.metrics import composition
 from ase_crysdiff.metrics.hull import Hull
-from ase_crysdiff.testing.crystals import prototypes, rattled
+from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import evaluate
 
@@ -50,13 +50,8 @@ def reference(tmp_path):
 
 
 @pytest.fixture
-def files(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for i, structure in enumerate(rattled(6, deviation=0.01)):
-        structure.to(filename=str(folder / f"{i}.cif"))
-    (folder / "broken.cif").write_text("data_nothing\n")
-    return folder
+def files(crystal_files):
+    return crystal_files(6, deviation=0.01, broken=True)
 
 
 def test_pipeline_scores_files(files, hull, reference, tmp_path):
