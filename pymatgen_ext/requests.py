@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
-from pymatgen.core import Lattice
+from pymatgen.core import Element, Lattice
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
+from ase_crysdiff.crystal.volume import formula_units_in
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
-from ase_crysdiff.sampling.tasks.csp import CSP
+from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
@@ -34,7 +36,8 @@ def sample_request(
 
     Args:
         composition: One formula unit.
-        formula_units: Formula units per cell: a number, several, or "auto".
+        formula_units: Formula units per cell: a number, several, or "auto", which takes as many as
+            a given cell has room for.
         chemical_system: Exactly these elements.
         elements: Only these elements.
         num_atoms: Atoms per cell.
@@ -53,6 +56,8 @@ def sample_request(
     constraints = element_constraints(chemical_system, elements, num_atoms)
     task: Task = DeNovo(**constraints)
     if unit is not None:
+        if cell is not None and units is None and constraints["num_atoms"] is None:
+            units = _units_in(unit, cell)
         task = CSP(unit, units, constraints["num_atoms"])
     request = SampleRequest(
         task,
@@ -61,6 +66,12 @@ def sample_request(
         steps=steps,
     )
     return request, cell
+
+
+def _units_in(unit: Amounts, cell: CellMap) -> tuple[int, ...] | None:
+    """As many formula units as the given cell has room for; None where nobody knows."""
+    amounts = {Element.from_Z(z).symbol: count for z, count in unit}
+    return formula_units_in(amounts, abs(float(np.linalg.det(cell.niggli_rows))))
 
 
 def element_constraints(

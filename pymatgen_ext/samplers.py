@@ -85,7 +85,8 @@ class StructureSampler(MSONable):
         Args:
             num_samples: How many.
             composition: One formula unit exactly as written, for samplers that predict structures.
-            formula_units: Formula units per cell: a number, several to choose from, or "auto".
+            formula_units: Formula units per cell: a number, several to choose from, or "auto": as
+                many as a given lattice has room for, else as training crystals have.
             chemical_system: Exactly these elements, each present, such as "Li-Mn-O".
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.

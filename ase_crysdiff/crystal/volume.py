@@ -12,6 +12,8 @@ from ase_crysdiff.errors import InputError
 
 #: Scale of the Laplace law of ln(volume): half of the errors are below 4.8 %.
 SCATTER = 0.048 / math.log(2)
+#: Nine tenths of the volumes are within this factor of their estimate.
+WIDE_ERROR = 1.17
 
 
 def volume_per_atom(amounts: Mapping[str, float | int]) -> float:
@@ -41,6 +43,24 @@ def volume_per_atom(amounts: Mapping[str, float | int]) -> float:
     shares = {symbol: amount / total for symbol, amount in amounts.items()}
     spread = electronegativity_spread([(x, table[s][0]) for s, x in shares.items()])
     return math.exp(sum(x * (table[s][1] + table[s][2] * spread) for s, x in shares.items()))
+
+
+def formula_units_in(unit: Mapping[str, int], volume: float) -> tuple[int, ...] | None:
+    """How many formula units a cell of a given volume may hold: all counts that nine tenths of
+    known crystals leave room for, or else the nearest.
+
+    Args:
+        unit: Atoms of one formula unit, by symbol.
+        volume: Of the cell, Å³.
+
+    Returns:
+        None where the regression does not know an element.
+    """
+    if not set(unit) <= set(coefficients()):
+        return None
+    ratio = volume / (sum(unit.values()) * volume_per_atom(unit))
+    counts = range(math.ceil(ratio / WIDE_ERROR), math.floor(ratio * WIDE_ERROR) + 1)
+    return tuple(counts) or (max(1, round(ratio)),)
 
 
 def atom_count_weights(

@@ -132,6 +132,13 @@ def test_lattice_is_kept_exactly(miad, csp, cell):
             np.testing.assert_allclose(s.lattice.matrix, matrix, atol=1e-10)
 
 
+def test_a_given_lattice_gets_the_formula_units_that_it_has_room_for(csp):
+    rocksalt = Lattice.tetragonal(3.99, 5.64)  # two formula units
+    assert all(len(s) == 4 for s in draw(csp, 6, lattice=rocksalt, composition="NaCl"))
+    (asked,) = draw(csp, 1, lattice=rocksalt, composition="NaCl", formula_units=1)
+    assert len(asked) == 2
+
+
 def test_lattice_map_keeps_distances(miad):
     """A structure in the user's cell is the one that was drawn in its Niggli cell."""
     skewed = np.array([[4.0, 0, 0], [0, 4.5, 0], [8.1, 4.4, 5]])

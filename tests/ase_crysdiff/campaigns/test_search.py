@@ -12,7 +12,12 @@ from ase_crysdiff.campaigns.host_guided.coordination import (
     entropies,
     most_varied,
 )
-from ase_crysdiff.crystal.volume import atom_count_weights, coefficients, volume_per_atom
+from ase_crysdiff.crystal.volume import (
+    atom_count_weights,
+    coefficients,
+    formula_units_in,
+    volume_per_atom,
+)
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.bravais import TYPES, random_lattice
 from ase_crysdiff.testing.crystals import prototypes
@@ -86,6 +91,21 @@ def test_a_cell_tells_how_many_guests_it_has_room_for():
     both = atom_count_weights({"Cl": 4}, [("Na", 0, 2), ("K", 1, 1)], 5.64**3)
     assert [n for n, x in enumerate(both) if x] == [5, 6, 7]
     assert atom_count_weights({"Cl": 4}, [("Xx", 0, 8)], 100.0) is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "volume", "expected"),
+    [
+        ({"Na": 1, "Cl": 1}, 5.64**3, (4,)),
+        ({"Na": 1, "Cl": 1}, 5.64**3 / 4, (1,)),
+        ({"Sr": 1, "Ti": 1, "O": 3}, 3.905**3, (1,)),
+        ({"Sr": 1, "Ti": 1, "O": 3}, 8 * 3.905**3, (7, 8)),
+        ({"Sr": 1, "Ti": 1, "O": 3}, 10.0, (1,)),
+        ({"Xx": 1}, 100.0, None),
+    ],
+)
+def test_a_cell_tells_how_many_formula_units_it_has_room_for(unit, volume, expected):
+    assert formula_units_in(unit, volume) == expected
 
 
 def test_volumes_of_unknown_elements_must_be_given():
