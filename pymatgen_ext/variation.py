@@ -20,7 +20,7 @@ from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.vary import Vary
-from ase_crysdiff.symmetry.refinement import stretch_to
+from ase_crysdiff.symmetry.operations import stretch_to
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.requests import element_constraints
 

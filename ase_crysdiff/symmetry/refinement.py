@@ -11,6 +11,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedE
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.symmetry.operations import stretch_to
 
 #: What pymatgen and spglib raise of a crystal in which they find no symmetry, by version.
 SYMMETRY_ERRORS: tuple[type[Exception], ...] = (
@@ -101,16 +102,6 @@ def space_group(
         warnings.simplefilter("ignore")
         analyser = SpacegroupAnalyzer(structure, symprec=symprec, angle_tolerance=angle_tolerance)
         return analyser.get_space_group_symbol(), analyser.get_space_group_number()
-
-
-def stretch_to(matrix: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The symmetric S for which the rows of matrix @ S have the scalar products `gram`: the
-    deformation without a rotation.
-    """
-    inverse = np.linalg.inv(matrix)
-    values, vectors = np.linalg.eigh(inverse @ gram @ inverse.T)
-    stretch: NDArray[np.float64] = (vectors * np.sqrt(values)) @ vectors.T
-    return stretch
 
 
 def _idealised(
