@@ -20,7 +20,7 @@ from ase_crysdiff.symmetry.tables import Floats, Ints, space_group
 #: loose tolerance form a group.
 _REFINED = 1e-4
 #: An atom of an idealised crystal lies on a position if it is no farther from it, Å.
-_ON_SITE = 2e-3
+_ON_SITE = 2e-4
 
 
 def find_scaffold(structure: Structure, symprec: float = 0.1) -> Scaffold:
@@ -166,7 +166,7 @@ def _on_sites(number: int, lattice: Floats, places: Floats, species: Ints) -> Sy
     # The scaffold has an order of its own; equal sites follow their free numbers.
     rest = sorted(sites, key=lambda pair: pair[1].tolist())
     ordered = [
-        next(rest.pop(i)[1] for i, (site, _) in enumerate(rest) if site == wanted)
+        rest.pop(next(i for i, (site, _) in enumerate(rest) if site == wanted))[1]
         for wanted in scaffold.sites
     ]
     return SymmetricCrystal(scaffold, lattice, np.concatenate(ordered))
