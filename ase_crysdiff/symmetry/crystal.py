@@ -74,13 +74,13 @@ def operations_of_scaffold(scaffold: Scaffold) -> Operations:
     """
     group, start, columns = scaffold.space_group, 0, []
     for (_, letter), position in zip(scaffold.sites, scaffold.positions, strict=True):
-        columns.append(_permutations(scaffold.group, letter) + start)
+        columns.append(orbit_permutations(scaffold.group, letter) + start)
         start += position.multiplicity
     return Operations(group.rotations, group.translations, np.concatenate(columns, 1))
 
 
 @cache
-def _permutations(number: int, letter: str) -> NDArray[np.int64]:
+def orbit_permutations(number: int, letter: str) -> NDArray[np.int64]:
     """The point of an orbit that each operation takes each of its points to."""
     group = space_group(number)
     position = group.position(letter)
