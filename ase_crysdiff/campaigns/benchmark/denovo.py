@@ -61,7 +61,7 @@ def denovo(
     """
     import torch
 
-    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
     from ase_crysdiff.metrics.distributions import density_distance, num_elements_distance
     from ase_crysdiff.metrics.reference import Reference
@@ -73,7 +73,7 @@ def denovo(
     request = SampleRequest(steps=options.steps)
     sampler.check(request)
     bench = Run.open("denovo", options, sampler)
-    drawn = bench.draw(request, options.num_samples)
+    drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
         training = training.select(training.batch.num_atoms <= sampler.max_atoms)
@@ -109,7 +109,7 @@ def denovo(
         f"{content['seconds']} s"
     )
     lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
-    return bench.finish(content, "\n".join(lines), DRAWS)
+    return bench.finish(content, "\n".join(lines))
 
 
 def _accepted(entry: Mapping[str, Any]) -> "Structure | None":
