@@ -75,7 +75,7 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         scaffolds_of,
         told_of,
     )
-    from ase_crysdiff.campaigns.benchmark.library import known_prototypes
+    from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
     from ase_crysdiff.campaigns.benchmark.results import results, summary
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
@@ -87,12 +87,21 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         (("Cl", 1), ("Na", 1))
     )  # needs SMACT: better to say so now than after a night of sampling
     targets = read_targets(options.targets, options.limit)
-    library = known_prototypes(options.library, workers=options.workers, timeout=options.timeout)
+    crystals = None if options.library is None else read_crystals(options.library)
     more = {"given": options.given}
     bench = Run.on_targets("csp", options, sampler, targets, options.targets.name, more)
     scaffolds = scaffolds_of(
         bench.folder, targets, workers=options.workers, timeout=options.timeout
     )
+    library = None
+    if crystals is not None and options.library is not None:
+        library = prototypes_of(
+            bench.folder,
+            options.library.name,
+            crystals,
+            workers=options.workers,
+            timeout=options.timeout,
+        )
     told = told_of(options.given, targets, scaffolds)
     rows = bench.predict(targets, options.samples, told=told)
     comparison, matching = _compare_missing(bench.folder, rows, targets, options)
@@ -111,7 +120,7 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     content = bench.content(options.samples, **numbers)
     if options.keep is not None:
         _keep(options.keep, comparison, rows, targets)
-    return bench.finish(content, summary(content), SCAFFOLDS, _PAIRS)
+    return bench.finish(content, summary(content), SCAFFOLDS, LIBRARY, _PAIRS)
 
 
 BENCHMARK = Benchmark(

@@ -5,24 +5,37 @@ from pathlib import Path
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
 from ase_crysdiff.metrics.prototypes import PrototypeLibrary
+from ase_crysdiff.storage import Store
+
+#: The journal of the prototypes that were found in crystals.
+LIBRARY = "library"
 
 
-def known_prototypes(path: Path | None, *, workers: int, timeout: float) -> PrototypeLibrary | None:
-    """The prototypes of a file of crystals, or of the shipped model of prototypes.
+def prototypes_of(
+    folder: Store, name: str, crystals: PackedCrystals, *, workers: int, timeout: float
+) -> PrototypeLibrary:
+    """The prototypes of crystals, from the folder or found now.
 
     Args:
-        path: Packed crystals, or anything that can be packed; None takes the shipped prototypes.
+        folder: Of the run.
+        name: Of the library.
+        crystals: Packed.
         workers: Isolated processes; 0 works in this one.
         timeout: Processor seconds for one crystal.
+    """
+    journal = folder.journal(LIBRARY, "crystals", "prototypes")
+    for entry in journal.read():
+        if entry["crystals"] == crystals.digest:
+            return PrototypeLibrary(name, frozenset(entry["prototypes"]))
+    library = PrototypeLibrary.of_crystals(name, crystals, workers=workers, timeout=timeout)
+    journal.add([{"crystals": crystals.digest, "prototypes": sorted(library.prototypes)}])
+    return library
 
-    Returns:
-        None if no file is given and no prototypes are shipped.
+
+def read_crystals(path: Path) -> PackedCrystals:
+    """Crystals of a packed file, or of anything that can be packed.
 
     Raises:
         InputError: If the file cannot be read.
     """
-    if path is None:
-        return None
-    is_packed = path.suffix == ".safetensors"
-    crystals = PackedCrystals.load(path) if is_packed else pack([path])[0]
-    return PrototypeLibrary.of_crystals(path.name, crystals, workers=workers, timeout=timeout)
+    return PackedCrystals.load(path) if path.suffix == ".safetensors" else pack([path])[0]

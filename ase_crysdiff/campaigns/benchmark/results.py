@@ -106,10 +106,9 @@ def summary(content: dict[str, Any]) -> str:
         )
         lines.append(f"  {name:20} {value}  [{low}, {high}]{note}")
     lines += table(content)
-    if content["library"] is not None:
-        lines.append(
-            f"  library: {content['library']['library']}, {content['library']['prototypes']} prototypes"
-        )
+    library = content["library"]
+    if library is not None:
+        lines.append(f"  library: {library['library']}, {library['prototypes']} prototypes")
     counts = {
         **content["failures"],
         **{"refused: " + reason: len(n) for reason, n in content["refused_targets"].items()},
