@@ -12,7 +12,7 @@ class Capabilities:
     Args:
         tasks: Classes of tasks that it carries out.
         constraints: Names of the constraints that it obeys: "chemical_system", "elements",
-            "num_atoms", "composition", "formula_units", "lattice".
+            "num_atoms", "composition", "formula_units", "lattice", "space_group", "prototype".
         properties: Names of the properties that it can be conditioned on.
         max_atoms: Atoms of the largest cell; None if there is no limit.
         known_elements: Atomic numbers that it knows; None for all.

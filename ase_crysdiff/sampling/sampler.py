@@ -11,6 +11,7 @@ from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.symmetry_wishes import check_symmetry
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 
 
@@ -73,6 +74,7 @@ class Sampler(ABC):
         request.task.check(self.name, self.capabilities)
         if request.lattice is not None and "lattice" not in self.capabilities.constraints:
             raise IncompatibleError(f"{self.name!r} cannot keep a given lattice.")
+        check_symmetry(request, self.name, self.capabilities)
         unknown = sorted(set(request.properties) - self.capabilities.properties)
         if unknown:
             known = ", ".join(sorted(self.capabilities.properties)) or "no property"
