@@ -71,7 +71,7 @@ def denovo(
     from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
-    from ase_crysdiff.isolation import TIMEOUT
+    from ase_crysdiff.isolation import WorkerPool
     from ase_crysdiff.metrics.prototypes import prototype_novelty
     from ase_crysdiff.metrics.reference import Reference
     from ase_crysdiff.sampling.request import SampleRequest
@@ -85,22 +85,24 @@ def denovo(
     bench = Run.open("denovo", options, sampler)
     drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
-    library = prototypes_of(
-        bench.folder,
-        (options.library or options.training).name,
-        crystals,
-        workers=options.workers,
-        timeout=TIMEOUT,
-    )
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
         training = training.select(training.batch.num_atoms <= sampler.max_atoms)
     hull = None if options.potential is None else options.hull
-    found = evaluate(structures, reference=training, hull=hull, potential=options.potential)
+    found = evaluate(
+        structures,
+        reference=training,
+        hull=hull,
+        potential=options.potential,
+        workers=options.workers,
+    )
     results = {f"{name} (training)": r for name, r in found.items()}
     results |= _of_validation(structures, found, validation)
-    results["prototype_novelty (library)"] = prototype_novelty(
-        structures, library, workers=options.workers
-    )
+    name = (options.library or options.training).name
+    with WorkerPool(options.workers) as pool:
+        workers = pool if options.workers else 0
+        library = prototypes_of(bench.folder, name, crystals, workers=workers)
+        new = prototype_novelty(structures, library, workers=workers)
+    results["prototype_novelty (library)"] = new
     content = {
         "benchmark": bench.kind,
         **bench.settings,

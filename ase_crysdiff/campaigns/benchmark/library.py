@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
+from ase_crysdiff.isolation import TIMEOUT, Workers
 from ase_crysdiff.metrics.prototypes import PrototypeLibrary
 from ase_crysdiff.storage import Store
 
@@ -12,7 +13,12 @@ LIBRARY = "library"
 
 
 def prototypes_of(
-    folder: Store, name: str, crystals: PackedCrystals, *, workers: int, timeout: float
+    folder: Store,
+    name: str,
+    crystals: PackedCrystals,
+    *,
+    workers: Workers = 0,
+    timeout: float = TIMEOUT,
 ) -> PrototypeLibrary:
     """The prototypes of crystals, from the folder or found now.
 
