@@ -4,7 +4,7 @@ result.
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from ase_crysdiff.sampling.batched import SamplerSpec
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.storage import Store, ensure_writable, write_text
+from ase_crysdiff.symmetry.scaffold import Scaffold
 
 if TYPE_CHECKING:
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
@@ -211,6 +212,7 @@ class Run:
         samples: int,
         journal: str = DRAWS,
         conditions: tuple[Condition, ...] = (),
+        scaffolds: Sequence[Scaffold | None] | None = None,
     ) -> list[list[Structure | None]]:
         """First draws for every target, nothing redrawn or dropped.
 
@@ -219,12 +221,13 @@ class Run:
             samples: For each target.
             journal: Name of the journal of the draws.
             conditions: On the sampling loop.
+            scaffolds: Those of all targets, which the sampler is given as well; None for none.
 
         Returns:
             For every target its samples; None only for a target that the sampler cannot serve.
         """
         request, served, refused = request_for(
-            self.sampler, targets, self.options.steps, conditions
+            self.sampler, targets, self.options.steps, conditions, scaffolds
         )
         drawn = self.draw(request, samples * len(served), journal)
         self.facts["refused_targets"] = refused
