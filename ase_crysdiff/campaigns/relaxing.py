@@ -15,7 +15,7 @@ from ase_crysdiff.relaxation.settings import FMAX, STEPS
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from ase_crysdiff.relaxation.structures import RelaxResult
+    from ase_crysdiff.relaxation.results import RelaxResult
 
 log = logging.getLogger(__name__)
 
