@@ -5,3 +5,8 @@
 FMAX = 0.05
 #: Steps at most for each crystal.
 STEPS = 500
+#: Tolerance, Å, at which a symmetry that is to be kept is found: 98 % of the Materials Project's
+#: crystals have the same space group at a tenth of it.
+SYMPREC = 0.1
+#: How far atoms are moved before a crystal relaxes without its symmetry, Å.
+RELEASE = 0.03

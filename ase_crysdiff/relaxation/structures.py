@@ -16,9 +16,8 @@ from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options, relaxations
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
-from ase_crysdiff.relaxation.settings import FMAX, STEPS
-from ase_crysdiff.relaxation.symmetric import KeptSymmetry
-from ase_crysdiff.symmetry.finding import SYMPREC
+from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
+from ase_crysdiff.relaxation.symmetric import KeptSymmetry, kept_symmetry
 
 
 def relax(
@@ -65,9 +64,7 @@ def relax(
         UnknownNameError: If there is no potential of that name.
     """
     check_options(fmax, steps, optimizer, max_atoms)
-    if release is not None and not symmetric:
-        raise InputError("release lets go of a symmetry that is kept: give symmetric=True, too.")
-    symmetry = KeptSymmetry(symprec, release, seed) if symmetric else None
+    symmetry = kept_symmetry(symmetric, symprec, release, seed)
     given = entries_of(structures)
     found = iter_relax(
         given, as_potential(potential), fmax, steps, relax_cell, optimizer, max_atoms, symmetry

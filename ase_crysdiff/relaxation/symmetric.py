@@ -14,12 +14,10 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.relaxation.engine import Outcome
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
-from ase_crysdiff.symmetry.finding import SYMPREC, Symmetry, operations_of
+from ase_crysdiff.relaxation.settings import RELEASE, SYMPREC
+from ase_crysdiff.symmetry.finding import Symmetry, operations_of
 from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS, space_group
 
-#: How far atoms are moved before a crystal relaxes without its symmetry, unless the caller says
-#: otherwise, Å.
-RELEASE = 0.03
 #: A released crystal has fallen from a saddle if its energy is lower by more, eV/atom: twice what
 #: two relaxations to 0.05 eV/Å of one minimum differ by.
 FALL = 1e-3
@@ -132,3 +130,16 @@ class KeptSymmetry:
             except SYMMETRY_ERRORS:
                 return False
         return numbers[0] == numbers[1]
+
+
+def kept_symmetry(
+    symmetric: bool, symprec: float, release: float | None, seed: int
+) -> KeptSymmetry | None:
+    """The keywords of `relax`, checked; None if no symmetry is to be kept.
+
+    Raises:
+        InputError: If a number makes no sense, or a release has nothing to let go of.
+    """
+    if release is not None and not symmetric:
+        raise InputError("release lets go of a symmetry that is kept: give symmetric=True, too.")
+    return KeptSymmetry(symprec, release, seed) if symmetric else None

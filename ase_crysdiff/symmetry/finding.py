@@ -12,10 +12,6 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.operations import Operations
 from ase_crysdiff.symmetry.refinement import EXACT, SYMMETRY_ERRORS, symmetrise
 
-#: Tolerance, Å, at which the space group of a structure is found unless the caller says otherwise:
-#: 98 % of the Materials Project's crystals have the same group at a tenth of it.
-SYMPREC = 0.1
-
 
 @dataclass(frozen=True)
 class Symmetry:
@@ -37,9 +33,7 @@ class Symmetry:
     reason: str | None = None
 
 
-def operations_of(
-    structure: Structure, symprec: float = SYMPREC, fixed_cell: bool = False
-) -> Symmetry:
+def operations_of(structure: Structure, symprec: float = 0.1, fixed_cell: bool = False) -> Symmetry:
     """Refines a structure within a tolerance, then finds its operations.
 
     Operations that are found at a loose tolerance form no group: some take two atoms to one. So the
