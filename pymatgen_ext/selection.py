@@ -99,7 +99,8 @@ class Refinement:
         tolerance = arguments.symprec(symprec)
         _check_ranking(potential, relax, rank_prior)
         loaded = None if potential is None else as_potential(potential)
-        return Refinement(loaded, distinct, tolerance, fixed_cell, relax, rank_prior)
+        prior = None if rank_prior is None else float(rank_prior)
+        return Refinement(loaded, distinct, tolerance, fixed_cell, relax, prior)
 
     def __bool__(self) -> bool:
         return self.potential is not None or self.distinct or self.symprec is not None

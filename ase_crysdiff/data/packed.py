@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors
@@ -28,11 +29,14 @@ class PackedCrystals:
         values: Numbers per crystal by name (properties), NaN where unknown, each of shape
             (crystals,).
         metadata: Where the data come from.
+        scaffolds: The same crystals by space group and free numbers, for models that learn from
+            them; None where nobody looked for the symmetry.
     """
 
     batch: CrystalBatch
     values: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    scaffolds: PackedScaffolds | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -41,7 +45,8 @@ class PackedCrystals:
         """The crystals for which the mask is true."""
         chosen = torch.nonzero(mask).flatten()
         values = {name: column[chosen] for name, column in self.values.items()}
-        return PackedCrystals(self.batch.select(chosen), values, self.metadata)
+        scaffolds = None if self.scaffolds is None else self.scaffolds.select(chosen)
+        return PackedCrystals(self.batch.select(chosen), values, self.metadata, scaffolds)
 
     def save(self, path: str | Path) -> None:
         """Writes the file atomically. Species take one byte each."""
@@ -49,6 +54,7 @@ class PackedCrystals:
         tensors["species"] = tensors["species"].to(torch.uint8)
         tensors["num_atoms"] = tensors["num_atoms"].to(torch.int32)
         tensors |= {f"value:{name}": column.contiguous() for name, column in self.values.items()}
+        tensors |= {} if self.scaffolds is None else self.scaffolds.tensors()
         write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
@@ -80,12 +86,16 @@ class PackedCrystals:
             tensors["num_atoms"].long(),
         )
         values = {name[6:]: column for name, column in tensors.items() if name.startswith("value:")}
-        return PackedCrystals(batch, values, metadata)
+        return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors))
 
     @property
     def digest(self) -> str:
-        """SHA-256 over lattices, coordinates and species: names the data in a card."""
+        """SHA-256 over lattices, coordinates and species, and over scaffolds where there are some:
+        names the data in a card.
+        """
         digest = hashlib.sha256()
         for name in _FIELDS:
             digest.update(getattr(self.batch, name).contiguous().numpy().tobytes())
+        for tensor in () if self.scaffolds is None else self.scaffolds.tensors().values():
+            digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()

@@ -8,6 +8,7 @@ electronegativities (as `pymatgen.core.Element.X`); tests compare the tables wit
 import torch
 
 from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.crystal.elements import ELECTRONEGATIVITIES
 from ase_crysdiff.shapes import Float, Tensor
 
 # fmt: off
@@ -21,15 +22,6 @@ _RADII = (
     1.69, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00,
     2.00, 2.00, 2.00, 2.00, 2.00, 2.00, 2.00,
 )
-_ELECTRONEGATIVITIES = (
-    0.00, 2.20, 0.00, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 0.00, 0.93, 1.31, 1.61, 1.90, 2.19,
-    2.58, 3.16, 0.00, 0.82, 1.00, 1.36, 1.54, 1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.90, 1.65, 1.81,
-    2.01, 2.18, 2.55, 2.96, 3.00, 0.82, 0.95, 1.22, 1.33, 1.60, 2.16, 1.90, 2.20, 2.28, 2.20, 1.93,
-    1.69, 1.78, 1.96, 2.05, 2.10, 2.66, 2.60, 0.79, 0.89, 1.10, 1.12, 1.13, 1.14, 1.13, 1.17, 1.20,
-    1.20, 1.10, 1.22, 1.23, 1.24, 1.25, 1.10, 1.27, 1.30, 1.50, 2.36, 1.90, 2.20, 2.20, 2.28, 2.54,
-    2.00, 1.62, 2.33, 2.02, 2.00, 2.20, 2.20, 0.70, 0.90, 1.10, 1.30, 1.50, 1.38, 1.36, 1.28, 1.30,
-    1.30, 1.30, 1.30, 1.30, 1.30, 1.30, 1.30, 1.30,
-)
 # fmt: on
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
@@ -41,7 +33,7 @@ def covalent_radii(dtype: torch.dtype = torch.float64) -> Float[Tensor, " elemen
 
 def electronegativities(dtype: torch.dtype = torch.float64) -> Float[Tensor, " elements"]:
     """Pauling's electronegativity by atomic number, 0 where none is known."""
-    return torch.tensor(_ELECTRONEGATIVITIES, dtype=dtype)
+    return torch.tensor(ELECTRONEGATIVITIES, dtype=dtype)
 
 
 def place(number: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from ase_crysdiff.randomness import Streams
 from ase_crysdiff.relaxation.engine import Outcome
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
 from ase_crysdiff.relaxation.settings import RELEASE, SYMPREC
-from ase_crysdiff.symmetry.finding import Symmetry, operations_of
+from ase_crysdiff.symmetry.own_cell import Symmetry, operations_of
 from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS, space_group
 
 #: A released crystal has fallen from a saddle if its energy is lower by more, eV/atom: twice what

@@ -111,7 +111,11 @@ class GenerativeRecipe(Recipe):
     """
 
     kind: ClassVar[Kind] = Kind.SAMPLER
-    optional: ClassVar[tuple[str, ...]] = ("processes",)
+    optional: ClassVar[tuple[str, ...]] = ("processes", "symmetric_share")
+
+    def fixed_by_origin(self, changes: Config) -> list[str]:
+        """All but the share of symmetric batches, which is no part of the model."""
+        return sorted(set(changes) - {"symmetric_share"})
 
     def load_data(self, path: Path) -> PackedCrystals:
         return PackedCrystals.load(path)
@@ -125,6 +129,10 @@ class GenerativeRecipe(Recipe):
         device: torch.device,
         validation: PackedCrystals | None = None,
     ) -> Task:
+        if config.get("symmetric_share"):
+            from ase_crysdiff.training.symmetric import mixed_task
+
+            return mixed_task(model, data, settings, device, validation)
         return denoising_task(model, data, settings, device, validation)
 
     def network(self, model: GenerativeModel) -> nn.Module:

@@ -257,13 +257,13 @@ class Loop:
             return functional_call(network, self.average.weights, inputs)
 
         sums: dict[str, float] = {}
-        count = 0
+        counts: dict[str, int] = {}  # not every batch has every number
         for batch in self.validation.everything():
             _, parts = self.task.objective.loss(averaged, batch, generator)
-            count += len(batch)
             for name, part in parts.items():
+                counts[name] = counts.get(name, 0) + len(batch)
                 sums[name] = sums.get(name, 0.0) + float(part) * len(batch)
-        return {name: total / max(count, 1) for name, total in sums.items()}
+        return {name: total / max(counts[name], 1) for name, total in sums.items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"average:{n}": t for n, t in self.average.weights.items()}

@@ -16,8 +16,8 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.relaxation.engine import relaxations
 from ase_crysdiff.relaxation.structures import configurations, relax
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
-from ase_crysdiff.symmetry.finding import operations_of
 from ase_crysdiff.symmetry.operations import Operations
+from ase_crysdiff.symmetry.own_cell import operations_of
 from ase_crysdiff.symmetry.refinement import space_group
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential

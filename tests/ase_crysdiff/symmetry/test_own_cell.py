@@ -5,7 +5,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from symmetric_crystals import crystals
 
-from ase_crysdiff.symmetry.finding import operations_of
+from ase_crysdiff.symmetry.own_cell import operations_of
 
 CRYSTALS = crystals()
 
