@@ -229,4 +229,4 @@ def _fall(properties: Mapping[str, Any]) -> str:
     """Says that a crystal has left its symmetry when it was released."""
     if properties.get("crysdiff_kept_symmetry", True):
         return ""
-    return f"; was a saddle with {properties['crysdiff_first_space_group']}"
+    return f"; left {properties['crysdiff_first_space_group']}"

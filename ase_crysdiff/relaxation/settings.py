@@ -10,3 +10,6 @@ STEPS = 500
 SYMPREC = 0.1
 #: How far atoms are moved before a crystal relaxes without its symmetry, Å.
 RELEASE = 0.03
+#: Where a symmetry is released, both relaxations go on to forces of at most this, eV/Å: moved by
+#: 0.03 Å along a mode of curvature -0.5 eV/Å², a crystal feels 0.015.
+RELEASE_FMAX = 0.01

@@ -52,7 +52,8 @@ def relax(
         release: With `symmetric`: coordinates are moved at random by so many Å (0.03 is usual) from
             where the symmetric relaxation ended, and the crystal relaxes again without symmetry,
             with as many steps. It tells minima from saddles, which a symmetric relaxation never
-            leaves. None releases nothing.
+            leaves; both relaxations go on to at most 0.01 eV/Å, as weak forces pull out of a
+            saddle. None releases nothing.
         seed: Of the random moves.
         optimizer: "lbfgs", "fire", or "lbfgs-ase", which takes the same steps as
             `ase.optimize.LBFGS` on a `FrechetCellFilter`.
@@ -130,13 +131,14 @@ def _symmetric(
 ) -> Iterator[tuple[int, RelaxResult]]:
     """With the symmetry, then, for what is released, without; see `relax`."""
     positions, fmax, relax_cell = list(given), how["fmax"], how["relax_cell"]
+    how = {**how, "fmax": symmetry.limit(fmax)}
     known = symmetry.find(list(given.values()), relax_cell)
     starts = configurations([s.structure for s in known])
     at_rest: dict[int, RelaxResult] = {}
     operations = [s.operations for s in known]
     for k, outcome in relaxations(starts, potential, **how, operations=operations):
         position = positions[k]
-        result = symmetry.labelled(result_of(given[position], outcome, fmax), known[k])
+        result = symmetry.at_rest(given[position], known[k], outcome, fmax)
         if symmetry.release is None or len(operations[k]) == 1 or outcome.failure is not None:
             yield position, result
         else:

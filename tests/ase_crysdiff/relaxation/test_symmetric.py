@@ -165,7 +165,7 @@ def test_what_has_no_symmetry_relaxes_without_and_says_so():
     assert "disordered" in results[1].reason
     assert results[2].space_group == "P1"
     assert results[2].kept_symmetry is None
-    (plain,) = relax(chain, POTENTIAL)
+    (plain,) = relax(chain, POTENTIAL, fmax=0.01)
     assert results[2].energy == pytest.approx(plain.energy, abs=1e-3)
 
 
