@@ -7,8 +7,10 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
+from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
+from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.structures import configurations, relax
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
@@ -68,7 +70,7 @@ def relaxed(
     relax_cell: bool,
 ) -> tuple[list[Structure], dict[int, str]]:
     """Candidates at rest, in their order, and the reason by index for those whose relaxation is not
-    trusted, which stay as they were.
+    trusted, which stay as they were. Drawn cells may be far off, so volumes may change at will.
 
     Args:
         structures: Candidates.
@@ -84,14 +86,22 @@ def relaxed(
     options = {} if symmetry is None else {"symmetric": True, **vars(symmetry)}
     results = relax(structures, potential, relax_cell=relax_cell, progress=False, **options)
     for structure, result in zip(structures, results, strict=True):
-        if not result.accepted or result.structure is None:
+        reason = _untrusted(result)
+        if reason is not None or result.structure is None:
             kept.append(structure)
-            reasons[index_of(structure)] = str(result.reason)
+            reasons[index_of(structure)] = str(reason)
             continue
         has_fallen = result.kept_symmetry is False
         more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
         kept.append(result.structure.copy(properties={**structure.properties, **more}))
     return kept, reasons
+
+
+def _untrusted(result: RelaxResult) -> str | None:
+    """Why the end of a relaxation is worse than its start; None if it is better."""
+    if result.structure is None or not (result.converged or result.accepted):
+        return str(result.reason)
+    return gate(result.structure) or unphysical(result.structure)
 
 
 def index_of(structure: Structure) -> int:

@@ -152,22 +152,24 @@ def test_the_prior_is_that_of_the_potential_unless_it_is_given():
 
 
 def saddles():
-    """A cubic perovskite, which falls; close-packed copper, which does not; two atoms in one
-    place.
+    """A cubic perovskite, which falls; close-packed copper, which does not; stacked sheets
+    that collapse.
     """
-    collapsed = Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0.02]])
-    return numbered([prototypes()["SrTiO3"], COPPER * (1, 1, 2), collapsed])
+    sheets = Structure(
+        Lattice.hexagonal(2.5, 3.2), ["B", "N"], [[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0]]
+    )
+    return numbered([prototypes()["SrTiO3"], COPPER * (1, 1, 2), sheets])
 
 
 def test_relaxed_sets_tell_saddles_from_minima():
     samples = saddles()
     found = Refinement.of(PairPotential(), relax=True)(samples)
     assert indices(found) == [1, 0, 2]
-    copper, perovskite, collapsed = found
+    copper, perovskite, sheets = found
     assert perovskite.properties["crysdiff_fallen_from"] == "Pm-3m"
     assert perovskite.properties["crysdiff_energy_per_atom"] < -1.26 - 0.04
     assert "crysdiff_fallen_from" not in copper.properties
-    assert collapsed == samples[2]  # no sound end: as it was drawn
+    assert sheets == samples[2]  # no sound end: as it was drawn
     selection = found.report.selection
     assert set(selection["unrelaxed"]) == {2}
     assert "relaxed (symmetric, then released), 1 left as drawn" in str(found.report)
