@@ -13,7 +13,6 @@ from ase_crysdiff.campaigns.benchmark.base import (
     BenchmarkResult,
     PredictionOptions,
 )
-from ase_crysdiff.errors import InputError
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from ase_crysdiff.storage import Store
 
 _PAIRS = "pairs"
-#: What a sampler may know of a target.
-GIVEN = ("composition", "scaffold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +33,11 @@ class CspOptions(PredictionOptions):
         targets: true structures: CSV with a cif column, packed file, ...
         limit: use the first so many targets only
         metre: also compare with all other targets of the same composition
-        given: what the sampler knows of a target: composition, or scaffold (its space group and
-            occupied sites as well, found within 0.1 Å)
     """
 
     targets: Path
     limit: int | None = None
     metre: bool = False
-    given: str = "composition"
     output: Path = Path("csp.json")
 
 
@@ -73,16 +67,12 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     from ase_crysdiff.metrics.composition import is_neutral
 
     check(options)
-    if options.given not in GIVEN:
-        raise InputError(f"given must be {' or '.join(GIVEN)}, got {options.given!r}.")
     is_neutral(
         (("Cl", 1), ("Na", 1))
     )  # needs SMACT: better to say so now than after a night of sampling
     targets = read_targets(options.targets, options.limit)
-    more = {} if options.given == GIVEN[0] else {"given": options.given}
-    bench = Run.on_targets("csp", options, sampler, targets, options.targets.name, more)
-    scaffolds = targets.scaffolds if more else None
-    rows = bench.predict(targets, options.samples, scaffolds=scaffolds)
+    bench = Run.on_targets("csp", options, sampler, targets, options.targets.name)
+    rows = bench.predict(targets, options.samples)
     comparison, matching = _compare_missing(bench.folder, rows, targets, options)
     bench.facts["seconds"]["matching"] = round(matching, 2)
     numbers = results(

@@ -17,17 +17,12 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.storage import Journal
-from ase_crysdiff.symmetry.scaffold import Scaffold
 
 log = logging.getLogger(__name__)
 
 
 def request_for(
-    sampler: Sampler,
-    targets: Targets,
-    steps: int | None,
-    conditions: tuple[Condition, ...] = (),
-    scaffolds: Sequence[Scaffold | None] | None = None,
+    sampler: Sampler, targets: Targets, steps: int | None, conditions: tuple[Condition, ...] = ()
 ) -> tuple[SampleRequest, list[int], dict[str, list[str]]]:
     """The request for all targets that the sampler serves, their positions, and the names of the
     others by reason.
@@ -40,24 +35,17 @@ def request_for(
         targets: Crystals whose compositions are asked for.
         steps: Of the reverse process; None takes the sampler's default.
         conditions: Further conditions on the sampling loop.
-        scaffolds: Those of all targets, which the sampler is given as well; a target without one is
-            not served. None gives compositions alone.
 
     Raises:
-        IncompatibleError: If the sampler takes no composition, or no scaffolds that are given.
+        IncompatibleError: If the sampler takes no composition.
     """
     compositions = targets.compositions
-    given: Sequence[Scaffold | None] = scaffolds or [None] * len(compositions)
     served: list[int] = []
     refused: dict[str, list[str]] = {}
     for i, composition in enumerate(compositions):
         try:
             alone = CSP(cells=(composition,))
-            sampler.check(
-                SampleRequest(alone, prototype=given[i], conditions=conditions, steps=steps)
-            )
-            if scaffolds is not None and given[i] is None:
-                raise InputError("no scaffold was found in this cell")
+            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -65,8 +53,7 @@ def request_for(
         else:
             served.append(i)
     contents = tuple(compositions[i] for i in served)
-    held = None if scaffolds is None else tuple(s for s in (given[i] for i in served) if s)
-    request = SampleRequest(CSP(cells=contents), prototype=held, conditions=conditions, steps=steps)
+    request = SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps)
     return request, served, refused
 
 

@@ -4,7 +4,7 @@ result.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ from ase_crysdiff.sampling.batched import SamplerSpec
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.storage import Store, ensure_writable, write_text
-from ase_crysdiff.symmetry.scaffold import Scaffold
 
 if TYPE_CHECKING:
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
@@ -212,7 +211,6 @@ class Run:
         samples: int,
         journal: str = DRAWS,
         conditions: tuple[Condition, ...] = (),
-        scaffolds: Sequence[Scaffold | None] | None = None,
     ) -> list[list[Structure | None]]:
         """First draws for every target, nothing redrawn or dropped.
 
@@ -221,13 +219,12 @@ class Run:
             samples: For each target.
             journal: Name of the journal of the draws.
             conditions: On the sampling loop.
-            scaffolds: Those of all targets, which the sampler is given as well; None for none.
 
         Returns:
             For every target its samples; None only for a target that the sampler cannot serve.
         """
         request, served, refused = request_for(
-            self.sampler, targets, self.options.steps, conditions, scaffolds
+            self.sampler, targets, self.options.steps, conditions
         )
         drawn = self.draw(request, samples * len(served), journal)
         self.facts["refused_targets"] = refused

@@ -16,8 +16,6 @@ from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.symmetry.finding import find_scaffold
-from ase_crysdiff.symmetry.scaffold import Scaffold
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,6 @@ class Targets:
         return [
             tuple(sorted(Counter(site.specie.Z for site in s).items())) for s in self.structures
         ]
-
-    @property
-    def scaffolds(self) -> list[Scaffold | None]:
-        """Space groups and occupied sites; None where none is found, or where the cell is not
-        primitive.
-        """
-        return [_scaffold(structure) for structure in self.structures]
 
     @property
     def digest(self) -> str:
@@ -107,14 +98,6 @@ def read_targets(path: Path, limit: int | None, progress: bool | None = None) ->
     if not structures:
         raise InputError(f"{path} holds no structures.")
     return Targets(tuple(names), tuple(structures))
-
-
-def _scaffold(structure: Structure) -> Scaffold | None:
-    try:
-        found = find_scaffold(structure)
-    except InputError:
-        return None
-    return found if found.num_atoms == len(structure) else None
 
 
 def _check(structure: Structure, path: Path, name: str) -> None:
