@@ -67,7 +67,7 @@ def can_follow(group: int, needs: Needs, used: int, lowest: int) -> bool:
             return False
     return any(
         can_follow(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
-        for multiplicity, taken, after in _choices(group, needs[0], used, lowest)
+        for _, multiplicity, taken, after in choices(group, needs[0], used, lowest)
     )
 
 
@@ -86,20 +86,22 @@ def _count(group: int, needs: Needs, used: int, lowest: int) -> int:
         return _count(group, needs[1:], used, 0)
     return sum(
         _count(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
-        for multiplicity, taken, after in _choices(group, needs[0], used, lowest)
+        for _, multiplicity, taken, after in choices(group, needs[0], used, lowest)
     )
 
 
-def _choices(group: int, need: int, used: int, lowest: int) -> list[tuple[int, int, int]]:
-    """Multiplicity of each position that may come next, with what is used and the lowest position
-    after it.
+def choices(group: int, need: int, used: int, lowest: int) -> list[tuple[int, int, int, int]]:
+    """Index and multiplicity of each position that may come next, with what is used and the lowest
+    position after it; arguments as of `can_follow`.
     """
     found = []
     for index, (multiplicity, free) in enumerate(_sites(group)):
         if index < lowest or multiplicity > need or (not free and used >> index & 1):
             continue
         found.append(
-            (multiplicity, used, index) if free else (multiplicity, used | 1 << index, index + 1)
+            (index, multiplicity, used, index)
+            if free
+            else (index, multiplicity, used | 1 << index, index + 1)
         )
     return found
 
