@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PAIRS = "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CspOptions(PredictionOptions):
+class CspOptions(CompositionOptions):
     """Options of `csp`.
 
     Args:
@@ -75,7 +75,12 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         scaffolds_of,
         told_of,
     )
-    from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
+    from ase_crysdiff.campaigns.benchmark.library import (
+        LIBRARY,
+        prototypes_of,
+        read_crystals,
+        shipped_prototypes,
+    )
     from ase_crysdiff.campaigns.benchmark.results import results, summary
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
@@ -90,17 +95,12 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     crystals = None if options.library is None else read_crystals(options.library)
     more = {"given": options.given}
     bench = Run.on_targets("csp", options, sampler, targets, options.targets.name, more)
-    scaffolds = scaffolds_of(
-        bench.folder, targets, workers=options.workers, timeout=options.timeout
-    )
-    library = None
-    if crystals is not None and options.library is not None:
+    workers, timeout = options.workers, options.timeout
+    scaffolds = scaffolds_of(bench.folder, targets, workers=workers, timeout=timeout)
+    library = shipped_prototypes()
+    if options.library is not None and crystals is not None:
         library = prototypes_of(
-            bench.folder,
-            options.library.name,
-            crystals,
-            workers=options.workers,
-            timeout=options.timeout,
+            bench.folder, options.library.name, crystals, workers=workers, timeout=timeout
         )
     told = told_of(options.given, targets, scaffolds)
     rows = bench.predict(targets, options.samples, told=told)
@@ -114,8 +114,8 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         library=library,
         ranked=bench.facts["ranked"],
         with_metre=options.metre,
-        workers=options.workers,
-        timeout=options.timeout,
+        workers=workers,
+        timeout=timeout,
     )
     content = bench.content(options.samples, **numbers)
     if options.keep is not None:

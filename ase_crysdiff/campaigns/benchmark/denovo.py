@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
+    from ase_crysdiff.campaigns.benchmark.run import Run
     from ase_crysdiff.metrics.base import MetricResult
     from ase_crysdiff.metrics.reference import Reference
 
@@ -66,8 +67,6 @@ def denovo(
         InputError: If an option makes no sense, or the folder of `keep` holds a run with other
             settings.
     """
-    import torch
-
     from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
@@ -95,15 +94,37 @@ def denovo(
         potential=options.potential,
         workers=options.workers,
     )
-    results = {f"{name} (training)": r for name, r in found.items()}
-    results |= _of_validation(structures, found, validation)
     name = (options.library or options.training).name
     with WorkerPool(options.workers) as pool:
         workers = pool if options.workers else 0
         library = prototypes_of(bench.folder, name, crystals, workers=workers)
         new = prototype_novelty(structures, library, workers=workers)
-    results["prototype_novelty (library)"] = new
-    content = {
+    results = {
+        **{f"{name} (training)": r for name, r in found.items()},
+        **_of_validation(structures, found, validation),
+        "prototype_novelty (library)": new,
+    }
+    content = _content(bench, options, sampler, results)
+    made = sum(s is not None for s in structures)
+    lines = [f"{name:42} {result}" for name, result in results.items()]
+    lines.append(
+        f"{made} of {options.num_samples} crystals by {sampler.name} (seed {options.seed}) in "
+        f"{content['seconds']} s"
+    )
+    lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
+    return bench.finish(content, "\n".join(lines), LIBRARY)
+
+
+def _content(
+    bench: "Run",
+    options: DenovoOptions,
+    sampler: "StructureSource",
+    results: "Mapping[str, MetricResult]",
+) -> dict[str, Any]:
+    """Everything that the JSON file holds."""
+    import torch
+
+    return {
         "benchmark": bench.kind,
         **bench.settings,
         "weights": sampler.version,
@@ -114,17 +135,8 @@ def denovo(
         "workers": options.workers,
         "threads": torch.get_num_threads(),
         "machine": bench.facts["machine"],
-        "library": library.as_plain(),
         "results": {name: r.as_plain() for name, r in results.items()},
     }
-    made = sum(s is not None for s in structures)
-    lines = [f"{name:42} {result}" for name, result in results.items()]
-    lines.append(
-        f"{made} of {options.num_samples} crystals by {sampler.name} (seed {options.seed}) in "
-        f"{content['seconds']} s"
-    )
-    lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
-    return bench.finish(content, "\n".join(lines), LIBRARY)
 
 
 def _of_validation(

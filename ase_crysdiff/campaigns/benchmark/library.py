@@ -4,8 +4,10 @@ from pathlib import Path
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
+from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.isolation import TIMEOUT, Workers
 from ase_crysdiff.metrics.prototypes import PrototypeLibrary
+from ase_crysdiff.sampling.loading import prototypes
 from ase_crysdiff.storage import Store
 
 #: The journal of the prototypes that were found in crystals.
@@ -45,3 +47,14 @@ def read_crystals(path: Path) -> PackedCrystals:
         InputError: If the file cannot be read.
     """
     return PackedCrystals.load(path) if path.suffix == ".safetensors" else pack([path])[0]
+
+
+def shipped_prototypes() -> PrototypeLibrary | None:
+    """The prototypes of the library that `prototypes` draws from; None where there is none."""
+    try:
+        sampler = prototypes()
+    except CheckpointError:
+        return None
+    library = sampler.library
+    found = {library.prototype(row) for row in range(len(library))}
+    return PrototypeLibrary.of(f"prototypes {sampler.card.sha256[:12]}", found)

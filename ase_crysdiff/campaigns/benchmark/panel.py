@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_VOLUME_ERROR = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class PanelOptions(PredictionOptions):
+class PanelOptions(CompositionOptions):
     """Options of `panel`.
 
     Args:

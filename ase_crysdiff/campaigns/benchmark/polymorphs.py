@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _PAIRS = "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolymorphsOptions(PredictionOptions):
+class PolymorphsOptions(CompositionOptions):
     """Options of `polymorphs`.
 
     Args:

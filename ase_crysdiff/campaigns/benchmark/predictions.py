@@ -56,6 +56,7 @@ def requests_for(
     steps: int | None,
     conditions: tuple[Condition, ...] = (),
     told: Sequence[Told | None] | None = None,
+    known: bool | None = None,
 ) -> tuple[list[Asked], dict[str, list[str]]]:
     """Requests for all targets that the sampler serves, and the names of the others by reason.
 
@@ -69,11 +70,15 @@ def requests_for(
         steps: Of the reverse process; None takes the sampler's default.
         conditions: Further conditions on the sampling loop.
         told: What the sampler is told of each target; None tells the composition.
+        known: Whether crystals of the sampler's own library may be answers; None leaves it to the
+            sampler.
 
     Raises:
-        IncompatibleError: If the sampler takes no composition, or no symmetry where that is given.
+        IncompatibleError: If the sampler takes no composition, has no library where `known` says
+            something of it, or takes no symmetry where that is given.
     """
     told = told_of("composition", targets) if told is None else told
+    common: dict[str, Any] = {"conditions": conditions, "steps": steps, "known": known}
     served: dict[int | None, dict[int, Told]] = {}
     refused: dict[str, list[str]] = {}
     for i, one in enumerate(told):
@@ -82,7 +87,7 @@ def requests_for(
             continue
         try:
             alone = CSP(cells=(one.cell,))
-            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps, **one.wishes))
+            sampler.check(SampleRequest(alone, **common, **one.wishes))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -95,7 +100,7 @@ def requests_for(
         scaffolds = tuple(one.scaffold for one in members.values() if one.scaffold is not None)
         wishes |= {"prototype": scaffolds} if scaffolds else {}
         cells = CSP(cells=tuple(one.cell for one in members.values()))
-        request = SampleRequest(cells, conditions=conditions, steps=steps, **wishes)
+        request = SampleRequest(cells, **common, **wishes)
         asked.append(Asked(request, tuple(members), "" if group is None else f"-{group}"))
     return asked, refused
 

@@ -140,7 +140,7 @@ class Run:
         """
         spec = _spec(structures)
         sampler = spec.load()
-        asked, _ = requests_for(sampler, targets, options.steps)
+        asked, _ = requests_for(sampler, targets, options.steps, known=_known(options))
         sampler.evaluations(
             asked[0].request
         )  # refuses steps that no plan has, before anything is written
@@ -165,6 +165,7 @@ class Run:
             "steps": steps if steps is not None or tuned is None else tuned.steps,
             "sampling": None if tuned is None else tuned.as_dict(),
             "version": __version__,
+            **({} if _known(options) is None else {"known": _known(options)}),
             **(more or {}),
         }
         folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
@@ -217,7 +218,9 @@ class Run:
         Raises:
             SamplingError: If the sampler ranks, and not one target after the other.
         """
-        asked, refused = requests_for(self.sampler, targets, self.options.steps, conditions, told)
+        asked, refused = requests_for(
+            self.sampler, targets, self.options.steps, conditions, told, _known(self.options)
+        )
         counts = [samples] * len(targets.names) if isinstance(samples, int) else samples
         rows: list[list[Structure | None]] = [[None] * count for count in counts]
         ranked, entries = False, []
@@ -303,6 +306,11 @@ def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResul
     plain = json.dumps(content, indent=1)
     write_text(path, plain + "\n")
     return BenchmarkResult(json.loads(plain), text, path)
+
+
+def _known(options: DrawingOptions) -> bool | None:
+    """Whether crystals of a sampler's own library may be answers; None where nobody says."""
+    return False if getattr(options, "unknown", False) else None
 
 
 def _spec(structures: "StructureSource") -> SamplerSpec:
