@@ -144,7 +144,7 @@ class SpaceGroup:
         Raises:
             InputError: If the group has none of that letter.
         """
-        index = LETTERS.find(letter) if len(letter) == 1 else -1
+        index = LETTERS.find(letter) if isinstance(letter, str) and len(letter) == 1 else -1
         if not 0 <= index < len(self.positions):
             last = self.positions[-1].letter
             raise InputError(
@@ -161,6 +161,8 @@ def space_group(number: int) -> SpaceGroup:
     Raises:
         InputError: If the number is not from 1 to 230.
     """
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise InputError(f"A space group has a whole number from 1 to 230, got {number!r}.")
     if not 1 <= number <= 230:
         raise InputError(f"A space group has a number from 1 to 230, got {number}.")
     table = _table()
@@ -172,7 +174,9 @@ def space_group(number: int) -> SpaceGroup:
     translations = _tidy(table["translations"][operations] / _PARTS @ inverse.T)
     placed = table["position_groups"] == number
     positions = tuple(
-        _position(letter, inverse @ matrix @ change, offset / _PARTS @ inverse.T, rotations, translations)
+        _position(
+            letter, inverse @ matrix @ change, offset / _PARTS @ inverse.T, rotations, translations
+        )
         for letter, matrix, offset in zip(
             LETTERS, table["matrices"][placed], table["offsets"][placed], strict=False
         )
@@ -198,9 +202,9 @@ def group_number(text: str | int) -> int:
     Raises:
         InputError: If there is no such group; the message names similar symbols.
     """
-    if isinstance(text, bool) or not isinstance(text, str | int):
+    if isinstance(text, bool) or not isinstance(text, str | int | np.integer):
         raise InputError(f"A space group is a number or a symbol, got {text!r}.")
-    if isinstance(text, int) or text.strip().isdigit():
+    if not isinstance(text, str) or text.strip().isdigit():
         return space_group(int(text)).number
     wanted = _plain(text)
     symbols = [str(s) for s in _table()["symbols"]]
