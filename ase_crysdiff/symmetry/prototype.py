@@ -38,7 +38,7 @@ class Prototype:
 
     def __post_init__(self) -> None:
         group = space_group(group_number(self.group))
-        if not self.parts or not all(isinstance(part, str) and part for part in self.parts):
+        if not self.parts or not all(self.parts):
             raise InputError(f"A prototype needs one letter at least for every element. {_HOW}")
         letters = "".join(self.parts)
         for letter in dict.fromkeys(letters):
@@ -112,7 +112,7 @@ class Prototype:
         Raises:
             InputError: If it cannot be read, or makes no sense.
         """
-        match = re.fullmatch(r"\s*(.+?)\s+([a-zA]+(?:\s*\|\s*[a-zA]+)*)\s*", str(text))
+        match = re.fullmatch(r"\s*(.+?)\s+([a-zA]+(?:\s*\|\s*[a-zA]+)*)\s*", text)
         if match is None:
             raise InputError(f"{text!r} is no prototype. {_HOW}")
         parts = tuple(part.strip() for part in match[2].split("|"))

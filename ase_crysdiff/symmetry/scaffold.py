@@ -136,7 +136,7 @@ class Scaffold:
         Raises:
             InputError: If it cannot be read, or makes no sense.
         """
-        group, colon, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
+        group, colon, rest = text.partition(":")
         if not colon:
             raise InputError(f"{text!r} is no scaffold. {_HOW}")
         number = group_number(group.strip())

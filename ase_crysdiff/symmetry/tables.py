@@ -144,7 +144,7 @@ class SpaceGroup:
         Raises:
             InputError: If the group has none of that letter.
         """
-        index = LETTERS.find(letter) if isinstance(letter, str) and len(letter) == 1 else -1
+        index = LETTERS.find(letter) if len(letter) == 1 else -1
         if not 0 <= index < len(self.positions):
             last = self.positions[-1].letter
             raise InputError(
@@ -161,8 +161,6 @@ def space_group(number: int) -> SpaceGroup:
     Raises:
         InputError: If the number is not from 1 to 230.
     """
-    if isinstance(number, bool) or not isinstance(number, int | np.integer):
-        raise InputError(f"A space group has a whole number from 1 to 230, got {number!r}.")
     if not 1 <= number <= 230:
         raise InputError(f"A space group has a number from 1 to 230, got {number}.")
     table = _table()
@@ -197,7 +195,7 @@ def space_group(number: int) -> SpaceGroup:
     )
 
 
-def group_number(text: str | int) -> int:
+def group_number(text: Any) -> int:
     """The number of a space group given by its number or its short symbol.
 
     Underscores and spaces in a symbol may be left out: P42/mnm is P4_2/mnm.
