@@ -11,7 +11,7 @@ from ase_crysdiff.symmetry.tables import space_group
 CELLS = {"P": 1, "A": 2, "C": 2, "I": 2, "R": 3, "F": 4}
 
 
-def conventional_cell(number, size=12.0):
+def conventional_cell(number, size=16.0):
     """Rows of a conventional cell as asymmetric as a group permits."""
     a, b, c = size, 1.13 * size, 1.31 * size
     shapes = {
