@@ -20,7 +20,8 @@ from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.matching import reduced
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.space_groups import find_symmetry
-from ase_crysdiff.relaxation.structures import RelaxResult, relax
+from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import relax
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext.evaluation import evaluate
 
