@@ -125,7 +125,8 @@ def test_panel_can_leave_known_crystals_out(samplers, tmp_path):
         return {f["form"] for f in forms if f["samples_that_are_found"]}
 
     assert {"NaCl", "SrTiO3", "BaTiO3"} <= found()
-    assert "NaCl" in found(unknown=True)
+    # KCl and KBr have the cell of NaCl here: what is made of them comes out too small.
+    assert found(unknown=True) & {"NaCl", "SrTiO3", "BaTiO3"} == {"SrTiO3", "BaTiO3"}
 
 
 def test_random_exchange_makes_no_new_prototypes(samplers, folder, tmp_path):
