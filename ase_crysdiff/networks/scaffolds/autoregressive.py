@@ -60,7 +60,8 @@ class ScaffoldModel(nn.Module):
         """Logarithms of the probabilities of all groups, and of all letters at every site given the
         group and the letters before it; before masks, up to one number each.
         """
-        elements = self.elements(batch.elements) + self._count(batch.counts)
+        species = self.elements(batch.elements.flatten()).view(*batch.elements.shape, -1)
+        elements = species + self._count(batch.counts)
         rows = self.groups()
         positions = self.positions(batch.group)
         before = torch.roll(batch.letters, 1, 1)
