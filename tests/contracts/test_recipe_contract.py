@@ -17,6 +17,10 @@ from ase_crysdiff.testing.recipes import CHECKS
 from ase_crysdiff.training.denoising import GenerativeRecipe
 
 
+#: Recipes whose models are trained; the others make theirs at once and have tests of their own.
+TRAINED = [n for n in registry.names(registry.RECIPES) if direct_recipe(n) is None]
+
+
 @pytest.fixture(scope="module")
 def labels():
     """Several places of the atoms for each of a few compositions."""
@@ -43,10 +47,6 @@ def data_for(crystals, labels):
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-#: Recipes whose models are trained; the others make theirs at once and have tests of their own.
-TRAINED = [n for n in registry.names(registry.RECIPES) if direct_recipe(n) is None]
-
-
 @pytest.mark.parametrize("name", TRAINED)
 def test_registered(name, check, data_for):
     check(recipe(name), name, data_for(name))
