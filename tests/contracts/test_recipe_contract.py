@@ -16,7 +16,6 @@ from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.testing.recipes import CHECKS
 from ase_crysdiff.training.denoising import GenerativeRecipe
 
-
 #: Recipes whose models are trained; the others make theirs at once and have tests of their own.
 TRAINED = [n for n in registry.names(registry.RECIPES) if direct_recipe(n) is None]
 
