@@ -1,0 +1,80 @@
+"""The parts of several crystals as tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from ase_crysdiff.shapes import Float, Int, Tensor
+from ase_crysdiff.symmetry.parts import SHELLS, Parts
+
+
+@dataclass(frozen=True)
+class PartBatch:
+    """Crystals that have equally many parts, so that nothing is padded.
+
+    Args:
+        group: Number of each space group.
+        counts: Atoms of each part.
+        shells: Neighbours by part and shell, see `symmetry.parts.Parts`; 0 where unknown.
+        is_known: Whether the geometry of each crystal is known.
+        rows: Place of the position of each site, crystal after crystal.
+        part: Part of each site, counted over all crystals.
+        sites: Description of each site.
+        weights: Share of each site in the atoms of its part.
+    """
+
+    group: Int[Tensor, " crystals"]
+    counts: Float[Tensor, "crystals parts"]
+    shells: Float[Tensor, "crystals parts parts shells"]
+    is_known: Float[Tensor, " crystals"]
+    rows: Int[Tensor, " sites"]
+    part: Int[Tensor, " sites"]
+    sites: Float[Tensor, "sites features"]
+    weights: Float[Tensor, " sites"]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    @staticmethod
+    def of(crystals: Sequence[Parts]) -> "PartBatch":
+        """The tensors of crystals with equally many parts."""
+        size = len(crystals[0].elements)
+        nothing = np.zeros((size, size, len(SHELLS)))
+        shells = [nothing if c.shells is None else c.shells for c in crystals]
+        part = [i * size + c.part for i, c in enumerate(crystals)]
+        weights = [c.multiplicities / c.counts[c.part] for c in crystals]
+        return PartBatch(
+            torch.tensor([c.group for c in crystals]),
+            _floats([c.counts for c in crystals]),
+            _floats(shells),
+            torch.tensor([float(c.shells is not None) for c in crystals]),
+            torch.from_numpy(np.concatenate([c.rows for c in crystals])),
+            torch.from_numpy(np.concatenate(part)),
+            torch.from_numpy(np.concatenate([c.sites for c in crystals])).float(),
+            torch.from_numpy(np.concatenate(weights)).float(),
+        )
+
+    def to(self, device: torch.device) -> "PartBatch":
+        """The same on a device."""
+        return PartBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+    def without_geometry(self, hidden: Tensor) -> "PartBatch":
+        """The same where the geometry of the crystals for which `hidden` is true is not known."""
+        kept = self.is_known * (~hidden).to(self.is_known.dtype)
+        shells = self.shells * kept[:, None, None, None]
+        return PartBatch(
+            self.group,
+            self.counts,
+            shells,
+            kept,
+            self.rows,
+            self.part,
+            self.sites,
+            self.weights,
+        )
+
+
+def _floats(arrays: Sequence["np.ndarray[tuple[int, ...], np.dtype[np.generic]]"]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays)).float()
