@@ -64,6 +64,7 @@ def operations(hall: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_set(rotations: np.ndarray, translations: np.ndarray) -> set[bytes]:
+    """Operations without their order."""
     return {
         np.hstack([r.ravel(), t % PARTS]).astype(int).tobytes()
         for r, t in zip(rotations, translations, strict=True)
@@ -73,10 +74,8 @@ def as_set(rotations: np.ndarray, translations: np.ndarray) -> set[bytes]:
 def main() -> None:
     """Reads, compares, writes."""
     csv.field_size_limit(10**7)
-    listed = {
-        int(number): ast.literal_eval(text)
-        for number, text in list(csv.reader(Path(sys.argv[1]).open()))[2:]
-    }
+    lines = Path(sys.argv[1]).read_text().splitlines()[2:]
+    listed = {int(number): ast.literal_eval(text) for number, text in csv.reader(lines)}
     halls = standard_halls()
     names, centrings, position_groups, matrices, offsets = [], [], [], [], []
     groups, rotations, translations, relabelled, relabel_groups = [], [], [], [], []

@@ -25,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="reduce to the primitive cell (MiAD's preprocessing)",
     )
     parser.add_argument(
+        "--symmetry",
+        action="store_true",
+        help="pack space group and sites as well, for training with symmetric_share",
+    )
+    parser.add_argument(
         "--energies",
         type=Path,
         help="labels only: CSV with DFT formation energies that correct them",
@@ -57,7 +62,12 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             "--energies and --references correct labels (.npz); crystals have none. Leave them out."
         )
-    packed, report = pack(options.sources, max_atoms=options.max_atoms, primitive=options.primitive)
+    packed, report = pack(
+        options.sources,
+        max_atoms=options.max_atoms,
+        primitive=options.primitive,
+        symmetry=options.symmetry,
+    )
     packed.save(options.output)
     print(report.summary())
     for name, reason in report.skipped[:20]:

@@ -14,7 +14,10 @@ from ase_crysdiff.crystal.reduction import computable_cell, niggli
 from ase_crysdiff.crystal.reduction import primitive as primitive_cell
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
+from ase_crysdiff.symmetry.finding import find_symmetric
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def pack(
     *,
     max_atoms: int = 52,
     primitive: bool = False,
+    symmetry: bool = False,
     progress: bool | None = None,
 ) -> tuple[PackedCrystals, PackReport]:
     """Reads crystals, brings them to their Niggli cell and packs them.
@@ -52,6 +56,8 @@ def pack(
         sources: Files and folders that `readers.read_records` knows.
         max_atoms: Larger cells are skipped and counted.
         primitive: Whether to reduce to the primitive cell first.
+        symmetry: Whether to pack the scaffold of each crystal as well, found within 0.1 Å; crystals
+            without one are skipped and counted.
         progress: Whether to show a progress bar; None shows one on a terminal.
 
     Raises:
@@ -59,6 +65,7 @@ def pack(
     """
     structures: list[Structure] = []
     values: list[dict[str, float]] = []
+    symmetric: list[SymmetricCrystal] = []
     skipped: list[tuple[str, str]] = []
     read = 0
     disable = None if progress is None else not progress
@@ -69,6 +76,7 @@ def pack(
             read += 1
             try:
                 structure = prepare(record.load(), max_atoms, primitive)
+                symmetric += [find_symmetric(structure)] if symmetry else []
             except Exception as error:
                 skipped.append((record.name, reason_of(error)))
                 continue
@@ -83,7 +91,8 @@ def pack(
         "sources": ", ".join(Path(s).name for s in sources),
         "crystals": str(len(structures)),
     }
-    packed = PackedCrystals(from_structures(structures), columns, metadata)
+    scaffolds = PackedScaffolds.of(symmetric) if symmetry else None
+    packed = PackedCrystals(from_structures(structures), columns, metadata, scaffolds)
     return packed, PackReport(read, len(structures), tuple(skipped))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -81,17 +82,24 @@ class PackedScaffolds:
             self.lattice[chosen],
         )
 
+    @cached_property
+    def _ends(self) -> tuple[list[int], list[int]]:
+        """Where the sites and the free numbers of each crystal end."""
+        return self.num_sites.cumsum(0).tolist(), self.num_free.cumsum(0).tolist()
+
+    def scaffold(self, index: int) -> Scaffold:
+        """The scaffold of one of them, as it was packed."""
+        end = self._ends[0][index]
+        sites = slice(end - int(self.num_sites[index]), end)
+        pairs = zip(self.species[sites].tolist(), self.letter[sites].tolist(), strict=True)
+        return Scaffold(int(self.group[index]), tuple((z, LETTERS[x]) for z, x in pairs))
+
     def crystal(self, index: int) -> SymmetricCrystal:
         """One of them."""
-        sites = slice(int(self.num_sites[:index].sum()), int(self.num_sites[: index + 1].sum()))
-        free = slice(int(self.num_free[:index].sum()), int(self.num_free[: index + 1].sum()))
-        pairs = zip(self.species[sites].tolist(), self.letter[sites].tolist(), strict=True)
-        scaffold = Scaffold(int(self.group[index]), tuple((z, LETTERS[x]) for z, x in pairs))
-        return SymmetricCrystal(
-            scaffold,
-            self.lattice[index].double().numpy(),
-            self.free_numbers[free].double().numpy(),
-        )
+        end = self._ends[1][index]
+        numbers = self.free_numbers[end - int(self.num_free[index]) : end]
+        lattice = self.lattice[index].double().numpy()
+        return SymmetricCrystal(self.scaffold(index), lattice, numbers.double().numpy())
 
     def tensors(self) -> dict[str, Tensor]:
         """For a packed file, by name; whole numbers take one or two bytes."""

@@ -82,7 +82,7 @@ def find_in_cell(
     primitive = group.primitive
     places = np.array(found.std_positions)[first] @ np.linalg.inv(primitive)
     cell = primitive @ np.array(found.std_lattice)
-    return _on_sites(group.number, cell, places % 1.0, np.array(found.std_types)[first])
+    return _on_sites(group.number, cell, places % 1.0, np.array(found.std_types, np.int64)[first])
 
 
 def _idealised(cell: tuple[Floats, Floats, Ints], symprec: float) -> Any:
@@ -132,7 +132,7 @@ def _images(number: int) -> _Images:
         origins.append(position.offsets)
         inward.append(np.linalg.inv(frames))
         kept = np.arange(3) >= position.free
-        across.append(frames * kept)
+        across.append(frames * kept.astype(float))
     return _Images(
         np.array(index), np.concatenate(origins), np.concatenate(inward), np.concatenate(across)
     )

@@ -1,4 +1,4 @@
-"""What a crystal is before its free numbers are known: a space group and who sits on which sites."""
+"""What a crystal is before its free numbers are known: a space group and the occupied sites."""
 
 import re
 from collections import Counter

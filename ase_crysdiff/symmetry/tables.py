@@ -171,11 +171,16 @@ def space_group(number: int) -> SpaceGroup:
     rotations = np.rint(inverse @ table["rotations"][operations] @ change).astype(np.int64)
     translations = _tidy(table["translations"][operations] / _PARTS @ inverse.T)
     placed = table["position_groups"] == number
+    maps_of_anchors = zip(table["matrices"][placed], table["offsets"][placed], strict=True)
     positions = tuple(
-        _position(letter, inverse @ matrix @ change, offset / _PARTS @ inverse.T, rotations, translations)
-        for letter, matrix, offset in zip(
-            LETTERS, table["matrices"][placed], table["offsets"][placed], strict=False
+        _position(
+            letter,
+            inverse @ matrix @ change,
+            offset / _PARTS @ inverse.T,
+            rotations,
+            translations,
         )
+        for letter, (matrix, offset) in zip(LETTERS, maps_of_anchors, strict=False)
     )
     maps = table["relabellings"][table["relabelling_groups"] == number, : len(positions)]
     return SpaceGroup(

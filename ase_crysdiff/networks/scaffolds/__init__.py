@@ -1,0 +1,1 @@
+"""Networks on scaffolds: space groups and occupied sites, without coordinates."""

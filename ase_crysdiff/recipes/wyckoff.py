@@ -1,0 +1,89 @@
+"""Space groups and sites from a model: the discrete half of a crystal.
+
+Source: Kazeev et al. 2025 (WyFormer), Cao et al. 2024 (CrystalFormer); see
+`networks.scaffolds.autoregressive` for what is done differently.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
+from ase_crysdiff.data.statistics import elements, size_histogram
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config, Kind
+from ase_crysdiff.models.recipe import Recipe
+from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
+from ase_crysdiff.training.scaffolds import ScaffoldObjective
+from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
+
+
+class Wyckoff(Recipe):
+    """The probability of space group and sites for a composition."""
+
+    name: ClassVar[str] = "wyckoff"
+    kind: ClassVar[Kind] = Kind.SAMPLER
+
+    def build(self, config: Config) -> ScaffoldModel:
+        """The network of a config."""
+        try:
+            return ScaffoldModel(**config["network"])
+        except TypeError as error:
+            raise InputError(f"the network of wyckoff does not take that: {error}") from error
+
+    def configure(self, data: PackedCrystals) -> dict[str, Any]:
+        """The default config for a data set."""
+        return {
+            "recipe": self.name,
+            "network": {"hidden": 128, "layers": 4, "heads": 4, "dropout": 0.2},
+            "max_sites": 32,
+            "max_atoms": int(data.batch.num_atoms.max()),
+            "sizes": size_histogram(data),
+            "elements": elements(data),
+        }
+
+    def load_data(self, path: Path) -> PackedCrystals:
+        """Crystals with their scaffolds.
+
+        Raises:
+            InputError: If the file is none of packed crystals, or holds no scaffolds.
+        """
+        found = PackedCrystals.load(path)
+        if found.scaffolds is None:
+            raise InputError(
+                f"{path} holds no scaffolds. Pack the crystals with: crysdiff pack --symmetry "
+                "FILES -o data.safetensors"
+            )
+        return found
+
+    def task(
+        self,
+        model: ScaffoldModel,
+        config: Config,
+        data: PackedCrystals,
+        settings: TrainSettings,
+        device: torch.device,
+        validation: PackedCrystals | None = None,
+    ) -> Task:
+        """Maximum likelihood of the scaffolds."""
+
+        def sequences(crystals: PackedCrystals) -> ScaffoldSequences:
+            assert crystals.scaffolds is not None
+            hull = crystals.values.get("e_above_hull")
+            limit = config["max_sites"]
+            return ScaffoldSequences(crystals.scaffolds, hull, limit, settings.batch_size, device)
+
+        return Task(
+            model,
+            config,
+            sequences(data),
+            ScaffoldObjective(),
+            None if validation is None else sequences(validation),
+            {"data": data.digest},
+        )
+
+
+RECIPE = Wyckoff()

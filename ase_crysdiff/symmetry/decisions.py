@@ -1,0 +1,129 @@
+"""Scaffolds as sequences of decisions: a space group, then letter after letter.
+
+Elements come in the order of their electronegativity, each with its atoms per primitive cell; the
+letters of an element ascend. So a canonical scaffold is one sequence, without an end: an element is
+finished when its atoms are placed. Which decisions are legal is known exactly at every step.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cache
+
+import numpy as np
+
+from ase_crysdiff.crystal.elements import by_electronegativity
+from ase_crysdiff.shapes import Bool, Int, Tensor
+from ase_crysdiff.symmetry.feasible import can_follow, feasible_groups
+from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.tables import LETTERS, space_group
+
+#: Elements of a crystal that a sequence has room for.
+MAX_ELEMENTS = 8
+#: Upper edges of the classes of the energy above the hull, eV/atom; class 0 is unknown.
+HULL_EDGES = (0.0, 0.025, 0.05, 0.1, 0.2)
+NUM_HULL_CLASSES = len(HULL_EDGES) + 2
+
+
+def hull_class(energy: float) -> int:
+    """The class of an energy above the hull, eV/atom; NaN is unknown."""
+    return 0 if np.isnan(energy) else 1 + int(np.searchsorted(HULL_EDGES, max(energy, 0.0)))
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Sequences of S sites each.
+
+    Args:
+        elements: Atomic numbers in order, 0 for none.
+        counts: Atoms of each element in the primitive cell.
+        hull: Class of the energy above the hull.
+        group: Number of the space group.
+        groups: Which groups can hold the composition; column n is group n, column 0 is none.
+        letters: Place of each site's letter in the alphabet.
+        turn: Which element each site belongs to.
+        remaining: Atoms of that element that are still to be placed.
+        allowed: Which letters could follow.
+    """
+
+    elements: Int[Tensor, "crystals elements"]
+    counts: Int[Tensor, "crystals elements"]
+    hull: Int[Tensor, " crystals"]
+    group: Int[Tensor, " crystals"]
+    groups: Bool[Tensor, "crystals groups"]
+    letters: Int[Tensor, "crystals sites"]
+    turn: Int[Tensor, "crystals sites"]
+    remaining: Int[Tensor, "crystals sites"]
+    allowed: Bool[Tensor, "crystals sites letters"]
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def select(self, rows: Tensor) -> "Decisions":
+        """The sequences at these rows."""
+        return Decisions(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+def ordered(counts: dict[int, int]) -> list[tuple[int, int]]:
+    """Elements with their atoms in the order of decisions."""
+    return sorted(counts.items(), key=lambda pair: by_electronegativity(pair[0]))
+
+
+def letters_that_follow(group: int, needs: tuple[int, ...], used: int, lowest: int) -> list[int]:
+    """Places of the letters that may come next, so that the rest can still be completed.
+
+    Args:
+        group: Number of the space group.
+        needs: Atoms still to be placed: of the element in turn, above 0, then of those to come.
+        used: Bit i is set if position i has no free coordinate and is occupied.
+        lowest: First letter that the element may still take.
+    """
+    found = []
+    for index, position in enumerate(space_group(group).positions):
+        fixed = position.free == 0
+        if index < lowest or position.multiplicity > needs[0] or (fixed and used >> index & 1):
+            continue
+        rest = (needs[0] - position.multiplicity, *needs[1:])
+        if can_follow(group, rest, used | fixed << index, index + fixed):
+            found.append(index)
+    return found
+
+
+@cache
+def _groups(counts: tuple[int, ...]) -> np.ndarray:
+    allowed = np.zeros(231, bool)
+    allowed[feasible_groups(counts)] = True
+    return allowed
+
+
+def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
+    """The sequence of one canonical scaffold, as the rows of `Decisions`."""
+    pairs = ordered(scaffold.counts)
+    elements, counts = np.zeros((2, MAX_ELEMENTS), np.int64)
+    for i, (number, count) in enumerate(pairs):
+        elements[i], counts[i] = number, count
+    letters, turns, remaining, allowed = [], [], [], []
+    needs, used = tuple(count for _, count in pairs), 0
+    for turn, (number, _) in enumerate(pairs):
+        lowest = 0
+        for letter in (LETTERS.index(x) for z, x in scaffold.sites if z == number):
+            row = np.zeros(len(LETTERS), bool)
+            row[letters_that_follow(scaffold.group, needs, used, lowest)] = True
+            allowed.append(row)
+            letters.append(letter)
+            turns.append(turn)
+            remaining.append(needs[0])
+            position = scaffold.space_group.positions[letter]
+            fixed = position.free == 0
+            needs = (needs[0] - position.multiplicity, *needs[1:])
+            used, lowest = used | fixed << letter, letter + fixed
+        needs = needs[1:]
+    return {
+        "elements": elements,
+        "counts": counts,
+        "hull": np.array(hull),
+        "group": np.array(scaffold.group),
+        "groups": _groups(tuple(sorted(count for _, count in pairs))),
+        "letters": np.array(letters),
+        "turn": np.array(turns),
+        "remaining": np.array(remaining),
+        "allowed": np.array(allowed),
+    }
