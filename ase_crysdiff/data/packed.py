@@ -88,6 +88,21 @@ class PackedCrystals:
         values = {name[6:]: column for name, column in tensors.items() if name.startswith("value:")}
         return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors))
 
+    @staticmethod
+    def load_symmetric(path: str | Path) -> "PackedCrystals":
+        """Reads a packed file of crystals with their scaffolds.
+
+        Raises:
+            InputError: If the file is missing, damaged, no packed data set, or holds no scaffolds.
+        """
+        found = PackedCrystals.load(path)
+        if found.scaffolds is None:
+            raise InputError(
+                f"{path} holds no scaffolds. Pack the crystals with: crysdiff pack --symmetry "
+                "FILES -o data.safetensors"
+            )
+        return found
+
     @property
     def digest(self) -> str:
         """SHA-256 over lattices, coordinates and species, and over scaffolds where there are some:

@@ -51,13 +51,7 @@ class Wyckoff(Recipe):
         Raises:
             InputError: If the file is none of packed crystals, or holds no scaffolds.
         """
-        found = PackedCrystals.load(path)
-        if found.scaffolds is None:
-            raise InputError(
-                f"{path} holds no scaffolds. Pack the crystals with: crysdiff pack --symmetry "
-                "FILES -o data.safetensors"
-            )
-        return found
+        return PackedCrystals.load_symmetric(path)
 
     def task(
         self,

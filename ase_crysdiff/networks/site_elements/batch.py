@@ -1,13 +1,14 @@
 """The parts of several crystals as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
-from ase_crysdiff.shapes import Float, Int, Tensor
-from ase_crysdiff.symmetry.parts import SHELLS, Parts
+from ase_crysdiff.crystal.batch import rows_of
+from ase_crysdiff.networks.site_elements.parts import SHELLS, Parts
+from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class PartBatch:
     Args:
         group: Number of each space group.
         counts: Atoms of each part.
-        shells: Neighbours by part and shell, see `symmetry.parts.Parts`; 0 where unknown.
-        is_known: Whether the geometry of each crystal is known.
+        shells: Neighbours by part and shell, see `parts.Parts`; 0 where unknown.
+        is_known: 1 where the geometry of a crystal is known, 0 where not.
+        num_sites: Sites of each crystal.
         rows: Place of the position of each site, crystal after crystal.
         part: Part of each site, counted over all crystals.
         sites: Description of each site.
@@ -29,6 +31,7 @@ class PartBatch:
     counts: Float[Tensor, "crystals parts"]
     shells: Float[Tensor, "crystals parts parts shells"]
     is_known: Float[Tensor, " crystals"]
+    num_sites: Int[Tensor, " crystals"]
     rows: Int[Tensor, " sites"]
     part: Int[Tensor, " sites"]
     sites: Float[Tensor, "sites features"]
@@ -50,6 +53,7 @@ class PartBatch:
             _floats([c.counts for c in crystals]),
             _floats(shells),
             torch.tensor([float(c.shells is not None) for c in crystals]),
+            torch.tensor([len(c.rows) for c in crystals]),
             torch.from_numpy(np.concatenate([c.rows for c in crystals])),
             torch.from_numpy(np.concatenate(part)),
             torch.from_numpy(np.concatenate([c.sites for c in crystals])).float(),
@@ -60,20 +64,26 @@ class PartBatch:
         """The same on a device."""
         return PartBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
 
-    def without_geometry(self, hidden: Tensor) -> "PartBatch":
-        """The same where the geometry of the crystals for which `hidden` is true is not known."""
-        kept = self.is_known * (~hidden).to(self.is_known.dtype)
-        shells = self.shells * kept[:, None, None, None]
+    def select(self, chosen: Int[Tensor, " chosen"]) -> "PartBatch":
+        """The crystals at these places, in this order."""
+        of_site, sites = rows_of(self.num_sites, chosen)
+        size = self.counts.shape[1]
         return PartBatch(
-            self.group,
-            self.counts,
-            shells,
-            kept,
-            self.rows,
-            self.part,
-            self.sites,
-            self.weights,
+            self.group[chosen],
+            self.counts[chosen],
+            self.shells[chosen],
+            self.is_known[chosen],
+            self.num_sites[chosen],
+            self.rows[sites],
+            self.part[sites] % size + of_site * size,
+            self.sites[sites],
+            self.weights[sites],
         )
+
+    def without_geometry(self, hidden: Bool[Tensor, " crystals"]) -> "PartBatch":
+        """The same where the geometry of the crystals for which `hidden` is true is not known."""
+        kept = self.is_known.masked_fill(hidden, 0)
+        return replace(self, shells=self.shells * kept[:, None, None, None], is_known=kept)
 
 
 def _floats(arrays: Sequence["np.ndarray[tuple[int, ...], np.dtype[np.generic]]"]) -> Tensor:

@@ -8,12 +8,18 @@ import torch
 
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.networks.site_elements.batch import PartBatch
-from ase_crysdiff.networks.site_elements.network import HIDDEN, STABLE, UNKNOWN, SiteElements
+from ase_crysdiff.networks.site_elements.network import (
+    HIDDEN,
+    STABLE,
+    UNKNOWN,
+    SiteElements,
+    present,
+)
+from ase_crysdiff.networks.site_elements.parts import parts_of
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
-from ase_crysdiff.symmetry.parts import parts_of
 from ase_crysdiff.symmetry.scaffold import Scaffold
 
 #: Atomic numbers of the parts of a crystal.
@@ -126,15 +132,15 @@ class ElementExchange:
             for step in range(int(hidden.sum(1).max())):
                 rows = torch.nonzero(hidden.sum(1) > step).flatten()
                 place = order[rows, step]
-                logits = self._logits(batch, elements)[rows, place]
+                number = sweep * size + step
+                rng = streams.rng("elements", number, [1] * crystals, cpu, torch.float32)
+                luck = rng.uniform(NUM_ELEMENTS)[rows].clamp(1e-9, 1 - 1e-7)
+                logits = self._logits(batch, elements)[rows, place] / self.settings.temperature
+                chances = logits - torch.log(-torch.log(luck))  # Gumbel's trick
                 may = wishes.possible(elements)[rows]
-                rng = streams.rng(
-                    "elements", sweep * size + step, [1] * crystals, cpu, torch.float32
+                elements = elements.index_put(
+                    (rows, place), chances.masked_fill(~may, -torch.inf).argmax(1)
                 )
-                noise = -torch.log(-torch.log(rng.uniform(NUM_ELEMENTS)[rows].clamp(1e-9, 1 - 1e-7)))
-                choice = (logits / self.settings.temperature + noise).masked_fill(~may, -torch.inf)
-                elements = elements.clone()
-                elements[rows, place] = choice.argmax(1)
         return elements
 
     def _logits(
@@ -142,15 +148,12 @@ class ElementExchange:
     ) -> Float[Tensor, "crystals parts elements"]:
         """Log-probabilities, moved towards those of stable crystals."""
         scale = self.settings.guidance_scale
-        classes = torch.zeros(len(batch), dtype=torch.long)
-        free = given = None
-        if scale != 1:
-            free = self.network(batch, elements, classes + UNKNOWN).log_softmax(-1)
-        if scale != 0:
-            given = self.network(batch, elements, classes + STABLE).log_softmax(-1)
-        if free is None or given is None:
-            return given if free is None else free
-        return torch.lerp(free, given, scale)
+        given = torch.full((len(batch),), STABLE)
+        stable = self.network(batch, elements, given).log_softmax(-1)
+        if scale == 1:
+            return stable
+        free = self.network(batch, elements, torch.full_like(given, UNKNOWN)).log_softmax(-1)
+        return torch.lerp(free, stable, scale)
 
 
 @dataclass(frozen=True)
@@ -199,19 +202,15 @@ class _Wishes:
         good = (self.permitted[elements] | self.stays).all(1)
         return good & (self._missing(elements).sum(1) == 0)
 
-    def possible(self, elements: Int[Tensor, "crystals parts"]) -> Bool[Tensor, "crystals elements"]:
+    def possible(
+        self, elements: Int[Tensor, "crystals parts"]
+    ) -> Bool[Tensor, "crystals elements"]:
         """Elements for the next hidden part of each crystal: none of its others; and one that is
         still required, where no more parts are hidden than elements are missing.
         """
         missing = self._missing(elements)
         tight = missing.sum(1) >= (elements == HIDDEN).sum(1)
-        return torch.where(tight[:, None], missing, self.permitted & ~_present(elements))
+        return torch.where(tight[:, None], missing, self.permitted & ~present(elements))
 
     def _missing(self, elements: Tensor) -> Tensor:
-        return self.required & ~_present(elements)
-
-
-def _present(elements: Int[Tensor, "crystals parts"]) -> Bool[Tensor, "crystals elements"]:
-    """Which elements the parts have."""
-    found = torch.zeros(len(elements), NUM_ELEMENTS, dtype=torch.bool)
-    return found.scatter_(1, elements, True)
+        return self.required & ~present(elements)

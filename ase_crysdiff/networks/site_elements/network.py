@@ -10,28 +10,22 @@ from torch import nn
 from torch.nn import functional
 
 from ase_crysdiff.networks.linear import Linear, product
+from ase_crysdiff.networks.scaffolds.features import position_features
 from ase_crysdiff.networks.site_elements.batch import PartBatch
+from ase_crysdiff.networks.site_elements.parts import SHELLS
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS, DescribedElements
-from ase_crysdiff.shapes import Float, Int, Tensor
-from ase_crysdiff.symmetry.parts import SHELLS, SITE_FEATURES
-from ase_crysdiff.symmetry.tables import number_of_positions
+from ase_crysdiff.shapes import Bool, Float, Int, Tensor
+from ase_crysdiff.symmetry.decisions import NUM_HULL_CLASSES, hull_class
+from ase_crysdiff.symmetry.tables import number_of_positions, space_group
 
 #: An element that is to be told.
 HIDDEN = 0
-#: Largest energies above the hull, eV/atom, of the classes of stability from 1 on; what lies higher
-#: is the last class, and 0 is a crystal of which nobody knows.
-STABILITY_LIMITS = (0.001, 0.03, 0.08, 0.2)
-STABLE, UNKNOWN = 1, 0
-_CLASSES = len(STABILITY_LIMITS) + 2
+#: Classes of the energy above the hull: those of crystals on it, and of which nobody knows.
+STABLE, UNKNOWN = hull_class(0.0), hull_class(float("nan"))
 #: Width of the learned rows of groups and positions, of which many are rare.
 _ROW = 32
-
-
-def stability_class(energy_above_hull: Float[Tensor, " crystals"]) -> Int[Tensor, " crystals"]:
-    """The class of energies above the hull in eV/atom; NaN is unknown."""
-    limits = torch.tensor(STABILITY_LIMITS, dtype=energy_above_hull.dtype)
-    found = 1 + torch.bucketize(energy_above_hull.nan_to_num(), limits)
-    return torch.where(energy_above_hull.isnan(), UNKNOWN, found)
+#: Numbers that describe a site.
+_SITE = len(position_features(space_group(1), space_group(1).positions[0]))
 
 
 class Attention(nn.Module):
@@ -94,10 +88,8 @@ class SiteElements(nn.Module):
         self.groups = nn.Embedding(231, _ROW)
         for rows in (self.positions, self.groups):  # a rare row says nothing at first
             nn.init.zeros_(rows.weight)
-        self.site = nn.Sequential(
-            Linear(_ROW + SITE_FEATURES, hidden), nn.SiLU(), Linear(hidden, hidden)
-        )
-        self.part = Linear(2 * hidden + _ROW + 4 + _CLASSES, hidden)
+        self.site = nn.Sequential(Linear(_ROW + _SITE, hidden), nn.SiLU(), Linear(hidden, hidden))
+        self.part = Linear(2 * hidden + _ROW + 4 + NUM_HULL_CLASSES, hidden)
         self.elements = DescribedElements(hidden)
         self.pair = nn.Sequential(Linear(2 * len(SHELLS) + 2, pair), nn.SiLU(), Linear(pair, pair))
         self.layers = nn.ModuleList(Attention(hidden, heads, pair, dropout) for _ in range(layers))
@@ -110,14 +102,16 @@ class SiteElements(nn.Module):
         self,
         batch: PartBatch,
         elements: Int[Tensor, "crystals parts"],
-        stability: Int[Tensor, " crystals"],
+        hull: Int[Tensor, " crystals"],
     ) -> Float[Tensor, "crystals parts elements"]:
         crystals, size = elements.shape
         rows = torch.cat([self.positions(batch.rows), batch.sites], -1)
         sites = self.site(rows) * batch.weights.unsqueeze(-1)
         summed = sites.new_zeros(crystals * size, sites.shape[-1]).index_add(0, batch.part, sites)
         known = self.elements(elements.flatten()).unflatten(0, (crystals, size))
-        whole = torch.cat([self.groups(batch.group), functional.one_hot(stability, _CLASSES)], -1)
+        whole = torch.cat(
+            [self.groups(batch.group), functional.one_hot(hull, NUM_HULL_CLASSES)], -1
+        )
         nodes = self.part(
             torch.cat(
                 [
@@ -159,3 +153,12 @@ class SiteElements(nn.Module):
         itself = torch.eye(size, device=seen.device).expand(len(batch), size, size).unsqueeze(-1)
         is_known = batch.is_known[:, None, None, None].expand(-1, size, size, 1)
         return torch.cat([seen, seen.transpose(1, 2), itself, is_known], -1)
+
+
+def present(elements: Int[Tensor, "crystals parts"]) -> Bool[Tensor, "crystals elements"]:
+    """Which elements the parts of each crystal show, and the class of hidden ones: what a hidden
+    part cannot be.
+    """
+    found = torch.zeros(len(elements), NUM_ELEMENTS, dtype=torch.bool, device=elements.device)
+    found[:, HIDDEN] = True
+    return found.scatter_(1, elements, True)

@@ -10,7 +10,8 @@ from itertools import groupby, product
 
 import numpy as np
 
-from ase_crysdiff.symmetry.crystal import SymmetricCrystal, orbit_permutations
+from ase_crysdiff.networks.scaffolds.features import position_features
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import LETTERS, Floats, Ints, number_of_positions, space_group
 
@@ -20,12 +21,6 @@ from ase_crysdiff.symmetry.tables import LETTERS, Floats, Ints, number_of_positi
 SHELLS = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5)
 _WIDTH = 0.12
 _REACH = SHELLS[-1] + 3 * _WIDTH
-#: Kinds of operations by trace and determinant: 1, 2, 3, 4, 6 and -1, m, -3, -4, -6.
-_KINDS = {(3, 1): 0, (-1, 1): 1, (0, 1): 2, (1, 1): 3, (2, 1): 4}
-_KINDS |= {(-trace, -1): kind + 5 for (trace, _), kind in list(_KINDS.items())}
-#: Numbers that describe a site: free coordinates as a unit vector of four, multiplicity, and how
-#: many operations of each kind leave it where it is.
-SITE_FEATURES = 4 + 1 + len(_KINDS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,8 @@ class Parts:
         counts: Atoms of each part in the primitive cell.
         rows: Place of each site's position among those of all groups, see `position_row`.
         part: Part of each site.
-        sites: Description of each site, see `SITE_FEATURES`.
+        sites: What the position of each site shares with those of other groups, shape
+            (sites, features), see `networks.scaffolds.features`.
         multiplicities: Atoms of each site in the primitive cell.
         shells: Neighbours that are atoms of part j around the average atom of part i, one number
             for each of `SHELLS`, shape (parts, parts, shells); None where no crystal is known.
@@ -67,7 +63,7 @@ def parts_of(crystal: SymmetricCrystal | Scaffold) -> Parts:
         np.bincount(part, multiplicities).astype(np.int64),
         np.array([position_row(scaffold.group, x) for x in letters]),
         part,
-        np.array([site_features(scaffold.group, x) for x in letters]),
+        np.array([_site_features(scaffold.group, x) for x in letters]),
         multiplicities,
         None if isinstance(crystal, Scaffold) else _shells(crystal, part, multiplicities),
     )
@@ -84,16 +80,9 @@ def position_row(number: int, letter: str) -> int:
 
 
 @cache
-def site_features(number: int, letter: str) -> Floats:
-    """What a position has in common with those of other groups, shape (`SITE_FEATURES`,)."""
+def _site_features(number: int, letter: str) -> Floats:
     group = space_group(number)
-    position = group.position(letter)
-    fixing = group.rotations[orbit_permutations(number, letter)[:, 0] == 0]
-    kinds = np.zeros(len(_KINDS))
-    for rotation in fixing:
-        kinds[_KINDS[int(np.trace(rotation)), round(float(np.linalg.det(rotation)))]] += 1
-    free = np.eye(4)[position.free]
-    return np.concatenate([free, [np.log2(position.multiplicity) / 2], np.log2(1 + kinds) / 2])
+    return np.array(position_features(group, group.position(letter)))
 
 
 def _shells(crystal: SymmetricCrystal, part: Ints, multiplicities: Ints) -> Floats:
