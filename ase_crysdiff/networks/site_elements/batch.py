@@ -66,8 +66,10 @@ class PartBatch:
 
     def select(self, chosen: Int[Tensor, " chosen"]) -> "PartBatch":
         """The crystals at these places, in this order."""
-        of_site, sites = rows_of(self.num_sites, chosen)
+        _, sites = rows_of(self.num_sites, chosen)
         size = self.counts.shape[1]
+        crystal = torch.arange(len(chosen), device=chosen.device)
+        crystal = crystal.repeat_interleave(self.num_sites[chosen])
         return PartBatch(
             self.group[chosen],
             self.counts[chosen],
@@ -75,7 +77,7 @@ class PartBatch:
             self.is_known[chosen],
             self.num_sites[chosen],
             self.rows[sites],
-            self.part[sites] % size + of_site * size,
+            self.part[sites] % size + crystal * size,
             self.sites[sites],
             self.weights[sites],
         )
