@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 
 from ase_crysdiff.errors import IncompatibleError, InputError
@@ -17,7 +18,6 @@ from ase_crysdiff.networks.site_elements.network import (
 )
 from ase_crysdiff.networks.site_elements.parts import parts_of
 from ase_crysdiff.networks.species_embeddings import NUM_ELEMENTS
-from ase_crysdiff.randomness import Streams
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.scaffold import Scaffold
@@ -55,7 +55,7 @@ class ElementExchange:
     """Draws elements for the parts of crystals.
 
     The parts of a crystal have different elements, always. What is drawn for a crystal depends on
-    its stream alone, not on the other crystals of a call.
+    its own source of randomness alone, not on the other crystals of a call.
 
     Args:
         network: The masked model.
@@ -75,7 +75,7 @@ class ElementExchange:
     def propose(
         self,
         crystals: Sequence[SymmetricCrystal | Scaffold],
-        streams: Streams,
+        rngs: Sequence[np.random.Generator],
         *,
         allowed: Collection[int] | None = None,
         required: Collection[int] = (),
@@ -85,18 +85,18 @@ class ElementExchange:
 
         Args:
             crystals: What to begin with; a scaffold is a crystal whose geometry nobody knows.
-            streams: One for each crystal.
+            rngs: Source of randomness of each crystal.
             allowed: Atomic numbers that may occur; None for all.
             required: Atomic numbers that must occur.
             fixed: Elements of the crystals that stay where they are.
 
         Raises:
-            InputError: If there are not as many streams as crystals.
+            InputError: If there are not as many sources of randomness as crystals.
             IncompatibleError: If a crystal has too few parts for what is required, or more than
                 there are elements for.
         """
-        if len(streams) != len(crystals):
-            raise InputError(f"{len(crystals)} crystals need as many streams, got {len(streams)}.")
+        if len(rngs) != len(crystals):
+            raise InputError(f"{len(crystals)} crystals need as many rngs, got {len(rngs)}.")
         permitted = self.elements if allowed is None else self.elements & frozenset(allowed)
         parts = [parts_of(crystal) for crystal in crystals]
         found: list[Elements] = [()] * len(parts)
@@ -106,7 +106,7 @@ class ElementExchange:
             stays = torch.isin(given, torch.tensor(sorted(fixed), dtype=torch.long))
             wishes = _Wishes.of(permitted, required, given, stays)
             drawn = self._draw(
-                PartBatch.of([parts[i] for i in members]), given, wishes, streams.take(members)
+                PartBatch.of([parts[i] for i in members]), given, wishes, [rngs[i] for i in members]
             )
             for i, row in zip(members, drawn.tolist(), strict=True):
                 found[i] = tuple(row)
@@ -118,13 +118,11 @@ class ElementExchange:
         batch: PartBatch,
         elements: Int[Tensor, "crystals parts"],
         wishes: "_Wishes",
-        streams: Streams,
+        rngs: Sequence[np.random.Generator],
     ) -> Int[Tensor, "crystals parts"]:
-        crystals, size = elements.shape
-        cpu = torch.device("cpu")
-        for sweep in range(self.settings.sweeps):
-            rng = streams.rng("hidden parts", sweep, [size] * crystals, cpu, torch.float32)
-            luck = rng.uniform(1).reshape(crystals, size).masked_fill(wishes.stays, 2.0)
+        size = elements.shape[1]
+        for _ in range(self.settings.sweeps):
+            luck = _uniform(rngs, size).masked_fill(wishes.stays, 2.0)
             hidden = (luck < self.settings.hidden) | (luck == luck.amin(1, keepdim=True))
             hidden = (hidden | ~wishes.met(elements)[:, None]) & ~wishes.stays
             order = luck.masked_fill(~hidden, 3.0).argsort(dim=1, stable=True)
@@ -132,11 +130,9 @@ class ElementExchange:
             for step in range(int(hidden.sum(1).max())):
                 rows = torch.nonzero(hidden.sum(1) > step).flatten()
                 place = order[rows, step]
-                number = sweep * size + step
-                rng = streams.rng("elements", number, [1] * crystals, cpu, torch.float32)
-                luck = rng.uniform(NUM_ELEMENTS)[rows].clamp(1e-9, 1 - 1e-7)
+                luck = _uniform([rngs[i] for i in rows.tolist()], NUM_ELEMENTS)
                 logits = self._logits(batch, elements)[rows, place] / self.settings.temperature
-                chances = logits - torch.log(-torch.log(luck))  # Gumbel's trick
+                chances = logits - torch.log(-torch.log(luck.clamp(1e-9, 1 - 1e-7)))  # Gumbel
                 may = wishes.possible(elements)[rows]
                 elements = elements.index_put(
                     (rows, place), chances.masked_fill(~may, -torch.inf).argmax(1)
@@ -154,6 +150,10 @@ class ElementExchange:
             return stable
         free = self.network(batch, elements, torch.full_like(given, UNKNOWN)).log_softmax(-1)
         return torch.lerp(free, stable, scale)
+
+
+def _uniform(rngs: Sequence[np.random.Generator], width: int) -> Float[Tensor, "crystals width"]:
+    return torch.from_numpy(np.stack([rng.random(width, np.float32) for rng in rngs]))
 
 
 @dataclass(frozen=True)

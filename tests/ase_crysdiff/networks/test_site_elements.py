@@ -16,7 +16,6 @@ from ase_crysdiff.networks.site_elements.batch import PartBatch
 from ase_crysdiff.networks.site_elements.exchange import ElementExchange, ExchangeSettings
 from ase_crysdiff.networks.site_elements.network import HIDDEN, STABLE, UNKNOWN, SiteElements
 from ase_crysdiff.networks.site_elements.parts import SHELLS, parts_of
-from ase_crysdiff.randomness import Streams
 from ase_crysdiff.recipes.site_elements import RECIPE
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.finding import find_symmetric
@@ -240,21 +239,23 @@ def test_recipe_refuses_crystals_of_one_element():
 
 def drawn(network, crystals, settings=None, seed=0, **wishes):
     exchange = ElementExchange(network, settings)
-    return exchange.propose(crystals, Streams(seed, tuple(range(len(crystals)))), **wishes)
+    return exchange.propose(crystals, sources(seed, range(len(crystals))), **wishes)
 
 
-def test_draws_depend_on_their_own_stream_alone(network, crystals):
+def sources(seed, numbers):
+    return [np.random.default_rng([seed, number]) for number in numbers]
+
+
+def test_draws_depend_on_their_own_randomness_alone(network, crystals):
     """Same seed, same elements: in one call, one by one, and in another order."""
     exchange, many = ElementExchange(network, ExchangeSettings(sweeps=2)), crystals * 10
-    streams = Streams(5, tuple(range(len(many))))
-    together = exchange.propose(many, streams)
-    alone = [exchange.propose([c], streams.take([i]))[0] for i, c in enumerate(many)]
+    numbers = list(range(len(many)))
+    together = exchange.propose(many, sources(5, numbers))
+    alone = [exchange.propose([many[i]], sources(5, [i]))[0] for i in numbers]
     assert together == alone
-    backwards = list(range(len(many)))[::-1]
-    assert exchange.propose([many[i] for i in backwards], streams.take(backwards)) == [
-        together[i] for i in backwards
-    ]
-    assert together != exchange.propose(many, Streams(6, streams.indices))
+    backwards = exchange.propose(many[::-1], sources(5, numbers[::-1]))
+    assert backwards == together[::-1]
+    assert together != exchange.propose(many, sources(6, numbers))
 
 
 def test_drawn_elements_differ_and_are_allowed(network, crystals):
@@ -313,7 +314,7 @@ def test_impossible_wishes_are_refused(network, crystals):
         drawn(network, crystals[:1], required={OX, FL, TI})
     with pytest.raises(IncompatibleError, match=r"\[9\] are required, but may not"):
         drawn(network, crystals[:1], allowed={OX, TI}, required={FL})
-    with pytest.raises(InputError, match="as many streams"):
-        ElementExchange(network).propose(crystals, Streams(0, (1,)))
+    with pytest.raises(InputError, match="as many rngs"):
+        ElementExchange(network).propose(crystals, sources(0, [1]))
     with pytest.raises(InputError, match="temperature be above 0"):
         ExchangeSettings(temperature=0.0)
