@@ -5,13 +5,22 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from pymatgen.core import Composition, Element
+from ase import Atoms
+from pymatgen.core import Composition, Element, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.sampling.request import PrototypeWish
+from ase_crysdiff.symmetry.finding import find_scaffold
+from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.tables import group_number
 
 Formula: TypeAlias = str | Mapping[str, float] | Composition
+#: A prototype as users give it: a structure, a scaffold or a text; False forbids any.
+PrototypeLike: TypeAlias = Structure | Atoms | Scaffold | Prototype | str | bool | None
 
 
 def element(symbol: Any) -> int:
@@ -91,3 +100,39 @@ def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:
     if not several:
         raise InputError("formula_units is empty. Give a number, several numbers or 'auto'.")
     return tuple(sorted({arguments.positive("formula_units", z) for z in several}))
+
+
+def space_group(value: int | str | None) -> int | None:
+    """Number of a space group given by its number or its short symbol; None for no wish.
+
+    Raises:
+        InputError: If there is no such group.
+    """
+    if value is None or isinstance(value, str):
+        return None if value is None else group_number(value)
+    return group_number(arguments.positive("space_group", value))
+
+
+def prototype(value: PrototypeLike) -> PrototypeWish:
+    """A prototype, or the scaffold of a structure.
+
+    Args:
+        value: A structure, in which the scaffold is found within 0.1 Å; a `Scaffold` or a
+            `Prototype`; a text such as "Fm-3m a|b|c" or "P4_2/mnm: Ti a, O f"; False for none at
+            all; None for no wish.
+
+    Raises:
+        InputError: If it is nothing of the kind or makes no sense.
+    """
+    if value is None or value is False or isinstance(value, Scaffold | Prototype):
+        return value
+    if isinstance(value, Atoms):
+        value = atoms_to_structure(value)
+    if isinstance(value, Structure):
+        return find_scaffold(value)
+    if isinstance(value, str):
+        return Scaffold.parse(value) if ":" in value else Prototype.parse(value)
+    raise InputError(
+        "prototype must be a structure, a Scaffold, a Prototype, a text such as 'Fm-3m a|b|c', "
+        f"False or None, got {value!r}."
+    )

@@ -27,6 +27,8 @@ def sample_request(
     elements: str | Iterable[str] | None,
     num_atoms: int | None,
     lattice: Lattice | ArrayLike | None,
+    space_group: int | str | None = None,
+    prototype: parsing.PrototypeLike = None,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | None]:
@@ -42,6 +44,8 @@ def sample_request(
         elements: Only these elements.
         num_atoms: Atoms per cell.
         lattice: The cell, Å.
+        space_group: Number or short symbol.
+        prototype: A structure, a scaffold or a text; False forbids any.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
@@ -62,6 +66,8 @@ def sample_request(
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
+        space_group=parsing.space_group(space_group),
+        prototype=parsing.prototype(prototype),
         conditions=conditions_of(conditions),
         steps=steps,
     )

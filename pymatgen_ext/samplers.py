@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.cells import CellMap, CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
-    from pymatgen_ext.parsing import Formula
+    from pymatgen_ext.parsing import Formula, PrototypeLike
     from pymatgen_ext.selection import Refinement
 
 
@@ -66,6 +66,8 @@ class StructureSampler(MSONable):
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
         lattice: "Lattice | ArrayLike | None" = None,
+        space_group: int | str | None = None,
+        prototype: "PrototypeLike" = None,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         distinct: bool = False,
@@ -92,6 +94,11 @@ class StructureSampler(MSONable):
             num_atoms: Atoms per cell.
             lattice: A cell that is given and kept: a Lattice, 3 × 3 numbers in Å, or a b c alpha
                 beta gamma, in Å and degrees.
+            space_group: Number or short symbol; each structure has this space group, or a
+                supergroup, at 1e-3 Å.
+            prototype: Occupied Wyckoff positions: those of a structure, a `Scaffold`, or a text
+                such as "Fm-3m a|b|c" (letters of each element) or "P4_2/mnm: Ti a, O f". False
+                leaves out symmetry that a sampler would choose by itself.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
@@ -127,6 +134,8 @@ class StructureSampler(MSONable):
             elements,
             num_atoms,
             lattice,
+            space_group,
+            prototype,
             conditions,
             steps,
         )
@@ -278,6 +287,8 @@ class StructureSampler(MSONable):
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
         lattice: "Lattice | ArrayLike | None" = None,
+        space_group: int | str | None = None,
+        prototype: "PrototypeLike" = None,
         conditions: "Conditions" = (),
         steps: int | None = None,
     ) -> "tuple[SampleRequest, CellMap | None]":
@@ -291,6 +302,8 @@ class StructureSampler(MSONable):
             formula_units=formula_units,
             num_atoms=num_atoms,
             lattice=lattice,
+            space_group=space_group,
+            prototype=prototype,
             conditions=conditions,
             steps=steps,
         )

@@ -3,6 +3,8 @@ was.
 """
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from ase_crysdiff.cli.drawing import (
     add_drawing_options,
@@ -30,6 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar=_CELL,
         help="lengths (Å) and angles (degrees) of the cell, which is kept",
     )
+    parser.add_argument("--space-group", help="number or short symbol, such as Fm-3m")
+    parser.add_argument(
+        "--prototype",
+        help='occupied sites, such as "Fm-3m a|b|c" or "P4_2/mnm: Ti a, O f", or a structure file',
+    )
     add_drawing_options(parser, 16, "crystals")
     parser.set_defaults(run=run)
 
@@ -44,11 +51,35 @@ def run(options: argparse.Namespace) -> int:
     names = ("composition", "chemical_system", "elements", "num_atoms", "steps")
     constraints = {name: getattr(options, name) for name in names}
     constraints["formula_units"] = options.formula_units or "auto"
-    request, cell = sampler.request(**constraints, lattice=options.lattice, conditions=conditions)
+    symmetry = _symmetry(options)
+    request, cell = sampler.request(
+        **constraints, **symmetry, lattice=options.lattice, conditions=conditions
+    )
     settings = {
         "sampler": options.sampler,
         "weights": sampler.version,
         **constraints,
+        **{name: str(wish) for name, wish in symmetry.items()},
         "lattice": options.lattice,
     }
     return draw_and_select(options, sampler, request, settings, refine, cell)
+
+
+def _symmetry(options: argparse.Namespace) -> dict[str, Any]:
+    """Space group and prototype, as far as they are given; a prototype may be that of a file.
+
+    Raises:
+        InputError: If one of them cannot be read.
+    """
+    from pymatgen.core import Structure
+
+    from pymatgen_ext import parsing
+
+    found: dict[str, Any] = {}
+    if options.space_group is not None:
+        found["space_group"] = parsing.space_group(options.space_group)
+    if options.prototype is not None:
+        path = Path(options.prototype)
+        given = Structure.from_file(path) if path.is_file() else options.prototype
+        found["prototype"] = parsing.prototype(given)
+    return found

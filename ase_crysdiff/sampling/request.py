@@ -3,14 +3,22 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix, Task
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.schedules.plans import UniformPlan
+from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.tables import space_group
+
+#: What is known of the occupied sites: which letters belong together, or which elements they hold
+#: as well; several scaffolds are those of crystals one after the other; False forbids any.
+PrototypeWish = Prototype | Scaffold | tuple[Scaffold, ...] | Literal[False] | None
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,12 @@ class SampleRequest:
     Args:
         task: What is to be done.
         lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept. None leaves it open.
+        space_group: Number of the space group that every crystal has, or a supergroup of it.
+        prototype: Occupied sites. Of a scaffold the elements are a proposal: others with the same
+            counts take their places. Crystal i of the run has scaffold i modulo their number where
+            there are several. False leaves out scaffolds that a sampler would choose by itself.
+        known: Whether crystals that a sampler's library holds may be answers; None leaves it to the
+            task: predictions of structures may be known, new crystals may not.
         properties: Wished values by name of the property, in the unit of the sampler's card.
         conditions: Further conditions on the sampling loop.
         filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a
@@ -33,6 +47,9 @@ class SampleRequest:
 
     task: Task = field(default_factory=DeNovo)
     lattice: Matrix | None = None
+    space_group: int | None = None
+    prototype: PrototypeWish = None
+    known: bool | None = None
     properties: Mapping[str, float] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()
@@ -50,16 +67,46 @@ class SampleRequest:
             raise InputError(
                 f"lattice must be three rows of three finite numbers in Å, got {self.lattice!r}."
             )
+        if self.known not in (True, False, None):
+            raise InputError(f"known must be True, False or None, got {self.known!r}.")
+        self._check_symmetry()
         for name, value in self.properties.items():
             if not math.isfinite(value):
                 raise InputError(f"The wished {name} must be a finite number, got {value!r}.")
         if self.steps is not None:
             UniformPlan(self.steps)  # raises on a number of steps that no plan has
 
+    @property
+    def prototypes(self) -> tuple[Prototype | Scaffold, ...]:
+        """The wished prototypes or scaffolds; none where they are left open."""
+        if not self.prototype:
+            return ()
+        return self.prototype if isinstance(self.prototype, tuple) else (self.prototype,)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the symmetry of the crystals is given."""
+        return self.space_group is not None or bool(self.prototypes)
+
+    def _check_symmetry(self) -> None:
+        if self.prototype not in (None, False):
+            _check_each("prototype", Prototype | Scaffold, *self.prototypes)
+            if not self.prototypes:
+                raise InputError("prototype names no scaffold. Give one, None or False.")
+        if self.space_group is None:
+            return
+        group = space_group(arguments.positive("space_group", self.space_group))
+        for wished in self.prototypes:
+            if wished.space_group.mirrored != group.mirrored:
+                raise InputError(
+                    f"The prototype {wished} has space group {wished.space_group.symbol} "
+                    f"({wished.group}), but space_group asks for {group.symbol} ({group.number}). "
+                    "Give one of the two."
+                )
+
 
 def _check_each(name: str, kind: Any, *given: Any) -> None:
     for value in given:
         if not isinstance(value, kind):
-            raise InputError(
-                f"{name} of a request takes a {kind.__name__}, got {type(value).__name__}."
-            )
+            wanted = getattr(kind, "__name__", "Prototype or a Scaffold")
+            raise InputError(f"{name} of a request takes a {wanted}, got {type(value).__name__}.")

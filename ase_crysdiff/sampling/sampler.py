@@ -11,6 +11,7 @@ from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.symmetry_wishes import check_symmetry
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 
 
@@ -22,6 +23,8 @@ class Sampled:
         crystals: One per stream, in the order of the streams; one may be empty, and is drawn again.
         properties: What else is to be said of each crystal, by name of the property that the
             structure gets (`crysdiff_` is put before it): one plain value per crystal.
+        failures: Why there is no crystal, by its place, where drawing again would not help; an
+            empty one stands in its place.
 
     Raises:
         SamplingError: If a property has not one value per crystal.
@@ -29,6 +32,7 @@ class Sampled:
 
     crystals: CrystalBatch
     properties: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in self.properties.items():
@@ -73,6 +77,11 @@ class Sampler(ABC):
         request.task.check(self.name, self.capabilities)
         if request.lattice is not None and "lattice" not in self.capabilities.constraints:
             raise IncompatibleError(f"{self.name!r} cannot keep a given lattice.")
+        check_symmetry(request, self.name, self.capabilities)
+        if request.known is not None and "known" not in self.capabilities.constraints:
+            raise IncompatibleError(
+                f"{self.name!r} holds no library of known crystals, which known= is about."
+            )
         unknown = sorted(set(request.properties) - self.capabilities.properties)
         if unknown:
             known = ", ".join(sorted(self.capabilities.properties)) or "no property"

@@ -90,7 +90,7 @@ class CSP(Task):
         return self.cells or (() if self.composition is None else (self.composition,))
 
     def check(self, name: str, capabilities: "Capabilities") -> None:
-        if capabilities.finds_species:
+        if "composition" not in capabilities.constraints:
             raise IncompatibleError(
                 f"{name!r} finds the composition itself and takes no composition. Use "
                 "chemical_system= or elements=, or a sampler for given compositions (dao-g-flow)."
