@@ -1,0 +1,57 @@
+"""Templates get new elements from the masked model, by what a wish allows."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.networks.site_elements.exchange import ElementExchange, ExchangeSettings
+from ase_crysdiff.networks.site_elements.network import SiteElements
+from ase_crysdiff.prototypes.exchange import ElementWish
+from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
+from ase_crysdiff.symmetry.finding import find_symmetric
+
+ALL = frozenset(range(1, 95))
+
+
+@pytest.fixture(scope="module")
+def salts():
+    """Rock salts of four alkali metals and three halogens."""
+    return [
+        Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(5.6), [metal, halogen], [[0, 0, 0], [0.5, 0.5, 0.5]]
+        )
+        for metal, halogen in itertools.product(["Li", "Na", "K", "Rb"], ["F", "Cl", "Br"])
+    ]
+
+
+@pytest.fixture(scope="module")
+def exchange():
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(0)
+        network = SiteElements(hidden=32, layers=1, heads=2, pair=8)
+    return LearnedExchange(ElementExchange(network, ExchangeSettings()), ALL)
+
+
+def many(exchange, crystal, wish, count=50):
+    return [exchange.propose(crystal, wish, np.random.default_rng(i)) for i in range(count)]
+
+
+def test_wishes_are_kept(exchange, salts):
+    crystal = find_symmetric(salts[0])
+    free = many(exchange, crystal, ElementWish(ALL))
+    assert all(list(new) == list(crystal.scaffold.counts) for new in free)
+    assert all(len(set(new.values())) == 2 for new in free)
+    assert len({tuple(new.values()) for new in free}) > 10
+    few = many(exchange, crystal, ElementWish(frozenset({8, 12, 20})))
+    assert {z for new in few for z in new.values()} == {8, 12, 20}
+    system = many(exchange, crystal, ElementWish(ALL, frozenset({8, 12})))
+    assert {frozenset(new.values()) for new in system} == {frozenset({8, 12})}
+
+
+def test_what_cannot_be_is_none(exchange, salts):
+    crystal = find_symmetric(salts[0])
+    for wish in (ElementWish(ALL, frozenset({8, 12, 20})), ElementWish(frozenset({8}))):
+        assert exchange.propose(crystal, wish, np.random.default_rng(0)) is None
