@@ -29,6 +29,7 @@ def sample_request(
     lattice: Lattice | ArrayLike | None,
     space_group: int | str | None = None,
     prototype: parsing.PrototypeLike = None,
+    known: bool | None = None,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | None]:
@@ -46,6 +47,7 @@ def sample_request(
         lattice: The cell, Å.
         space_group: Number or short symbol.
         prototype: A structure, a scaffold or a text; False forbids any.
+        known: Whether crystals of a library may be answers.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
@@ -68,6 +70,7 @@ def sample_request(
         lattice=None if cell is None else cell.niggli_rows,
         space_group=parsing.space_group(space_group),
         prototype=parsing.prototype(prototype),
+        known=known,
         conditions=conditions_of(conditions),
         steps=steps,
     )

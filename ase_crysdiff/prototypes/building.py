@@ -13,7 +13,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.prototypes.arrangements import Arrangements, arrange, assignments, num_assignments
 from ase_crysdiff.prototypes.distance import element_distance
 from ase_crysdiff.prototypes.fingerprint import fingerprint
-from ase_crysdiff.prototypes.library import DISTANCE, PER_EV, TENSORS, UNKNOWN_ENERGY, Library
+from ase_crysdiff.prototypes.library import DISTANCE, PER_EV, SLOT, TENSORS, UNKNOWN_ENERGY, Library
 from ase_crysdiff.prototypes.quantised import quantised_cell, quantised_numbers
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.tables import LETTERS, Floats, Ints
@@ -139,8 +139,7 @@ def _library(
         "num_sites": [len(crystal.scaffold.sites) for crystal in crystals],
         "num_free": [crystal.scaffold.free for crystal in crystals],
         "species": [z for _, species in rows for z in species],
-        "site_slot": [species.index(z) for species, (z, _) in sites],
-        "site_letter": [LETTERS.index(letter) for _, (_, letter) in sites],
+        "site": [SLOT * species.index(z) + LETTERS.index(x) for species, (z, x) in sites],
         "free_numbers": np.concatenate([quantised_numbers(c.free_numbers) for c in crystals]),
         "cell": [value for entry, _ in rows for value in entry.cell],
         "names": np.frombuffer(zlib.compress(text.encode(), 9), np.uint8),

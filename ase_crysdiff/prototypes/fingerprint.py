@@ -16,8 +16,8 @@ _SMALL, _TINY = 24, 4
 def fingerprint(lattice: Floats, frac_coords: Floats, slots: Ints, num_slots: int) -> Floats:
     """Mean distances to the nearest neighbours, element by element, whatever the elements are.
 
-    Two crystals whose fingerprints differ by less than about 0.1 (root mean square) match in nine
-    cases of ten by the tolerances of structure prediction; beyond 0.25 none does.
+    Of crystals whose fingerprints differ by 0.05 to 0.07 (root mean square) nine in ten match by
+    the tolerances of structure prediction, by 0.13 to 0.16 four in ten, beyond 0.25 hardly any.
 
     Args:
         lattice: Rows in Å, shape (3, 3).

@@ -39,12 +39,13 @@ TENSORS: Mapping[str, type[np.unsignedinteger]] = {
     "num_sites": np.uint8,
     "num_free": np.uint16,
     "species": np.uint8,  # of each slot of each crystal: atomic number
-    "site_slot": np.uint8,  # of each site
-    "site_letter": np.uint8,
+    "site": np.uint8,  # of each site: slot times 32, plus the place of its letter
     "free_numbers": np.uint16,
     "cell": np.uint16,  # free parameters of the conventional cell
     "names": np.uint8,  # zlib-compressed lines
 }
+#: What a slot is multiplied with in `site`; there are 27 letters.
+SLOT = 32
 #: Distances of all elements, the only tensor of floating point numbers.
 DISTANCE = "distance"
 
@@ -152,14 +153,12 @@ class Library:
         """A crystal, in its primitive standard cell."""
         group = int(self.group[row])
         species = self.species_of(row)
-        site, number, cell = (int(self._offsets[n][row]) for n in ("site", "free", "cell"))
-        letters = self._arrays["site_letter"][site : int(self._offsets["site"][row + 1])]
-        slots = self._arrays["site_slot"][site : int(self._offsets["site"][row + 1])]
+        number, cell = (int(self._offsets[name][row]) for name in ("free", "cell"))
         numbers = free_numbers_of(
             self._arrays["free_numbers"][number : int(self._offsets["free"][row + 1])].astype(int)
         )
         table, sites = space_group(group), []
-        for slot, letter in zip(slots.tolist(), letters.tolist(), strict=True):
+        for slot, letter in self._sites(row):
             free = table.positions[letter].free
             sites.append(((int(species[slot]), LETTERS[letter]), numbers[:free]))
             numbers = numbers[free:]
@@ -179,11 +178,8 @@ class Library:
 
     def prototype(self, row: int) -> Prototype:
         """The canonical prototype of a crystal."""
-        start, stop = self._offsets["site"][row : row + 2].tolist()
-        slots = self._arrays["site_slot"][start:stop].tolist()
-        letters = self._arrays["site_letter"][start:stop].tolist()
         parts = [""] * int(self.num_slots[row])
-        for slot, letter in zip(slots, letters, strict=True):
+        for slot, letter in self._sites(row):
             parts[slot] += LETTERS[letter]
         return _canonical(int(self.group[row]), tuple(parts))
 
@@ -209,6 +205,11 @@ class Library:
         """Atoms of each crystal's primitive cell."""
         atoms = np.array([sum(counts) for counts in self.counts], dtype=np.int64)
         return np.repeat(atoms, np.diff(self._starts["crystal"]))
+
+    def _sites(self, row: int) -> list[tuple[int, int]]:
+        """Slot and place of the letter of each site of a crystal."""
+        start, stop = self._offsets["site"][row : row + 2].tolist()
+        return [divmod(site, SLOT) for site in self._arrays["site"][start:stop].tolist()]
 
     @cached_property
     def _numbers(self) -> dict[tuple[int, ...], int]:

@@ -188,8 +188,9 @@ def _of_pattern(
     votes = -_costs(library, pattern, elements, chosen, vote).ravel()
     index = pattern.index[chosen]
     keys = (index * len(ways) + pattern.equivalent[index].T).ravel()
-    # Sorted by key and vote, the last one of each key is its template.
-    order = np.lexsort((votes, keys))
+    same = (pattern.species[chosen] == elements[ways][:, None]).all(2).ravel()
+    # Sorted by key and vote, the last one of each key is its template: a known structure if any.
+    order = np.lexsort((votes, same, keys))
     last = np.nonzero(np.append(np.diff(keys[order]) > 0, True))[0]
     first = np.append(0, last[:-1] + 1)
     best = order[last]
@@ -197,8 +198,7 @@ def _of_pattern(
     scores = votes[best] + np.log(np.add.reduceat(np.exp(votes[order] - top), first))
     way, column = np.divmod(best, len(chosen))
     crystals = chosen[column]
-    known = (pattern.species[crystals] == elements[ways[way]]).all(1)
-    return pattern.first + crystals, ways[way], scores, known
+    return pattern.first + crystals, ways[way], scores, same[best]
 
 
 def _costs(library: Library, pattern: Pattern, elements: Ints, chosen: Ints, vote: Vote) -> Floats:

@@ -16,6 +16,7 @@ from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.recipe import DirectRecipe
 from ase_crysdiff.prototypes.building import build
+from ase_crysdiff.prototypes.library import Library
 
 #: Column of the packed file with energies above the hull, eV/atom.
 ENERGY = "e_above_hull"
@@ -44,24 +45,42 @@ class Prototypes(DirectRecipe):
         known = packed.values.get(ENERGY)
         energies = [math.nan] * len(packed) if known is None else known.tolist()
         library = build(packed.scaffolds, names, energies, largest_energy=config["largest_energy"])
-        elements = sorted(library.elements)
-        content = {
-            "name": name,
-            "config": {**config, "elements": elements},
-            "sampling": {},
-            "training": {
-                "data": packed.metadata.get("sources", data.name),
-                "crystals": len(library),
-                "arrangements": library.num_arrangements,
-                "parameters": 0,
-                "packed_sha256": packed.digest,
-                **about,
-            },
-            "measured": {},
-            "elements": elements,
-            "licence": LICENCE,
+        facts = {
+            "data": packed.metadata.get("sources", data.name),
+            "packed_sha256": packed.digest,
+            **about,
         }
-        return weights.save(folder, library.tensors(), content)
+        return write_library(library, folder, name, config, facts)
+
+
+def write_library(
+    library: Library, folder: Path, name: str, config: Config, about: Mapping[str, Any]
+) -> Card:
+    """Writes a library with its card.
+
+    Args:
+        library: The crystals.
+        folder: To write to; the sampler loads it.
+        name: Of the library.
+        config: Settings of the sampler, all entries of `DEFAULTS`.
+        about: What the card says of the data.
+    """
+    elements = sorted(library.elements)
+    content = {
+        "name": name,
+        "config": {"recipe": Prototypes.name, **config, "elements": elements},
+        "sampling": {},
+        "training": {
+            "crystals": len(library),
+            "arrangements": library.num_arrangements,
+            "parameters": 0,
+            **about,
+        },
+        "measured": {},
+        "elements": elements,
+        "licence": LICENCE,
+    }
+    return weights.save(folder, library.tensors(), content)
 
 
 def _config(changes: Config) -> dict[str, Any]:
@@ -70,7 +89,7 @@ def _config(changes: Config) -> dict[str, Any]:
     Raises:
         InputError: If an entry is not known.
     """
-    config: dict[str, Any] = {"recipe": Prototypes.name, **DEFAULTS}
+    config = dict(DEFAULTS)
     for entry, value in changes.items():
         default = DEFAULTS.get(entry)
         parts = set(value) if isinstance(value, Mapping) else set()
