@@ -8,6 +8,8 @@ import torch
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.models.site_elements import load_exchange
+from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
@@ -37,7 +39,8 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
 
 
 def prototypes(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
-    """The sampler of a library of prototypes, which needs no device.
+    """The sampler of a library of prototypes, which needs no device. New crystals get their
+    elements from the model of `site-elements`.
 
     Args:
         weights: Folder with another library, as `crysdiff train prototypes` makes it; None takes
@@ -54,7 +57,8 @@ def prototypes(weights: str | Path | None = None, device: str = "cpu") -> Protot
             f"{folder} holds {card.name!r}, not a library of prototypes. Make one with: crysdiff "
             "train prototypes --data packed.safetensors"
         )
-    return PrototypeSampler(Library.of(tensors), card)
+    library = Library.of(tensors)
+    return PrototypeSampler(library, card, LearnedExchange(load_exchange(), library.elements))
 
 
 miad = partial(load_sampler, "miad")
