@@ -54,6 +54,8 @@ def sample_request(
     Raises:
         InputError: If a keyword cannot be read, or two contradict each other.
     """
+    if known not in (True, False, None):
+        raise InputError(f"known must be True, False or None, got {known!r}.")
     cell = None if lattice is None else CellMap.of(lattice)
     if formula_units != "auto" and composition is None:
         raise InputError("formula_units means nothing without a composition.")

@@ -71,6 +71,8 @@ class StructureSampler(MSONable):
         known: bool | None = None,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
+        relax: bool | str = False,
+        rank_prior: float | None = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
@@ -108,6 +110,15 @@ class StructureSampler(MSONable):
             potential: Name of a potential, a potential or an ASE calculator that ranks the
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.
+            relax: Whether the potential relaxes structures before it ranks them. True keeps their
+                symmetry, then moves atoms by 0.03 Å and relaxes without it, so that saddles fall
+                (their space group becomes `crysdiff_fallen_from`); "symmetric" keeps it for good,
+                "free" never. What does not come to a sound end stays as drawn, and the report
+                says why.
+            rank_prior: Weight τ of the sampler's own order, where it gives one (`crysdiff_rank`):
+                structures are ordered by energy per atom + τ log(1 + rank), which becomes
+                `crysdiff_score`, eV/atom. None takes the potential's τ; 0 ranks by energy alone,
+                which is worse than the sampler's order.
             distinct: Whether to keep only the best-ranked (else the first) of structures that are
                 the same: the "unique" of S.U.N.
             symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;
@@ -144,7 +155,8 @@ class StructureSampler(MSONable):
             conditions,
             steps,
         )
-        refine = Refinement.of(potential, distinct, symprec, fixed_cell=cell is not None)
+        fixed_cell = cell is not None
+        refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
@@ -159,6 +171,8 @@ class StructureSampler(MSONable):
         num_atoms: int | None = None,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
+        relax: bool | str = False,
+        rank_prior: float | None = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
@@ -197,7 +211,7 @@ class StructureSampler(MSONable):
             conditions=conditions,
             steps=steps,
         )
-        refine = Refinement.of(potential, distinct, symprec)
+        refine = Refinement.of(potential, distinct, symprec, False, relax, rank_prior)
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
@@ -214,6 +228,8 @@ class StructureSampler(MSONable):
         repeats: int = 1,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
+        relax: bool | str = False,
+        rank_prior: float | None = None,
         distinct: bool = False,
         symprec: float | None = None,
         steps: int | None = None,
@@ -239,6 +255,8 @@ class StructureSampler(MSONable):
             charge_balance: Keep only structures whose charge balances by oxidation states that
                 pymatgen guesses.
             jump_length: Levels that a resampling jump goes back up.
+            relax: As for `sample`; moves atoms of the host, too, and the cell only with
+                `relax_cell`.
             repeats: Passes through each stretch of the plan (RePaint); 1 makes no jumps, each
                 further one costs a plan.
             symprec: Tolerance in Å within which structures are symmetrised; it moves atoms of the
@@ -267,7 +285,7 @@ class StructureSampler(MSONable):
             conditions=conditions,
             steps=steps,
         )
-        refine = Refinement.of(potential, distinct, symprec, fixed_cell=not relax_cell)
+        refine = Refinement.of(potential, distinct, symprec, not relax_cell, relax, rank_prior)
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff.relaxation.settings import FMAX, STEPS
+from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from ase_crysdiff.relaxation.structures import RelaxResult
+    from ase_crysdiff.relaxation.results import RelaxResult
+    from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ class RelaxOptions:
         fmax: largest force that may remain, eV/Å
         steps: steps at most for each structure
         fixed_cell: move the atoms only
+        symmetric: keep the symmetry of each crystal, which is refined first
+        symprec: with --symmetric: tolerance at which the symmetry is found, Å
+        release: with --symmetric: move the atoms by so many Å afterwards (0.03 is usual) and relax
+            again without symmetry, which tells minima from saddles
+        seed: of the moves of --release
         optimizer: lbfgs, fire, or lbfgs-ase with the steps of ASE's LBFGS
         max_atoms: atoms computed together; lower it if memory runs out
     """
@@ -39,8 +45,23 @@ class RelaxOptions:
     fmax: float = FMAX
     steps: int = STEPS
     fixed_cell: bool = False
+    symmetric: bool = False
+    symprec: float = SYMPREC
+    release: float | None = None
+    seed: int = 0
     optimizer: str = "lbfgs"
     max_atoms: int | None = None
+
+    @property
+    def symmetry(self) -> "KeptSymmetry | None":
+        """The symmetry that is kept; None if none is.
+
+        Raises:
+            InputError: If a number makes no sense, or a release has nothing to let go of.
+        """
+        from ase_crysdiff.relaxation.symmetric import kept_symmetry
+
+        return kept_symmetry(self.symmetric, self.symprec, self.release, self.seed)
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,7 @@ class RelaxedFiles:
             p = structure.properties
             return (
                 f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
-                f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}"
+                f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
             )
 
         return wide_table(self.structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
@@ -114,6 +135,7 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     # one then contradicts.
     max_atoms = MAX_ATOMS if options.max_atoms is None else options.max_atoms
     check_options(options.fmax, options.steps, options.optimizer, max_atoms)
+    symmetry = options.symmetry
     structures, failed = _read(files)
     requested = len(structures) + len(failed)
     potential = as_potential(options.potential)
@@ -123,13 +145,20 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
         "relax_cell": not options.fixed_cell,
         "optimizer": options.optimizer,
     }
-    settings = {"potential": potential.name, **choices, "inputs": _digest(structures)}
+    kept = {} if symmetry is None else {"symmetric": vars(symmetry)}
+    settings = {"potential": potential.name, **choices, **kept, "inputs": _digest(structures)}
     folder = CrystalFolder(Store(options.output, settings))
     missing = [i for i in structures if i not in folder.done]
     if len(missing) < len(structures):
         there = len(structures) - len(missing)
         log.info("%d structures are already in %s", there, options.output)
-    found = iter_relax([structures[i] for i in missing], potential, **choices, max_atoms=max_atoms)
+    found = iter_relax(
+        [structures[i] for i in missing],
+        potential,
+        **choices,
+        max_atoms=max_atoms,
+        symmetry=symmetry,
+    )
     for k, result in tqdm(found, total=len(missing), desc="relax", unit=" crystals", disable=None):
         if result.structure is None or math.isnan(result.energy):  # nothing was computed
             source = structures[missing[k]].properties["crysdiff_source"]
@@ -185,5 +214,19 @@ def _labelled(result: "RelaxResult", structure: "Structure", index: int) -> "Str
         "crysdiff_accepted": result.accepted,
         "crysdiff_remark": result.reason or "",
     }
+    of_symmetry = {
+        "crysdiff_first_space_group": result.space_group,
+        "crysdiff_unsymmetric": result.unsymmetric,
+        "crysdiff_symmetric_energy": result.symmetric_energy,
+        "crysdiff_kept_symmetry": result.kept_symmetry,
+    }
+    labels |= {name: value for name, value in of_symmetry.items() if value is not None}
     labelled: Structure = structure.copy(properties={**structure.properties, **labels})
     return labelled
+
+
+def _fall(properties: Mapping[str, Any]) -> str:
+    """Says that a crystal has left its symmetry when it was released."""
+    if properties.get("crysdiff_kept_symmetry", True):
+        return ""
+    return f"; left {properties['crysdiff_first_space_group']}"

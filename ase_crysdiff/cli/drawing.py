@@ -32,6 +32,18 @@ def add_drawing_options(parser: argparse.ArgumentParser, samples: int, output: s
         help="with --guidance: how strongly, 1/(eV/atom); 0 is unguided (default 1)",
     )
     add("--potential", help="rank by energy per atom: dao-p or chgnet")
+    add(
+        "--relax",
+        action="store_true",
+        help="relax with --potential first: with the symmetry kept, then released",
+    )
+    add(
+        "--rank-prior",
+        type=float,
+        metavar="ENERGY",
+        help="weight of the sampler's own order against energies, eV/atom; 0 for energies alone "
+        "(default: the potential's)",
+    )
     add("--distinct", action="store_true", help="keep only the best of crystals that are the same")
     add("--symprec", type=float, help="symmetrise within this tolerance, Å; 0.1 is usual")
     add("--steps", type=int, help="steps of the reverse process")
@@ -67,7 +79,14 @@ def refinement(options: argparse.Namespace, fixed_cell: bool = False) -> "Refine
             positive(name.replace("_", "-"), getattr(options, name), smallest)
     if options.seed is not None and options.seed > MAX_SEED:
         raise InputError(f"seed must be at most 2^63 - 1, got {options.seed}.")
-    return Refinement.of(options.potential, options.distinct, options.symprec, fixed_cell)
+    return Refinement.of(
+        options.potential,
+        options.distinct,
+        options.symprec,
+        fixed_cell,
+        options.relax,
+        options.rank_prior,
+    )
 
 
 def guidance(options: argparse.Namespace) -> "tuple[Condition, ...]":

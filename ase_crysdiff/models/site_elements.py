@@ -23,7 +23,7 @@ def load_exchange(
     Args:
         name: Of weights in `CRYSDIFF_WEIGHTS` or in the package; or a folder that `crysdiff export`
             wrote.
-        settings: How to draw; None for the defaults, which are tuned on `mp/val`.
+        settings: How to draw; None for the defaults, which are tuned.
 
     Raises:
         CheckpointError: If the weights are missing, damaged or those of something else.

@@ -12,6 +12,10 @@ from ase_crysdiff.errors import ShapeError
 from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
+#: Weight of a sampler's order against energies, eV/atom, for potentials without one of their own:
+#: about the error of their energy differences between prototypes.
+RANK_PRIOR = 0.04
+
 
 @dataclass(frozen=True)
 class Configurations:
@@ -120,6 +124,9 @@ class Potential(ABC):
         device: Where it computes.
         formation_references: Energies of the elements that turn total into formation energies,
             eV/atom by atomic number; empty if none come with it.
+        rank_prior: Weight of the order in which a sampler gives candidates when they are ranked by
+            this potential, eV/atom: candidates are ordered by energy + rank_prior * log(1 + rank).
+            The larger the potential's errors between prototypes, the larger it should be.
     """
 
     name: str
@@ -127,6 +134,7 @@ class Potential(ABC):
     dtype: torch.dtype
     device: torch.device
     formation_references: Mapping[int, float] = MappingProxyType({})
+    rank_prior: float = RANK_PRIOR
 
     @abstractmethod
     def evaluate(self, configurations: Configurations) -> Evaluation:

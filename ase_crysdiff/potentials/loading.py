@@ -100,6 +100,7 @@ def neural(
     network = recipe(card.config["recipe"]).build(card.config)
     weight_files.fill(network, tensors, folder / weight_files.WEIGHTS)
     potential = assemble(card.name, network, card.config, torch.device(device), dtype)
+    potential.rank_prior = float(card.config.get("rank_prior", potential.rank_prior))
     expected = card.config.get("reference_energies", {})
     if not expected:
         raise CheckpointError(

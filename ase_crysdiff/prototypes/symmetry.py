@@ -1,6 +1,5 @@
 """Crystals of a library by space group and prototype."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from ase_crysdiff.prototypes.library import Library, Pattern
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import mirrored
+from ase_crysdiff.symmetry.tables import Ints, mirrored
 
 
 @dataclass(frozen=True)
@@ -29,15 +28,15 @@ class Symmetry:
     wished: Prototype | Scaffold | None
 
     def __call__(self, pattern: Pattern) -> NDArray[np.bool_]:
-        return self.rows(range(pattern.rows.start, pattern.rows.stop))[pattern.rows]
+        return self.rows(np.arange(pattern.rows.start, pattern.rows.stop))[pattern.rows]
 
-    def rows(self, candidates: Iterable[int]) -> NDArray[np.bool_]:
+    def rows(self, candidates: Ints) -> NDArray[np.bool_]:
         """Which crystals of the whole library may serve, of those that are candidates."""
         found = np.zeros(len(self.library), bool)
         groups, wanted = self.library.group, self._wanted
         asked = [] if self.group is None else [mirrored(self.group)]
         asked += [] if wanted is None else [wanted.group]
-        for row in map(int, candidates):
+        for row in candidates.tolist():
             group = mirrored(int(groups[row]))
             found[row] = all(number == group for number in asked) and (
                 wanted is None or self.library.prototype(row) == wanted

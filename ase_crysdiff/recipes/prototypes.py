@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
     "largest_energy": 0.5,
     "vote": {"temperature": 0.08, "share": 0.5, "energy": 3.5, "unknown_energy": 0.05},
     "exchange": {"temperature": 0.07, "probability": 0.5},
+    "template_atoms": 20,
 }
 
 

@@ -1,7 +1,7 @@
 """Many systems relaxed together, each as if it were alone."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,12 +12,14 @@ from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.checks import problems
 from ase_crysdiff.relaxation.base import Optimizer
 from ase_crysdiff.relaxation.batch import Batch
-from ase_crysdiff.relaxation.evaluation import evaluate_each, unusable, without
+from ase_crysdiff.relaxation.evaluation import averaged, evaluate_each, unusable, without
 from ase_crysdiff.relaxation.fire import FIRE
 from ase_crysdiff.relaxation.frechet import FrechetRows
 from ase_crysdiff.relaxation.lbfgs import LBFGS
 from ase_crysdiff.relaxation.settings import FMAX, STEPS
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.symmetry.averaging import Averaging
+from ase_crysdiff.symmetry.operations import Operations
 
 #: `lbfgs-ase` takes ASE's steps, where `lbfgs` takes fewer.
 OPTIMIZERS: Mapping[str, Callable[[], Optimizer]] = {
@@ -62,6 +64,7 @@ def relaxations(
     relax_cell: bool = True,
     optimizer: str = "lbfgs",
     max_atoms: int = MAX_ATOMS,
+    operations: Sequence[Operations] | None = None,
 ) -> Iterator[tuple[int, Outcome]]:
     """Relaxes every system; gives (position, outcome) as soon as one is done, so in any order.
 
@@ -77,11 +80,21 @@ def relaxations(
         relax_cell: Whether the cells move, which needs periodicity along all axes.
         optimizer: A key of `OPTIMIZERS`.
         max_atoms: Atoms of a batch; a larger system goes alone.
+        operations: The symmetry that each system has at the start and keeps: forces and stresses
+            are averaged over it, so no step leaves it. None keeps nothing.
 
     Raises:
-        InputError: If an option makes no sense.
+        InputError: If an option makes no sense, or there are not operations for every system.
     """
     check_options(fmax, steps, optimizer, max_atoms)
+    if operations is not None and [o.num_atoms for o in operations] != (
+        configurations.num_atoms.tolist()
+    ):
+        raise InputError(
+            "operations must permute the atoms of each system, got some for "
+            f"{[o.num_atoms for o in operations]} atoms, where the systems have "
+            f"{configurations.num_atoms.tolist()}."
+        )
     if not len(configurations):
         return iter(())
     return _relaxations(
@@ -92,6 +105,7 @@ def relaxations(
         relax_cell,
         OPTIMIZERS[optimizer](),
         max_atoms,
+        operations,
     )
 
 
@@ -119,6 +133,7 @@ def _relaxations(
     relax_cell: bool,
     method: Optimizer,
     max_atoms: int,
+    operations: Sequence[Operations] | None,
 ) -> Iterator[tuple[int, Outcome]]:
     refused = problems(everything, potential.elements, potential.name)
     if relax_cell:
@@ -135,11 +150,15 @@ def _relaxations(
     sizes = everything.num_atoms.tolist()
     queue = deque(i for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]) if i not in refused)
     batch = Batch.start(everything, _next(queue, sizes, max_atoms))
+    averaging = _averaging(batch, operations)
     while len(batch):
         layout = FrechetRows(batch.first_cells, batch.systems.num_atoms, relax_cell)
         found = evaluate_each(potential, batch.systems)
         given_up = unusable(found, batch.systems, relax_cell, potential.name)
-        forces = layout.forces(batch.rows, batch.systems, without(found, batch.systems, given_up))
+        usable = without(found, batch.systems, given_up)
+        if averaging is not None:
+            usable = averaged(usable, batch.systems, averaging)
+        forces = layout.forces(batch.rows, batch.systems, usable)
         norms = torch.linalg.vector_norm(forces, dim=-1).amax(-1)
         is_sound = torch.ones_like(norms, dtype=torch.bool)
         is_sound[list(given_up)] = False
@@ -156,6 +175,14 @@ def _relaxations(
         if new or len(kept) < len(batch):
             batch = batch.regroup(kept, Batch.start(everything, new) if new else None)
             method.rebatch(kept, len(new), batch.rows.shape[1])
+            averaging = _averaging(batch, operations)
+
+
+def _averaging(batch: Batch, operations: Sequence[Operations] | None) -> Averaging | None:
+    if operations is None:
+        return None
+    cells = batch.systems.cells
+    return Averaging([operations[i] for i in batch.ids.tolist()], cells.device, cells.dtype)
 
 
 def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) -> list[int]:

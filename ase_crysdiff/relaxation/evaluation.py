@@ -7,6 +7,7 @@ import torch
 from ase_crysdiff.errors import CrysDiffError
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import problems
+from ase_crysdiff.symmetry.averaging import Averaging
 
 
 def evaluate_each(
@@ -98,4 +99,20 @@ def without(found: Evaluation, systems: Configurations, given_up: dict[int, str]
         found,
         forces=torch.where(lost[systems.index][:, None], 0.0, found.forces),
         stress=torch.where(lost[:, None, None], 0.0, found.stress),
+    )
+
+
+def averaged(found: Evaluation, systems: Configurations, averaging: Averaging) -> Evaluation:
+    """The evaluation with the part of forces and stresses that has the symmetry of the systems: a
+    system that has it and follows them keeps it. Energies are as they were.
+
+    Args:
+        found: What the potential said.
+        systems: Of what.
+        averaging: Over the operations of these systems.
+    """
+    return replace(
+        found,
+        forces=averaging.cartesian(found.forces, systems.cells),
+        stress=averaging.stress(found.stress, systems.cells),
     )

@@ -1,46 +1,114 @@
-"""Structures in the order of their energy."""
+"""Candidates in the order of their energy, with the order that a sampler gave them as prior."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
+from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
-from ase_crysdiff.relaxation.structures import configurations
+from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import configurations, relax
+from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
 #: Atoms that a potential sees at once.
 _MAX_ATOMS = 2000
 
 
 def rank(
-    structures: Sequence[Structure], potential: Potential
+    structures: Sequence[Structure], potential: Potential, prior: float | None = None
 ) -> tuple[list[Structure], dict[int, str]]:
-    """Structures by energy per atom, and the reason by index for those without one, which come last
-    in their order.
+    """Structures by score, and the reason by index for those without an energy, which come last in
+    their order.
+
+    The score is E/N + τ log(1 + rank), where rank is the place of a candidate in the order of a
+    sampler that ranks them (property `crysdiff_rank`, 0 for the first). Draws have no rank and no
+    prior. Of several candidates for one composition the lowest energy alone is a worse choice than
+    the first candidate: a potential's errors between prototypes are as large as the differences.
+
+    Args:
+        structures: Candidates.
+        potential: Whose energies.
+        prior: τ, eV/atom; None takes the potential's own, 0 the energy alone.
+
+    Returns:
+        Copies with the properties `crysdiff_energy_per_atom` and `crysdiff_score`, eV/atom.
     """
+    weight = potential.rank_prior if prior is None else prior
     energies: list[float] = []
     reasons: dict[int, str] = {}
     for run in runs_of_size([len(structure) for structure in structures], _MAX_ATOMS):
         batch = [structures[i] for i in run]
-        evaluation = evaluate_each(potential, configurations(batch))
+        evaluation = evaluate_each(potential, configurations(batch), derivatives=False)
         for k, structure in enumerate(batch):
             energy = float(evaluation.energy[k]) / len(structure)
             if k in evaluation.failures or not np.isfinite(energy):
                 reasons[index_of(structure)] = evaluation.failures.get(
                     k, f"{potential.name} gave no finite energy."
                 )
-                energy = np.inf
+                energy = math.inf
             energies.append(energy)
-    order = sorted(range(len(structures)), key=lambda i: energies[i])
+    scores = [
+        energy + weight * math.log1p(rank_of(structure))
+        for energy, structure in zip(energies, structures, strict=True)
+    ]
     ranked = []
-    for i in order:
-        more = {} if np.isinf(energies[i]) else {"crysdiff_energy_per_atom": energies[i]}
-        ranked.append(structures[i].copy(properties={**structures[i].properties, **more}))
+    for i in sorted(range(len(structures)), key=lambda i: scores[i]):
+        more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": scores[i]}
+        known = more if math.isfinite(energies[i]) else {}
+        ranked.append(structures[i].copy(properties={**structures[i].properties, **known}))
     return ranked, reasons
+
+
+def relaxed(
+    structures: Sequence[Structure],
+    potential: Potential,
+    symmetry: KeptSymmetry | None,
+    relax_cell: bool,
+) -> tuple[list[Structure], dict[int, str]]:
+    """Candidates at rest, in their order, and the reason by index for those whose relaxation is not
+    trusted, which stay as they were. Drawn cells may be far off, so volumes may change at will.
+
+    Args:
+        structures: Candidates.
+        potential: Whose minima.
+        symmetry: What is kept on the way, and released at its end; None keeps nothing.
+        relax_cell: Whether the cells move.
+
+    Returns:
+        Structures with their properties; `crysdiff_fallen_from` is the space group of the saddle
+        that a crystal has left.
+    """
+    kept, reasons = [], {}
+    options = {} if symmetry is None else {"symmetric": True, **vars(symmetry)}
+    results = relax(structures, potential, relax_cell=relax_cell, progress=False, **options)
+    for structure, result in zip(structures, results, strict=True):
+        reason = _untrusted(result)
+        if reason is not None or result.structure is None:
+            kept.append(structure)
+            reasons[index_of(structure)] = str(reason)
+            continue
+        has_fallen = result.kept_symmetry is False
+        more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
+        kept.append(result.structure.copy(properties={**structure.properties, **more}))
+    return kept, reasons
+
+
+def _untrusted(result: RelaxResult) -> str | None:
+    """Why the end of a relaxation is worse than its start; None if it is better."""
+    if result.structure is None or not (result.converged or result.accepted):
+        return str(result.reason)
+    return gate(result.structure) or unphysical(result.structure)
 
 
 def index_of(structure: Structure) -> int:
     """Number of the draw that a structure came from; -1 if it was not drawn."""
     return int(structure.properties.get("crysdiff_index", -1))
+
+
+def rank_of(structure: Structure) -> int:
+    """Place in the order of a sampler that ranks its candidates, 0 for the first; 0 for a draw."""
+    return max(0, int(structure.properties.get("crysdiff_rank") or 0))

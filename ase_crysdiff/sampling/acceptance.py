@@ -6,6 +6,7 @@ from ase_crysdiff.constants import DRAWN
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.symmetry_wishes import counts_of
 
 
 def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
@@ -26,6 +27,9 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
     required = request.task.required_elements
     if required is not None and set(species) != required:
         return "an element of the chemical system is missing"
+    parts = {len(counts_of(wished)) for wished in request.prototypes}
+    if parts and len(set(species)) not in parts:
+        return "two sites of the prototype took the same element"
     return next(
         (reason for reason in (f(crystal) for f in request.filters) if reason is not None), None
     )

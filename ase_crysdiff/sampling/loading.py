@@ -7,8 +7,10 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.models.site_elements import load_exchange
+from ase_crysdiff.prototypes.exchange import RandomExchange
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.sampling.model_sampler import ModelSampler
@@ -50,6 +52,29 @@ def prototypes(weights: str | Path | None = None, device: str = "cpu") -> Protot
     Raises:
         CheckpointError: If the library is missing, damaged or something else.
     """
+    library, card = _library(weights)
+    learned = LearnedExchange(load_exchange(), library.elements)
+    return PrototypeSampler(library, card, learned)
+
+
+def random_exchange(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
+    """The row that every table of free draws needs: known crystals whose elements are exchanged by
+    chance, by their distance alone. What does no better has learnt no chemistry.
+
+    Args:
+        weights: Folder with another library than that of `prototypes`.
+        device: Left unused.
+
+    Raises:
+        CheckpointError: If the library is missing, damaged or something else.
+    """
+    library, card = _library(weights)
+    # By name, since `prototypes` may exchange in better ways.
+    chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
+    return PrototypeSampler(library, card, chance)
+
+
+def _library(weights: str | Path | None) -> tuple[Library, Card]:
     folder = weight_files.find("prototypes", weights)
     card, tensors = weight_files.read(folder)
     if card.config.get("recipe") != "prototypes":
@@ -57,8 +82,7 @@ def prototypes(weights: str | Path | None = None, device: str = "cpu") -> Protot
             f"{folder} holds {card.name!r}, not a library of prototypes. Make one with: crysdiff "
             "train prototypes --data packed.safetensors"
         )
-    library = Library.of(tensors)
-    return PrototypeSampler(library, card, LearnedExchange(load_exchange(), library.elements))
+    return Library.of(tensors), card
 
 
 miad = partial(load_sampler, "miad")

@@ -1,30 +1,36 @@
 """From a request to the loop: a generative model as a sampler."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.inpainting import KnownRows
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.conditions.space_group import SymmetricAs
+from ase_crysdiff.conditions.species import AllowedSpecies
+from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import JointProcess
-from ase_crysdiff.randomness import Streams
+from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.scaffolds import chosen_scaffolds, renamed
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
-from ase_crysdiff.sampling.tasks.base import Matrix, ModelWithCard
+from ase_crysdiff.sampling.tasks.base import Contents, Matrix, ModelWithCard
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.sampling.tasks.vary import Vary
+from ase_crysdiff.symmetry.scaffold import Scaffold
 
 
 class ModelSampler(Sampler):
@@ -54,7 +60,12 @@ class ModelSampler(Sampler):
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
-        contents = request.task.contents(self.subject, streams)
+        scaffolds = chosen_scaffolds(request, self.subject, streams) if request.symmetric else None
+        contents = (
+            request.task.contents(self.subject, streams)
+            if scaffolds is None
+            else self._contents(scaffolds)
+        )
         # In order of size, so that equally large crystals are computed together.
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
         streams = streams.take(order)
@@ -64,6 +75,11 @@ class ModelSampler(Sampler):
             species = torch.cat([contents.species[i] for i in order])
             context = {"species": species.to(self.device)}
         plan = request.task.plan(self.subject.settings, request.steps)
+        conditions = self._conditions(request, layout, context, streams)
+        if scaffolds is not None:
+            rows, held = self._held([scaffolds[i] for i in order], layout, streams)
+            # First, so that all others see symmetric estimates, and last.
+            conditions = [held, *conditions, *rows, held]
         batch = loop.run(
             self.model,
             layout,
@@ -71,11 +87,34 @@ class ModelSampler(Sampler):
             self.solver,
             plan,
             streams,
-            self._conditions(request, layout, context, streams),
+            conditions,
             _counted(request, len(plan)),
         )
         back = sorted(range(len(order)), key=order.__getitem__)
-        return Sampled(batch.to(torch.device("cpu")).select(back))
+        crystals = batch.to(torch.device("cpu")).select(back)
+        return Sampled(crystals, {} if scaffolds is None else _properties(scaffolds, crystals))
+
+    def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
+        """Rows of crystals on scaffolds, site after site."""
+        if not self.subject.generates_species:
+            species = [torch.from_numpy(s.species) for s in scaffolds]
+            return Contents([len(s) for s in species], species)
+        space = self.model.state_space
+        return Contents([space.encoded_size(s.num_atoms) for s in scaffolds])
+
+    def _held(
+        self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams
+    ) -> tuple[list[Condition], SymmetricAs]:
+        """What makes rows atoms or vacancies, and what holds them on their sites."""
+        layout = replace(layout, freedoms=tuple(s.free for s in scaffolds))
+        tied, counts = self.subject.generates_species, [s.num_atoms for s in scaffolds]
+
+        def rng(name: str, level: Level) -> CounterStream:
+            rows = layout.rows_per_crystal(level)
+            return streams.rng(name, 0, rows, layout.device, layout.dtype)
+
+        held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
+        return [_occupied(layout, counts)] if tied else [], held
 
     def _conditions(
         self, request: SampleRequest, layout: Layout, context: Context, streams: Streams
@@ -123,11 +162,36 @@ def _check_components(settings: SamplingSettings, joint: JointProcess) -> None:
             )
 
 
+def _occupied(layout: Layout, counts: Sequence[int]) -> Condition:
+    """The first rows of each crystal are atoms, the others are vacancies."""
+    allowed = torch.ones(layout.total_atoms, NUM_SPECIES, dtype=torch.bool)
+    start = 0
+    for size, count in zip(layout.sizes, counts, strict=True):
+        allowed[start : start + count, VACANCY] = False
+        allowed[start + count : start + size] = False
+        allowed[start + count : start + size, VACANCY] = True
+        start += size
+    return AllowedSpecies(allowed.to(layout.device))
+
+
+def _properties(scaffolds: Sequence[Scaffold], crystals: CrystalBatch) -> dict[str, list[str]]:
+    """What is to be said of crystals on scaffolds."""
+    found = [
+        renamed(scaffold, crystal.species.tolist())
+        for scaffold, crystal in zip(scaffolds, crystals.split(), strict=True)
+    ]
+    return {
+        "space_group": [scaffold.space_group.symbol for scaffold in found],
+        "scaffold": [str(scaffold) for scaffold in found],
+    }
+
+
 def _capabilities(subject: ModelWithCard) -> Capabilities:
     """What a generative model can be asked for."""
     finds_species = subject.generates_species
-    element_constraints: Sequence[str] = ("chemical_system", "elements", "num_atoms", "lattice")
-    composition_constraints = ("composition", "formula_units", "num_atoms", "lattice")
+    both = ("num_atoms", "lattice", "space_group", "prototype")
+    element_constraints: Sequence[str] = ("chemical_system", "elements", *both)
+    composition_constraints = ("composition", "formula_units", *both)
     return Capabilities(
         tasks=frozenset({DeNovo, CSP, Inpaint, Vary}),
         constraints=frozenset(element_constraints if finds_species else composition_constraints),

@@ -27,7 +27,7 @@ from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
-from ase_crysdiff.sampling.symmetry_wishes import possible_units
+from ase_crysdiff.sampling.symmetry_wishes import LARGEST, possible_units
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
@@ -36,7 +36,9 @@ from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import Floats, space_group
 
 #: Templates that are tried for one new crystal before it is given up.
-_TRIES = 30
+_TRIES = 100
+#: Templates lie at most so far above the hull where there are such, eV/atom; of many nobody knows.
+_TEMPLATE_ENERGY = 0.03
 #: Compositions whose candidates are remembered, and wishes whose templates are.
 _REMEMBERED = 4096
 #: Elements that are named in place of one that the library does not know.
@@ -68,8 +70,9 @@ class _Ranking:
 class PrototypeSampler(Sampler):
     """Draws from a library of known crystals.
 
-    For a composition draw i is the candidate of rank i, whatever the seed; new crystals are
-    templates drawn as often as they occur, with their elements exchanged.
+    For a composition draw i is the candidate of rank i, whatever the seed. New crystals are
+    templates drawn as often as they occur, with their elements exchanged; the card says up to how
+    many atoms, unless the number of atoms or a prototype is given.
 
     Args:
         library: The crystals.
@@ -91,7 +94,6 @@ class PrototypeSampler(Sampler):
                 {"composition", "formula_units", "num_atoms", "chemical_system", "elements"}
                 | {"space_group", "prototype", "known"}
             ),
-            max_atoms=max(map(sum, library.counts)),
             known_elements=library.elements,
             deterministic=frozenset({CSP}),
         )
@@ -176,11 +178,11 @@ class PrototypeSampler(Sampler):
         """Contents of the cells that hold possible numbers of formula units of a composition."""
         task = request.task
         assert isinstance(task, CSP)
-        unit, largest = task.composition or (), self.capabilities.max_atoms or 0
+        unit, largest = task.composition or (), max(map(sum, self.library.counts))
         atoms = sum(count for _, count in unit)
         units: Iterable[int] = range(1, largest // atoms + 1)
         if request.symmetric:
-            units = possible_units(request, task, largest)
+            units = possible_units(request, task, LARGEST)
         elif task.num_atoms is not None:
             units = (task.num_atoms // atoms,)
         elif task.formula_units is not None:
@@ -260,8 +262,15 @@ class PrototypeSampler(Sampler):
             IncompatibleError: If no crystal may be a template.
         """
         weights = template_weights(self.library, self.chance, self._wish(task))
+        sizes, usual = self.library.num_atoms, self.card.config["template_atoms"]
+        preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
         if task.num_atoms is not None:
-            weights *= self.library.num_atoms == task.num_atoms
+            weights *= sizes == task.num_atoms
+        else:
+            preferred.append(sizes <= usual)
+        for rows in () if wished else preferred:
+            if (weights * rows).any():
+                weights *= rows
         if group is not None or wished:
             symmetry = Symmetry(self.library, group, wished[0] if wished else None)
             weights *= symmetry.rows(np.nonzero(weights)[0])

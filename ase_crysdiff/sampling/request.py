@@ -67,8 +67,6 @@ class SampleRequest:
             raise InputError(
                 f"lattice must be three rows of three finite numbers in Å, got {self.lattice!r}."
             )
-        if self.known not in (True, False, None):
-            raise InputError(f"known must be True, False or None, got {self.known!r}.")
         self._check_symmetry()
         for name, value in self.properties.items():
             if not math.isfinite(value):

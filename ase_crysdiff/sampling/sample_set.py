@@ -69,6 +69,9 @@ class Report:
             text += "; guidance: " + ", ".join(
                 f"{round(n, 1):g} {what}" for what, n in self.guidance.items()
             )
+        if self.selection.get("relaxed"):
+            left = len(self.selection["unrelaxed"])
+            text += f"; relaxed ({self.selection['relaxed']}), {left} left as drawn"
         if self.selection.get("potential"):
             text += (
                 f"; ranked by {self.selection['potential']}, {len(self.selection['unranked'])} "

@@ -82,7 +82,7 @@ class Averaging:
         """
         if self.trivial:
             return vectors
-        inverse = torch.linalg.inv(lattice)
+        inverse = torch.linalg.inv_ex(lattice).inverse
         averaged = self.vectors(_times(vectors, inverse[self._crystal]))
         cartesian = _times(averaged, lattice[self._crystal])
         return torch.where(self._alone[self._crystal].unsqueeze(-1), vectors, cartesian)
@@ -102,7 +102,7 @@ class Averaging:
         """
         if self.trivial:
             return stress
-        inverse = torch.linalg.inv(lattice)
+        inverse = torch.linalg.inv_ex(lattice).inverse
         tensors = _applied(self._forms.mT, inverse.mT @ stress @ inverse)
         return torch.where(self._alone[:, None, None], stress, lattice.mT @ tensors @ lattice)
 

@@ -7,6 +7,9 @@ that one element occupies once; the others may be occupied any number of times.
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+import numpy as np
+
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.tables import space_group
 
 #: Atoms of each element that are still to be placed.
@@ -20,15 +23,17 @@ def feasible(group: int, counts: Iterable[int]) -> bool:
 
     Args:
         group: Number of the space group.
-        counts: Atoms of each element in the primitive cell.
+        counts: Atoms of each element in the primitive cell, whole numbers above 0.
+
+    Raises:
+        InputError: If a count is none, or there is no such group.
     """
-    # The order of the elements changes nothing; the smallest need is the hardest to meet.
-    return can_follow(group, tuple(sorted(counts)), 0, 0)
+    return can_follow(group, _needs(counts), 0, 0)
 
 
 def feasible_groups(counts: Iterable[int]) -> list[int]:
     """Numbers of all space groups whose sites can hold these numbers of atoms."""
-    needs = tuple(sorted(counts))
+    needs = _needs(counts)
     return [group for group in range(1, 231) if can_follow(group, needs, 0, 0)]
 
 
@@ -39,8 +44,11 @@ def feasible_units(group: int, unit: Iterable[int], largest: int) -> list[int]:
         group: Number of the space group.
         unit: Atoms of each element in one formula unit.
         largest: Most atoms of a cell.
+
+    Raises:
+        InputError: If a count is no whole number above 0, or there is no such group.
     """
-    amounts = tuple(unit)
+    amounts = _needs(unit)
     limit = largest // sum(amounts)
     return [z for z in range(1, limit + 1) if feasible(group, [z * n for n in amounts])]
 
@@ -67,15 +75,30 @@ def can_follow(group: int, needs: Needs, used: int, lowest: int) -> bool:
             return False
     return any(
         can_follow(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
-        for multiplicity, taken, after in _choices(group, needs[0], used, lowest)
+        for _, multiplicity, taken, after in choices(group, needs[0], used, lowest)
     )
 
 
 def number_of_scaffolds(group: int, counts: Sequence[int]) -> int:
     """How many scaffolds of a group hold these numbers of atoms, one for each of some different
     elements; equivalent letters are counted apart.
+
+    Raises:
+        InputError: If a count is no whole number above 0, or there is no such group.
     """
-    return _count(group, tuple(counts), 0, 0)
+    return _count(group, _needs(counts), 0, 0)
+
+
+def _needs(counts: Iterable[int]) -> Needs:
+    """Counts in the order in which they are placed: it changes nothing, and the smallest is the
+    hardest to meet.
+    """
+    given = list(counts)
+    if not given or not all(isinstance(n, int | np.integer) and n > 0 for n in given):
+        raise InputError(
+            f"Numbers of atoms are whole numbers above 0, one for each element; got {given}."
+        )
+    return tuple(sorted(int(n) for n in given))
 
 
 @cache
@@ -86,20 +109,22 @@ def _count(group: int, needs: Needs, used: int, lowest: int) -> int:
         return _count(group, needs[1:], used, 0)
     return sum(
         _count(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
-        for multiplicity, taken, after in _choices(group, needs[0], used, lowest)
+        for _, multiplicity, taken, after in choices(group, needs[0], used, lowest)
     )
 
 
-def _choices(group: int, need: int, used: int, lowest: int) -> list[tuple[int, int, int]]:
-    """Multiplicity of each position that may come next, with what is used and the lowest position
-    after it.
+def choices(group: int, need: int, used: int, lowest: int) -> list[tuple[int, int, int, int]]:
+    """Index and multiplicity of each position that may come next, with what is used and the lowest
+    position after it; arguments as of `can_follow`.
     """
     found = []
     for index, (multiplicity, free) in enumerate(_sites(group)):
         if index < lowest or multiplicity > need or (not free and used >> index & 1):
             continue
         found.append(
-            (multiplicity, used, index) if free else (multiplicity, used | 1 << index, index + 1)
+            (index, multiplicity, used, index)
+            if free
+            else (index, multiplicity, used | 1 << index, index + 1)
         )
     return found
 

@@ -252,19 +252,25 @@ class Operations:
             raise InputError("A rotation has another determinant than 1 and -1.")
         if not (np.sort(self.permutations, 1) == np.arange(self.num_atoms)).all():
             raise InputError("An operation takes two atoms to one; refine the crystal first.")
+        # Pure translations have the same rotation but another permutation.
+        known = {self._key(g): g for g in range(len(self))}
         for i in range(len(self)):
-            rotations = self.rotations[i] @ self.rotations
-            translations = self.translations @ self.rotations[i].T + self.translations[i]
-            permutations = self.permutations[i][self.permutations]
-            found = (rotations[:, None] == self.rotations).all((-1, -2))
-            off = translations[:, None] - self.translations
-            found &= (np.abs(off - np.round(off)) < _SAME_TRANSLATION).all(-1)
-            found &= (permutations[:, None] == self.permutations).all(-1)
-            if not (found.sum(1) == 1).all():
+            product = Operations(
+                self.rotations[i] @ self.rotations,
+                self.translations @ self.rotations[i].T + self.translations[i],
+                self.permutations[i][self.permutations],
+            )
+            places = [known.get(product._key(g), -1) for g in range(len(self))]
+            off = product.translations - self.translations[places]
+            if -1 in places or np.abs(off - np.round(off)).max() > _SAME_TRANSLATION:
                 raise InputError(
                     f"The {len(self)} operations are no group: a product with number {i} is not "
                     "among them. Refine the crystal first, then find its operations."
                 )
+
+    def _key(self, g: int) -> tuple[bytes, bytes]:
+        """Tells an operation from all others of its group."""
+        return self.rotations[g].tobytes(), self.permutations[g].tobytes()
 
     def _misfits(self, frac: Floats) -> Floats:
         """From each atom to the images of equivalent atoms that should lie there, fractional, shape

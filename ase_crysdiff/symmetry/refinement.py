@@ -19,7 +19,7 @@ SYMMETRY_ERRORS: tuple[type[Exception], ...] = (
     getattr(spglib, "SpglibError", SymmetryUndeterminedError),
 )
 #: A symmetrised structure must have its space group at this tolerance, Å.
-_EXACT = 1e-3
+EXACT = 1e-3
 
 
 def symmetrise(
@@ -77,7 +77,7 @@ def symmetrise(
     problem = gate(result)
     if problem is not None:
         raise InputError(f"symmetrising gives no sound structure: {problem}")
-    _, reached = space_group(result, _EXACT)
+    _, reached = space_group(result, EXACT)
     if reached != number:
         raise InputError(
             f"the idealised structure has space group {reached}, not {number} ({symbol})"

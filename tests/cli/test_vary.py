@@ -117,5 +117,17 @@ def test_selection_is_made_anew_from_the_finished_set(toy_miad, pair_potential, 
         3,
         4,
     ]
+    capsys.readouterr()
+    relaxed = ["--potential", pair_potential, "--relax", "--rank-prior", "0"]
+    assert main([*sample, *relaxed]) == 0
+    assert "relaxed (symmetric, then released)" in capsys.readouterr().out
+    assert journal(folder) == drawn
+    frames = ase.io.read(folder / "selected.extxyz", ":")
+    scores = [f.info["crysdiff_score"] for f in frames if "crysdiff_score" in f.info]
+    assert scores
+    assert scores == sorted(scores)
+    assert min(scores) < min(energies)
+    assert main([*sample, "--relax"]) == 1
+    assert "give a potential" in capsys.readouterr().err
     record = json.loads((folder / "run.json").read_text())
-    assert set(record["settings"]).isdisjoint({"potential", "distinct", "symprec"})
+    assert set(record["settings"]).isdisjoint({"potential", "distinct", "symprec", "relax"})

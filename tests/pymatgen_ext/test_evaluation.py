@@ -20,7 +20,8 @@ from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.matching import reduced
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.space_groups import find_symmetry
-from ase_crysdiff.relaxation.structures import RelaxResult, relax
+from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import relax
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext.evaluation import evaluate
 
@@ -87,6 +88,7 @@ def test_every_name_is_there(results):
         "energy_above_hull",
         "rmsd_to_relaxed",
         "symmetry_success_relaxed",
+        "symmetry_success_tight_relaxed",
         "space_groups",
     } <= results.keys()
     for name, result in results.items():

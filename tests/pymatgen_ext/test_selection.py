@@ -11,6 +11,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.potentials.base import RANK_PRIOR
 from ase_crysdiff.relaxation.ranking import rank
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.symmetry.refinement import symmetrise
@@ -101,6 +102,113 @@ def test_the_best_of_equal_structures_is_kept():
     assert indices(Refinement.of(distinct=True)(samples)) == [0, 1]
 
 
+def ranked(structures):
+    return [
+        s.copy(properties={"crysdiff_index": 10 + k, "crysdiff_rank": k})
+        for k, s in enumerate(structures)
+    ]
+
+
+def test_the_order_of_a_sampler_weighs_against_energies():
+    structures = ranked([scaled(COPPER, f) for f in (1.02, 1.0, 0.99)])
+    alone, _ = rank(structures, PairPotential(), 0.0)
+    energies = [s.properties["crysdiff_energy_per_atom"] for s in alone]
+    assert energies == sorted(energies)
+    assert [s.properties["crysdiff_score"] for s in alone] == energies
+    assert alone[0].properties["crysdiff_index"] != 10
+    gap = next(
+        s.properties["crysdiff_energy_per_atom"]
+        for s in alone
+        if s.properties["crysdiff_rank"] == 0
+    ) - min(energies)
+    weight = 2 * gap / math.log(2)
+    kept, _ = rank(structures, PairPotential(), weight)
+    assert kept[0].properties["crysdiff_rank"] == 0
+    for s in kept:
+        p = s.properties
+        prior = weight * math.log(1 + p["crysdiff_rank"])
+        assert p["crysdiff_score"] == pytest.approx(p["crysdiff_energy_per_atom"] + prior)
+    weaker, _ = rank(structures, PairPotential(), 0.5 * gap / math.log(3))
+    assert weaker[0].properties["crysdiff_rank"] == alone[0].properties["crysdiff_rank"]
+
+
+def test_draws_without_a_rank_have_no_prior():
+    samples = numbered([scaled(COPPER, f) for f in (1.02, 1.0)])
+    found = Refinement.of(PairPotential(), rank_prior=10.0)(samples)
+    assert indices(found) == [1, 0]
+    assert all(
+        s.properties["crysdiff_score"] == s.properties["crysdiff_energy_per_atom"] for s in found
+    )
+
+
+def test_the_prior_is_that_of_the_potential_unless_it_is_given():
+    potential = PairPotential()
+    samples = SampleSet(ranked([COPPER]), numbered([COPPER]).report)
+    assert Refinement.of(potential)(samples).report.selection["rank_prior"] == RANK_PRIOR
+    potential.rank_prior = 0.2
+    assert Refinement.of(potential)(samples).report.selection["rank_prior"] == 0.2
+    found = Refinement.of(potential, rank_prior=0)(samples)
+    assert found.report.selection["rank_prior"] == 0
+
+
+def saddles():
+    """A cubic perovskite, which falls; close-packed copper, which does not; stacked sheets
+    that collapse.
+    """
+    sheets = Structure(
+        Lattice.hexagonal(2.5, 3.2), ["B", "N"], [[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0]]
+    )
+    return numbered([prototypes()["SrTiO3"], COPPER * (1, 1, 2), sheets])
+
+
+def test_relaxed_sets_tell_saddles_from_minima():
+    samples = saddles()
+    found = Refinement.of(PairPotential(), relax=True)(samples)
+    assert indices(found) == [1, 0, 2]
+    copper, perovskite, sheets = found
+    assert perovskite.properties["crysdiff_fallen_from"] == "Pm-3m"
+    assert perovskite.properties["crysdiff_energy_per_atom"] < -1.26 - 0.04
+    assert "crysdiff_fallen_from" not in copper.properties
+    assert sheets == samples[2]  # no sound end: as it was drawn
+    selection = found.report.selection
+    assert set(selection["unrelaxed"]) == {2}
+    assert "relaxed (symmetric, then released), 1 left as drawn" in str(found.report)
+    again = Refinement.of(PairPotential(), relax=True)(saddles())
+    assert list(again) == list(found)
+    alone = Refinement.of(PairPotential(), relax=True)(samples[:1])
+    energy = perovskite.properties["crysdiff_energy_per_atom"]
+    assert alone[0].properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-9)
+
+
+def test_relaxation_may_keep_the_symmetry_for_good_or_not_at_all():
+    kept = Refinement.of(PairPotential(), relax="symmetric")(saddles()[:1])
+    assert SpacegroupAnalyzer(kept[0], symprec=1e-3).get_space_group_symbol() == "Pm-3m"
+    assert kept.report.selection["relaxed"] == "symmetric"
+    free = Refinement.of(PairPotential(), relax="free")(
+        numbered([rattled(COPPER * (2, 1, 1), 0.05)])
+    )
+    assert free[0].properties["crysdiff_energy_per_atom"] == pytest.approx(-1.718, abs=2e-3)
+    fixed = Refinement.of(PairPotential(), fixed_cell=True, relax=True)(numbered([COPPER]))
+    assert fixed[0].lattice == COPPER.lattice
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"relax": True}, "give a potential"),
+        ({"rank_prior": 0.1}, "give a potential"),
+        ({"potential": EMT(), "relax": "twice"}, "relax must be"),
+        ({"potential": EMT(), "relax": [True]}, "relax must be"),
+        ({"potential": EMT(), "rank_prior": -0.1}, "rank_prior must be"),
+        ({"potential": EMT(), "rank_prior": math.inf}, "rank_prior must be"),
+        ({"potential": EMT(), "rank_prior": "0.1"}, "rank_prior must be"),
+    ],
+)
+def test_nonsense_about_ranking_is_refused(keywords, message):
+    with pytest.raises(InputError, match=message):
+        Refinement.of(**keywords)
+
+
 def test_without_wishes_the_set_is_the_same_object():
     samples = numbered([COPPER])
     assert Refinement.of()(samples) is samples
@@ -179,3 +287,24 @@ def test_a_sampler_ranks_its_draws(toy_miad):
         assert (s.lattice, s.sites) == (drawn.lattice, drawn.sites)
     energies = [s.properties["crysdiff_energy_per_atom"] for s in ranked]
     assert energies == sorted(energies)
+
+
+def test_a_sampler_relaxes_its_draws_before_it_ranks_them(toy_miad):
+    miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
+    how = {"seed": 0, "redraws": 30, "progress": False, "num_atoms": 2}
+    potential = PairPotential()
+    plain = miad.sample(3, potential=potential, **how)
+    relaxed = miad.sample(3, potential=potential, relax=True, rank_prior=0.0, **how)
+    assert sorted(indices(relaxed)) == sorted(indices(plain))
+    before = {
+        s.properties["crysdiff_index"]: s.properties["crysdiff_energy_per_atom"] for s in plain
+    }
+    lost = relaxed.report.selection["unrelaxed"]
+    assert len(lost) < 3
+    for s in relaxed:
+        p = s.properties
+        drop = before[p["crysdiff_index"]] - p["crysdiff_energy_per_atom"]
+        assert drop == 0 if p["crysdiff_index"] in lost else drop > 0.01
+    salt = prototypes()["NaCl"]
+    varied = miad.vary(salt, strength=0.05, potential=potential, relax="free", seed=0)
+    assert varied.report.selection["relaxed"] == "free"

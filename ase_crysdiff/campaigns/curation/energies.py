@@ -15,7 +15,8 @@ from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
-from ase_crysdiff.relaxation.structures import RelaxResult, iter_relax
+from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import iter_relax
 from ase_crysdiff.storage import Store
 
 #: Structures by position.

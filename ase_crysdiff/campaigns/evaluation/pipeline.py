@@ -42,7 +42,7 @@ from ase_crysdiff.metrics.sources import (
 )
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
-from ase_crysdiff.relaxation.structures import RelaxResult
+from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.storage import Store
 
 _OPEN_HULL = (

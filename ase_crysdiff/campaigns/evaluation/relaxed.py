@@ -10,7 +10,8 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined, examined
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
-from ase_crysdiff.relaxation.structures import RelaxResult, relax
+from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import relax
 
 #: How `evaluate` relaxes.
 FMAX, STEPS = 0.05, 500

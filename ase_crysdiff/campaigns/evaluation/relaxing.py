@@ -19,8 +19,9 @@ from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.settings import FMAX, STEPS
-from ase_crysdiff.relaxation.structures import RelaxResult, iter_relax
+from ase_crysdiff.relaxation.structures import iter_relax
 
 #: A group holds at most so many crystals and atoms: large enough to be computed together, small
 #: enough to be lost.

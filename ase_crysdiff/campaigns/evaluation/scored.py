@@ -11,7 +11,7 @@ from ase_crysdiff.campaigns.evaluation.relaxed import Relaxed
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.formation import Energies
 from ase_crysdiff.metrics.reference import Known
-from ase_crysdiff.relaxation.structures import RelaxResult
+from ase_crysdiff.relaxation.results import RelaxResult
 
 
 @dataclass(frozen=True)

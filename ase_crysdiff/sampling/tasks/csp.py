@@ -36,7 +36,8 @@ class CSP(Task):
             statistics.
         num_atoms: Atoms per cell, a multiple of those of the formula unit.
         cells: In place of these three, the contents of whole cells: crystal i of the run (its
-            number in the streams, not in the batch) has the contents i modulo their number.
+            number in the streams, not in the batch) has the contents i modulo their number. A
+            sampler that ranks gives it the rank i // their number.
 
     Raises:
         InputError: If nothing or too much is given, a number makes no sense or contradicts another.

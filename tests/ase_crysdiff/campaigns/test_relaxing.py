@@ -70,7 +70,33 @@ def test_other_settings_are_another_run(files, options):
         relax_files([files], replace(options, fixed_cell=True))
 
 
+def test_symmetry_is_kept_then_released_and_the_files_say_what_fell(files, options):
+    options = replace(options, steps=200, symmetric=True, release=0.03)
+    found = relax_files([files], options)
+    copper, _, perovskite = found.structures
+    assert copper.properties["crysdiff_first_space_group"] == "Fm-3m"
+    assert copper.properties["crysdiff_kept_symmetry"] is True
+    assert perovskite.properties["crysdiff_kept_symmetry"] is False
+    lost = perovskite.properties["crysdiff_symmetric_energy"]
+    assert perovskite.properties["crysdiff_energy"] < lost - 0.1
+    lines = found.table().splitlines()[2:]
+    assert lines[0].endswith("accepted")
+    group = perovskite.properties["crysdiff_first_space_group"]
+    assert lines[2].endswith(f"accepted; left {group}")
+    # Random moves depend on the position in the files, so a resumed run makes the same.
+    journal = options.output / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(True)[:1]))
+    again = relax_files([files], options)
+    for one, other in zip(again.structures, found.structures, strict=True):
+        energies = [s.properties["crysdiff_energy"] for s in (one, other)]
+        assert energies[0] == pytest.approx(energies[1], abs=1e-4)
+    with pytest.raises(InputError, match="symmetric"):
+        relax_files([files], replace(options, symmetric=False, release=None))
+
+
 def test_nonsense_leaves_no_folder(files, options):
     with pytest.raises(InputError, match="max_atoms must be"):
         relax_files([files], replace(options, max_atoms=0))
+    with pytest.raises(InputError, match="symmetric=True"):
+        relax_files([files], replace(options, release=0.03))
     assert not options.output.exists()

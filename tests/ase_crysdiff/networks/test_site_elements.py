@@ -248,7 +248,7 @@ def sources(seed, numbers):
 
 def test_draws_depend_on_their_own_randomness_alone(network, crystals):
     """Same seed, same elements: in one call, one by one, and in another order."""
-    exchange, many = ElementExchange(network, ExchangeSettings(sweeps=2)), crystals * 10
+    exchange, many = ElementExchange(network, ExchangeSettings(2, 0.5, 1.0, 1.0)), crystals * 10
     numbers = list(range(len(many)))
     together = exchange.propose(many, sources(5, numbers))
     alone = [exchange.propose([many[i]], sources(5, [i]))[0] for i in numbers]
