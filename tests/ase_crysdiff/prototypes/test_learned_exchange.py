@@ -8,10 +8,17 @@ import torch
 from pymatgen.core import Lattice, Structure
 from textbook import textbook_library
 
+from ase_crysdiff.models.site_elements import load_exchange
+from ase_crysdiff.networks.site_elements.batch import PartBatch
 from ase_crysdiff.networks.site_elements.exchange import ElementExchange, ExchangeSettings
-from ase_crysdiff.networks.site_elements.network import SiteElements
+from ase_crysdiff.networks.site_elements.network import HIDDEN, STABLE, SiteElements, present
+from ase_crysdiff.networks.site_elements.parts import parts_of
 from ase_crysdiff.prototypes.exchange import ElementWish
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.loading import prototypes, random_exchange
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.symmetry.scaffold import Scaffold
 
@@ -34,7 +41,7 @@ def exchange():
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(0)
         network = SiteElements(hidden=32, layers=1, heads=2, pair=8)
-    return LearnedExchange(ElementExchange(network, ExchangeSettings()), ALL)
+    return LearnedExchange(ElementExchange(network, ExchangeSettings(1, 0.5, 1.0, 1.0)), ALL)
 
 
 def many(exchange, crystal, wish, count=50):
@@ -46,7 +53,7 @@ def test_wishes_are_kept(exchange, salts):
     free = many(exchange, crystal, ElementWish(ALL))
     assert all(list(new) == list(crystal.scaffold.counts) for new in free)
     assert all(len(set(new.values())) == 2 for new in free)
-    assert len({tuple(new.values()) for new in free}) > 10
+    assert len({tuple(new.values()) for new in free}) > 5
     few = many(exchange, crystal, ElementWish(frozenset({8, 12, 20})))
     assert {z for new in few for z in new.values()} == {8, 12, 20}
     system = many(exchange, crystal, ElementWish(ALL, frozenset({8, 12})))
