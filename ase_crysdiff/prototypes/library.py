@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -265,7 +265,7 @@ def reduced_formula(contents: Iterable[tuple[int, int]]) -> Formula:
     return tuple((z, count // divisor) for z, count in pairs)
 
 
-@lru_cache(maxsize=2**14)
+@cache
 def _canonical(group: int, parts: tuple[str, ...]) -> Prototype:
     return Prototype(group, parts).canonical()
 
