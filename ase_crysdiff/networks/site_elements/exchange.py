@@ -41,8 +41,8 @@ class ExchangeSettings:
 
     sweeps: int = 1
     hidden: float = 0.5
-    temperature: float = 0.5
-    guidance_scale: float = 4.0
+    temperature: float = 0.7
+    guidance_scale: float = 2.0
 
     def __post_init__(self) -> None:
         if self.sweeps < 1 or not 0 <= self.hidden <= 1 or not self.temperature > 0:
