@@ -11,6 +11,7 @@ from ase_crysdiff import registry
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Kind
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.models.site_elements import load_exchange
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors import loading as predictors
 from ase_crysdiff.recipes import dao_p_noisy
@@ -88,6 +89,16 @@ def test_card_of_a_potential_is_complete(name):
     assert potential.name == name
     assert potential.elements == set(card.elements)
     assert len(card.elements) > 80
+
+
+@pytest.mark.parametrize("name", of_kind(Kind.ELEMENTS))
+def test_card_of_a_model_of_elements_is_complete(name):
+    """And it tells elements better than what needs no network."""
+    exchange = load_exchange(name)
+    card = assert_complete(name, sum(p.numel() for p in exchange.network.parameters()))
+    assert exchange.elements == set(card.elements)
+    for error in card.measured["results"]["nats"].values():
+        assert error >= card.measured["results"]["nats"]["value"]
 
 
 @pytest.mark.parametrize("name", of_kind(Kind.NOISY_ENERGY))

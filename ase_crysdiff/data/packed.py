@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.data.scaffolds import PackedScaffolds
+from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING, PackedScaffolds
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors
@@ -95,6 +95,18 @@ class PackedCrystals:
         text = tensors["names"].numpy().tobytes().decode() if "names" in tensors else ""
         names = tuple(text.split("\n")) if text else ()
         return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors), names)
+
+    @staticmethod
+    def load_symmetric(path: str | Path) -> "PackedCrystals":
+        """Reads a packed file of crystals with their scaffolds.
+
+        Raises:
+            InputError: If the file is missing, damaged, no packed data set, or holds no scaffolds.
+        """
+        found = PackedCrystals.load(path)
+        if found.scaffolds is None:
+            raise InputError(SCAFFOLDS_MISSING.format(path))
+        return found
 
     @property
     def digest(self) -> str:

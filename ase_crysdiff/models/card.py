@@ -24,6 +24,7 @@ class Kind(StrEnum):
     PREDICTOR = "predictor"
     ENCODER = "backbone"
     NOISY_ENERGY = "noisy energy"
+    ELEMENTS = "elements"
 
 
 def _is_number(value: object) -> bool:

@@ -8,7 +8,7 @@ from itertools import permutations
 import numpy as np
 
 from ase_crysdiff.prototypes.library import Library
-from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.tables import Floats, Ints
 
 
@@ -26,16 +26,16 @@ class ElementWish:
 
 
 class Exchange(ABC):
-    """A way to draw the elements on the sites of a scaffold."""
+    """A way to draw the elements on the sites of a known crystal."""
 
     @abstractmethod
     def propose(
-        self, scaffold: Scaffold, wish: ElementWish, rng: np.random.Generator
+        self, crystal: SymmetricCrystal, wish: ElementWish, rng: np.random.Generator
     ) -> dict[int, int] | None:
-        """What takes the place of each element of a scaffold, by atomic number.
+        """What takes the place of each element of a crystal, by atomic number.
 
         Args:
-            scaffold: With the elements of a known crystal.
+            crystal: The template.
             wish: Which elements may and must come.
             rng: Source of randomness.
 
@@ -71,9 +71,9 @@ class RandomExchange(Exchange):
         return weights
 
     def propose(
-        self, scaffold: Scaffold, wish: ElementWish, rng: np.random.Generator
+        self, crystal: SymmetricCrystal, wish: ElementWish, rng: np.random.Generator
     ) -> dict[int, int] | None:
-        old = list(scaffold.counts)
+        old = list(crystal.scaffold.counts)
         if wish.required is not None:
             return self._arranged(old, sorted(wish.required), rng)
         free = np.zeros(len(self.odds), bool)

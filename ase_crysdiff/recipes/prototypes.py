@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Card, Config, Kind
@@ -40,9 +39,8 @@ class Prototypes(DirectRecipe):
     def make(
         self, data: Path, folder: Path, name: str, changes: Config, about: Mapping[str, Any]
     ) -> Card:
-        packed = PackedCrystals.load(data)
-        if packed.scaffolds is None:
-            raise InputError(SCAFFOLDS_MISSING.format(data))
+        packed = PackedCrystals.load_symmetric(data)
+        assert packed.scaffolds is not None
         config = _config(changes)
         names = packed.names or tuple(f"crystal-{i}" for i in range(len(packed)))
         known = packed.values.get(ENERGY)

@@ -11,7 +11,6 @@ import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
-from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING
 from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config, Kind
@@ -52,10 +51,7 @@ class Wyckoff(Recipe):
         Raises:
             InputError: If the file is none of packed crystals, or holds no scaffolds.
         """
-        found = PackedCrystals.load(path)
-        if found.scaffolds is None:
-            raise InputError(SCAFFOLDS_MISSING.format(path))
-        return found
+        return PackedCrystals.load_symmetric(path)
 
     def task(
         self,

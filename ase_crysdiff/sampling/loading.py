@@ -9,7 +9,9 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.models.site_elements import load_exchange
 from ase_crysdiff.prototypes.exchange import RandomExchange
+from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
@@ -39,7 +41,8 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
 
 
 def prototypes(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
-    """The sampler of a library of prototypes, which needs no device.
+    """The sampler of a library of prototypes, which needs no device. New crystals get their
+    elements from the model of `site-elements`.
 
     Args:
         weights: Folder with another library, as `crysdiff train prototypes` makes it; None takes
@@ -49,7 +52,9 @@ def prototypes(weights: str | Path | None = None, device: str = "cpu") -> Protot
     Raises:
         CheckpointError: If the library is missing, damaged or something else.
     """
-    return PrototypeSampler(*_library(weights))
+    library, card = _library(weights)
+    learned = LearnedExchange(load_exchange(), library.elements)
+    return PrototypeSampler(library, card, learned)
 
 
 def random_exchange(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:

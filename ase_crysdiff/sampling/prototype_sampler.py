@@ -37,6 +37,8 @@ from ase_crysdiff.symmetry.tables import Floats, space_group
 
 #: Templates that are tried for one new crystal before it is given up.
 _TRIES = 100
+#: Templates lie at most so far above the hull where there are such, eV/atom; of many nobody knows.
+_TEMPLATE_ENERGY = 0.03
 #: Compositions whose candidates are remembered, and wishes whose templates are.
 _REMEMBERED = 4096
 #: Elements that are named in place of one that the library does not know.
@@ -231,7 +233,7 @@ class PrototypeSampler(Sampler):
             rng = _generator(stream, step)
             row = int(np.searchsorted(sums, rng.random() * sums[-1], "right"))
             template = self.library.crystal(row)
-            elements = self.exchange.propose(template.scaffold, self._wish(task), rng)
+            elements = self.exchange.propose(template, self._wish(task), rng)
             if elements is None:
                 continue
             contents = [(elements[z], count) for z, count in template.scaffold.counts.items()]
@@ -261,10 +263,14 @@ class PrototypeSampler(Sampler):
         """
         weights = template_weights(self.library, self.chance, self._wish(task))
         sizes, usual = self.library.num_atoms, self.card.config["template_atoms"]
+        preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
         if task.num_atoms is not None:
             weights *= sizes == task.num_atoms
-        elif not wished and (weights * (sizes <= usual)).any():
-            weights *= sizes <= usual
+        else:
+            preferred.append(sizes <= usual)
+        for rows in () if wished else preferred:
+            if (weights * rows).any():
+                weights *= rows
         if group is not None or wished:
             symmetry = Symmetry(self.library, group, wished[0] if wished else None)
             weights *= symmetry.rows(np.nonzero(weights)[0])

@@ -232,6 +232,13 @@ def group_number(text: Any) -> int:
     return numbers[wanted]
 
 
+@cache
+def number_of_positions() -> Ints:
+    """Wyckoff positions of each of the 230 groups."""
+    counted: Ints = np.bincount(_table()["position_groups"], minlength=231)[1:]
+    return counted
+
+
 def _plain(symbol: str) -> str:
     return symbol.replace("_", "").replace(" ", "").lower()
 

@@ -9,8 +9,10 @@ from toys import tiny_config
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.labels import Labels
+from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.models.recipe import direct_recipe, recipe
 from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.testing.recipes import CHECKS
@@ -31,16 +33,23 @@ def labels():
     return Labels(given, found.energy, forces, stress, kind, {"references": "{}"})
 
 
+@pytest.fixture(scope="module")
+def symmetric(crystals):
+    """Crystals with their scaffolds, which some recipes learn from."""
+    found = [find_symmetric(structure) for structure in rattled(60, deviation=0.0)]
+    return replace(crystals, scaffolds=PackedScaffolds.of(found))
+
+
 @pytest.fixture
-def data_for(crystals, labels):
+def data_for(symmetric, labels):
     """What a recipe is configured for: crystals, or configurations with energies."""
 
     def choose(name):
         try:
-            recipe(name).configure(crystals)
+            recipe(name).configure(symmetric)
         except (AttributeError, TypeError):
             return labels
-        return crystals
+        return symmetric
 
     return choose
 

@@ -72,16 +72,18 @@ class GroupEmbedding(nn.Module):
 @cache
 def _positions() -> tuple["np.ndarray", "np.ndarray"]:
     """Shared features (231 * 27, features) and which rows stand for a position."""
-    rows = np.zeros((231, PER_GROUP, len(_shared(space_group(1), space_group(1).positions[0]))))
+    rows = np.zeros(
+        (231, PER_GROUP, len(position_features(space_group(1), space_group(1).positions[0])))
+    )
     exists = np.zeros((231, PER_GROUP), bool)
     for number in range(1, 231):
         group = space_group(number)
         for index, position in enumerate(group.positions):
-            rows[number, index], exists[number, index] = _shared(group, position), True
+            rows[number, index], exists[number, index] = position_features(group, position), True
     return rows.reshape(-1, rows.shape[-1]).astype(np.float32), exists.reshape(-1)
 
 
-def _shared(group: SpaceGroup, position: WyckoffPosition) -> list[float]:
+def position_features(group: SpaceGroup, position: WyckoffPosition) -> list[float]:
     """Multiplicity, free coordinates, order of the site symmetry, and its kinds of operations."""
     order = len(group.rotations) // position.multiplicity
     point = (

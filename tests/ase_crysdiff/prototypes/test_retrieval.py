@@ -105,17 +105,17 @@ def test_exchanges_obey_their_wish(library):
     chance = RandomExchange(library.distance, library.elements, temperature=0.1)
     rows = chance.odds[sorted(library.elements)]
     np.testing.assert_allclose(rows.sum(1), 1.0)
-    scaffold = library.crystal(library.names.index("tausonite")).scaffold
+    crystal = library.crystal(library.names.index("tausonite"))
     rng = np.random.default_rng(0)
     wish = ElementWish(library.elements, frozenset({56, 22, 8}))
-    assert set(chance.propose(scaffold, wish, rng).values()) == {56, 22, 8}
+    assert set(chance.propose(crystal, wish, rng).values()) == {56, 22, 8}
     few = ElementWish(frozenset({20, 50, 8, 9}))
     for _ in range(20):
-        new = chance.propose(scaffold, few, rng)
+        new = chance.propose(crystal, few, rng)
         assert set(new) == {38, 22, 8}
         assert set(new.values()) <= few.allowed
         assert len(set(new.values())) == 3
-    assert chance.propose(scaffold, ElementWish(frozenset({8})), rng) is None
+    assert chance.propose(crystal, ElementWish(frozenset({8})), rng) is None
 
 
 def test_templates_come_as_often_as_an_exchange_obeys_the_wish(library):
