@@ -161,6 +161,7 @@ class StructureSampler(MSONable):
         *,
         strength: float = 0.3,
         num_samples: int = 1,
+        keep_symmetry: bool = False,
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
@@ -187,6 +188,8 @@ class StructureSampler(MSONable):
             structure: The seed, ordered and periodic.
             strength: Time to which it is noised: near 0 gives the structure back, 1 forgets it.
             num_samples: How many.
+            keep_symmetry: Whether the seed is refined within 0.1 Å and every variation keeps its
+                space group: the numbers that the group leaves free are noised alone.
             steps: Steps from `strength` to the end; None takes that share of the sampler's default.
 
         Raises:
@@ -203,6 +206,7 @@ class StructureSampler(MSONable):
             chemical_system=chemical_system,
             elements=elements,
             num_atoms=num_atoms,
+            keep_symmetry=keep_symmetry,
             conditions=conditions,
             steps=steps,
         )

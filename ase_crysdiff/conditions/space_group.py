@@ -61,7 +61,7 @@ class SymmetricAs(Condition):
         rows = torch.cat([torch.arange(first, first + o.num_atoms) for first, o in pairs])
         self._rows = rows.to(layout.device)
         self._average = Averaging(operations, layout.device, torch.float64)
-        self._points = points.to(layout.device, torch.float64)
+        self._origin = self._points = points.to(layout.device, torch.float64)
         self._ties = None if ties is None else _Ties(ties.to(layout.device))
 
     @staticmethod
@@ -90,6 +90,7 @@ class SymmetricAs(Condition):
         )
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
+        self._points = self._origin
         return self._held(state, joint)
 
     def project(
