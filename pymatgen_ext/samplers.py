@@ -223,6 +223,7 @@ class StructureSampler(MSONable):
         mask: "Mask | None" = None,
         relax_cell: bool = False,
         charge_balance: bool = False,
+        keep_symmetry: bool = False,
         jump_length: int = 10,
         repeats: int = 1,
         conditions: "Conditions" = (),
@@ -253,6 +254,10 @@ class StructureSampler(MSONable):
                 coordinates.
             charge_balance: Keep only structures whose charge balances by oxidation states that
                 pymatgen guesses.
+            keep_symmetry: Whether guests go to Wyckoff positions of the space group that the host
+                has within 0.1 Å, or of a subgroup, on which the sampler finds their free
+                coordinates. Likely sets of positions come more often: few sites, few free
+                coordinates, little symmetry lost, much room.
             jump_length: Levels that a resampling jump goes back up.
             relax: As for `sample`; moves atoms of the host, too, and the cell only with
                 `relax_cell`.
@@ -279,6 +284,7 @@ class StructureSampler(MSONable):
             mask=mask,
             relax_cell=relax_cell,
             charge_balance=charge_balance,
+            keep_symmetry=keep_symmetry,
             jump_length=jump_length,
             repeats=repeats,
             conditions=conditions,

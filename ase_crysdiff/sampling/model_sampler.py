@@ -27,6 +27,7 @@ from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
 from ase_crysdiff.sampling.tasks.base import (
     Contents,
+    Held,
     Matrix,
     ModelWithCard,
     rows_without_atoms,
@@ -76,6 +77,7 @@ class ModelSampler(Sampler):
             if scaffolds is None
             else self._contents(scaffolds)
         )
+        said = request.task.properties(streams)
         # In order of size, so that equally large crystals are computed together.
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
         streams = streams.take(order)
@@ -86,12 +88,11 @@ class ModelSampler(Sampler):
             context = {"species": species.to(self.device)}
         plan = request.task.plan(self.subject.settings, request.steps)
         conditions = self._conditions(request, layout, context, streams)
-        held = request.task.symmetry(self.subject, layout)
+        held = request.task.symmetry(self.subject, layout, streams)
         if scaffolds is not None:
-            rows, held = self._held([scaffolds[i] for i in order], layout, streams)
-            conditions += rows
+            held = self._held([scaffolds[i] for i in order], layout, streams)
         if held is not None:  # first, so that all others see symmetric estimates, and last
-            conditions = [held, *conditions, held]
+            conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
         batch = loop.run(
             self.model,
             layout,
@@ -104,7 +105,7 @@ class ModelSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
-        return Sampled(crystals, {} if scaffolds is None else _properties(scaffolds, crystals))
+        return Sampled(crystals, said if scaffolds is None else _properties(scaffolds, crystals))
 
     def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
         """Rows of crystals on scaffolds, site after site."""
@@ -114,10 +115,8 @@ class ModelSampler(Sampler):
         space = self.model.state_space
         return Contents([space.encoded_size(s.num_atoms) for s in scaffolds])
 
-    def _held(
-        self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams
-    ) -> tuple[list[Condition], SymmetricAs]:
-        """What makes rows atoms or vacancies, and what holds them on their sites."""
+    def _held(self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams) -> Held:
+        """What holds crystals on the sites of scaffolds, and makes rows atoms or vacancies."""
         layout = replace(layout, freedoms=tuple(s.free for s in scaffolds))
         tied, counts = self.subject.generates_species, [s.num_atoms for s in scaffolds]
 
@@ -126,7 +125,7 @@ class ModelSampler(Sampler):
             return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
-        return [_occupied(layout, counts)] if tied else [], held
+        return Held(held, [_occupied(layout, counts)] if tied else [])
 
     def _conditions(
         self, request: SampleRequest, layout: Layout, context: Context, streams: Streams

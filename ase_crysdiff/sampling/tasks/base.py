@@ -1,7 +1,7 @@
 """What a task is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -75,6 +75,19 @@ class ModelWithCard:
         return {n: count for n, count in sizes.items() if n <= self.max_atoms}
 
 
+@dataclass(frozen=True)
+class Held:
+    """What holds crystals on symmetry operations.
+
+    Args:
+        symmetry: Applied first and last.
+        others: Further conditions that it needs.
+    """
+
+    symmetry: SymmetricAs
+    others: Sequence[Condition] = ()
+
+
 class Task(ABC):
     """What is asked for, and how a generative model is brought to do it.
 
@@ -136,9 +149,13 @@ class Task(ABC):
         """What steers the species, for a model that generates them."""
         return []
 
-    def symmetry(self, model: ModelWithCard, layout: Layout) -> SymmetricAs | None:
+    def symmetry(self, model: ModelWithCard, layout: Layout, streams: Streams) -> Held | None:
         """What holds the crystals on symmetry operations that the task knows; None for nothing."""
         return None
+
+    def properties(self, streams: Streams) -> Mapping[str, Sequence[str]]:
+        """What is to be said of each crystal, by name of the property."""
+        return {}
 
     def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
         """What is given and kept; applied last, so that nothing moves it any more."""

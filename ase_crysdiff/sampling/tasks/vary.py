@@ -17,6 +17,7 @@ from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.tasks.base import (
     Contents,
+    Held,
     ModelWithCard,
     check_elements,
     rows_without_atoms,
@@ -114,7 +115,7 @@ class Vary(ElementConstraints):
             found.append(AllowedSpecies(rows_without_atoms(layout, sites)))
         return found
 
-    def symmetry(self, model: ModelWithCard, layout: Layout) -> SymmetricAs | None:
+    def symmetry(self, model: ModelWithCard, layout: Layout, streams: Streams) -> Held | None:
         if self.operations is None:
             return None
         count = layout.num_crystals
@@ -122,7 +123,8 @@ class Vary(ElementConstraints):
         ties = torch.cat([orbits + i * len(orbits) for i in range(count)])
         points = self.crystal.frac_coords.double().repeat(count, 1)
         operations = [self.operations] * count
-        return SymmetricAs(operations, points, layout, ties if model.generates_species else None)
+        tied = ties if model.generates_species else None
+        return Held(SymmetricAs(operations, points, layout, ties=tied))
 
     def _start(self, settings: SamplingSettings) -> float:
         """On the grid of the trained steps, and no later than where a plan of the card begins."""
