@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_crysdiff.relaxation.structures import relax
     from ase_crysdiff.sampling.sample_set import SampleSet
+    from ase_crysdiff.symmetry.finding import find_scaffold
+    from ase_crysdiff.symmetry.prototype import Prototype
+    from ase_crysdiff.symmetry.scaffold import Scaffold
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
@@ -23,13 +26,16 @@ __all__ = [
     "EnergyGuidance",
     "HostGuidedGeneration",
     "InpaintTransformation",
+    "Prototype",
     "SampleSet",
+    "Scaffold",
     "StructurePredictor",
     "StructureSampler",
     "available_predictors",
     "available_samplers",
     "energy_above_hull",
     "evaluate",
+    "find_scaffold",
     "from_disordered",
     "relax",
 ]
@@ -45,6 +51,9 @@ _HOMES = {
     "available_samplers": "pymatgen_ext.samplers",
     "SampleSet": "ase_crysdiff.sampling.sample_set",
     "evaluate": "pymatgen_ext.evaluation",
+    "find_scaffold": "ase_crysdiff.symmetry.finding",
+    "Prototype": "ase_crysdiff.symmetry.prototype",
+    "Scaffold": "ase_crysdiff.symmetry.scaffold",
     "relax": "ase_crysdiff.relaxation.structures",
     "energy_above_hull": "pymatgen_ext.stability",
 }

@@ -24,6 +24,7 @@ def loaded_after(code):
         "import ase_crysdiff, pymatgen_ext",
         "from ase_crysdiff import registry; registry.names(registry.PREDICTORS)",
         "from pymatgen_ext import StructurePredictor",
+        "from pymatgen_ext import Prototype, Scaffold; Scaffold.parse('225: Na a, Cl b')",
         "from pymatgen_ext import StructureSampler; StructureSampler('miad')",
         "from pymatgen_ext import available_predictors; available_predictors()",
         "from pymatgen_ext import StructurePredictor; StructurePredictor('band-gap')",

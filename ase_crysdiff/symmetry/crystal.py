@@ -22,7 +22,8 @@ class SymmetricCrystal:
         free_numbers: Free coordinates of all sites, in their order, shape (scaffold.free,).
 
     Raises:
-        InputError: If there are not as many free numbers as the scaffold has.
+        InputError: If there are not as many free numbers as the scaffold has, or the lattice is not
+            three rows of three.
     """
 
     scaffold: Scaffold
@@ -30,6 +31,10 @@ class SymmetricCrystal:
     free_numbers: Floats
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lattice", np.asarray(self.lattice, dtype=np.float64))
+        object.__setattr__(self, "free_numbers", np.asarray(self.free_numbers, dtype=np.float64))
+        if self.lattice.shape != (3, 3):
+            raise InputError(f"A lattice is three rows of three, got shape {self.lattice.shape}.")
         if self.free_numbers.shape != (self.scaffold.free,):
             raise InputError(
                 f"{self.scaffold} has {self.scaffold.free} free coordinates, got an array of shape "

@@ -7,6 +7,9 @@ that one element occupies once; the others may be occupied any number of times.
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+import numpy as np
+
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.tables import space_group
 
 #: Atoms of each element that are still to be placed.
@@ -20,15 +23,17 @@ def feasible(group: int, counts: Iterable[int]) -> bool:
 
     Args:
         group: Number of the space group.
-        counts: Atoms of each element in the primitive cell.
+        counts: Atoms of each element in the primitive cell, whole numbers above 0.
+
+    Raises:
+        InputError: If a count is none, or there is no such group.
     """
-    # The order of the elements changes nothing; the smallest need is the hardest to meet.
-    return can_follow(group, tuple(sorted(counts)), 0, 0)
+    return can_follow(group, _needs(counts), 0, 0)
 
 
 def feasible_groups(counts: Iterable[int]) -> list[int]:
     """Numbers of all space groups whose sites can hold these numbers of atoms."""
-    needs = tuple(sorted(counts))
+    needs = _needs(counts)
     return [group for group in range(1, 231) if can_follow(group, needs, 0, 0)]
 
 
@@ -39,8 +44,11 @@ def feasible_units(group: int, unit: Iterable[int], largest: int) -> list[int]:
         group: Number of the space group.
         unit: Atoms of each element in one formula unit.
         largest: Most atoms of a cell.
+
+    Raises:
+        InputError: If a count is no whole number above 0, or there is no such group.
     """
-    amounts = tuple(unit)
+    amounts = _needs(unit)
     limit = largest // sum(amounts)
     return [z for z in range(1, limit + 1) if feasible(group, [z * n for n in amounts])]
 
@@ -74,8 +82,23 @@ def can_follow(group: int, needs: Needs, used: int, lowest: int) -> bool:
 def number_of_scaffolds(group: int, counts: Sequence[int]) -> int:
     """How many scaffolds of a group hold these numbers of atoms, one for each of some different
     elements; equivalent letters are counted apart.
+
+    Raises:
+        InputError: If a count is no whole number above 0, or there is no such group.
     """
-    return _count(group, tuple(counts), 0, 0)
+    return _count(group, _needs(counts), 0, 0)
+
+
+def _needs(counts: Iterable[int]) -> Needs:
+    """Counts in the order in which they are placed: it changes nothing, and the smallest is the
+    hardest to meet.
+    """
+    given = list(counts)
+    if not given or not all(isinstance(n, int | np.integer) and n > 0 for n in given):
+        raise InputError(
+            f"Numbers of atoms are whole numbers above 0, one for each element; got {given}."
+        )
+    return tuple(sorted(int(n) for n in given))
 
 
 @cache

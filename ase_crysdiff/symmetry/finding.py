@@ -7,27 +7,36 @@ from typing import Any
 
 import numpy as np
 import spglib
+from ase import Atoms
 from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
+from ase_crysdiff.crystal.convert import as_structure
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.scaffold import Scaffold, Site
 from ase_crysdiff.symmetry.tables import Floats, Ints, space_group
 
+#: Tolerance in Å that suits relaxed and published structures.
+SYMPREC = 0.1
 #: Tolerance in Å at which an idealised crystal is looked at again: only then do the operations of a
 #: loose tolerance form a group.
 _REFINED = 1e-4
 #: An atom of an idealised crystal lies on a position if it is no farther from it, Å.
 _ON_SITE = 2e-4
+#: spglib's idealised crystal is idealised again, up to so many times, until it is exact.
+_ROUNDS = 4
+
+#: Rows in Å, fractional coordinates, atomic numbers.
+_Cell = tuple[Floats, Floats, Ints]
 
 
-def find_scaffold(structure: Structure, symprec: float = 0.1) -> Scaffold:
+def find_scaffold(structure: Structure | Atoms, symprec: float = SYMPREC) -> Scaffold:
     """The space group of a structure and the Wyckoff positions of its elements.
 
     Args:
-        structure: Ordered and periodic.
+        structure: Ordered and periodic along three axes; pymatgen's or ASE's.
         symprec: Tolerance in Å; 0.1 suits relaxed and published structures.
 
     Returns:
@@ -41,19 +50,22 @@ def find_scaffold(structure: Structure, symprec: float = 0.1) -> Scaffold:
     return find_symmetric(structure, symprec).scaffold.canonical()
 
 
-def find_symmetric(structure: Structure, symprec: float = 0.1) -> SymmetricCrystal:
+def find_symmetric(structure: Structure | Atoms, symprec: float = SYMPREC) -> SymmetricCrystal:
     """A structure in the primitive standard cell of its space group, idealised.
 
     Args:
-        structure: Ordered and periodic.
+        structure: Ordered and periodic along three axes; pymatgen's or ASE's.
         symprec: Tolerance, Å.
 
     Raises:
         InputError: If the structure is not sound, or no space group is found.
     """
+    structure = as_structure(structure)
     problem = gate(structure)
-    if problem is not None or not structure.is_ordered:
-        raise InputError(f"No symmetry can be found: {problem or 'the structure is disordered'}.")
+    if problem is None and not all(structure.lattice.pbc):
+        problem = f"periodic along {structure.lattice.pbc} only, three axes are needed"
+    if problem is not None:
+        raise InputError(f"No symmetry can be found: {problem}.")
     return find_in_cell(
         structure.lattice.matrix,
         structure.frac_coords,
@@ -63,7 +75,7 @@ def find_symmetric(structure: Structure, symprec: float = 0.1) -> SymmetricCryst
 
 
 def find_in_cell(
-    lattice: Floats, frac_coords: Floats, species: Ints, symprec: float = 0.1
+    lattice: Floats, frac_coords: Floats, species: Ints, symprec: float = SYMPREC
 ) -> SymmetricCrystal:
     """`find_symmetric` of plain arrays, which must have passed the gate.
 
@@ -76,28 +88,47 @@ def find_in_cell(
     Raises:
         InputError: If no space group is found.
     """
-    found = _idealised((lattice, frac_coords, species), float(arguments.symprec(symprec) or 0.1))
-    group = space_group(int(found.number))
-    _, first = np.unique(found.std_mapping_to_primitive, return_index=True)
-    primitive = group.primitive
-    places = np.array(found.std_positions)[first] @ np.linalg.inv(primitive)
-    cell = primitive @ np.array(found.std_lattice)
-    return _on_sites(group.number, cell, places % 1.0, np.array(found.std_types, np.int64)[first])
+    found = _idealised((lattice, frac_coords, species), arguments.symprec(symprec) or SYMPREC)
+    return _on_sites(int(found.number), *_primitive(found))
 
 
-def _idealised(cell: tuple[Floats, Floats, Ints], symprec: float) -> Any:
+def _idealised(cell: _Cell, symprec: float) -> Any:
     """What spglib says of the idealised crystal, in the standard setting of these tables."""
     for tolerance in (symprec, symprec / 10):
         loose = _dataset(cell, tolerance)
-        if loose is None:
-            continue
-        ideal = (loose.std_lattice, loose.std_positions, loose.std_types)
-        for strict in (_REFINED, 10 * _REFINED):
-            hall = space_group(int(loose.number)).hall_number
-            found = _dataset(ideal, strict, hall)
-            if found is not None and found.number == loose.number:
-                return found
-    raise InputError(f"No space group was found within {symprec} Å: the symmetry is unknown.")
+        number = loose and loose.number
+        for _ in range(_ROUNDS):
+            if loose is None or loose.number != number:
+                break
+            ideal = _primitive(loose)
+            for strict in (_REFINED, 10 * _REFINED):
+                found = _exact(ideal, int(number), strict)
+                if found is not None:
+                    return found
+            loose = _dataset(ideal, tolerance)
+    raise InputError(
+        f"No space group was found within {symprec} Å: the symmetry is unknown, which does not "
+        "mean P1. Give another symprec, or relax the structure first."
+    )
+
+
+def _primitive(found: Any) -> _Cell:
+    """The standard cell that spglib found, with the atoms of a primitive one."""
+    primitive = space_group(int(found.number)).primitive
+    _, first = np.unique(found.std_mapping_to_primitive, return_index=True)
+    places = np.array(found.std_positions)[first] @ np.linalg.inv(primitive)
+    cell = primitive @ np.array(found.std_lattice)
+    return cell, places % 1.0, np.array(found.std_types, np.int64)[first]
+
+
+def _exact(ideal: _Cell, number: int, tolerance: float) -> Any:
+    """What spglib says of a crystal if it has this group within a tight tolerance."""
+    found = _dataset(ideal, tolerance)
+    if found is None or found.number != number:
+        return None
+    hall = space_group(number).hall_number
+    # Asked for a setting of a group that the crystal does not have, spglib searches for minutes.
+    return found if found.hall_number == hall else _dataset(ideal, tolerance, hall)
 
 
 def _dataset(cell: Any, symprec: float, hall_number: int = 0) -> Any:

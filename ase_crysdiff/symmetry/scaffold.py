@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
@@ -51,11 +52,10 @@ class Scaffold:
         group = space_group(group_number(self.group))
         if not self.sites:
             raise InputError(f"A scaffold of {group.symbol} needs one site at least. {_HOW}")
-        for number, letter in self.sites:
-            if not 1 <= number < len(SYMBOLS):
-                raise InputError(f"{number!r} is the atomic number of no element.")
+        sites = [_site(entry) for entry in self.sites]
+        for _, letter in sites:
             group.position(letter)
-        taken = Counter(letter for _, letter in self.sites)
+        taken = Counter(letter for _, letter in sites)
         for letter, times in taken.items():
             if times > 1 and group.position(letter).free == 0:
                 raise InputError(
@@ -63,7 +63,7 @@ class Scaffold:
                     f"coordinates and can be occupied once, not {times} times."
                 )
         object.__setattr__(self, "group", group.number)
-        object.__setattr__(self, "sites", tuple(sorted(self.sites, key=_site_order)))
+        object.__setattr__(self, "sites", tuple(sorted(sites, key=_site_order)))
 
     @property
     def space_group(self) -> SpaceGroup:
@@ -142,6 +142,19 @@ class Scaffold:
         number = group_number(group.strip())
         sites = [_read_site(part.strip(), text) for part in rest.split(",")]
         return Scaffold(number, tuple(site for part in sites for site in part))
+
+
+def _site(entry: Any) -> Site:
+    """A site as it is kept, of what a caller has given as one."""
+    if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
+        raise InputError(
+            f"A site is an atomic number with a letter, such as (22, 'a'); got {entry!r}."
+        )
+    number, letter = entry
+    whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    if not whole or not 1 <= number < len(SYMBOLS):
+        raise InputError(f"{number!r} is the atomic number of no element.")
+    return int(number), letter
 
 
 def _read_site(text: str, whole: str) -> list[Site]:

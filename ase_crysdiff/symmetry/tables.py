@@ -195,7 +195,7 @@ def space_group(number: int) -> SpaceGroup:
     )
 
 
-def group_number(text: str | int) -> int:
+def group_number(text: Any) -> int:
     """The number of a space group given by its number or its short symbol.
 
     Underscores and spaces in a symbol may be left out: P42/mnm is P4_2/mnm.
@@ -203,9 +203,9 @@ def group_number(text: str | int) -> int:
     Raises:
         InputError: If there is no such group; the message names similar symbols.
     """
-    if isinstance(text, bool) or not isinstance(text, str | int):
+    if isinstance(text, bool) or not isinstance(text, str | int | np.integer):
         raise InputError(f"A space group is a number or a symbol, got {text!r}.")
-    if isinstance(text, int) or text.strip().isdigit():
+    if not isinstance(text, str) or text.strip().isdigit():
         return space_group(int(text)).number
     wanted = _plain(text)
     symbols = [str(s) for s in _table()["symbols"]]

@@ -208,6 +208,11 @@ def test_sets_are_ranked_freed_of_duplicates_and_symmetrised(miad):
     assert ranked.report.selection["potential"] == "pair-potential"
     for s in ranked:
         same_host(s, HOST)
+    relaxed = fill(miad, count=2, potential=PairPotential(), relax=True)
+    assert relaxed.report.selection["relaxed"] == "symmetric, then released"
+    for s in relaxed:
+        assert s.lattice == HOST.lattice
+        assert s.site_properties["crysdiff_role"].count("host") == len(HOST)
     moved = fill(
         miad, Structure(Lattice.cubic(4.2), ["Cl"], [[0, 0, 0]]), {"Na": 1}, count=2, symprec=0.1
     )

@@ -287,3 +287,24 @@ def test_a_sampler_ranks_its_draws(toy_miad):
         assert (s.lattice, s.sites) == (drawn.lattice, drawn.sites)
     energies = [s.properties["crysdiff_energy_per_atom"] for s in ranked]
     assert energies == sorted(energies)
+
+
+def test_a_sampler_relaxes_its_draws_before_it_ranks_them(toy_miad):
+    miad = StructureSampler("miad", weights=str(toy_miad), device="cpu")
+    how = {"seed": 0, "redraws": 30, "progress": False, "num_atoms": 2}
+    potential = PairPotential()
+    plain = miad.sample(3, potential=potential, **how)
+    relaxed = miad.sample(3, potential=potential, relax=True, rank_prior=0.0, **how)
+    assert sorted(indices(relaxed)) == sorted(indices(plain))
+    before = {
+        s.properties["crysdiff_index"]: s.properties["crysdiff_energy_per_atom"] for s in plain
+    }
+    lost = relaxed.report.selection["unrelaxed"]
+    assert len(lost) < 3
+    for s in relaxed:
+        p = s.properties
+        drop = before[p["crysdiff_index"]] - p["crysdiff_energy_per_atom"]
+        assert drop == 0 if p["crysdiff_index"] in lost else drop > 0.01
+    salt = prototypes()["NaCl"]
+    varied = miad.vary(salt, strength=0.05, potential=potential, relax="free", seed=0)
+    assert varied.report.selection["relaxed"] == "free"
