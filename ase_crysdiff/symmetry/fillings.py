@@ -8,6 +8,7 @@ orbit would overlap with the host or with itself are left out.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -18,7 +19,7 @@ from ase_crysdiff.symmetry.subgroups import subgroups_of
 
 #: Weights in natural logarithms: of a site, of each of its free coordinates, of the logarithm of
 #: the group's index, and of the smallest distance in units of the sum of covalent radii.
-SITE_WEIGHT, FREE_WEIGHT, INDEX_WEIGHT, ROOM_WEIGHT = -2.5, -1.75, -3.75, 10.0
+SITE_WEIGHT, FREE_WEIGHT, INDEX_WEIGHT, ROOM_WEIGHT = -1.5, -1.0, -2.25, 6.0
 #: Smallest distance that a position must offer, and beyond which more room means nothing, in the
 #: same units.
 LEAST_ROOM, MOST_ROOM = 0.75, 1.2
@@ -198,27 +199,42 @@ class SymmetricHost:
 def _sets(
     positions: Sequence[Position],
     rooms: Mapping[int, Sequence[float]],
-    needs: list[tuple[int, int]],
-    used: frozenset[int] = frozenset(),
-    lowest: int = 0,
+    needs: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[tuple[int, int], ...]]:
     """Sets of (atomic number, position) that add up to the needs, few free coordinates first.
 
     A position without free coordinates is taken once; the positions of an element ascend.
     """
-    if not needs:
-        yield ()
-        return
-    (number, need), rest = needs[0], needs[1:]
-    if need == 0:
-        yield from _sets(positions, rooms, rest, used)
-        return
-    for k in range(lowest, len(positions)):
-        position = positions[k]
-        if position.multiplicity > need or k in used or rooms[number][k] < LEAST_ROOM:
-            continue
-        fixed = position.free == 0
-        taken = used | {k} if fixed else used
-        left = [(number, need - position.multiplicity), *rest]
-        for others in _sets(positions, rooms, left, taken, k + fixed):
-            yield ((number, k), *others)
+    sizes = [position.multiplicity for position in positions]
+    fixed = [position.free == 0 for position in positions]
+
+    @cache
+    def reachable(number: int, need: int, lowest: int) -> bool:
+        """Whether a need is a sum of multiplicities, used ones or not."""
+        return need == 0 or any(
+            sizes[k] <= need
+            and rooms[number][k] >= LEAST_ROOM
+            and reachable(number, need - sizes[k], k + fixed[k])
+            for k in range(lowest, len(sizes))
+        )
+
+    def complete(
+        left: Sequence[tuple[int, int]], used: frozenset[int], lowest: int
+    ) -> Iterator[tuple[tuple[int, int], ...]]:
+        if not left:
+            yield ()
+            return
+        (number, need), rest = left[0], left[1:]
+        if need == 0:
+            yield from complete(rest, used, 0)
+            return
+        for k in range(lowest, len(sizes)):
+            after = need - sizes[k]
+            if after < 0 or k in used or rooms[number][k] < LEAST_ROOM:
+                continue
+            if reachable(number, after, k + fixed[k]):
+                taken = used | {k} if fixed[k] else used
+                for others in complete([(number, after), *rest], taken, k + fixed[k]):
+                    yield ((number, k), *others)
+
+    return complete(needs, frozenset(), 0)
