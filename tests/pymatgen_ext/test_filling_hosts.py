@@ -429,6 +429,6 @@ def test_numbers_of_symmetric_guests_may_be_open(miad):
 
 
 def test_symmetric_guests_without_room_are_refused(miad):
-    tight = Structure(Lattice.cubic(3.2), ["Ti"], [[0, 0, 0]])
+    tight = Structure(Lattice.cubic(2.7), ["Ti"], [[0, 0, 0]])
     with pytest.raises(InputError, match="Neither Pm-3m, .* so many Na"):
         miad.inpaint(tight, {"Na": 1}, keep_symmetry=True, seed=0, progress=False)
