@@ -30,14 +30,15 @@ def evaluate(
 
     Results by name:
 
-    - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success`,
-      `space_groups`; with SMACT installed `compositional_validity`;
+    - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success` (at
+      0.1 Å), `symmetry_success_tight` (at 0.01 Å), `space_groups`; with SMACT installed
+      `compositional_validity`;
     - with a reference `novelty`, and if it holds crystals and not only fingerprints
       `density_distance`, `num_elements_distance`, `num_atoms_distance`,
       `num_primitive_atoms_distance`; if it holds features `cov_recall`, `cov_precision`;
     - with a potential `rmsd_to_relaxed` and, for the relaxed structures, `uniqueness_relaxed`,
       `novelty_relaxed`, `structural_validity_relaxed`, `distance_validity_relaxed`,
-      `symmetry_success_relaxed`, `space_groups_relaxed`;
+      `symmetry_success_relaxed`, `symmetry_success_tight_relaxed`, `space_groups_relaxed`;
     - with a potential and a hull `energy_above_hull`, `stability`, `metastability`; with a
       reference besides `sun`, `msun`;
     - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and with

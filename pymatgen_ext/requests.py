@@ -32,6 +32,7 @@ def sample_request(
     lattice: Lattice | ArrayLike | None,
     space_group: int | str | None = None,
     prototype: parsing.PrototypeLike = None,
+    known: bool | None = None,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | None]:
@@ -49,12 +50,15 @@ def sample_request(
         lattice: The cell, Å.
         space_group: Number or short symbol.
         prototype: A structure, a scaffold or a text; False forbids any.
+        known: Whether crystals of a library may be answers.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
     Raises:
         InputError: If a keyword cannot be read, or two contradict each other.
     """
+    if known not in (True, False, None):
+        raise InputError(f"known must be True, False or None, got {known!r}.")
     cell = None if lattice is None else CellMap.of(lattice)
     if formula_units != "auto" and composition is None:
         raise InputError("formula_units means nothing without a composition.")
@@ -74,6 +78,7 @@ def sample_request(
         lattice=None if cell is None else cell.niggli_rows,
         space_group=group,
         prototype=wished,
+        known=known,
         conditions=conditions_of(conditions),
         steps=steps,
     )

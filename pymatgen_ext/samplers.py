@@ -68,6 +68,7 @@ class StructureSampler(MSONable):
         lattice: "Lattice | ArrayLike | None" = None,
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
+        known: bool | None = None,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         relax: bool | str = False,
@@ -101,6 +102,9 @@ class StructureSampler(MSONable):
             prototype: Occupied Wyckoff positions: those of a structure, a `Scaffold`, or a text
                 such as "Fm-3m a|b|c" (letters of each element) or "P4_2/mnm: Ti a, O f". False
                 leaves out symmetry that a sampler would choose by itself.
+            known: Whether crystals that the sampler's library holds may be answers: with False
+                known structures of the composition are left out, with True new crystals may have
+                known formulas. None is True for a composition and False without one.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
@@ -147,6 +151,7 @@ class StructureSampler(MSONable):
             lattice,
             space_group,
             prototype,
+            known,
             conditions,
             steps,
         )
@@ -317,6 +322,7 @@ class StructureSampler(MSONable):
         lattice: "Lattice | ArrayLike | None" = None,
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
+        known: bool | None = None,
         conditions: "Conditions" = (),
         steps: int | None = None,
     ) -> "tuple[SampleRequest, CellMap | None]":
@@ -332,6 +338,7 @@ class StructureSampler(MSONable):
             lattice=lattice,
             space_group=space_group,
             prototype=prototype,
+            known=known,
             conditions=conditions,
             steps=steps,
         )

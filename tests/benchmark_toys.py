@@ -2,14 +2,21 @@
 
 import csv
 import gzip
+from collections import Counter
 
 import torch
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.tasks.csp import CSP
+
+
+def contents_of(structure):
+    """Atomic numbers and counts of a cell."""
+    return tuple(sorted(Counter(site.specie.Z for site in structure).items()))
 
 
 def write_table(path, structures):
@@ -59,3 +66,35 @@ class Oracle(Sampler):
             frac[0, 0] += shift
             found.append(CrystalBatch(crystal.lattice, frac, crystal.species, crystal.num_atoms))
         return Sampled(CrystalBatch.cat(found))
+
+
+class Ranker(Sampler):
+    """Ranks: `candidates` by contents of a cell, the first first; beyond the last it has nothing.
+
+    Keeps what it was asked for in `requests`.
+    """
+
+    label = "ranker"
+    capabilities = Capabilities(
+        tasks=frozenset({CSP}),
+        constraints=frozenset({"composition", "space_group", "prototype"}),
+        finds_species=False,
+    )
+
+    def __init__(self, candidates, first_rank=0):
+        self.candidates = {c: [from_structures([s]) for s in row] for c, row in candidates.items()}
+        self.first_rank, self.requests = first_rank, []
+
+    def sample(self, request, streams):
+        self.requests.append((request, streams.indices))
+        found, ranks = [], []
+        for index in streams.indices:
+            cells = request.task.cells
+            row = self.candidates[cells[index % len(cells)]]
+            rank = index // len(cells)
+            none = CrystalBatch(
+                torch.eye(3)[None], torch.zeros(0, 3), torch.zeros(0).long(), torch.zeros(1).long()
+            )
+            found.append(row[rank] if rank < len(row) else none)
+            ranks.append(rank + self.first_rank if rank < len(row) else None)
+        return Sampled(CrystalBatch.cat(found), {"rank": ranks})

@@ -14,6 +14,7 @@ from ase_crysdiff.models.generative import load
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors import loading as predictors
 from ase_crysdiff.recipes import dao_p_noisy
+from ase_crysdiff.sampling.loading import prototypes
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
@@ -24,7 +25,9 @@ def of_kind(kind):
     return [name for name, card in CARDS.items() if card.kind == kind]
 
 
-NAMES = of_kind(Kind.SAMPLER)
+SAMPLERS = of_kind(Kind.SAMPLER)
+#: Samplers with a network; the others are libraries.
+NAMES = [name for name in SAMPLERS if "encoder" in CARDS[name].config]
 
 
 def assert_complete(name, parameters=None):
@@ -43,7 +46,7 @@ def assert_complete(name, parameters=None):
 
 def test_every_weight_is_registered():
     assert {"miad", "dao-g-perov5"} <= set(NAMES)
-    assert set(NAMES) <= set(available_samplers())
+    assert set(SAMPLERS) <= set(available_samplers())
     assert set(of_kind(Kind.POTENTIAL)) <= set(registry.names(registry.POTENTIALS))
     assert set(of_kind(Kind.PREDICTOR)) == set(registry.names(registry.PREDICTORS))
 
@@ -58,6 +61,24 @@ def test_card_of_a_sampler_is_complete(name):
     card = assert_complete(name, model.denoiser.num_parameters)
     assert len(card.elements) > 20
     assert card.config["encoder"]["hidden"] % 32 == 0, "reproducible sampling needs full registers"
+
+
+def test_the_library_of_prototypes_is_complete():
+    sampler = prototypes()
+    card = assert_complete("prototypes")
+    assert card.training["crystals"] == len(sampler.library) > 100_000
+    assert set(card.elements) == sampler.library.elements
+    assert "Materials Project" in card.training["data"]
+    assert (weights.find("prototypes") / weights.WEIGHTS).stat().st_size < 8_000_000
+
+
+def test_the_library_knows_its_minerals():
+    found = StructureSampler("prototypes").sample(5, composition="MgO", formula_units=1)
+    assert "(this compound)" in found[0].properties["crysdiff_template"]
+    new = StructureSampler("prototypes").sample(3, composition="BaZrS3", known=False, seed=0)
+    assert [s.properties["crysdiff_rank"] for s in new] == [0, 1, 2]
+    assert all(" for " in s.properties["crysdiff_template"] for s in new)
+    assert all(s.composition.reduced_formula == "BaZrS3" for s in new)
 
 
 @pytest.mark.parametrize("name", of_kind(Kind.POTENTIAL))

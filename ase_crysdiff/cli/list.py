@@ -47,6 +47,8 @@ def _about(name: str) -> str:
             "",
         )
         return f"  {config['target']} in {config['unit']}{error}"
+    if "arrangements" in training:
+        return f"  {training['crystals']:,} crystals, {training['data'].partition(':')[0]}"
     return (
         f"  {training.get('parameters', 0) / 1e6:.2f} M parameters, "
         f"{training.get('data', 'unknown data')}"

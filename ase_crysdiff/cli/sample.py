@@ -37,6 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--prototype",
         help='occupied sites, such as "Fm-3m a|b|c" or "P4_2/mnm: Ti a, O f", or a structure file',
     )
+    parser.add_argument(
+        "--known",
+        action=argparse.BooleanOptionalAction,
+        help="whether crystals of the sampler's library may be answers; by default known "
+        "structures of a composition may, new crystals of known formulas may not",
+    )
     add_drawing_options(parser, 16, "crystals")
     parser.set_defaults(run=run)
 
@@ -53,7 +59,11 @@ def run(options: argparse.Namespace) -> int:
     constraints["formula_units"] = options.formula_units or "auto"
     symmetry = _symmetry(options)
     request, cell = sampler.request(
-        **constraints, **symmetry, lattice=options.lattice, conditions=conditions
+        **constraints,
+        **symmetry,
+        known=options.known,
+        lattice=options.lattice,
+        conditions=conditions,
     )
     settings = {
         "sampler": options.sampler,
@@ -62,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
         **{name: str(wish) for name, wish in symmetry.items()},
         "lattice": options.lattice,
     }
+    if options.known is not None:
+        settings["known"] = options.known
     return draw_and_select(options, sampler, request, settings, refine, cell)
 
 

@@ -1,7 +1,7 @@
 """`crysdiff train`: one or several models, one after the other, within a budget of time.
 
 Samplers and backbones learn from packed crystals, potentials and dao-p-noisy from packed labels;
-`crysdiff pack` makes both.
+`crysdiff pack` makes both. A library of prototypes is made at once.
 
 Needs torch, numpy, safetensors and lightning only, so that it also runs from a source tree on a
 bare machine: `python -m ase_crysdiff.cli train miad --data packed.safetensors`.
@@ -75,20 +75,19 @@ def run(options: argparse.Namespace) -> int:
     """Trains every model for its share of the time, or on from where its folder is."""
     import logging
 
-    from ase_crysdiff.errors import InputError
+    from ase_crysdiff.models.recipe import direct_recipe
     from ase_crysdiff.training.run import launched, prepare
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = TrainSettings(**{f.name: getattr(options, f.name) for f in fields(TrainSettings)})
+    sources = dict(_source(entry, options.data) for entry in options.models)
+    for name in [name for name in sources if direct_recipe(name) is not None]:
+        _make(name, sources.pop(name), options)
+    if not sources:
+        return 0
     fabric = launched(options.accelerator, options.devices)
-    minutes = None if options.minutes is None else options.minutes / len(options.models)
-    for entry in options.models:
-        name, _, source = entry.partition("=")
-        path = Path(source) if source else options.data
-        if path is None:
-            raise InputError(
-                f"No data for {name}. Give --data packed.safetensors or {name}=packed.safetensors."
-            )
+    minutes = None if options.minutes is None else options.minutes / len(sources)
+    for name, path in sources.items():
         loop = prepare(
             name,
             path,
@@ -112,3 +111,28 @@ def run(options: argparse.Namespace) -> int:
                 f"{progress.seconds / 60:.1f} minutes in all"
             )
     return 0
+
+
+def _source(entry: str, data: Path | None) -> tuple[str, Path]:
+    """The name of a model and the file that it is made from."""
+    from ase_crysdiff.errors import InputError
+
+    name, _, source = entry.partition("=")
+    path = Path(source) if source else data
+    if path is None:
+        raise InputError(
+            f"No data for {name}. Give --data packed.safetensors or {name}=packed.safetensors."
+        )
+    return name, path
+
+
+def _make(name: str, path: Path, options: argparse.Namespace) -> None:
+    """Makes a model that needs no training, in the folder of its name."""
+    from ase_crysdiff.models.recipe import direct_recipe
+    from ase_crysdiff.storage import ensure_writable
+
+    made, folder = direct_recipe(name), options.output / name
+    assert made is not None
+    ensure_writable(folder)
+    card = made.make(path, folder, name, options.config, {})
+    print(f"{name}: {folder}, {card.version}; give it as weights of the sampler {made.name}")

@@ -31,12 +31,14 @@ class PackedCrystals:
         metadata: Where the data come from.
         scaffolds: The same crystals by space group and free numbers, for models that learn from
             them; None where nobody looked for the symmetry.
+        names: What the crystals are called where they come from; none where nobody kept that.
     """
 
     batch: CrystalBatch
     values: Mapping[str, Tensor] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     scaffolds: PackedScaffolds | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -46,7 +48,8 @@ class PackedCrystals:
         chosen = torch.nonzero(mask).flatten()
         values = {name: column[chosen] for name, column in self.values.items()}
         scaffolds = None if self.scaffolds is None else self.scaffolds.select(chosen)
-        return PackedCrystals(self.batch.select(chosen), values, self.metadata, scaffolds)
+        names = tuple(self.names[i] for i in chosen.tolist()) if self.names else ()
+        return PackedCrystals(self.batch.select(chosen), values, self.metadata, scaffolds, names)
 
     def save(self, path: str | Path) -> None:
         """Writes the file atomically. Species take one byte each."""
@@ -55,6 +58,9 @@ class PackedCrystals:
         tensors["num_atoms"] = tensors["num_atoms"].to(torch.int32)
         tensors |= {f"value:{name}": column.contiguous() for name, column in self.values.items()}
         tensors |= {} if self.scaffolds is None else self.scaffolds.tensors()
+        if self.names:
+            text = "\n".join(self.names).encode()
+            tensors["names"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
         write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
@@ -86,7 +92,9 @@ class PackedCrystals:
             tensors["num_atoms"].long(),
         )
         values = {name[6:]: column for name, column in tensors.items() if name.startswith("value:")}
-        return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors))
+        text = tensors["names"].numpy().tobytes().decode() if "names" in tensors else ""
+        names = tuple(text.split("\n")) if text else ()
+        return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors), names)
 
     @property
     def digest(self) -> str:

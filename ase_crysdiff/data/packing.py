@@ -64,6 +64,7 @@ def pack(
         InputError: If no crystal is left.
     """
     structures: list[Structure] = []
+    kept: list[str] = []
     values: list[dict[str, float]] = []
     symmetric: list[SymmetricCrystal] = []
     skipped: list[tuple[str, str]] = []
@@ -81,6 +82,7 @@ def pack(
                 skipped.append((record.name, reason_of(error)))
                 continue
             structures.append(structure)
+            kept.append(" ".join(record.name.split()))
             values.append(record.values)
     if not structures:
         report = PackReport(read, 0, tuple(skipped))
@@ -92,7 +94,7 @@ def pack(
         "crystals": str(len(structures)),
     }
     scaffolds = PackedScaffolds.of(symmetric) if symmetry else None
-    packed = PackedCrystals(from_structures(structures), columns, metadata, scaffolds)
+    packed = PackedCrystals(from_structures(structures), columns, metadata, scaffolds, tuple(kept))
     return packed, PackReport(read, len(structures), tuple(skipped))
 
 

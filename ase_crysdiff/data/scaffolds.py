@@ -16,6 +16,11 @@ from ase_crysdiff.symmetry.tables import LETTERS
 
 #: Before the names of the tensors in a packed file.
 PREFIX = "scaffold:"
+#: What to say of a packed file without them.
+SCAFFOLDS_MISSING = (
+    "{} holds no scaffolds. Pack the crystals with: crysdiff pack --symmetry FILES -o "
+    "data.safetensors"
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -81,6 +80,19 @@ class Comparison:
     def distances(self) -> tuple[float | None, ...]:
         """The distance of each sample, target after target."""
         return tuple(p.distance for p in self._flat)
+
+    def first(self, count: int) -> "Comparison":
+        """Only the first so many samples of each target: what a shorter run would have found."""
+        settings = {**self.settings, "samples": count}
+        return replace(self, pairs=tuple(row[:count] for row in self.pairs), settings=settings)
+
+    def of(self, positions: Sequence[int]) -> "Comparison":
+        """Only the targets at these positions."""
+        return Comparison(
+            tuple(self.pairs[i] for i in positions),
+            tuple(self.compositions[i] for i in positions),
+            {**self.settings, "targets": len(positions)},
+        )
 
     @property
     def _flat(self) -> list[Pair]:
@@ -283,43 +295,3 @@ def diffcsp(comparison: Comparison) -> Comparison:
         "fingerprint": "not computed",
     }
     return Comparison(pairs, comparison.compositions, {**comparison.settings, **filters})
-
-
-def curve(
-    comparison: Comparison, counts: Sequence[int] = (1, 5, 10, 20)
-) -> dict[int, tuple[MetricResult, float]]:
-    """Match rate and RMSE as n samples would give them, for n up to the number drawn: unbiased,
-    from all samples.
-
-    With m matches among K samples, n of them hit with probability 1 - C(K-m, n)/C(K, n), and the
-    j-th best match is the best of n with probability C(K-j, n-1)/C(K, n).
-
-    Args:
-        comparison: Of a run with at least as many samples for each target.
-        counts: Numbers of samples n.
-
-    Returns:
-        For each n the match rate, with a bootstrap interval over targets, and the RMSE over
-        expected hits (NaN without any).
-    """
-    least = min(len(row) for row in comparison.pairs)
-    result = {}
-    for n in sorted({n for n in counts if n < least} | {least}):
-        chances, expected = [], 0.0
-        for row in comparison.pairs:
-            odds = _best_of(len(row), n)
-            matched = sorted(p.distance for p in row if p.distance is not None)
-            expected += sum(odds[j] * r for j, r in enumerate(matched))
-            chances.append(math.fsum(odds[: len(matched)]))
-        value = float(np.mean(chances))
-        interval = bootstrap(lambda a: float(a.mean()), chances)
-        settings = {**comparison.settings, "samples_used": n}
-        mean = expected / math.fsum(chances) if value else math.nan
-        result[n] = (MetricResult(value, interval, settings=settings), mean)
-    return result
-
-
-@lru_cache(maxsize=64)
-def _best_of(drawn: int, n: int) -> list[float]:
-    """Probability that the j-th best of all samples is the best of n chosen ones."""
-    return [math.comb(drawn - 1 - j, n - 1) / math.comb(drawn, n) for j in range(drawn)]

@@ -4,7 +4,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,6 +25,8 @@ from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS
 #: of an ångström decides.
 SYMPREC = 0.1
 CURVE = (0.01, 0.05, 0.1, 0.2, 0.3)
+#: Tolerance in Å of the curve that only crystals at rest, or made symmetric, pass.
+TIGHT = 0.01
 #: First space group of each crystal system.
 CRYSTAL_SYSTEMS = {
     "triclinic": 1,
@@ -120,9 +122,9 @@ def _dataset(structure: Structure, symprec: float) -> Any:
     return dataset if round(expected) == len(dataset.std_types) else None
 
 
-def symmetry_success(found: Sequence[Symmetry | str]) -> MetricResult:
-    """Share of the requested structures with a space group other than P1 and P-1 at 0.1 Å; the
-    curve is in the settings.
+def symmetry_success(found: Sequence[Symmetry | str], symprec: float = SYMPREC) -> MetricResult:
+    """Share of the requested structures with a space group other than P1 and P-1; the curve over
+    tolerances is in the settings.
 
     A structure in which spglib finds nothing is a failure, not P1.
 
@@ -131,17 +133,20 @@ def symmetry_success(found: Sequence[Symmetry | str]) -> MetricResult:
 
     Args:
         found: Of the requested structures, from `symmetries`.
-    """
-    failures, known = _split(found)
+        symprec: Tolerance in Å, one of the curve.
 
-    curve = {
-        symprec: sum(s is not None and (s.curve[k] or 1) > 2 for s in known)
-        for k, symprec in enumerate(CURVE)
+    Raises:
+        InputError: If the tolerance is none of the curve.
+    """
+    if symprec not in CURVE:
+        raise InputError(f"symprec must be one of {', '.join(map(str, CURVE))} Å, got {symprec}.")
+    failures, known = _split(found)
+    verdicts = {
+        at: [s is not None and (s.curve[k] or 1) > 2 for s in known] for k, at in enumerate(CURVE)
     }
-    shares = {symprec: hits / len(known) for symprec, hits in curve.items()} if known else {}
-    return rate(
-        [s is not None and s.group > 2 for s in known], failures, {**_settings(), "curve": shares}
-    )
+    shares = {at: sum(hits) / len(known) for at, hits in verdicts.items()} if known else {}
+    settings = {**_settings(), "symprec": symprec, "curve": shares}
+    return rate(verdicts[symprec], failures, settings)
 
 
 def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()) -> MetricResult:
@@ -156,7 +161,24 @@ def space_groups(found: Sequence[Symmetry | str], known: Sequence[Symmetry] = ()
         known: Of the reference.
     """
     failures, symmetry = _split(found)
-    groups = [None if s is None else s.group for s in symmetry]
+    return _against([None if s is None else s.group for s in symmetry], failures, known)
+
+
+def against(result: MetricResult, known: Sequence[Symmetry]) -> MetricResult:
+    """The space groups of the same structures beside those of other known crystals.
+
+    Data sets differ: a histogram of training crystals is no yardstick for one of a test set.
+
+    Args:
+        result: Of `space_groups`.
+        known: Of the other reference.
+    """
+    return _against(result.per_structure, result.failures, known)
+
+
+def _against(
+    groups: Sequence[int | None], failures: Mapping[int, str], known: Sequence[Symmetry]
+) -> MetricResult:
     own, other = [g for g in groups if g is not None], [s.group for s in known]
     settings = {
         **_settings(),

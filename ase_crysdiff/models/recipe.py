@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, InputError, UnknownNameError
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.card import Config, Kind
+from ase_crysdiff.models.card import Card, Config, Kind
 
 if TYPE_CHECKING:
     import torch
@@ -137,6 +137,32 @@ class Recipe(ABC):
         return config, tensors
 
 
+class DirectRecipe(ABC):
+    """One kind of model that is computed from its data at once: nothing is trained by gradients."""
+
+    #: Registered name; stands as `recipe` in every config.
+    name: ClassVar[str]
+    #: What the weights are.
+    kind: ClassVar[Kind]
+
+    @abstractmethod
+    def make(
+        self, data: Path, folder: Path, name: str, changes: Config, about: Mapping[str, Any]
+    ) -> Card:
+        """Makes a model and writes its weights with a card.
+
+        Args:
+            data: Packed file.
+            folder: To write to; samplers load it.
+            name: Of the weights.
+            changes: Of the default config.
+            about: What the card says of the data beside what the file knows.
+
+        Raises:
+            InputError: If the data or a change of the config cannot be used.
+        """
+
+
 def recipe(name: str) -> Recipe:
     """The recipe of a model: the registered name itself, or the part of it before the data set.
 
@@ -145,13 +171,34 @@ def recipe(name: str) -> Recipe:
 
     Raises:
         UnknownNameError: If there is none.
+        InputError: If what is registered is no recipe, or one that trains nothing.
+    """
+    found = _registered(name)
+    if isinstance(found, DirectRecipe):
+        raise InputError(
+            f"{name!r} is made at once and not trained by steps: use crysdiff train {name} --data "
+            "packed.safetensors, without options of a training."
+        )
+    return found
+
+
+def direct_recipe(name: str) -> DirectRecipe | None:
+    """The recipe of a model that is made at once; None where a name means one that is trained.
+
+    Raises:
+        UnknownNameError: If there is none.
         InputError: If what is registered is no recipe.
     """
+    found = _registered(name)
+    return found if isinstance(found, DirectRecipe) else None
+
+
+def _registered(name: str) -> Recipe | DirectRecipe:
     known = registry.names(registry.RECIPES)
     for candidate in sorted(known, key=len, reverse=True):
         if name == candidate or name.startswith(f"{candidate}-"):
             found = registry.load(registry.RECIPES, candidate)
-            if not isinstance(found, Recipe):
+            if not isinstance(found, Recipe | DirectRecipe):
                 raise InputError(
                     f"The entry point {candidate!r} of {registry.RECIPES} names a "
                     f"{type(found).__name__}, expected an instance of "
@@ -189,6 +236,6 @@ def kind_of(name: str) -> Kind | None:
     except CheckpointError:
         pass
     try:
-        return recipe(name).kind
+        return _registered(name).kind
     except UnknownNameError:
         return None

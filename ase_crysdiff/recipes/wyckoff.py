@@ -11,6 +11,7 @@ import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
+from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING
 from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config, Kind
@@ -53,10 +54,7 @@ class Wyckoff(Recipe):
         """
         found = PackedCrystals.load(path)
         if found.scaffolds is None:
-            raise InputError(
-                f"{path} holds no scaffolds. Pack the crystals with: crysdiff pack --symmetry "
-                "FILES -o data.safetensors"
-            )
+            raise InputError(SCAFFOLDS_MISSING.format(path))
         return found
 
     def task(

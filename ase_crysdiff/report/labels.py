@@ -20,6 +20,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "sun": ("S.U.N.: stable, unique, novel", "%"),
     "msun": ("M.S.U.N.: metastable, unique, novel", "%"),
     "symmetry_success": ("Symmetric beyond P1 and P-1", "%"),
+    "symmetry_success_tight": ("Symmetric beyond P1 and P-1 at 0.01 Å", "%"),
     "energy_above_hull": ("Mean energy above hull", "eV/atom"),
     "rmsd_to_relaxed": ("Mean displacement by relaxing", "Å"),
     "density_distance": ("Distance of densities", "g/cm³"),

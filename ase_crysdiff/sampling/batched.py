@@ -34,6 +34,7 @@ class Attempt:
         usage: What conditions with a cost of their own spent on the whole batch; on its first draw
             only.
         properties: What else the sampler says of the crystal, plain values by name.
+        final: Whether there is none and drawing again would not help.
     """
 
     index: int
@@ -42,6 +43,7 @@ class Attempt:
     reason: str | None
     usage: Mapping[str, float] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ def draw(
             batches = [pending[k : k + batch_size] for k in range(0, len(pending), batch_size)]
             rounds = _in_processes if workers else _here
             for draws in rounds(spec, sampler, request, seed, batches, workers, bar):
-                again = [d for d in draws if d.reason is not None and d.attempt < redraws]
+                again = [
+                    d for d in draws if d.reason is not None and not d.final and d.attempt < redraws
+                ]
                 rejected += [(d.index, d.attempt + 1) for d in again]
                 bar.n = round(bar.n - len(again), 6)
                 bar.refresh()
@@ -234,9 +238,10 @@ def _draw_batch(
             index,
             attempt,
             crystal,
-            rejection(crystal, request),
+            sampled.failures.get(k) or rejection(crystal, request),
             {} if k else dict(usage),
             {name: values[k] for name, values in sampled.properties.items()},
+            k in sampled.failures,
         )
         for k, ((index, attempt), crystal) in enumerate(
             zip(batch, sampled.crystals.split(), strict=True)

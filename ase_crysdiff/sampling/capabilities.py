@@ -12,12 +12,16 @@ class Capabilities:
     Args:
         tasks: Classes of tasks that it carries out.
         constraints: Names of the constraints that it obeys: "chemical_system", "elements",
-            "num_atoms", "composition", "formula_units", "lattice", "space_group", "prototype".
+            "num_atoms", "composition", "formula_units", "lattice", "space_group", "prototype",
+            "known".
         properties: Names of the properties that it can be conditioned on.
         max_atoms: Atoms of the largest cell; None if there is no limit.
         known_elements: Atomic numbers that it knows; None for all.
-        finds_species: Whether it finds the composition itself; else one must be given.
+        finds_species: Whether it finds the composition itself; else one must be given. One that
+            does both has "composition" among its constraints.
         finds_counts: Whether it finds numbers of atoms while it samples.
+        deterministic: Classes of tasks whose crystals hang on their number in the run alone, not on
+            the seed: candidates in the order of their rank.
     """
 
     tasks: frozenset[type[Task]] = frozenset()
@@ -27,6 +31,7 @@ class Capabilities:
     known_elements: frozenset[int] | None = None
     finds_species: bool = True
     finds_counts: bool = False
+    deterministic: frozenset[type[Task]] = frozenset()
 
     def serves(self, task: Task) -> bool:
         """Whether a task is of a class that the sampler carries out."""

@@ -7,8 +7,12 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.prototypes.exchange import RandomExchange
+from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.sampling.model_sampler import ModelSampler
+from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
 
 
 def load_sampler(name: str, weights: str | Path | None = None, device: str = "cpu") -> ModelSampler:
@@ -32,6 +36,48 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
         )
     model, card = load(folder)
     return ModelSampler(model, card, torch.device(device))
+
+
+def prototypes(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
+    """The sampler of a library of prototypes, which needs no device.
+
+    Args:
+        weights: Folder with another library, as `crysdiff train prototypes` makes it; None takes
+            `CRYSDIFF_WEIGHTS` or the shipped one.
+        device: Left unused.
+
+    Raises:
+        CheckpointError: If the library is missing, damaged or something else.
+    """
+    return PrototypeSampler(*_library(weights))
+
+
+def random_exchange(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
+    """The row that every table of free draws needs: known crystals whose elements are exchanged by
+    chance, by their distance alone. What does no better has learnt no chemistry.
+
+    Args:
+        weights: Folder with another library than that of `prototypes`.
+        device: Left unused.
+
+    Raises:
+        CheckpointError: If the library is missing, damaged or something else.
+    """
+    library, card = _library(weights)
+    # By name, since `prototypes` may exchange in better ways.
+    chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
+    return PrototypeSampler(library, card, chance)
+
+
+def _library(weights: str | Path | None) -> tuple[Library, Card]:
+    folder = weight_files.find("prototypes", weights)
+    card, tensors = weight_files.read(folder)
+    if card.config.get("recipe") != "prototypes":
+        raise CheckpointError(
+            f"{folder} holds {card.name!r}, not a library of prototypes. Make one with: crysdiff "
+            "train prototypes --data packed.safetensors"
+        )
+    return Library.of(tensors), card
 
 
 miad = partial(load_sampler, "miad")

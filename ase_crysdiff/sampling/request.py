@@ -33,6 +33,8 @@ class SampleRequest:
         prototype: Occupied sites. Of a scaffold the elements are a proposal: others with the same
             counts take their places. Crystal i of the run has scaffold i modulo their number where
             there are several. False leaves out scaffolds that a sampler would choose by itself.
+        known: Whether crystals that a sampler's library holds may be answers; None leaves it to the
+            task: predictions of structures may be known, new crystals may not.
         properties: Wished values by name of the property, in the unit of the sampler's card.
         conditions: Further conditions on the sampling loop.
         filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a
@@ -48,6 +50,7 @@ class SampleRequest:
     lattice: Matrix | None = None
     space_group: int | None = None
     prototype: PrototypeWish = None
+    known: bool | None = None
     properties: Mapping[str, float] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()

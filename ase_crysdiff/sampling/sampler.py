@@ -23,6 +23,8 @@ class Sampled:
         crystals: One per stream, in the order of the streams; one may be empty, and is drawn again.
         properties: What else is to be said of each crystal, by name of the property that the
             structure gets (`crysdiff_` is put before it): one plain value per crystal.
+        failures: Why there is no crystal, by its place, where drawing again would not help; an
+            empty one stands in its place.
 
     Raises:
         SamplingError: If a property has not one value per crystal.
@@ -30,6 +32,7 @@ class Sampled:
 
     crystals: CrystalBatch
     properties: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in self.properties.items():
@@ -75,6 +78,10 @@ class Sampler(ABC):
         if request.lattice is not None and "lattice" not in self.capabilities.constraints:
             raise IncompatibleError(f"{self.name!r} cannot keep a given lattice.")
         check_symmetry(request, self.name, self.capabilities)
+        if request.known is not None and "known" not in self.capabilities.constraints:
+            raise IncompatibleError(
+                f"{self.name!r} holds no library of known crystals, which known= is about."
+            )
         unknown = sorted(set(request.properties) - self.capabilities.properties)
         if unknown:
             known = ", ".join(sorted(self.capabilities.properties)) or "no property"

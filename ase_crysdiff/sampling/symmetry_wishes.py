@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.sampling.request import SampleRequest
 
 #: Atoms of the largest cell that is looked at where a sampler has no limit.
-_LARGEST = 64
+LARGEST = 64
 
 
 def check_symmetry(request: "SampleRequest", name: str, capabilities: "Capabilities") -> None:
@@ -38,7 +38,7 @@ def check_symmetry(request: "SampleRequest", name: str, capabilities: "Capabilit
         raise IncompatibleError(f"{name!r} cannot keep a given {' or '.join(missing)}.")
     if not request.symmetric:
         return
-    task, largest = request.task, capabilities.max_atoms or _LARGEST
+    task, largest = request.task, capabilities.max_atoms or LARGEST
     if not isinstance(task, CSP | DeNovo):
         raise IncompatibleError(
             "A space group or a prototype is given for new crystals only. To keep the symmetry of "
@@ -146,7 +146,7 @@ def _check_new(request: "SampleRequest", task: DeNovo) -> None:
         return
     group = space_group(request.space_group or 1)
     if not feasible(group.number, [task.num_atoms]):
-        able = [n for n in range(1, _LARGEST + 1) if feasible(group.number, [n])]
+        able = [n for n in range(1, LARGEST + 1) if feasible(group.number, [n])]
         near = sorted(sorted(able, key=lambda n: abs(n - (task.num_atoms or 0)))[:5])
         raise InputError(
             f"{group.symbol} cannot hold {task.num_atoms} atoms per primitive cell. Possible are "

@@ -1,5 +1,6 @@
 """A crystal as its scaffold and its free numbers: symmetric by construction."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.operations import Operations
-from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.scaffold import Scaffold, Site
 from ase_crysdiff.symmetry.tables import Floats, Ints, space_group
 
 
@@ -40,6 +41,34 @@ class SymmetricCrystal:
                 f"{self.scaffold} has {self.scaffold.free} free coordinates, got an array of shape "
                 f"{self.free_numbers.shape}."
             )
+
+    @staticmethod
+    def of_sites(
+        group: int, lattice: Floats, sites: Sequence[tuple[Site, Floats]]
+    ) -> "SymmetricCrystal":
+        """A crystal from its sites with their free numbers, in any order; equal sites keep theirs.
+
+        Args:
+            group: Number of the space group.
+            lattice: Rows of the primitive standard cell in Å, shape (3, 3).
+            sites: Each with its free numbers, shape (free,).
+        """
+        scaffold = Scaffold(group, tuple(site for site, _ in sites))
+        rest = list(sites)
+        ordered = [
+            rest.pop(next(i for i, (site, _) in enumerate(rest) if site == wanted))[1]
+            for wanted in scaffold.sites
+        ]
+        return SymmetricCrystal(scaffold, lattice, np.concatenate(ordered))
+
+    def exchanged(self, elements: Mapping[int, int]) -> "SymmetricCrystal":
+        """The same sites and numbers with elements in place of others, by atomic number."""
+        ends = np.cumsum([position.free for position in self.scaffold.positions])
+        numbers = np.split(self.free_numbers, ends[:-1])
+        sites = [(elements.get(z, z), letter) for z, letter in self.scaffold.sites]
+        return SymmetricCrystal.of_sites(
+            self.scaffold.group, self.lattice, list(zip(sites, numbers, strict=True))
+        )
 
     @cached_property
     def frac_coords(self) -> Floats:

@@ -193,14 +193,10 @@ def _on_sites(number: int, lattice: Floats, places: Floats, species: Ints) -> Sy
             raise InputError("No space group was found: the orbits of the atoms contradict it.")
         placed[orbit] = True
         sites.append(((int(species[atom]), position.letter), numbers[order[0]]))
-    scaffold = Scaffold(number, tuple(site for site, _ in sites))
-    # The scaffold has an order of its own; equal sites follow their free numbers.
-    rest = sorted(sites, key=lambda pair: pair[1].tolist())
-    ordered = [
-        rest.pop(next(i for i, (site, _) in enumerate(rest) if site == wanted))[1]
-        for wanted in scaffold.sites
-    ]
-    return SymmetricCrystal(scaffold, lattice, np.concatenate(ordered))
+    # Equal sites follow their free numbers.
+    return SymmetricCrystal.of_sites(
+        number, lattice, sorted(sites, key=lambda pair: pair[1].tolist())
+    )
 
 
 def _members(points: Floats, places: Floats, lattice: Floats) -> Ints:

@@ -126,7 +126,7 @@ class SpaceGroup:
     @property
     def family(self) -> str:
         """Crystal family: triclinic, monoclinic, orthorhombic, tetragonal, hexagonal, cubic."""
-        return [name for first, name in _FAMILIES if first <= self.number][-1]
+        return family_of(self.number)
 
     @property
     def polar(self) -> bool:
@@ -136,7 +136,7 @@ class SpaceGroup:
     @property
     def mirrored(self) -> int:
         """The lower number of an enantiomorphic pair: mirror images are one crystal."""
-        return _MIRRORED.get(self.number, self.number)
+        return mirrored(self.number)
 
     def position(self, letter: str) -> WyckoffPosition:
         """The position of a letter.
@@ -152,6 +152,16 @@ class SpaceGroup:
                 f"{'only a' if last == 'a' else f'a to {last}'}."
             )
         return self.positions[index]
+
+
+def family_of(number: int) -> str:
+    """The crystal family of a space group's number, without its tables."""
+    return [name for first, name in _FAMILIES if first <= number][-1]
+
+
+def mirrored(number: int) -> int:
+    """The lower number of a group's enantiomorphic pair, without its tables."""
+    return _MIRRORED.get(number, number)
 
 
 @cache

@@ -88,6 +88,7 @@ def test_every_name_is_there(results):
         "energy_above_hull",
         "rmsd_to_relaxed",
         "symmetry_success_relaxed",
+        "symmetry_success_tight_relaxed",
         "space_groups",
     } <= results.keys()
     for name, result in results.items():

@@ -82,6 +82,17 @@ class PredictionOptions(DrawingOptions):
     timeout: float = 10.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class CompositionOptions(PredictionOptions):
+    """Options of every benchmark that asks for structures of compositions.
+
+    Args:
+        unknown: crystals of just this formula in a sampler's own library are no answers
+    """
+
+    unknown: bool = False
+
+
 @dataclass(frozen=True)
 class BenchmarkResult:
     """What a benchmark has measured.

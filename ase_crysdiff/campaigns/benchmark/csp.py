@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -26,16 +26,22 @@ _PAIRS = "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CspOptions(PredictionOptions):
+class CspOptions(CompositionOptions):
     """Options of `csp`.
 
     Args:
         targets: true structures: CSV with a cif column, packed file, ...
+        given: what the sampler is told of a target: composition, group (also the true space group)
+            or scaffold (also the true sites); all but the first are no predictions
+        library: crystals whose prototypes count as known, in place of those of the shipped
+            prototypes
         limit: use the first so many targets only
         metre: also compare with all other targets of the same composition
     """
 
     targets: Path
+    given: str = "composition"
+    library: Path | None = None
     limit: int | None = None
     metre: bool = False
     output: Path = Path("csp.json")
@@ -52,41 +58,69 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         sampler: Predicts structures of given compositions.
 
     Returns:
-        `results` (match rate, RMSE, cRMSE, error of the volume, and the rates of DiffCSP's filter),
-        `curve` over the number of samples, `failures` by reason and `least_distances` by target.
+        `given`; `results` (match rate, RMSE, cRMSE, error of the volume, and the rates of DiffCSP's
+        filter); `curve` over the number of samples, of ranked candidates or of draws as `curve_of`
+        says, also `by_free_coordinates` and `by_prototype`; `failures` by reason and
+        `least_distances` by target.
 
     Raises:
-        IncompatibleError: If the sampler takes no composition.
+        IncompatibleError: If the sampler takes no composition, or no symmetry where that is given.
         InputError: If an option makes no sense, a target cannot be used, or the folder of `keep`
             holds a run with other settings.
         MissingExtraError: If SMACT is not installed.
     """
+    from ase_crysdiff.campaigns.benchmark.given import (
+        SCAFFOLDS,
+        check_given,
+        scaffolds_of,
+        told_of,
+    )
+    from ase_crysdiff.campaigns.benchmark.library import (
+        LIBRARY,
+        prototypes_of,
+        read_crystals,
+        shipped_prototypes,
+    )
     from ase_crysdiff.campaigns.benchmark.results import results, summary
-    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
     from ase_crysdiff.metrics.composition import is_neutral
 
     check(options)
+    check_given(options.given)
     is_neutral(
         (("Cl", 1), ("Na", 1))
     )  # needs SMACT: better to say so now than after a night of sampling
     targets = read_targets(options.targets, options.limit)
-    bench = Run.on_targets("csp", options, sampler, targets, options.targets.name)
-    rows = bench.predict(targets, options.samples)
+    crystals = None if options.library is None else read_crystals(options.library)
+    more = {"given": options.given}
+    bench = Run.on_targets("csp", options, sampler, targets, options.targets.name, more)
+    workers, timeout = options.workers, options.timeout
+    scaffolds = scaffolds_of(bench.folder, targets, workers=workers, timeout=timeout)
+    library = shipped_prototypes()
+    if options.library is not None and crystals is not None:
+        library = prototypes_of(
+            bench.folder, options.library.name, crystals, workers=workers, timeout=timeout
+        )
+    told = told_of(options.given, targets, scaffolds)
+    rows = bench.predict(targets, options.samples, told=told)
     comparison, matching = _compare_missing(bench.folder, rows, targets, options)
     bench.facts["seconds"]["matching"] = round(matching, 2)
     numbers = results(
         comparison,
         rows,
         targets,
+        scaffolds,
+        library=library,
+        ranked=bench.facts["ranked"],
         with_metre=options.metre,
-        workers=options.workers,
-        timeout=options.timeout,
+        workers=workers,
+        timeout=timeout,
     )
     content = bench.content(options.samples, **numbers)
     if options.keep is not None:
         _keep(options.keep, comparison, rows, targets)
-    return bench.finish(content, summary(content), DRAWS, _PAIRS)
+    return bench.finish(content, summary(content), SCAFFOLDS, LIBRARY, _PAIRS)
 
 
 BENCHMARK = Benchmark(

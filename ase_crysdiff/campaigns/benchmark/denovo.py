@@ -1,6 +1,6 @@
-"""Validity, uniqueness, novelty and distributions of first draws."""
+"""Validity, uniqueness, novelty, symmetry and distributions of first draws."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pymatgen.core import Structure
 
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
+    from ase_crysdiff.campaigns.benchmark.run import Run
     from ase_crysdiff.metrics.base import MetricResult
+    from ase_crysdiff.metrics.reference import Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +27,18 @@ class DenovoOptions(DrawingOptions):
     Args:
         num_samples: crystals to draw
         training: packed training crystals, for novelty and atom counts
-        validation: packed crystals, for density and number of elements
+        validation: packed crystals, for density, number of elements and space groups
+        library: crystals whose prototypes count as known; default those of training
+        potential: relaxes the draws, for their stability and the symmetry that they keep
+        hull: table of formation energies beside a potential: a CSV file, or shipped
     """
 
     num_samples: int = 1000
     training: Path
     validation: Path
+    library: Path | None = None
+    potential: str | None = None
+    hull: str = "shipped"
     output: Path = Path("denovo.json")
 
 
@@ -59,29 +67,64 @@ def denovo(
         InputError: If an option makes no sense, or the folder of `keep` holds a run with other
             settings.
     """
-    import torch
-
-    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
+    from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
-    from ase_crysdiff.metrics.distributions import density_distance, num_elements_distance
+    from ase_crysdiff.isolation import WorkerPool
+    from ase_crysdiff.metrics.prototypes import prototype_novelty
     from ase_crysdiff.metrics.reference import Reference
     from ase_crysdiff.sampling.request import SampleRequest
 
     check(options)
     training = PackedCrystals.load(options.training)
     validation = Reference(PackedCrystals.load(options.validation))
+    crystals = training if options.library is None else read_crystals(options.library)
     request = SampleRequest(steps=options.steps)
     sampler.check(request)
     bench = Run.open("denovo", options, sampler)
-    drawn = bench.draw(request, options.num_samples)
+    drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
         training = training.select(training.batch.num_atoms <= sampler.max_atoms)
-    found = evaluate(structures, reference=training, hull=None, potential=None)
-    results = {f"{name} (training)": r for name, r in found.items()}
-    results["density_distance (validation)"] = density_distance(structures, validation)
-    results["num_elements_distance (validation)"] = num_elements_distance(structures, validation)
-    content = {
+    hull = None if options.potential is None else options.hull
+    found = evaluate(
+        structures,
+        reference=training,
+        hull=hull,
+        potential=options.potential,
+        workers=options.workers,
+    )
+    name = (options.library or options.training).name
+    with WorkerPool(options.workers) as pool:
+        workers = pool if options.workers else 0
+        library = prototypes_of(bench.folder, name, crystals, workers=workers)
+        new = prototype_novelty(structures, library, workers=workers)
+    results = {
+        **{f"{name} (training)": r for name, r in found.items()},
+        **_of_validation(structures, found, validation),
+        "prototype_novelty (library)": new,
+    }
+    content = _content(bench, options, sampler, results)
+    made = sum(s is not None for s in structures)
+    lines = [f"{name:42} {result}" for name, result in results.items()]
+    lines.append(
+        f"{made} of {options.num_samples} crystals by {sampler.name} (seed {options.seed}) in "
+        f"{content['seconds']} s"
+    )
+    lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
+    return bench.finish(content, "\n".join(lines), LIBRARY)
+
+
+def _content(
+    bench: "Run",
+    options: DenovoOptions,
+    sampler: "StructureSource",
+    results: "Mapping[str, MetricResult]",
+) -> dict[str, Any]:
+    """Everything that the JSON file holds."""
+    import torch
+
+    return {
         "benchmark": bench.kind,
         **bench.settings,
         "weights": sampler.version,
@@ -92,24 +135,29 @@ def denovo(
         "workers": options.workers,
         "threads": torch.get_num_threads(),
         "machine": bench.facts["machine"],
-        "results": {
-            name: {
-                "value": r.value,
-                "interval": r.interval,
-                "failures": len(r.failures),
-                "settings": dict(r.settings),
-            }
-            for name, r in results.items()
-        },
+        "results": {name: r.as_plain() for name, r in results.items()},
     }
-    made = sum(s is not None for s in structures)
-    lines = [f"{name:40} {result}" for name, result in results.items()]
-    lines.append(
-        f"{made} of {options.num_samples} crystals by {sampler.name} (seed {options.seed}) in "
-        f"{content['seconds']} s"
-    )
-    lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
-    return bench.finish(content, "\n".join(lines), DRAWS)
+
+
+def _of_validation(
+    structures: "Sequence[Structure | None]",
+    found: "Mapping[str, MetricResult]",
+    validation: "Reference",
+) -> "dict[str, MetricResult]":
+    """Distances to the validation crystals: of densities, numbers of elements and space groups."""
+    from ase_crysdiff.metrics.distributions import density_distance, num_elements_distance
+    from ase_crysdiff.metrics.space_groups import against
+
+    results = {
+        "density_distance": density_distance(structures, validation),
+        "num_elements_distance": num_elements_distance(structures, validation),
+    }
+    results |= {
+        name: against(found[name], validation.symmetries)
+        for name in ("space_groups", "space_groups_relaxed")
+        if name in found
+    }
+    return {f"{name} (validation)": r for name, r in results.items()}
 
 
 def _accepted(entry: Mapping[str, Any]) -> "Structure | None":

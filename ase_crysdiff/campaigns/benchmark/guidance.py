@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WAYS = ("unguided", "guided")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidanceOptions(PredictionOptions):
+class GuidanceOptions(CompositionOptions):
     """Options of `guided_and_unguided`.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_VOLUME_ERROR = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class PanelOptions(PredictionOptions):
+class PanelOptions(CompositionOptions):
     """Options of `panel`.
 
     Args:
@@ -54,7 +54,7 @@ def panel(options: PanelOptions, sampler: "StructureSource") -> BenchmarkResult:
             settings.
     """
     from ase_crysdiff.campaigns.benchmark.pairs import with_targets
-    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import Targets
     from ase_crysdiff.campaigns.benchmark.textbook import PANEL
     from ase_crysdiff.campaigns.work import work
@@ -96,7 +96,7 @@ def panel(options: PanelOptions, sampler: "StructureSource") -> BenchmarkResult:
         forms=forms,
         failed_pairs=len(failed),
     )
-    return bench.finish(content, _table(content), DRAWS, _VERDICTS)
+    return bench.finish(content, _table(content), _VERDICTS)
 
 
 BENCHMARK = Benchmark(panel, PanelOptions, "textbook crystals that are found", ("sampler",))

@@ -1,5 +1,6 @@
 """How many of the known forms of a composition are among so many samples of it?"""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff.campaigns.benchmark.base import (
     Benchmark,
     BenchmarkResult,
-    PredictionOptions,
+    CompositionOptions,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PAIRS = "pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolymorphsOptions(PredictionOptions):
+class PolymorphsOptions(CompositionOptions):
     """Options of `polymorphs`.
 
     Args:
@@ -41,7 +42,7 @@ class PolymorphsOptions(PredictionOptions):
 def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> BenchmarkResult:
     """How many known forms of a composition are among the samples of it.
 
-    Samples are spread evenly over the cell sizes of the forms; each is compared with every form of
+    Samples are spread evenly over the cells of the forms; each is compared with every form of
     its composition. First draws only, nothing redrawn or dropped.
 
     Args:
@@ -60,7 +61,7 @@ def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> Benchm
     import numpy as np
 
     from ase_crysdiff.campaigns.benchmark.pairs import distance
-    from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run, check
+    from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import Targets, read_targets
     from ase_crysdiff.campaigns.work import work
     from ase_crysdiff.errors import InputError
@@ -79,16 +80,13 @@ def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> Benchm
         raise InputError(
             f"No composition of these files has {' or '.join(map(str, options.forms))} forms."
         )
-    # Form s modulo m says how many formula units the cell of sample s holds.
-    chosen = [group[s % len(group)] for group in groups for s in range(options.samples)]
-    cells = Targets(
-        tuple(known.names[i] for i in chosen), tuple(known.structures[i] for i in chosen)
-    )
+    cells, counts, owners = _cells(known, groups, options.samples)
     files = ", ".join(p.name for p in options.targets)
     settings = {"forms": options.forms, "samples": options.samples}
     bench = Run.on_targets("polymorphs", options, sampler, cells, files, settings)
-    samples = [row[0] for row in bench.predict(cells, 1)]
-    rows = [samples[g * options.samples : (g + 1) * options.samples] for g in range(len(groups))]
+    rows: list[list[Structure | None]] = [[] for _ in groups]
+    for group, row in zip(owners, bench.predict(cells, counts), strict=True):
+        rows[group] += row
     found, failed = work(
         bench.folder,
         _PAIRS,
@@ -112,12 +110,40 @@ def polymorphs(options: PolymorphsOptions, sampler: "StructureSource") -> Benchm
     )
     text = "\n".join(f"  {name:26} {result}" for name, result in results.items())
     head = f"{sampler.name}: {len(groups)} compositions, {options.samples} samples each\n"
-    return bench.finish(content, head + text, DRAWS, _PAIRS)
+    return bench.finish(content, head + text, _PAIRS)
 
 
 BENCHMARK = Benchmark(
     polymorphs, PolymorphsOptions, "known forms of a composition that are found", ("sampler",)
 )
+
+
+def _cells(
+    known: "Targets", groups: Sequence[Sequence[int]], samples: int
+) -> "tuple[Targets, list[int], list[int]]":
+    """Cells of different contents, the samples for each, and the composition that each is of.
+
+    Sample s of a composition is one of the contents of its form s modulo their number. Forms of
+    equal contents share a cell, so that candidates of a sampler that ranks never come twice.
+    """
+    from ase_crysdiff.campaigns.benchmark.targets import Targets
+
+    contents = known.compositions
+    chosen: list[int] = []
+    counts: list[int] = []
+    owners: list[int] = []
+    for g, group in enumerate(groups):
+        first: dict[tuple[tuple[int, int], ...], int] = {}
+        for i in group:
+            first.setdefault(contents[i], i)
+        drawn = Counter(contents[group[s % len(group)]] for s in range(samples))
+        chosen += first.values()
+        counts += [drawn[content] for content in first]
+        owners += [g] * len(first)
+    cells = Targets(
+        tuple(known.names[i] for i in chosen), tuple(known.structures[i] for i in chosen)
+    )
+    return cells, counts, owners
 
 
 def _tasks(

@@ -2,16 +2,19 @@
 
 import itertools
 import logging
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.campaigns.benchmark.given import Told, told_of
 from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.conditions.base import Condition
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.errors import IncompatibleError, InputError, SamplingError
 from ase_crysdiff.sampling.batched import SamplerSpec, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler
@@ -21,40 +24,85 @@ from ase_crysdiff.storage import Journal
 log = logging.getLogger(__name__)
 
 
-def request_for(
-    sampler: Sampler, targets: Targets, steps: int | None, conditions: tuple[Condition, ...] = ()
-) -> tuple[SampleRequest, list[int], dict[str, list[str]]]:
-    """The request for all targets that the sampler serves, their positions, and the names of the
-    others by reason.
+@dataclass(frozen=True)
+class Asked:
+    """One request for several targets.
+
+    Args:
+        request: With the contents of one cell for each of them.
+        served: Their positions.
+        label: Tells its journal from those of other requests.
+    """
+
+    request: SampleRequest
+    served: tuple[int, ...]
+    label: str = ""
+
+    def indices(self, counts: Sequence[int]) -> list[int]:
+        """Numbers of the draws: sample s of the target in place i has the number s times that of
+        the targets plus i.
+
+        Args:
+            counts: Samples of each of all targets.
+        """
+        places = len(self.served)
+        wanted = [s * places + i for i, t in enumerate(self.served) for s in range(counts[t])]
+        return sorted(wanted)
+
+
+def requests_for(
+    sampler: Sampler,
+    targets: Targets,
+    steps: int | None,
+    conditions: tuple[Condition, ...] = (),
+    told: Sequence[Told | None] | None = None,
+    known: bool | None = None,
+) -> tuple[list[Asked], dict[str, list[str]]]:
+    """Requests for all targets that the sampler serves, and the names of the others by reason.
 
     A target with an unknown element or too many atoms counts as not matched; a sampler that takes
-    no composition is refused.
+    no composition, or no symmetry where that is given, is refused. Space groups have a request
+    each.
 
     Args:
         sampler: Whose capabilities decide.
-        targets: Crystals whose compositions are asked for.
+        targets: Crystals that are asked for.
         steps: Of the reverse process; None takes the sampler's default.
         conditions: Further conditions on the sampling loop.
+        told: What the sampler is told of each target; None tells the composition.
+        known: Whether crystals of the sampler's own library may be answers; None leaves it to the
+            sampler.
 
     Raises:
-        IncompatibleError: If the sampler takes no composition.
+        IncompatibleError: If the sampler takes no composition, has no library where `known` says
+            something of it, or takes no symmetry where that is given.
     """
-    compositions = targets.compositions
-    served: list[int] = []
+    told = told_of("composition", targets) if told is None else told
+    common: dict[str, Any] = {"conditions": conditions, "steps": steps, "known": known}
+    served: dict[int | None, dict[int, Told]] = {}
     refused: dict[str, list[str]] = {}
-    for i, composition in enumerate(compositions):
+    for i, one in enumerate(told):
+        if one is None:
+            refused.setdefault("its symmetry is unknown", []).append(targets.names[i])
+            continue
         try:
-            alone = CSP(cells=(composition,))
-            sampler.check(SampleRequest(alone, conditions=conditions, steps=steps))
+            alone = CSP(cells=(one.cell,))
+            sampler.check(SampleRequest(alone, **common, **one.wishes))
         except IncompatibleError:
             raise
         except InputError as error:
             refused.setdefault(str(error), []).append(targets.names[i])
         else:
-            served.append(i)
-    contents = tuple(compositions[i] for i in served)
-    request = SampleRequest(CSP(cells=contents), conditions=conditions, steps=steps)
-    return request, served, refused
+            served.setdefault(one.group, {})[i] = one
+    asked = []
+    for group, members in (served or {None: {}}).items():
+        wishes: dict[str, Any] = {} if group is None else {"space_group": group}
+        scaffolds = tuple(one.scaffold for one in members.values() if one.scaffold is not None)
+        wishes |= {"prototype": scaffolds} if scaffolds else {}
+        cells = CSP(cells=tuple(one.cell for one in members.values()))
+        request = SampleRequest(cells, **common, **wishes)
+        asked.append(Asked(request, tuple(members), "" if group is None else f"-{group}"))
+    return asked, refused
 
 
 def draw_missing(
@@ -64,7 +112,7 @@ def draw_missing(
     request: SampleRequest,
     *,
     seed: int,
-    count: int,
+    wanted: Sequence[int],
     batch_size: int,
     workers: int,
 ) -> dict[int, dict[str, Any]]:
@@ -77,16 +125,19 @@ def draw_missing(
         request: What is asked. With contents of cells, sample s of contents i has the index s times
             their number plus i.
         seed: Of all draws.
-        count: Indices 0 … count - 1 are wanted.
+        wanted: Indices of the samples.
         batch_size: Crystals computed together.
         workers: Isolated processes on a CPU; up to 1 draws in this one.
     """
     done = {entry["index"]: entry for entry in journal.read()}
-    wanted = range(count)
     cells = request.task.cells if isinstance(request.task, CSP) else None
     sizes = [sum(count for _, count in c) for c in cells or ()] or [0]
-    # Cells of equal size in one batch need no more than one group of products.
-    missing = sorted((i for i in wanted if i not in done), key=lambda i: sizes[i % len(sizes)])
+    # Cells of equal size in one batch need no more than one group of products; and candidates of
+    # one cell, side by side, are ranked once.
+    missing = sorted(
+        (i for i in wanted if i not in done),
+        key=lambda i: (sizes[i % len(sizes)], i % len(sizes), i),
+    )
     if missing and len(missing) < len(wanted):
         log.info(
             "%d of %d samples are already in %s",
@@ -116,6 +167,7 @@ def draw_missing(
                 "lattice": d.crystal.lattice[0].tolist(),
                 "frac_coords": d.crystal.frac_coords.tolist(),
                 "species": d.crystal.species.tolist(),
+                "rank": d.properties.get("rank"),
                 "seconds": (ended - started) / len(batch),
             }
             for d in batch
@@ -126,27 +178,42 @@ def draw_missing(
     return {i: done[i] for i in wanted}
 
 
-def to_predictions(
-    drawn: dict[int, dict[str, Any]], targets: Targets, served: Sequence[int], samples: int
-) -> list[list[Structure | None]]:
-    """The samples of every target, as drawn: soundness is for the gate of the metric to judge.
+def entries_of_targets(
+    drawn: Mapping[int, Mapping[str, Any]], asked: Asked
+) -> dict[int, list[Mapping[str, Any]]]:
+    """The entries of the journal by position of the target, in the order of its samples.
 
     Args:
-        drawn: Entries of the journal in the order of their indices.
-        targets: All targets.
-        served: Positions of the targets that were asked for.
-        samples: For each target.
-
-    Returns:
-        For each target its samples; None for a target that was not asked for.
+        drawn: Entries by index, ascending.
+        asked: What was asked for.
     """
-    rows: list[list[Structure | None]] = [[None] * samples for _ in targets.names]
-    for (sample, (place, target)), entry in zip(
-        itertools.product(range(samples), enumerate(served)), drawn.values(), strict=True
-    ):
-        assert entry["index"] == sample * len(served) + place
-        rows[target][sample] = structure_of(entry)
+    rows: dict[int, list[Mapping[str, Any]]] = {target: [] for target in asked.served}
+    for index, entry in sorted(drawn.items()):
+        rows[asked.served[index % len(asked.served)]].append(entry)
     return rows
+
+
+def is_ranked(rows: Iterable[Sequence[Mapping[str, Any]]]) -> bool:
+    """Whether the samples of every target are candidates by rank, from the first to the last.
+
+    Args:
+        rows: Entries of the journal for each target. Those without a rank come after the last
+            candidate.
+
+    Raises:
+        SamplingError: If the ranks of a target's samples do not ascend.
+    """
+    ranked = False
+    for row in rows:
+        ranks = [entry.get("rank") for entry in row]
+        found = [math.inf if rank is None else rank for rank in ranks]
+        if not all(a < b or a == b == math.inf for a, b in itertools.pairwise(found)):
+            raise SamplingError(
+                f"The candidates of one cell came with the ranks {ranks}. A sampler that ranks "
+                "gives crystal i of a request with n cells the rank i // n."
+            )
+        ranked |= any(rank is not None for rank in ranks)
+    return ranked
 
 
 def structure_of(entry: Mapping[str, Any]) -> Structure:

@@ -4,7 +4,7 @@ result.
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,15 @@ from pymatgen.core import Structure
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.benchmark.base import BenchmarkResult, DrawingOptions
+from ase_crysdiff.campaigns.benchmark.given import Told
 from ase_crysdiff.campaigns.benchmark.machine import machine
-from ase_crysdiff.campaigns.benchmark.predictions import draw_missing, request_for, to_predictions
+from ase_crysdiff.campaigns.benchmark.predictions import (
+    draw_missing,
+    entries_of_targets,
+    is_ranked,
+    requests_for,
+    structure_of,
+)
 from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.devices import resolve
@@ -72,6 +79,7 @@ class Run:
         settings: Everything that the draws depend on.
         folder: Of the journals.
         facts: What the draws had to do with, for the result.
+        journals: Names of the journals of the draws.
     """
 
     kind: str
@@ -81,6 +89,7 @@ class Run:
     settings: dict[str, Any]
     folder: Store
     facts: dict[str, Any] = field(default_factory=dict)
+    journals: list[str] = field(default_factory=list)
 
     @staticmethod
     def open(
@@ -131,8 +140,10 @@ class Run:
         """
         spec = _spec(structures)
         sampler = spec.load()
-        request, _, _ = request_for(sampler, targets, options.steps)
-        sampler.evaluations(request)  # refuses steps that no plan has, before anything is written
+        asked, _ = requests_for(sampler, targets, options.steps, known=_known(options))
+        sampler.evaluations(
+            asked[0].request
+        )  # refuses steps that no plan has, before anything is written
         return Run._of(kind, options, spec, sampler, targets.described(source), more)
 
     @staticmethod
@@ -154,6 +165,7 @@ class Run:
             "steps": steps if steps is not None or tuned is None else tuned.steps,
             "sampling": None if tuned is None else tuned.as_dict(),
             "version": __version__,
+            **({} if _known(options) is None else {"known": _known(options)}),
             **(more or {}),
         }
         folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
@@ -165,33 +177,85 @@ class Run:
         return self.options.batch_size or (64 if self.spec.device == "cpu" else 512)
 
     def draw(
-        self, request: SampleRequest, count: int, journal: str = DRAWS
+        self, request: SampleRequest, wanted: Sequence[int], journal: str = DRAWS
     ) -> dict[int, dict[str, Any]]:
-        """First draws with the indices 0 … count - 1, nothing redrawn or dropped, from the journal
-        or computed now.
+        """First draws, nothing redrawn or dropped, from the journal or computed now.
 
         Args:
             request: What is asked of the sampler.
-            count: How many draws.
+            wanted: Their indices.
             journal: Name of their journal.
 
         Returns:
             The journal's entry of every draw, by index.
         """
-        drawn = draw_missing(
-            self.folder.journal(
-                journal, "index", "reason", "lattice", "frac_coords", "species", "seconds"
-            ),
+        drawn = self._drawn(request, wanted, journal)
+        self._note(request, list(drawn.values()))
+        return drawn
+
+    def predict(
+        self,
+        targets: Targets,
+        samples: int | Sequence[int],
+        journal: str = DRAWS,
+        conditions: tuple[Condition, ...] = (),
+        told: Sequence[Told | None] | None = None,
+    ) -> list[list[Structure | None]]:
+        """First draws for every target, nothing redrawn or dropped.
+
+        Whether they are ranked candidates is among the facts, as `ranked`.
+
+        Args:
+            targets: Cells whose contents the sampler is given.
+            samples: For each target: one number, or one for each.
+            journal: Name of the journal of the draws.
+            conditions: On the sampling loop.
+            told: What the sampler is told of each target; None tells the composition.
+
+        Returns:
+            For every target its samples; None only for a target that the sampler cannot serve.
+
+        Raises:
+            SamplingError: If the sampler ranks, and not one target after the other.
+        """
+        asked, refused = requests_for(
+            self.sampler, targets, self.options.steps, conditions, told, _known(self.options)
+        )
+        counts = [samples] * len(targets.names) if isinstance(samples, int) else samples
+        rows: list[list[Structure | None]] = [[None] * count for count in counts]
+        ranked, entries = False, []
+        for one in asked:
+            name = journal + one.label
+            drawn = self._drawn(one.request, one.indices(counts), name)
+            found = entries_of_targets(drawn, one)
+            ranked |= is_ranked(found.values())
+            entries += list(drawn.values())
+            for target, row in found.items():
+                rows[target] = [structure_of(entry) for entry in row]
+        self._note(asked[0].request, entries)
+        self.facts |= {"ranked": ranked, "refused_targets": refused}
+        return rows
+
+    def _drawn(
+        self, request: SampleRequest, wanted: Sequence[int], journal: str
+    ) -> dict[int, dict[str, Any]]:
+        self.journals.append(journal)
+        keys = "index", "reason", "lattice", "frac_coords", "species", "seconds"
+        return draw_missing(
+            self.folder.journal(journal, *keys),
             self.spec,
             self.sampler,
             request,
             seed=self.options.seed,
-            count=count,
+            wanted=wanted,
             batch_size=self.batch_size,
             workers=self.options.workers,
         )
-        seconds = sum(d["seconds"] for d in drawn.values())
-        reasons = Counter(d["reason"] for d in drawn.values() if d["reason"] is not None)
+
+    def _note(self, request: SampleRequest, drawn: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps what draws had to do with."""
+        seconds = sum(d["seconds"] for d in drawn)
+        reasons = Counter(d["reason"] for d in drawn if d["reason"] is not None)
         self.facts = {
             "evaluations_per_sample": self.sampler.evaluations(request),
             "rejections": dict(reasons),
@@ -203,32 +267,6 @@ class Run:
             "batch_size": self.batch_size,
             "machine": machine(self.spec.device),
         }
-        return drawn
-
-    def predict(
-        self,
-        targets: Targets,
-        samples: int,
-        journal: str = DRAWS,
-        conditions: tuple[Condition, ...] = (),
-    ) -> list[list[Structure | None]]:
-        """First draws for every target, nothing redrawn or dropped.
-
-        Args:
-            targets: Cells whose contents the sampler is given.
-            samples: For each target.
-            journal: Name of the journal of the draws.
-            conditions: On the sampling loop.
-
-        Returns:
-            For every target its samples; None only for a target that the sampler cannot serve.
-        """
-        request, served, refused = request_for(
-            self.sampler, targets, self.options.steps, conditions
-        )
-        drawn = self.draw(request, samples * len(served), journal)
-        self.facts["refused_targets"] = refused
-        return to_predictions(drawn, targets, served, samples)
 
     def content(self, samples: int, **numbers: Any) -> dict[str, Any]:
         """The result: settings, facts of the draws, numbers."""
@@ -246,11 +284,11 @@ class Run:
         Args:
             content: Settings, facts and numbers.
             text: A table for people.
-            journals: Names of the run's journals.
+            journals: Names of the run's journals beside those of the draws.
         """
         result = written(content, text, self.options.output)
         if self.options.keep is None:
-            self.folder.remove(*journals)
+            self.folder.remove(*self.journals, *journals)
         return result
 
 
@@ -268,6 +306,11 @@ def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResul
     plain = json.dumps(content, indent=1)
     write_text(path, plain + "\n")
     return BenchmarkResult(json.loads(plain), text, path)
+
+
+def _known(options: DrawingOptions) -> bool | None:
+    """Whether crystals of a sampler's own library may be answers; None where nobody says."""
+    return False if getattr(options, "unknown", False) else None
 
 
 def _spec(structures: "StructureSource") -> SamplerSpec:

@@ -26,7 +26,7 @@ from ase_crysdiff.metrics.match_rate import compare, crmse, diffcsp, match_rate,
 from ase_crysdiff.metrics.metre import metre
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known, Reference
-from ase_crysdiff.metrics.space_groups import space_groups, symmetries, symmetry_success
+from ase_crysdiff.metrics.space_groups import TIGHT, space_groups, symmetries, symmetry_success
 from ase_crysdiff.metrics.stability import energy_above_hull, is_unary, metastability, stability
 from ase_crysdiff.metrics.sun import Profile, Records, msun, profile_named, sun
 from ase_crysdiff.metrics.uniqueness import Classes, classes, unique
@@ -179,6 +179,7 @@ def _of_geometry(
         "distance_validity": distance_validity(given),
         "uniqueness": unique(same),
         "symmetry_success": symmetry_success(found),
+        "symmetry_success_tight": symmetry_success(found, TIGHT),
         "space_groups": space_groups(found, known),
     }
     if isinstance(reference, Reference):

@@ -36,7 +36,8 @@ class CSP(Task):
             statistics.
         num_atoms: Atoms per cell, a multiple of those of the formula unit.
         cells: In place of these three, the contents of whole cells: crystal i of the run (its
-            number in the streams, not in the batch) has the contents i modulo their number.
+            number in the streams, not in the batch) has the contents i modulo their number. A
+            sampler that ranks gives it the rank i // their number.
 
     Raises:
         InputError: If nothing or too much is given, a number makes no sense or contradicts another.
@@ -90,7 +91,7 @@ class CSP(Task):
         return self.cells or (() if self.composition is None else (self.composition,))
 
     def check(self, name: str, capabilities: "Capabilities") -> None:
-        if capabilities.finds_species:
+        if "composition" not in capabilities.constraints:
             raise IncompatibleError(
                 f"{name!r} finds the composition itself and takes no composition. Use "
                 "chemical_system= or elements=, or a sampler for given compositions (dao-g-flow)."

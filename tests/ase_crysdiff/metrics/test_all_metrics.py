@@ -79,6 +79,7 @@ def test_evaluate_returns_every_metric():
         "compositional_validity",
         "uniqueness",
         "symmetry_success",
+        "symmetry_success_tight",
         "space_groups",
     }
     compared = {

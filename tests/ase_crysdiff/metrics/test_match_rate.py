@@ -19,7 +19,6 @@ from ase_crysdiff.metrics.match_rate import (
     Pair,
     compare,
     crmse,
-    curve,
     diffcsp,
     match_rate,
     rmse,
@@ -27,6 +26,7 @@ from ase_crysdiff.metrics.match_rate import (
 )
 from ase_crysdiff.metrics.matching import CSP_TOLERANCE, reduced, rms_distance
 from ase_crysdiff.metrics.metre import metre
+from ase_crysdiff.metrics.sample_counts import best_of, top
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from pymatgen_ext.evaluation import evaluate
 
@@ -172,38 +172,10 @@ def test_best_of_several_samples_counts():
     assert volume_error(comparison).value == pytest.approx((7 / 5.64) ** 3 - 1)
 
 
-def test_curve_golden():
-    points = curve(table((None, 0.1, None, None)), (1, 2))
-    assert {n: mr.value for n, (mr, _) in points.items()} == pytest.approx({1: 0.25, 2: 0.5, 4: 1})
-    assert [r for _, r in points.values()] == pytest.approx([0.1] * 3)
-
-
 DISTANCE = st.none() | st.floats(0, 0.499)
 ROWS = st.integers(1, 6).flatmap(
     lambda k: st.lists(st.tuples(*k * [DISTANCE]), min_size=1, max_size=4)
 )
-
-
-@settings(max_examples=25, deadline=None)
-@given(ROWS)
-def test_curve_is_the_mean_over_all_choices_of_samples(rows):
-    comparison = table(*rows)
-    previous = 0.0
-    for n, (rate, mean) in curve(comparison, range(1, 7)).items():
-        best = [
-            min((r for r in chosen if r is not None), default=None)
-            for row in rows
-            for chosen in itertools.combinations(row, n)
-        ]
-        hits = [r for r in best if r is not None]
-        assert rate.value == pytest.approx(len(hits) / len(best))
-        assert rate.value >= previous - 1e-12
-        previous = rate.value
-        if hits:
-            assert mean == pytest.approx(np.mean(hits), abs=1e-9)
-        else:
-            assert math.isnan(mean)
-    assert previous == pytest.approx(match_rate(comparison).value)
 
 
 @settings(max_examples=25, deadline=None)
@@ -223,7 +195,7 @@ def test_targets_with_different_numbers_of_samples():
     assert match_rate(comparison).value == pytest.approx(1 / 3)
     assert match_rate(comparison).settings["samples"] == [1, 2, 3]
     assert match_rate(comparison).failures == {1: "no structure", 2: "no structure"}
-    assert list(curve(comparison)) == [1]
+    assert list(best_of(comparison)) == list(top(comparison)) == [1]
 
 
 # DiffCSP's convention

@@ -11,6 +11,7 @@ from ase_crysdiff.metrics.distributions import num_primitive_atoms_distance
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.space_groups import (
     Symmetry,
+    against,
     jensen_shannon,
     space_groups,
     symmetries,
@@ -63,6 +64,23 @@ def test_noise_takes_symmetry_away_below_its_size():
     curve = symmetry_success(symmetries(structures)).settings["curve"]
     assert curve[0.01] < 0.2 < 0.8 < curve[0.3]
     assert list(curve.values()) == sorted(curve.values())
+
+
+def test_success_at_a_tighter_tolerance():
+    found = symmetries([noisy(PROTOTYPES["SrTiO3"], 0.02, 0), PROTOTYPES["NaCl"], None])
+    tight = symmetry_success(found, 0.01)
+    assert tight.per_structure == (False, True, False)
+    assert symmetry_success(found).per_structure == (True, True, False)
+    assert tight.settings["symprec"] == 0.01
+    with pytest.raises(InputError, match=r"one of 0\.01, .* got 0\.02"):
+        symmetry_success(found, 0.02)
+
+
+def test_the_same_groups_beside_other_crystals():
+    result = space_groups(with_groups(225, 225, 1), with_groups(225))
+    assert against(result, with_groups(225, 225, 1)).value == 0
+    assert against(result, with_groups(2)).value == 1
+    assert against(result, with_groups(225)) == result
 
 
 def test_what_spglib_must_not_see_is_a_failure_and_not_p1():

@@ -8,7 +8,7 @@ import torch
 from benchmark_toys import Oracle, lasting, write_table
 
 from ase_crysdiff.campaigns.benchmark.csp import CspOptions, csp
-from ase_crysdiff.campaigns.benchmark.predictions import request_for
+from ase_crysdiff.campaigns.benchmark.predictions import requests_for
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
@@ -168,9 +168,9 @@ def test_targets_beyond_the_sampler_count_as_misses(toy_csp, tmp_path):
     assert content["failures"]["no structure"] == 4
     assert "1 × refused: 'dao-g' has not seen" in result.text
     sampler = load_sampler("dao-g", toy_csp)
-    request, served, _ = request_for(sampler, read_targets(table, None, progress=False), None)
-    assert served == [1]
-    assert request.task.cells == (((11, 1), (17, 1)),)
+    (asked,), _ = requests_for(sampler, read_targets(table, None, progress=False), None)
+    assert asked.served == (1,)
+    assert asked.request.task.cells == (((11, 1), (17, 1)),)
 
 
 def test_composition_is_that_of_the_cell_as_written(tmp_path):
