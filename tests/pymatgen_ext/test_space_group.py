@@ -5,12 +5,11 @@ import pytest
 from pymatgen.core import Composition, Element, Lattice
 
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.crystal import operations_of_scaffold
 from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.testing.crystals import prototypes
-from pymatgen_ext import StructureSampler
 
 ROCK_SALT = prototypes()["NaCl"]
 
@@ -107,5 +106,3 @@ def test_what_cannot_be_is_refused_with_what_could(csp, miad):
         sample(miad, prototype="Fm-3m a|a")
     with pytest.raises(InputError, match="Similar"):
         sample(miad, space_group="Fm-3n")
-    with pytest.raises(IncompatibleError, match="cannot keep a given space_group"):
-        sample(StructureSampler("crysldnet"), space_group=225)
