@@ -75,7 +75,7 @@ class CellMap:
 
     Args:
         given: The user's cell.
-        niggli: Its Niggli cell.
+        niggli: Its Niggli cell, or the cell that crystals are drawn in instead.
         matrix: Rows of the given cell as whole-number combinations of the Niggli rows; determinant
             ±1.
     """
@@ -112,6 +112,16 @@ class CellMap:
     def niggli_rows(self) -> Matrix:
         """Rows of the Niggli cell, Å."""
         return rows_of(self.niggli.matrix)
+
+    def in_setting(self, change: NDArray[np.int64]) -> "CellMap":
+        """The map to another cell of the same lattice, in place of the Niggli cell.
+
+        Args:
+            change: Rows of that cell as whole-number combinations of the Niggli rows; determinant
+                1.
+        """
+        inverse = np.rint(np.linalg.inv(change)).astype(np.int64)
+        return CellMap(self.given, Lattice(change @ self.niggli.matrix), self.matrix @ inverse)
 
     def back(self, structure: Structure) -> Structure:
         """A structure sampled in the Niggli cell, in the user's cell."""

@@ -31,9 +31,12 @@ class SamplerPlacer:
 
     Args:
         sampler: The sampler.
+        keep_symmetry: Whether guests go to Wyckoff positions of the framework's space group, or of
+            a subgroup.
     """
 
     sampler: StructureSampler
+    keep_symmetry: bool = False
 
     @property
     def name(self) -> str:
@@ -87,7 +90,14 @@ class SamplerPlacer:
         steps: int | None = None,
         repeats: int = 1,
     ) -> Mapping[int, Structure]:
-        task = prepare(self.sampler.check, framework, guests, steps=steps, repeats=repeats)
+        task = prepare(
+            self.sampler.check,
+            framework,
+            guests,
+            keep_symmetry=self.keep_symmetry,
+            steps=steps,
+            repeats=repeats,
+        )
         samples = self.sampler.collect(
             task.request, numbers, cell=task.cell, seed=seed, progress=False
         )
@@ -184,6 +194,8 @@ class HostGuidedGeneration:
         guests: Elements to be taken out, such as "Li"; None takes the element whose coordination
             numbers vary most.
         fillings: Fillings of each framework.
+        keep_symmetry: Whether guests go to Wyckoff positions of the framework's space group, or of
+            a subgroup; CHGGen places them anywhere.
         hull: Competing phases: "shipped" for the table that comes with the package, a `Hull`, the
             path of a CSV file (columns reduced_formula and hull_energy_per_atom), a mapping by
             formula or structures relaxed with the potential; None ranks by energy per atom.
@@ -207,6 +219,7 @@ class HostGuidedGeneration:
     volume_per_atom: float | None = None
     guests: str | Sequence[str] | None = None
     fillings: int = 3
+    keep_symmetry: bool = True
     hull: HullLike | None = None
     ladder: tuple[tuple[float, float], ...] = stages.LADDER
     filling_ladder: tuple[tuple[float, float], ...] = stages.LADDER[:5]
@@ -250,7 +263,8 @@ class HostGuidedGeneration:
 
     def pipeline(self, seed: int) -> Pipeline:
         """The steps, to be used or changed."""
-        placer = SamplerPlacer(StructureSampler(self.sampler, self.weights, self.device))
+        sampler = StructureSampler(self.sampler, self.weights, self.device)
+        placer = SamplerPlacer(sampler, self.keep_symmetry)
         potential = as_potential(self.potential)
         hull = None if self.hull is None else hull_from(self.hull, potential)
         return Pipeline(

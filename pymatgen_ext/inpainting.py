@@ -26,6 +26,7 @@ from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
 from pymatgen_ext.masks import Mask, masked_sites
+from pymatgen_ext.symmetric_hosts import symmetric_fillings
 
 #: Element symbol -> number of atoms, or (smallest, largest) number.
 GuestCounts: TypeAlias = Mapping[str, int | Sequence[int]]
@@ -58,6 +59,7 @@ def prepare(
     mask: Mask | None = None,
     relax_cell: bool = False,
     charge_balance: bool = False,
+    keep_symmetry: bool = False,
     jump_length: int = 10,
     repeats: int = 1,
     conditions: Conditions = (),
@@ -73,6 +75,8 @@ def prepare(
         mask: Sites of the host that are taken out first.
         relax_cell: Whether the cell is let go towards the end.
         charge_balance: Whether the charge must balance by guessed oxidation states.
+        keep_symmetry: Whether guests go to Wyckoff positions of the host's space group, or of a
+            subgroup.
         jump_length: Levels that a resampling jump goes back up.
         repeats: Passes through each stretch of the plan.
         conditions: Further conditions on the sampling loop.
@@ -112,6 +116,8 @@ def prepare(
     free = not relax_cell and not known.counts_are_known
     prior = _atom_count_prior(host, offered) if free else None
     task = replace(task, host=replace(known, guests=offered), atom_count_prior=prior)
+    if keep_symmetry:
+        task = symmetric_fillings(task, host, cell)
     request = replace(request, task=task)
     return Filling(request, HostCell(cell, host, relax_cell), notes)
 

@@ -11,10 +11,13 @@ from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.crystal.volume import formula_units_in
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.request import PrototypeWish, SampleRequest
 from ase_crysdiff.sampling.tasks.base import Task
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.settings import primitive_setting
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
 
@@ -67,16 +70,32 @@ def sample_request(
         if cell is not None and units is None and constraints["num_atoms"] is None:
             units = _units_in(unit, cell)
         task = CSP(unit, units, constraints["num_atoms"])
+    group, wished = parsing.space_group(space_group), parsing.prototype(prototype)
+    if cell is not None:
+        cell = _symmetric_cell(cell, group, wished)
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
-        space_group=parsing.space_group(space_group),
-        prototype=parsing.prototype(prototype),
+        space_group=group,
+        prototype=wished,
         known=known,
         conditions=conditions_of(conditions),
         steps=steps,
     )
     return request, cell
+
+
+def _symmetric_cell(cell: CellMap, group: int | None, wished: PrototypeWish) -> CellMap:
+    """A given cell in the primitive standard setting of a wished space group.
+
+    Raises:
+        InputError: If no choice of its vectors has that symmetry.
+    """
+    if isinstance(wished, Prototype | Scaffold):
+        group = wished.group
+    if group is None:
+        return cell
+    return cell.in_setting(primitive_setting(group, np.array(cell.niggli.matrix)))
 
 
 def _units_in(unit: Amounts, cell: CellMap) -> tuple[int, ...] | None:

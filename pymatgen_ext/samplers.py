@@ -166,6 +166,7 @@ class StructureSampler(MSONable):
         *,
         strength: float = 0.3,
         num_samples: int = 1,
+        keep_symmetry: bool = False,
         chemical_system: str | Iterable[str] | None = None,
         elements: str | Iterable[str] | None = None,
         num_atoms: int | None = None,
@@ -192,6 +193,8 @@ class StructureSampler(MSONable):
             structure: The seed, ordered and periodic.
             strength: Time to which it is noised: near 0 gives the structure back, 1 forgets it.
             num_samples: How many.
+            keep_symmetry: Whether the seed is refined within 0.1 Å and every variation keeps its
+                space group: the numbers that the group leaves free are noised alone.
             steps: Steps from `strength` to the end; None takes that share of the sampler's default.
 
         Raises:
@@ -208,6 +211,7 @@ class StructureSampler(MSONable):
             chemical_system=chemical_system,
             elements=elements,
             num_atoms=num_atoms,
+            keep_symmetry=keep_symmetry,
             conditions=conditions,
             steps=steps,
         )
@@ -224,6 +228,7 @@ class StructureSampler(MSONable):
         mask: "Mask | None" = None,
         relax_cell: bool = False,
         charge_balance: bool = False,
+        keep_symmetry: bool = False,
         jump_length: int = 10,
         repeats: int = 1,
         conditions: "Conditions" = (),
@@ -254,6 +259,10 @@ class StructureSampler(MSONable):
                 coordinates.
             charge_balance: Keep only structures whose charge balances by oxidation states that
                 pymatgen guesses.
+            keep_symmetry: Whether guests go to Wyckoff positions of the space group that the host
+                has within 0.1 Å, or of a subgroup, on which the sampler finds their free
+                coordinates. Likely sets of positions come more often: few sites, few free
+                coordinates, little symmetry lost, much room.
             jump_length: Levels that a resampling jump goes back up.
             relax: As for `sample`; moves atoms of the host, too, and the cell only with
                 `relax_cell`.
@@ -280,6 +289,7 @@ class StructureSampler(MSONable):
             mask=mask,
             relax_cell=relax_cell,
             charge_balance=charge_balance,
+            keep_symmetry=keep_symmetry,
             jump_length=jump_length,
             repeats=repeats,
             conditions=conditions,

@@ -3,7 +3,7 @@ user's cell.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.vary import Vary
 from ase_crysdiff.symmetry.operations import stretch_to
+from ase_crysdiff.symmetry.own_cell import Symmetry, operations_of
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.requests import element_constraints
 
@@ -35,12 +36,14 @@ class SeedCell:
         matrix: Rows of the seed's cell as whole-number combinations of the Niggli rows.
         species: Atomic numbers of the rows that the sampler started from.
         order: Site of the seed that each of these rows was.
+        symbol: Space group that is kept; None if none is.
     """
 
     given: NDArray[np.float64]
     matrix: NDArray[np.int64]
     species: tuple[int, ...]
     order: tuple[int, ...]
+    symbol: str | None = None
 
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
         """A crystal, a batch of one in the Niggli setting, as a structure in the seed's.
@@ -58,7 +61,8 @@ class SeedCell:
         same = tuple(kinds) == self.species
         order = np.argsort(self.order) if same else np.arange(len(kinds))
         species = [Element.from_Z(kinds[i]) for i in order]
-        structure = Structure(lattice, species, places[order], properties=dict(properties))
+        kept = {} if self.symbol is None else {"crysdiff_space_group": self.symbol}
+        structure = Structure(lattice, species, places[order], properties={**properties, **kept})
         return (
             structure
             if same
@@ -74,6 +78,7 @@ def prepare(
     chemical_system: str | Iterable[str] | None = None,
     elements: str | Iterable[str] | None = None,
     num_atoms: int | None = None,
+    keep_symmetry: bool = False,
     conditions: Conditions = (),
     steps: int | None = None,
 ) -> tuple[SampleRequest, SeedCell]:
@@ -87,6 +92,7 @@ def prepare(
         chemical_system: Exactly these elements, each present.
         elements: Only these elements may occur.
         num_atoms: Atoms per cell.
+        keep_symmetry: Whether the seed is refined and its space group kept.
         conditions: Further conditions.
         steps: Steps of the plan.
 
@@ -94,9 +100,18 @@ def prepare(
         IncompatibleError: If the sampler cannot serve the request.
         InputError: If an argument cannot be used.
     """
-    crystal, cell = _seed(structure)
+    operations = None
+    if keep_symmetry:
+        symmetry = _symmetry(_checked(structure))
+        crystal, cell = _seed(symmetry.structure)
+        change = np.linalg.inv(cell.matrix)
+        operations = symmetry.operations.in_basis(np.rint(change)).in_order(cell.order)
+        cell = replace(cell, symbol=symmetry.symbol)
+    else:
+        crystal, cell = _seed(structure)
     constraints = element_constraints(chemical_system, elements, num_atoms)
-    task = Vary(**constraints, crystal=crystal, time=arguments.strength(strength))
+    time = arguments.strength(strength)
+    task = Vary(**constraints, crystal=crystal, time=time, operations=operations)
     request = SampleRequest(task, conditions=conditions_of(conditions), steps=steps)
     check(request)
     return request, cell
@@ -106,16 +121,7 @@ def _seed(structure: Structure | Atoms) -> tuple[CrystalBatch, SeedCell]:
     """The seed in the setting and orientation of the training data, atoms sorted by element, and
     the way back.
     """
-    if isinstance(structure, Atoms):
-        structure = atoms_to_structure(structure)
-    if not isinstance(structure, Structure):
-        raise InputError(
-            f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}."
-        )
-    check_structure(structure)
-    problem = gate(structure)
-    if problem is not None:
-        raise InputError(f"{structure.composition.formula} cannot be varied: {problem}.")
+    structure = _checked(structure)
     cell = CellMap.of(structure.lattice)
     numbers = [int(site.specie.Z) for site in structure]
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
@@ -132,3 +138,36 @@ def _seed(structure: Structure | Atoms) -> tuple[CrystalBatch, SeedCell]:
         tuple(crystal.species.tolist()),
         tuple(order),
     )
+
+
+def _symmetry(structure: Structure) -> Symmetry:
+    """The seed as its space group wants it, and its operations.
+
+    Raises:
+        InputError: If no space group is found.
+    """
+    found = operations_of(structure)
+    if found.number is None:
+        raise InputError(
+            f"{structure.composition.formula} has no symmetry that could be kept: {found.reason}."
+        )
+    return found
+
+
+def _checked(structure: Structure | Atoms) -> Structure:
+    """The seed as a structure.
+
+    Raises:
+        InputError: If it is none, or not sound.
+    """
+    if isinstance(structure, Atoms):
+        structure = atoms_to_structure(structure)
+    if not isinstance(structure, Structure):
+        raise InputError(
+            f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}."
+        )
+    check_structure(structure)
+    problem = gate(structure)
+    if problem is not None:
+        raise InputError(f"{structure.composition.formula} cannot be varied: {problem}.")
+    return structure

@@ -31,6 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--mask-sites", type=int, nargs="+", help="sites to take out first, counted from 0")
     add("--relax-cell", action="store_true", help="let go of the cell towards the end")
     add("--charge-balance", action="store_true", help="keep what balances by guessed charges")
+    add(
+        "--keep-symmetry",
+        action="store_true",
+        help="guests on Wyckoff positions of the host's space group, or of a subgroup",
+    )
     add("--jump-length", type=int, default=10, help="levels of a resampling jump (default 10)")
     add(
         "--repeats",
@@ -62,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
     names = ("relax_cell", "charge_balance", "jump_length", "repeats", "steps")
     mask = options.mask if options.mask is not None else options.mask_sites
     constraints = {"mask": mask} | {name: getattr(options, name) for name in names}
+    constraints |= {"keep_symmetry": True} if options.keep_symmetry else {}
     guests = parse_guests(options.guest)
     task = prepare(sampler.check, host, guests, conditions=conditions, **constraints)
     settings = {

@@ -28,6 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sampler", default="miad", help="name of a sampler, see: crysdiff list (default miad)"
     )
+    parser.add_argument(
+        "--keep-symmetry", action="store_true", help="keep the space group, found within 0.1 Å"
+    )
     add_element_options(parser)
     add_drawing_options(parser, 8, "varied")
     parser.set_defaults(run=run)
@@ -53,13 +56,19 @@ def run(options: argparse.Namespace) -> int:
     names = ("chemical_system", "elements", "num_atoms", "steps")
     constraints = {name: getattr(options, name) for name in names}
     request, cell = prepare(
-        sampler.check, structure, options.strength, conditions=conditions, **constraints
+        sampler.check,
+        structure,
+        options.strength,
+        keep_symmetry=options.keep_symmetry,
+        conditions=conditions,
+        **constraints,
     )
     settings = {
         "sampler": options.sampler,
         "weights": sampler.version,
         "seed crystal": content,
         "strength": options.strength,
+        **({"keep_symmetry": True} if options.keep_symmetry else {}),
         **constraints,
     }
     return draw_and_select(options, sampler, request, settings, refine, cell)

@@ -39,9 +39,13 @@ class SymmetricAs(Condition):
     Args:
         operations: Of each crystal of the layout. A crystal may have further rows (vacancies),
             which are left alone.
-        points: Symmetric positions of all rows that the operations permute; the first state keeps
-            the symmetric part of its difference from them. Fractional, shape (atoms, 3).
+        points: Symmetric positions of all rows that the operations permute, fractional, shape
+            (atoms, 3).
         layout: Rows of each crystal.
+        placed: Which of them the first state has at these points, shape (atoms,); of the others it
+            keeps the symmetric part of their difference from the points. None places none.
+        rows: The rows of each crystal that its operations permute, in their order; None takes the
+            first ones.
         ties: Rows with the same number are of one species, shape (atoms,); None ties nothing.
 
     Source: Puny et al. 2025 (SGFM) for averages of a network over the group; Jiao et al. 2024
@@ -53,15 +57,19 @@ class SymmetricAs(Condition):
         operations: Sequence[Operations],
         points: Float[Tensor, "atoms 3"],
         layout: Layout,
+        *,
+        placed: Bool[Tensor, " atoms"] | None = None,
+        rows: Sequence[Sequence[int]] | None = None,
         ties: Int[Tensor, " atoms"] | None = None,
     ) -> None:
         sizes = torch.tensor(layout.sizes)
         starts = (sizes.cumsum(0) - sizes).tolist()
-        pairs = zip(starts, operations, strict=True)
-        rows = torch.cat([torch.arange(first, first + o.num_atoms) for first, o in pairs])
-        self._rows = rows.to(layout.device)
+        own = rows or [range(o.num_atoms) for o in operations]
+        whole = [start + k for start, some in zip(starts, own, strict=True) for k in some]
+        self._rows = torch.tensor(whole, dtype=torch.long, device=layout.device)
+        self._placed = None if placed is None else placed.to(layout.device)
         self._average = Averaging(operations, layout.device, torch.float64)
-        self._points = points.to(layout.device, torch.float64)
+        self._origin = self._points = points.to(layout.device, torch.float64)
         self._ties = None if ties is None else _Ties(ties.to(layout.device))
 
     @staticmethod
@@ -81,15 +89,22 @@ class SymmetricAs(Condition):
         parts = np.split(numbers, np.cumsum([s.free for s in scaffolds])[:-1])
         pairs = zip(scaffolds, parts, strict=True)
         points = [SymmetricCrystal(s, np.eye(3), u).frac_coords for s, u in pairs]
+        everywhere = torch.ones(sum(s.num_atoms for s in scaffolds), dtype=torch.bool)
         ties = [torch.from_numpy(s.species) + 1000 * i for i, s in enumerate(scaffolds)]
         return SymmetricAs(
             [operations_of_scaffold(s) for s in scaffolds],
             torch.from_numpy(np.concatenate(points)),
             layout,
-            torch.cat(ties) if tied else None,
+            placed=everywhere,
+            ties=torch.cat(ties) if tied else None,
         )
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
+        self._points = self._origin
+        if self._placed is not None:
+            frac = state["frac_coords"]
+            own = torch.where(self._placed[:, None], self._origin.to(frac), frac[self._rows])
+            state = replaced(state, "frac_coords", frac.index_copy(0, self._rows, wrap(own)))
         return self._held(state, joint)
 
     def project(

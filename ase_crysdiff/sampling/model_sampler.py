@@ -10,7 +10,7 @@ from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.conditions.species import AllowedSpecies
-from ase_crysdiff.constants import NUM_SPECIES, VACANCY
+from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card, SamplingSettings
@@ -25,12 +25,23 @@ from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.scaffolds import chosen_scaffolds, renamed
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
-from ase_crysdiff.sampling.tasks.base import Contents, Matrix, ModelWithCard
+from ase_crysdiff.sampling.tasks.base import (
+    Contents,
+    Held,
+    Matrix,
+    ModelWithCard,
+    rows_without_atoms,
+)
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.sampling.tasks.vary import Vary
 from ase_crysdiff.symmetry.scaffold import Scaffold
+
+#: Shortest distance of atoms on symmetric sites, as a share of the sum of their covalent radii,
+#: where the card of a model asks for none: images of one atom that start next to a symmetry element
+#: get the same push from a network, and would end on each other.
+SYMMETRIC_APPROACH = 0.75
 
 
 class ModelSampler(Sampler):
@@ -66,6 +77,7 @@ class ModelSampler(Sampler):
             if scaffolds is None
             else self._contents(scaffolds)
         )
+        said = request.task.properties(streams)
         # In order of size, so that equally large crystals are computed together.
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
         streams = streams.take(order)
@@ -76,10 +88,11 @@ class ModelSampler(Sampler):
             context = {"species": species.to(self.device)}
         plan = request.task.plan(self.subject.settings, request.steps)
         conditions = self._conditions(request, layout, context, streams)
+        held = request.task.symmetry(self.subject, layout, streams)
         if scaffolds is not None:
-            rows, held = self._held([scaffolds[i] for i in order], layout, streams)
-            # First, so that all others see symmetric estimates, and last.
-            conditions = [held, *conditions, *rows, held]
+            held = self._held([scaffolds[i] for i in order], layout, streams)
+        if held is not None:  # first, so that all others see symmetric estimates, and last
+            conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
         batch = loop.run(
             self.model,
             layout,
@@ -92,7 +105,7 @@ class ModelSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
-        return Sampled(crystals, {} if scaffolds is None else _properties(scaffolds, crystals))
+        return Sampled(crystals, said if scaffolds is None else _properties(scaffolds, crystals))
 
     def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
         """Rows of crystals on scaffolds, site after site."""
@@ -102,10 +115,8 @@ class ModelSampler(Sampler):
         space = self.model.state_space
         return Contents([space.encoded_size(s.num_atoms) for s in scaffolds])
 
-    def _held(
-        self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams
-    ) -> tuple[list[Condition], SymmetricAs]:
-        """What makes rows atoms or vacancies, and what holds them on their sites."""
+    def _held(self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams) -> Held:
+        """What holds crystals on the sites of scaffolds, and makes rows atoms or vacancies."""
         layout = replace(layout, freedoms=tuple(s.free for s in scaffolds))
         tied, counts = self.subject.generates_species, [s.num_atoms for s in scaffolds]
 
@@ -114,7 +125,7 @@ class ModelSampler(Sampler):
             return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
-        return [_occupied(layout, counts)] if tied else [], held
+        return Held(held, [_occupied(layout, counts)] if tied else [])
 
     def _conditions(
         self, request: SampleRequest, layout: Layout, context: Context, streams: Streams
@@ -128,6 +139,8 @@ class ModelSampler(Sampler):
         if subject.generates_species:
             conditions += task.choices(subject, layout)
         share = subject.settings.closest_approach or task.closest_approach
+        if share is None and request.symmetric:
+            share = SYMMETRIC_APPROACH
         if share is not None:
             conditions.append(ClosestApproach(share))
         conditions += request.conditions
@@ -164,14 +177,9 @@ def _check_components(settings: SamplingSettings, joint: JointProcess) -> None:
 
 def _occupied(layout: Layout, counts: Sequence[int]) -> Condition:
     """The first rows of each crystal are atoms, the others are vacancies."""
-    allowed = torch.ones(layout.total_atoms, NUM_SPECIES, dtype=torch.bool)
-    start = 0
-    for size, count in zip(layout.sizes, counts, strict=True):
-        allowed[start : start + count, VACANCY] = False
-        allowed[start + count : start + size] = False
-        allowed[start + count : start + size, VACANCY] = True
-        start += size
-    return AllowedSpecies(allowed.to(layout.device))
+    allowed = rows_without_atoms(layout, counts)
+    allowed[allowed.all(-1), VACANCY] = False
+    return AllowedSpecies(allowed)
 
 
 def _properties(scaffolds: Sequence[Scaffold], crystals: CrystalBatch) -> dict[str, list[str]]:

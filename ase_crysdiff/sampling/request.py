@@ -27,7 +27,8 @@ class SampleRequest:
 
     Args:
         task: What is to be done.
-        lattice: Rows of the cell in Å, Niggli-reduced; it is given and kept. None leaves it open.
+        lattice: Rows of the cell in Å, which is given and kept: Niggli-reduced, or with a symmetry
+            the primitive standard cell. None leaves it open.
         space_group: Number of the space group that every crystal has, or a supergroup of it.
         prototype: Occupied sites. Of a scaffold the elements are a proposal: others with the same
             counts take their places. Crystal i of the run has scaffold i modulo their number where

@@ -118,7 +118,8 @@ def _prototype_misfit(
 def _group_misfit(
     group: SpaceGroup, unit: Amounts, asked: Sequence[int], able: Sequence[int], largest: int
 ) -> str:
-    wanted = f"{' or '.join(map(str, asked))} formula units of " if asked else ""
+    plural = "" if tuple(asked) == (1,) else "s"
+    wanted = f"{' or '.join(map(str, asked))} formula unit{plural} of " if asked else ""
     possible = (
         f"It can hold {', '.join(map(str, able))} formula units per primitive cell."
         if able

@@ -241,6 +241,12 @@ class Operations:
         rotations = np.round(forth @ self.rotations @ back).astype(np.int64)
         return Operations(rotations, self.translations @ forth.T, self.permutations)
 
+    def in_order(self, order: Sequence[int]) -> "Operations":
+        """The operations where atom i is the one that was atom `order[i]`."""
+        places = np.asarray(order, dtype=np.int64)
+        back = np.argsort(places)
+        return Operations(self.rotations, self.translations, back[self.permutations[:, places]])
+
     def check(self) -> None:
         """Refuses what is no group of operations that permute the atoms.
 

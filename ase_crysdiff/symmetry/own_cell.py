@@ -4,12 +4,13 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import spglib
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.symmetry.operations import Operations
+from ase_crysdiff.symmetry.operations import Floats, Operations
 from ase_crysdiff.symmetry.refinement import EXACT, SYMMETRY_ERRORS, symmetrise
 
 
@@ -65,6 +66,21 @@ def operations_of(structure: Structure, symprec: float = 0.1, fixed_cell: bool =
         labels=structure.labels,
     )
     return Symmetry(exact, operations, number, str(refined.properties["crysdiff_space_group"]))
+
+
+def symbol_of(operations: Operations, lattice: Floats) -> str:
+    """Short symbol of the space group of some operations; empty where spglib knows none.
+
+    Args:
+        operations: A group.
+        lattice: Rows of the cell, Å.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = spglib.get_spacegroup_type_from_symmetry(
+            operations.rotations, operations.translations, lattice, EXACT
+        )
+    return "" if found is None else str(found.international_short)
 
 
 def _exact_operations(refined: Structure) -> tuple[Operations, int]:

@@ -17,6 +17,8 @@ from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.sampling.router import Router
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
+from ase_crysdiff.symmetry.finding import find_symmetric
+from ase_crysdiff.symmetry.tables import group_number
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import InpaintTransformation, StructureSampler
 from pymatgen_ext.masks import masked_sites
@@ -389,3 +391,44 @@ def test_transformation_is_one_to_many_and_serialisable(toy_miad):
     assert len(others) == 1
     assert start.final_structure == ranked[0]["structure"]
     assert start.history[-1]["@class"] == "InpaintTransformation"
+
+
+def test_guests_keep_the_symmetry_of_the_host(miad):
+    """The host is untouched, and the crystal has the group that its property names."""
+    cube = Structure(Lattice.cubic(3.9), ["Ti"], [[0.1, 0.2, 0.3]])
+    found = miad.inpaint(
+        cube, {"O": 3}, num_samples=5, keep_symmetry=True, seed=0, redraws=60, progress=False
+    )
+    assert len(found) == 5
+    for s in found:
+        np.testing.assert_allclose(s.frac_coords[0], [0.1, 0.2, 0.3])
+        number = find_symmetric(s, 1e-3).scaffold.group
+        assert number >= group_number(s.properties["crysdiff_space_group"])
+    assert found[0].properties["crysdiff_space_group"] == "Pm-3m"
+    again = miad.inpaint(
+        cube,
+        {"O": 3},
+        num_samples=5,
+        keep_symmetry=True,
+        seed=0,
+        redraws=60,
+        progress=False,
+        batch_size=2,
+    )
+    assert list(again) == list(found)
+
+
+def test_numbers_of_symmetric_guests_may_be_open(miad):
+    cube = Structure(Lattice.cubic(3.9), ["Ti"], [[0, 0, 0]])
+    found = miad.inpaint(
+        cube, {"O": (1, 3)}, num_samples=6, keep_symmetry=True, seed=0, redraws=60, progress=False
+    )
+    assert {round(s.composition["O"]) for s in found} <= {1, 2, 3}
+    for s in found:
+        assert find_symmetric(s, 1e-3).scaffold.group > 2
+
+
+def test_symmetric_guests_without_room_are_refused(miad):
+    tight = Structure(Lattice.cubic(2.7), ["Ti"], [[0, 0, 0]])
+    with pytest.raises(InputError, match="Neither Pm-3m, .* so many Na"):
+        miad.inpaint(tight, {"Na": 1}, keep_symmetry=True, seed=0, progress=False)

@@ -9,6 +9,8 @@ from ase_crysdiff import registry
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.symmetry.own_cell import operations_of
+from ase_crysdiff.symmetry.refinement import space_group
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
 
@@ -135,6 +137,58 @@ def test_too_many_atoms_are_refused_with_the_limit(miad, csp):
             vary(sampler, large)
     with pytest.raises(IncompatibleError, match="nothing for"):
         vary(csp, ROCK_SALT, elements="Na-Cl")
+
+
+SYMMETRIC = {
+    "rock salt": (ROCK_SALT, 0),
+    "perovskite": (PEROVSKITE, 0),
+    "rutile": (
+        Structure.from_spacegroup(
+            "P4_2/mnm",
+            Lattice.tetragonal(4.59, 2.96),
+            ["Ti", "O"],
+            [[0, 0, 0], [0.305, 0.305, 0]],
+        ),
+        1,
+    ),
+    "wurtzite": (
+        Structure.from_spacegroup(
+            "P6_3mc",
+            Lattice.hexagonal(3.81, 6.26),
+            ["Mg", "S"],
+            [[1 / 3, 2 / 3, 0.02], [1 / 3, 2 / 3, 0.39]],
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+@pytest.mark.parametrize("strength", [0.1, 0.9])
+def test_the_symmetry_of_the_seed_is_kept_in_its_own_setting(csp, name, strength):
+    seed, free = SYMMETRIC[name]
+    seed = skewed(seed.copy().perturb(0.01))
+    (found,) = vary(csp, seed, 1, strength=strength, keep_symmetry=True, redraws=200)
+    refined = operations_of(seed)
+    assert refined.operations.deviation(found.frac_coords, found.lattice.matrix) < 1e-3
+    assert [s.specie for s in found] == [s.specie for s in seed]
+    assert found.properties["crysdiff_space_group"] == refined.symbol
+    away = found.frac_coords - refined.structure.frac_coords
+    assert (np.abs(away - np.round(away)).max() > 1e-4) == (free > 0)
+
+
+def test_equivalent_atoms_stay_of_one_species(miad):
+    seed = prototypes()["MoS2"]
+    orbits = operations_of(seed).operations.orbits
+    for s in vary(miad, seed, 6, strength=0.9, keep_symmetry=True):
+        assert space_group(s, 1e-3)[1] > 1
+        assert len(s.composition) <= len(set(orbits))
+        assert len(s) in {0, *np.cumsum(np.bincount(orbits)), *np.bincount(orbits)}
+
+
+def test_symmetry_that_cannot_be_kept_is_refused(miad):
+    with pytest.raises(InputError, match="cannot be given num_atoms=7"):
+        vary(miad, ROCK_SALT, keep_symmetry=True, num_atoms=7)
 
 
 def test_samplers_that_know_no_start_are_named():

@@ -32,6 +32,7 @@ class InpaintOptions(PredictionOptions):
         limit: use the first so many targets that have a host only
         remove: take out one of these elements, such as Li-Na; by default the rarest, whichever it
             is
+        keep_symmetry: guests on Wyckoff positions of the host's space group or of a subgroup
         range: offer up to twice the true number of guests: the count is found
         jump_length: levels of a resampling jump
         repeats: passes through each stretch of the plan; 1 makes no jumps
@@ -43,6 +44,7 @@ class InpaintOptions(PredictionOptions):
     limit: int | None = None
     remove: str | None = None
     range: bool = False
+    keep_symmetry: bool = False
     jump_length: int = 10
     repeats: int = 1
     guidance: str | None = None
@@ -65,13 +67,14 @@ def inpaint(
         options: What is asked for.
         sampler: Fills hosts.
         prepare: Turns `check` of the sampler, a host and guests, and the keywords `jump_length`,
-            `repeats`, `conditions` and `steps` into a request, such as
+            `repeats`, `keep_symmetry`, `conditions` and `steps` into a request, such as
             `pymatgen_ext.inpainting.prepare`.
         guidance: Makes a condition of the name of a potential and a scale in 1/(eV/atom), such as
             `pymatgen_ext.EnergyGuidance`.
 
     Returns:
-        `reconstructed` with 1 … k samples, `rmse`, `exact_count` of guests, the largest
+        `reconstructed` with 1 … k samples, `rmse`, `exact_count` of guests, `group_kept` (share of
+        the reconstructed whose nearest sample has the original's space group at 0.1 Å), the largest
         displacement of a host atom (Å) and `least_distances` by target.
 
     Raises:
@@ -94,6 +97,7 @@ def inpaint(
         "guests": Counter(host.guest for host in hosts),
         **{name: getattr(options, name) for name in names},
         "guidance_scale": scale if options.guidance else None,
+        **({"keep_symmetry": True} if options.keep_symmetry else {}),
     }
     described = targets.described(options.targets.name)
     bench = Run.open("inpaint", options, sampler, described, more)
@@ -104,6 +108,7 @@ def inpaint(
             sampler.check,
             host.host,
             {host.guest: offered},
+            keep_symmetry=options.keep_symmetry,
             jump_length=options.jump_length,
             repeats=options.repeats,
             conditions=conditions,
@@ -120,7 +125,9 @@ def inpaint(
         "machine": machine(bench.spec.device),
     }
     pairs = _compared(bench, samples, targets, options)
-    content = bench.content(options.samples, **_scores(pairs, samples, hosts, options.samples))
+    scores = _scores(pairs, samples, hosts, options.samples)
+    kept = _groups_kept(scores["least_distances"], pairs, samples, targets)
+    content = bench.content(options.samples, **scores, group_kept=kept)
     return bench.finish(content, summary(content), DRAWS, _PAIRS)
 
 
@@ -188,6 +195,32 @@ def _scores(
     }
 
 
+def _groups_kept(
+    best: Sequence[float | None],
+    pairs: dict[tuple[int, int], tuple[float | None, str | None]],
+    samples: "HostSamples",
+    targets: "Targets",
+) -> dict[str, Any] | None:
+    """How many of the reconstructed crystals have the space group of the original, each the sample
+    that is nearest to it; None if there is none.
+    """
+    from ase_crysdiff.metrics.space_groups import Symmetry, symmetries
+
+    nearest = {
+        i: next(s for (target, s), (d, _) in pairs.items() if target == i and d == distance)
+        for i, distance in enumerate(best)
+        if distance is not None
+    }
+    rebuilt = symmetries([samples.structures[i][s] for i, s in nearest.items()], ())
+    original = symmetries([targets.structures[i] for i in nearest], ())
+    groups = [
+        [s.group if isinstance(s, Symmetry) else None for s in found]
+        for found in (rebuilt, original)
+    ]
+    verdicts = [a is not None and a == b for a, b in zip(*groups, strict=True)]
+    return _rate(verdicts) if verdicts else None
+
+
 def _rate(verdicts: Sequence[bool]) -> dict[str, Any]:
     from ase_crysdiff.metrics.base import rate
 
@@ -211,6 +244,8 @@ def summary(content: dict[str, Any]) -> str:
     rates = {f"reconstructed with {n}": r for n, r in content["reconstructed"].items()} | {
         "exact count": content["exact_count"]
     }
+    if content["group_kept"] is not None:
+        rates["space group kept"] = content["group_kept"]
     for name, r in rates.items():
         lines.append(
             f"  {name:22} {r['value']:.4f}  [{r['interval'][0]:.4f}, {r['interval'][1]:.4f}]"

@@ -1,7 +1,7 @@
 """What a task is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,6 +9,7 @@ import torch
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.constants import NUM_SPECIES, VACANCY
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import IncompatibleError, InputError
@@ -74,6 +75,19 @@ class ModelWithCard:
         return {n: count for n, count in sizes.items() if n <= self.max_atoms}
 
 
+@dataclass(frozen=True)
+class Held:
+    """What holds crystals on symmetry operations.
+
+    Args:
+        symmetry: Applied first and last.
+        others: Further conditions that it needs.
+    """
+
+    symmetry: SymmetricAs
+    others: Sequence[Condition] = ()
+
+
 class Task(ABC):
     """What is asked for, and how a generative model is brought to do it.
 
@@ -135,6 +149,14 @@ class Task(ABC):
         """What steers the species, for a model that generates them."""
         return []
 
+    def symmetry(self, model: ModelWithCard, layout: Layout, streams: Streams) -> Held | None:
+        """What holds the crystals on symmetry operations that the task knows; None for nothing."""
+        return None
+
+    def properties(self, streams: Streams) -> Mapping[str, Sequence[str]]:
+        """What is to be said of each crystal, by name of the property."""
+        return {}
+
     def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
         """What is given and kept; applied last, so that nothing moves it any more."""
         return []
@@ -179,6 +201,22 @@ def allowed_classes(
         allowed[num_atoms:] = False
         allowed[num_atoms:, VACANCY] = True
     return allowed.repeat(layout.num_crystals, 1).to(layout.device)
+
+
+def rows_without_atoms(layout: Layout, counts: Sequence[int]) -> Bool[Tensor, "rows classes"]:
+    """Classes that rows may take where those beyond the first ones of each crystal hold no atoms.
+
+    Args:
+        layout: Rows of each crystal.
+        counts: How many rows of each crystal may take any class.
+    """
+    allowed = torch.ones(layout.total_atoms, NUM_SPECIES, dtype=torch.bool, device=layout.device)
+    start = 0
+    for size, count in zip(layout.sizes, counts, strict=True):
+        allowed[start + count : start + size] = False
+        allowed[start + count : start + size, VACANCY] = True
+        start += size
+    return allowed
 
 
 def check_atomic_numbers(name: str, elements: Iterable[int]) -> None:

@@ -1,21 +1,27 @@
 """Guests placed in a host that is given and kept."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 
 from ase_crysdiff.conditions.atom_count import AtomCountPrior
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.inpainting import KnownPositions, KnownRows
+from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.conditions.species import AllowedSpecies, KnownElements
+from ase_crysdiff.constants import NUM_SPECIES, VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.models.card import SamplingSettings
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.host import Host
-from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, Task
+from ase_crysdiff.sampling.tasks.base import Contents, Held, ModelWithCard, Task
 from ase_crysdiff.schedules.plans import RepaintPlan
+from ase_crysdiff.symmetry.fillings import Filling
+from ase_crysdiff.symmetry.own_cell import symbol_of
 
 if TYPE_CHECKING:
     from ase_crysdiff.sampling.capabilities import Capabilities
@@ -23,6 +29,11 @@ if TYPE_CHECKING:
 #: A host whose cell may relax keeps it down to this time: the cosine schedule still leaves it a
 #: standard deviation of 0.45 standardised units there, several percent of a length.
 CELL_RELEASE = 0.3
+#: Free numbers that are tried for a start at which guests have room.
+_TRIES = 32
+#: Multiples of the golden ratio, and of its like in two dimensions, spread evenly over [0, 1).
+_GOLDEN, _SILVER = 0.6180339887498949, 0.7548776662466927
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,9 @@ class Inpaint(Task):
         repeats: Passes through each stretch of the plan; 1 makes no jumps.
         atom_count_prior: How likely each number of atoms is in this cell, for 0, 1, ...; None
             leaves it to the model's card.
+        fillings: Groups of operations of the host with Wyckoff positions for the guests, in the
+            host's cell; each crystal is held on one of them, the likely ones more often. None
+            keeps no symmetry.
 
     Raises:
         InputError: If a number makes no sense.
@@ -47,6 +61,7 @@ class Inpaint(Task):
     jump_length: int = 10
     repeats: int = 1
     atom_count_prior: tuple[float, ...] | None = None
+    fillings: tuple[Filling, ...] | None = None
     verb: ClassVar[str] = "fill this host"
     #: Few real crystals have a shorter contact, and a host that is held does not give way to what
     #: is put on top of it.
@@ -97,6 +112,64 @@ class Inpaint(Task):
         if not self.host.counts_are_known and weights is not None:
             found.append(AtomCountPrior(weights))
         return found
+
+    def symmetry(self, model: ModelWithCard, layout: Layout, streams: Streams) -> Held | None:
+        if self.fillings is None:
+            return None
+        chosen = self._chosen(streams)
+        tries = streams.rng(
+            "free numbers", 0, [_TRIES * max(1, f.free) for f in chosen], CPU, torch.float64
+        ).uniform(1)
+        parts = tries.split([_TRIES * max(1, f.free) for f in chosen])
+        points, rows, allowed = [], [], []
+        for filling, numbers in zip(chosen, parts, strict=True):
+            guests = filling.apart(numbers.reshape(_TRIES, -1)[:, : filling.free].numpy())
+            points.append(torch.from_numpy(guests))
+            rows.append(self._rows(filling))
+            own = torch.zeros(layout.sizes[0], NUM_SPECIES, dtype=torch.bool)
+            own[:, VACANCY] = True
+            own[: len(self.host.species)] = True
+            own[rows[-1]] = True
+            own[rows[-1], VACANCY] = False
+            allowed.append(own)
+        # The host's atoms are known, and come to where they are without help.
+        held = SymmetricAs(
+            [f.operations for f in chosen],
+            torch.cat(points),
+            layout,
+            placed=torch.ones(sum(map(len, rows)), dtype=torch.bool),
+            rows=rows,
+        )
+        species = [AllowedSpecies(torch.cat(allowed).to(layout.device))]
+        return Held(held, species if model.generates_species else [])
+
+    def properties(self, streams: Streams) -> Mapping[str, Sequence[str]]:
+        if self.fillings is None:
+            return {}
+        lattice = np.array(self.host.lattice)
+        chosen = self._chosen(streams)
+        return {"space_group": [symbol_of(f.operations, lattice) for f in chosen]}
+
+    def _chosen(self, streams: Streams) -> list[Filling]:
+        """The filling of each crystal: evenly spread over the fillings by their weights, the
+        likeliest first.
+        """
+        fillings = self.fillings or ()
+        weights = np.array([f.weight for f in fillings])
+        ends = np.exp(weights - weights.max()).cumsum()
+        attempts = streams.attempts or (0,) * len(streams)
+        pairs = zip(streams.indices, attempts, strict=True)
+        places = [(_GOLDEN * index + _SILVER * attempt) % 1.0 for index, attempt in pairs]
+        return [fillings[int(np.searchsorted(ends, p * ends[-1], "right"))] for p in places]
+
+    def _rows(self, filling: Filling) -> list[int]:
+        """Rows of the guests that a filling has."""
+        rows: list[int] = []
+        first = len(self.host.species)
+        for guests in self.host.guests:
+            rows += range(first, first + filling.counts.get(guests.species, 0))
+            first += guests.most
+        return rows
 
     def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
         size, count = layout.sizes[0], layout.num_crystals
