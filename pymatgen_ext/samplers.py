@@ -115,10 +115,10 @@ class StructureSampler(MSONable):
                 (their space group becomes `crysdiff_fallen_from`); "symmetric" keeps it for good,
                 "free" never. What does not come to a sound end stays as drawn, and the report
                 says why.
-            rank_prior: Weight τ of the sampler's own order, where it gives one (`crysdiff_rank`):
-                structures are ordered by energy per atom + τ log(1 + rank), which becomes
-                `crysdiff_score`, eV/atom. None takes the potential's τ; 0 ranks by energy alone,
-                which is worse than the sampler's order.
+            rank_prior: Weight τ of what the sampler itself says of its candidates: structures are
+                ordered by energy per atom + τ p, which becomes `crysdiff_score`, eV/atom, with p
+                the lack of votes (`-crysdiff_log_votes`), else log(1 + `crysdiff_rank`). None takes
+                the potential's τ; 0 ranks by energy alone, which is worse than the sampler's order.
             distinct: Whether to keep only the best-ranked (else the first) of structures that are
                 the same: the "unique" of S.U.N.
             symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;

@@ -52,10 +52,13 @@ class Drawn:
     Args:
         crystal: In its primitive standard cell.
         template: Text such as "mp-1234: Ca for Sr".
+        log_votes: Logarithm of the votes for its arrangement, against the most that one has; 0 for
+            a known structure.
     """
 
     crystal: SymmetricCrystal
     template: str
+    log_votes: float = 0.0
 
 
 @dataclass
@@ -132,6 +135,9 @@ class PrototypeSampler(Sampler):
             properties["space_group"].append(symbol)
         if predicts:
             properties["rank"] = [i // _kinds(request) for i in streams.indices]
+            properties["log_votes"] = [
+                round(one.log_votes, 4) if isinstance(one, Drawn) else None for one in drawn
+            ]
         failures = {i: one for i, one in enumerate(drawn) if isinstance(one, str)}
         return Sampled(_batch(drawn), properties, failures)
 
@@ -144,7 +150,9 @@ class PrototypeSampler(Sampler):
             ranking.looked_at += 1
             crystal = candidate.crystal(self.library)
             if _unsound(crystal) is None:
-                ranking.sound.append(Drawn(crystal, candidate.template(self.library)))
+                most = float(ranking.ranked.scores.max())
+                votes = 0.0 if candidate.known else candidate.score - most
+                ranking.sound.append(Drawn(crystal, candidate.template(self.library), votes))
         if rank < len(ranking.sound):
             return ranking.sound[rank]
         count = len(ranking.sound)
