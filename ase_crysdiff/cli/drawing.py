@@ -160,13 +160,17 @@ def draw_and_select(
 
 
 def _ranking(selected: "SampleSet") -> str:
-    """A table with the number of the draw, the energy and the space group after symmetrising."""
+    """A table with the number of the draw, the energy, the space group of the saddle that a crystal
+    has left, and that after symmetrising.
+    """
     from ase_crysdiff.data.wide_table import wide_table
 
     columns = {
         "crysdiff_energy_per_atom": ("eV/atom", ".4f"),
-        "crysdiff_space_group": ("symmetrised", ""),
+        "crysdiff_fallen_from": ("fallen from", ""),
     }
+    if any("crysdiff_symprec" in s.properties for s in selected):
+        columns["crysdiff_space_group"] = ("symmetrised", "")
     shown = {k: c for k, c in columns.items() if any(k in s.properties for s in selected)}
 
     def cells(structure: Any) -> str:

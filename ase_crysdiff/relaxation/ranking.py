@@ -1,19 +1,24 @@
 """Candidates in the order of their energy, with the order that a sampler gave them as prior."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.crystal.soundness import gate, unphysical
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.structures import configurations, relax
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
+from ase_crysdiff.symmetry.finding import find_scaffold
 
+#: What samplers say of the symmetry of a crystal.
+SPACE_GROUP, SCAFFOLD = "crysdiff_space_group", "crysdiff_scaffold"
 #: Atoms that a potential sees at once.
 _MAX_ATOMS = 2000
 #: Beside a prior, energies above the lowest count up to this, eV/atom: what lies higher is out of
@@ -92,7 +97,8 @@ def relaxed(
 
     Returns:
         Structures with their properties; `crysdiff_fallen_from` is the space group of the saddle
-        that a crystal has left.
+        that a crystal has left, `crysdiff_space_group` and `crysdiff_scaffold` are those of where
+        it is now.
     """
     kept, reasons = [], {}
     options = {} if symmetry is None else {"symmetric": True, **vars(symmetry)}
@@ -105,8 +111,24 @@ def relaxed(
             continue
         has_fallen = result.kept_symmetry is False
         more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
-        kept.append(result.structure.copy(properties={**structure.properties, **more}))
+        known = _with_symmetry_of(result.structure, structure.properties)
+        kept.append(result.structure.copy(properties={**known, **more}))
     return kept, reasons
+
+
+def _with_symmetry_of(structure: Structure, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties of a candidate whose space group and scaffold, where they are among them, are
+    those of where it came to rest; without them where no group is found.
+    """
+    stale = properties.keys() & {SPACE_GROUP, SCAFFOLD}
+    if not stale:
+        return dict(properties)
+    try:
+        scaffold = find_scaffold(structure)
+    except InputError:
+        return {name: value for name, value in properties.items() if name not in stale}
+    now = {SPACE_GROUP: scaffold.space_group.symbol, SCAFFOLD: str(scaffold)}
+    return {**properties, **{name: now[name] for name in stale}}
 
 
 def _untrusted(result: RelaxResult) -> str | None:

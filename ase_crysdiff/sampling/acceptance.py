@@ -29,7 +29,7 @@ def rejection(crystal: CrystalBatch, request: SampleRequest) -> str | None:
         return "an element of the chemical system is missing"
     parts = {len(counts_of(wished)) for wished in request.prototypes}
     if parts and len(set(species)) not in parts:
-        return "two sites of the prototype took the same element"
+        return "two parts of the prototype took the same element"
     return next(
         (reason for reason in (f(crystal) for f in request.filters) if reason is not None), None
     )

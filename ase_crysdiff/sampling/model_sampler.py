@@ -7,6 +7,7 @@ import torch
 
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
+from ase_crysdiff.conditions.different_species import DifferentSpecies
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.conditions.species import AllowedSpecies
@@ -102,7 +103,7 @@ class ModelSampler(Sampler):
         conditions = self._conditions(request, layout, context, streams, scaffolds is not None)
         held = request.task.symmetry(self.subject, layout, streams)
         if scaffolds is not None:
-            held = self._held([scaffolds[i] for i in order], layout, streams)
+            held = self._held([scaffolds[i] for i in order], layout, streams, request)
         if held is not None:  # first, so that all others see symmetric estimates, and last
             conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
         batch = loop.run(
@@ -117,7 +118,7 @@ class ModelSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
-        return Sampled(crystals, said if scaffolds is None else _properties(scaffolds, crystals))
+        return Sampled(crystals, said) if scaffolds is None else _named(scaffolds, crystals)
 
     def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
         """Rows of crystals on scaffolds, site after site."""
@@ -127,8 +128,16 @@ class ModelSampler(Sampler):
         space = self.model.state_space
         return Contents([space.encoded_size(s.num_atoms) for s in scaffolds])
 
-    def _held(self, scaffolds: Sequence[Scaffold], layout: Layout, streams: Streams) -> Held:
-        """What holds crystals on the sites of scaffolds, and makes rows atoms or vacancies."""
+    def _held(
+        self,
+        scaffolds: Sequence[Scaffold],
+        layout: Layout,
+        streams: Streams,
+        request: SampleRequest,
+    ) -> Held:
+        """What holds crystals on the sites of scaffolds, makes rows atoms or vacancies, and keeps
+        the elements of a prototype apart.
+        """
         layout = replace(layout, freedoms=tuple(s.free for s in scaffolds))
         tied, counts = self.subject.generates_species, [s.num_atoms for s in scaffolds]
 
@@ -137,7 +146,10 @@ class ModelSampler(Sampler):
             return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
-        return Held(held, [_occupied(layout, counts)] if tied else [])
+        others = [_occupied(layout, counts)] if tied else []
+        if tied and request.prototypes:
+            others.append(DifferentSpecies.of(scaffolds, layout))
+        return Held(held, others)
 
     def _conditions(
         self,
@@ -199,16 +211,25 @@ def _occupied(layout: Layout, counts: Sequence[int]) -> Condition:
     return AllowedSpecies(allowed)
 
 
-def _properties(scaffolds: Sequence[Scaffold], crystals: CrystalBatch) -> dict[str, list[str]]:
-    """What is to be said of crystals on scaffolds."""
-    found = [
-        renamed(scaffold, crystal.species.tolist())
-        for scaffold, crystal in zip(scaffolds, crystals.split(), strict=True)
-    ]
-    return {
+def _named(scaffolds: Sequence[Scaffold], crystals: CrystalBatch) -> Sampled:
+    """Crystals on scaffolds, whose elements may have been labels, with what is to be said of them;
+    atoms come in the order of the sites that are named.
+    """
+    parts = zip(scaffolds, crystals.split(), crystals.num_atoms.cumsum(0).tolist(), strict=True)
+    found, places = [], []
+    for scaffold, crystal, end in parts:
+        named, order = renamed(scaffold, crystal.species.tolist())
+        found.append(named)
+        places.append(torch.tensor(order) + end - len(order))
+    rows = torch.cat(places)
+    ordered = replace(
+        crystals, frac_coords=crystals.frac_coords[rows], species=crystals.species[rows]
+    )
+    properties = {
         "space_group": [scaffold.space_group.symbol for scaffold in found],
         "scaffold": [str(scaffold) for scaffold in found],
     }
+    return Sampled(ordered, properties)
 
 
 def _capabilities(subject: ModelWithCard) -> Capabilities:

@@ -4,7 +4,7 @@ Decisions draw from the stream `scaffold`, the number of the decision as its ste
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import permutations
 
 import torch
@@ -18,7 +18,8 @@ from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.drawing import Draw, draw_letters, draw_scaffold, holds
 from ase_crysdiff.symmetry.prototype import Prototype
-from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.scaffold import Scaffold, site_order
+from ase_crysdiff.symmetry.tables import space_group
 
 #: Atoms of each element, by atomic number.
 Counts = dict[int, int]
@@ -84,12 +85,15 @@ def _new(
         return [labelled[i % len(labelled)] for i in streams.indices]
     group, least = request.space_group or 1, len(task.chemical_system or (None,))
     sizes = model.size_histogram if task.num_atoms is None else {task.num_atoms: 1}
-    able = {n: _site_odds(group, n, least) for n in sizes}
-    able = {n: odds for n, odds in able.items() if odds}
+    able = _sizes_with_sites(group, sizes, least)
+    if not able and task.num_atoms is None:  # Training crystals have none of these sizes.
+        sizes = dict.fromkeys(range(1, model.max_atoms + 1), 1)
+        able = _sizes_with_sites(group, sizes, least)
     if not able:
         raise IncompatibleError(
-            f"No cell within {model.max_atoms} atoms has the space group {group} and {least} sites "
-            "or more. Use a sampler for larger cells."
+            f"No cell within {model.max_atoms} atoms has the space group "
+            f"{space_group(group).symbol} and {least} site{'s' * (least > 1)} or more. Use a "
+            "sampler for larger cells."
         )
     atoms = streams.pick("numbers of atoms", list(able), [float(sizes[n]) for n in able])
     found = []
@@ -99,6 +103,12 @@ def _new(
         letters = draw_letters(group, [count], decisions(stream), sites)[0]
         found.append(Scaffold(group, tuple(enumerate(letters, start=1))))
     return found
+
+
+def _sizes_with_sites(group: int, sizes: Iterable[int], least: int) -> dict[int, dict[int, float]]:
+    """The numbers of atoms that the group has sites for, with the odds of the numbers of sites."""
+    odds = {n: _site_odds(group, n, least) for n in sizes}
+    return {n: own for n, own in odds.items() if own}
 
 
 def _site_odds(group: int, num_atoms: int, least: int) -> dict[int, float]:
@@ -134,14 +144,25 @@ def occupied(wished: Prototype | Scaffold, counts: Counts, draw: Draw) -> Scaffo
     return wished.exchanged(dict(zip((own for own, _ in places), way, strict=True)))
 
 
-def renamed(scaffold: Scaffold, species: Sequence[int]) -> Scaffold:
+def renamed(scaffold: Scaffold, species: Sequence[int]) -> tuple[Scaffold, list[int]]:
     """A scaffold whose elements are labels with the elements that were found for them.
 
     Args:
         scaffold: With labels.
         species: Atomic number of each atom, site after site.
+
+    Returns:
+        The scaffold, which may name its sites in another order, and its atoms in that order, by
+        their numbers before.
     """
-    return scaffold.exchanged(dict(zip(scaffold.species.tolist(), species, strict=True)))
+    group, sites, start = scaffold.space_group, [], 0
+    for _, letter in scaffold.sites:
+        stop = start + group.position(letter).multiplicity
+        sites.append(((species[start], letter), range(start, stop)))
+        start = stop
+    sites.sort(key=lambda pair: site_order(pair[0]))
+    named = Scaffold(scaffold.group, tuple(site for site, _ in sites))
+    return named, [atom for _, atoms in sites for atom in atoms]
 
 
 def decisions(stream: Streams) -> Draw:

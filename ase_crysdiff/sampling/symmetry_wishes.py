@@ -142,6 +142,11 @@ def _check_new(request: "SampleRequest", task: DeNovo) -> None:
                 f"{wished} has {len(counts_of(wished))} elements, the chemical system has "
                 f"{len(system)}."
             )
+        if task.elements is not None and len(task.elements) < len(counts_of(wished)):
+            raise InputError(
+                f"{wished} takes {len(counts_of(wished))} different elements, only "
+                f"{len(task.elements)} may occur."
+            )
     if request.prototypes or task.num_atoms is None:
         return
     group = space_group(request.space_group or 1)

@@ -66,7 +66,7 @@ class Filling:
 
     def points(self, free_numbers: Floats) -> Floats:
         """Fractional coordinates of the guests, site after site, at these free numbers (free,)."""
-        parts = np.split(free_numbers, np.cumsum([site.free for site in self.sites])[:-1])
+        parts = np.split(free_numbers, np.cumsum([site.free for site in self.sites]))[:-1]
         pairs = zip(self.sites, parts, strict=True)
         placed = [site.points(numbers) for site, numbers in pairs]
         return np.concatenate(placed) if placed else np.zeros((0, 3))

@@ -63,7 +63,7 @@ class Scaffold:
                     f"coordinates and can be occupied once, not {times} times."
                 )
         object.__setattr__(self, "group", group.number)
-        object.__setattr__(self, "sites", tuple(sorted(sites, key=_site_order)))
+        object.__setattr__(self, "sites", tuple(sorted(sites, key=site_order)))
 
     @property
     def space_group(self) -> SpaceGroup:
@@ -166,7 +166,8 @@ def _read_site(text: str, whole: str) -> list[Site]:
     return [(number, letter) for letter in match[2].replace(" ", "")]
 
 
-def _site_order(site: Site) -> tuple[tuple[float, int], int]:
+def site_order(site: Site) -> tuple[tuple[float, int], int]:
+    """What the sites of a scaffold are sorted by: electronegativity, then letter."""
     number, letter = site
     return by_electronegativity(number), LETTERS.index(letter)
 

@@ -5,6 +5,7 @@ import torch
 
 from ase_crysdiff import registry
 from ase_crysdiff.conditions.base import Estimating
+from ase_crysdiff.conditions.different_species import DifferentSpecies
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.named import conditions_of
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
@@ -22,6 +23,7 @@ SETTINGS = {
 PARTS = {
     "allowed species": AllowedSpecies(torch.arange(100).expand(13, 100) % 3 == 1),
     "required species": RequiredSpecies((3, 8)),
+    "different species": DifferentSpecies(torch.tensor([0, 0, 1, 1, 20, 21, 21, 22, *[-1] * 5])),
     "known rows": KnownRows("lattice", torch.zeros(3, 6), torch.tensor([True, False, True])),
 }
 

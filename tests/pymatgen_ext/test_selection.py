@@ -14,6 +14,7 @@ from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.potentials.base import RANK_PRIOR
 from ase_crysdiff.relaxation.ranking import ENERGY_CAP, rank
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
+from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.refinement import symmetrise
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
@@ -176,6 +177,22 @@ def saddles():
         Lattice.hexagonal(2.5, 3.2), ["B", "N"], [[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0]]
     )
     return numbered([prototypes()["SrTiO3"], COPPER * (1, 1, 2), sheets])
+
+
+def test_relaxed_crystals_name_the_symmetry_that_they_have():
+    samples = saddles()
+    for structure in samples:
+        structure.properties |= {"crysdiff_space_group": "Pm-3m", "crysdiff_scaffold": "as drawn"}
+    copper, perovskite, sheets = Refinement.of(PairPotential(), relax=True)(samples)
+    for structure in (copper, perovskite):
+        scaffold = find_scaffold(structure)
+        assert structure.properties["crysdiff_scaffold"] == str(scaffold)
+        assert structure.properties["crysdiff_space_group"] == scaffold.space_group.symbol
+    assert copper.properties["crysdiff_space_group"] == "Fm-3m"
+    assert perovskite.properties["crysdiff_space_group"] != "Pm-3m"
+    assert sheets.properties["crysdiff_scaffold"] == "as drawn"
+    free = Refinement.of(PairPotential(), relax="free")(samples)
+    assert find_scaffold(free[0]).space_group.symbol == free[0].properties["crysdiff_space_group"]
 
 
 def test_relaxed_sets_tell_saddles_from_minima():

@@ -37,6 +37,13 @@ def test_oxygen_goes_to_the_edges_of_a_cube_first():
     assert [f.weight for f in fillings] == sorted((f.weight for f in fillings), reverse=True)
 
 
+def test_a_host_may_stay_empty():
+    (empty,) = host_of(CUBE).fillings({})
+    assert empty.points(np.zeros(0)).shape == (0, 3)
+    assert len(empty.operations) == 48
+    assert empty.counts == {}
+
+
 def test_a_subgroup_serves_where_the_group_has_no_position():
     """Pm-3m has no two equivalent places; its subgroups have."""
     fillings = host_of(CUBE).fillings({LITHIUM: 2})

@@ -19,10 +19,14 @@ def sample(sampler, count=3, **wishes):
 
 
 def check(structure):
-    """It has the operations of its scaffold at 1e-3 Å, and its atoms."""
+    """It has the operations of its scaffold at 1e-3 Å, and its atoms: by element, site after site,
+    elements in the order of structures.
+    """
     scaffold = Scaffold.parse(structure.properties["crysdiff_scaffold"])
     assert structure.properties["crysdiff_space_group"] == scaffold.space_group.symbol
-    operations = operations_of_scaffold(scaffold)
+    elements = [Element.from_Z(z).mendeleev_no for z in scaffold.species.tolist()]
+    order = np.argsort(elements, kind="stable").tolist()
+    operations = operations_of_scaffold(scaffold).in_order(order)
     assert operations.deviation(structure.frac_coords, structure.lattice.matrix) < 1e-3
     counts = {Element.from_Z(z).symbol: count for z, count in scaffold.counts.items()}
     assert structure.composition == Composition(counts)
@@ -60,6 +64,9 @@ def test_prototypes_take_the_elements_of_the_composition(csp):
 def test_elements_of_a_prototype_are_drawn_and_differ(miad):
     for s in sample(miad, 4, prototype="Pm-3m a|b|c"):
         assert len(check(s).counts) == 3
+    found = sample(miad, 4, prototype="Pm-3m a|b|c", elements="Na-Cl-O", redraws=0)
+    assert len(found) == 4
+    assert {s.composition.chemical_system for s in found} == {"Cl-Na-O"}
     for s in sample(miad, 2, prototype="Fm-3m a|b", chemical_system="Na-Cl"):
         assert s.composition.chemical_system == "Cl-Na"
 
@@ -100,6 +107,8 @@ def test_what_cannot_be_is_refused_with_what_could(csp, miad):
         sample(csp, composition="NaCl2", space_group=230)
     with pytest.raises(InputError, match=r"Pm-3m \(221\).*Fm-3m \(225\)"):
         sample(csp, composition="NaCl", space_group=225, prototype="Pm-3m a|b")
+    with pytest.raises(InputError, match="takes 3 different elements, only 2 may occur"):
+        miad.sample(1, prototype="Pm-3m a|b|c", elements="Na-Cl")
     with pytest.raises(InputError, match="no Wyckoff position 'z'"):
         sample(miad, prototype="Fm-3m a|z")
     with pytest.raises(InputError, match="occupied once"):
