@@ -1,0 +1,86 @@
+"""Scaffolds from a model, geometry from another: symmetric whatever both have learnt."""
+
+from collections import Counter
+
+import pytest
+import torch
+from textbook import textbook_library
+
+from ase_crysdiff.crystal.convert import to_structures
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Card
+from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.loading import load_sampler, prototypes
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.tasks.csp import CSP
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.sampling.wyckoff_sampler import WyckoffSampler
+from ase_crysdiff.symmetry.finding import find_symmetric
+from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.tables import space_group
+
+ROCK_SALT = ((12, 1), (8, 1))
+
+
+@pytest.fixture(scope="module")
+def sampler(toy_csp, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("library")
+    textbook_library(folder)
+    torch.random.default_generator.manual_seed(0)
+    model = ScaffoldModel(hidden=32, layers=1, heads=2)
+    geometry = load_sampler("dao-g", toy_csp)
+    config = {"recipe": "wyckoff", "kind": "sampler", "max_atoms": 20, "sizes": {"2": 3, "4": 1}}
+    card = Card("wyckoff", config, None, {}, {}, tuple(range(1, 95)), "MIT", "0" * 64)
+    return WyckoffSampler(model, card, geometry, prototypes(folder))
+
+
+def check(found, count):
+    texts = [text for text in found.properties["scaffold"] if text]
+    crystals = [c for c in found.crystals.split() if len(c.species)]
+    assert len(texts) == len(crystals) == count
+    for text, structure in zip(texts, to_structures(found.crystals.cat(crystals)), strict=True):
+        scaffold = Scaffold.parse(text)
+        assert Counter(s.specie.Z for s in structure) == scaffold.counts
+        reached = find_symmetric(structure, 1e-3).scaffold.space_group
+        assert len(reached.rotations) >= len(scaffold.space_group.rotations)
+
+
+def test_crystals_of_a_composition_have_the_symmetry_of_their_scaffold(sampler):
+    request = SampleRequest(task=CSP(composition=ROCK_SALT, formula_units=(1, 2)))
+    found = sampler.sample(request, Streams(0, tuple(range(6))))
+    check(found, 6)
+    sizes = set(found.crystals.num_atoms.tolist())
+    assert sizes == {2, 4}
+
+
+def test_a_space_group_or_a_prototype_is_held(sampler):
+    task = CSP(composition=ROCK_SALT, formula_units=(1,))
+    grouped = sampler.sample(SampleRequest(task=task, space_group=225), Streams(0, (0, 1, 2)))
+    assert set(grouped.properties["space_group"]) == {space_group(225).symbol}
+    wished = Prototype.parse("Pm-3m a|b")
+    held = sampler.sample(SampleRequest(task=task, prototype=wished), Streams(0, (0, 1)))
+    assert {Scaffold.parse(t).prototype.canonical() for t in held.properties["scaffold"]} == {
+        wished.canonical()
+    }
+    with pytest.raises(InputError, match="Pnma cannot hold 1 formula unit"):
+        sampler.sample(SampleRequest(task=task, space_group=62), Streams(0, (0,)))
+
+
+def test_a_crystal_hangs_on_its_number_alone(sampler):
+    for task in (CSP(composition=ROCK_SALT), DeNovo()):
+        request = SampleRequest(task=task, steps=4)
+        together = sampler.sample(request, Streams(3, (0, 1, 2, 3)))
+        alone = sampler.sample(request, Streams(3, (2,)))
+        assert alone.properties["scaffold"][0] == together.properties["scaffold"][2]
+        one = together.crystals.select([2])
+        torch.testing.assert_close(one.lattice, alone.crystals.lattice, rtol=1e-4, atol=1e-4)
+
+
+def test_new_crystals_hold_what_is_asked_for(sampler):
+    request = SampleRequest(task=DeNovo(elements=frozenset({8, 12, 22, 38})))
+    found = sampler.sample(request, Streams(1, tuple(range(4))))
+    species = set(found.crystals.species.tolist())
+    assert species <= {8, 12, 22, 38}
+    assert species
