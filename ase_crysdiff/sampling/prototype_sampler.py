@@ -199,8 +199,8 @@ class PrototypeSampler(Sampler):
             where = f" in {space_group(request.space_group).symbol}"
         return (
             f"{self.name!r} knows no crystal{where} with the numbers of atoms of {formula}, in "
-            "which elements could be exchanged. Ask a sampler that needs no template, such as "
-            "dao-g-flow, or for other formula_units."
+            "which elements could be exchanged. Ask for other formula_units, or a sampler that "
+            "needs no template."
         )
 
     def _check_elements(self, request: SampleRequest) -> None:

@@ -95,7 +95,7 @@ def test_symmetry_restricts(sampler):
         (
             {"composition": "TiO2", "space_group": 227, "formula_units": 1},
             InputError,
-            r"Fd-3m cannot hold 1 formula units of TiO2. It can hold 2, ",
+            r"Fd-3m cannot hold 1 formula unit of TiO2. It can hold 2, ",
         ),
         ({"composition": "TiO2", "prototype": "Fm-3m a|b"}, InputError, "1 : 1 atoms"),
         ({"composition": "TiO2", "prototype": "Fm-3m a|z"}, InputError, "no Wyckoff position 'z'"),
