@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
+    from pymatgen_ext.named_sampler import available_samplers
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
-    from pymatgen_ext.samplers import StructureSampler, available_samplers
+    from pymatgen_ext.samplers import StructureSampler
     from pymatgen_ext.stability import energy_above_hull
     from pymatgen_ext.transformation import InpaintTransformation
 
@@ -48,7 +49,7 @@ _HOMES = {
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",
     "StructureSampler": "pymatgen_ext.samplers",
-    "available_samplers": "pymatgen_ext.samplers",
+    "available_samplers": "pymatgen_ext.named_sampler",
     "SampleSet": "ase_crysdiff.sampling.sample_set",
     "evaluate": "pymatgen_ext.evaluation",
     "find_scaffold": "ase_crysdiff.symmetry.finding",

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from monty.json import MSONable
-
-from ase_crysdiff import arguments, registry
-from ase_crysdiff.devices import resolve
+from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
+from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -15,10 +13,8 @@ if TYPE_CHECKING:
 
     from ase_crysdiff.conditions.named import Conditions
     from ase_crysdiff.potentials.loading import PotentialLike
-    from ase_crysdiff.sampling.batched import SamplerSpec
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
-    from ase_crysdiff.sampling.sampler import Sampler
     from pymatgen_ext.cells import CellMap, CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
@@ -26,12 +22,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.selection import Refinement
 
 
-def available_samplers() -> list[str]:
-    """Names that `StructureSampler` takes, from this and all other installed packages."""
-    return registry.names(registry.SAMPLERS)
-
-
-class StructureSampler(MSONable):
+class StructureSampler(NamedSampler):
     """Draws crystal structures from a generative model.
 
     Holds names and numbers only, so that it can be stored in workflows; weights are loaded at first
@@ -45,16 +36,6 @@ class StructureSampler(MSONable):
     Raises:
         UnknownNameError: If no sampler has this name.
     """
-
-    def __init__(self, name: str, weights: str | None = None, device: str = "auto") -> None:
-        self.name = name
-        self.weights = None if weights is None else str(weights)
-        self.device = device
-        self._loaded: Sampler | None = None
-        registry.check(registry.SAMPLERS, name)
-
-    def __repr__(self) -> str:
-        return f"StructureSampler({self.name!r}, weights={self.weights!r}, device={self.device!r})"
 
     def sample(
         self,
@@ -115,10 +96,10 @@ class StructureSampler(MSONable):
                 (their space group becomes `crysdiff_fallen_from`); "symmetric" keeps it for good,
                 "free" never. What does not come to a sound end stays as drawn, and the report
                 says why.
-            rank_prior: Weight τ of the sampler's own order, where it gives one (`crysdiff_rank`):
-                structures are ordered by energy per atom + τ log(1 + rank), which becomes
-                `crysdiff_score`, eV/atom. None takes the potential's τ; 0 ranks by energy alone,
-                which is worse than the sampler's order.
+            rank_prior: Weight τ of what the sampler itself says of its candidates: structures are
+                ordered by energy per atom + τ p, which becomes `crysdiff_score`, eV/atom, with p
+                the lack of votes (`-crysdiff_log_votes`), else log(1 + `crysdiff_rank`). None takes
+                the potential's τ; 0 ranks by energy alone, which is worse than the sampler's order.
             distinct: Whether to keep only the best-ranked (else the first) of structures that are
                 the same: the "unique" of S.U.N.
             symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;
@@ -299,19 +280,6 @@ class StructureSampler(MSONable):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
-    def collect(self, request: "SampleRequest", indices: Iterable[int], **how: Any) -> "SampleSet":
-        """Draws the crystals with the given indices of a run; `sample` draws indices 0 to n - 1.
-
-        Args:
-            request: What is asked for, parsed.
-            indices: Which crystals of the run.
-            how: `seed`, and further keywords of `pymatgen_ext.collecting.collect`: `cell`,
-                `redraws`, `batch_size`, `workers`, `progress`, `on_draws`.
-        """
-        from pymatgen_ext.collecting import collect
-
-        return collect(self.spec, self.sampler, request, indices, **how)
-
     def request(
         self,
         composition: "Formula | None" = None,
@@ -350,56 +318,6 @@ class StructureSampler(MSONable):
                 f"{' and '.join(given)} to decide."
             )
         return request, cell
-
-    def check(self, request: "SampleRequest") -> None:
-        """Refuses what this sampler cannot serve.
-
-        Raises:
-            IncompatibleError: If another sampler would have to serve it; names those that can.
-            InputError: If a number or an element is outside what the sampler knows.
-        """
-        from ase_crysdiff.sampling.batched import samplers_for
-
-        try:
-            self.sampler.check(request)
-        except IncompatibleError as error:
-            able, every = samplers_for(request), ", ".join(available_samplers())
-            rest = (
-                f"Installed samplers that can: {', '.join(able)}."
-                if able
-                else (f"No installed sampler can; there are {every}.")
-            )
-            raise IncompatibleError(f"{error} {rest}") from error
-
-    @property
-    def sampler(self) -> "Sampler":
-        """The sampler behind the name, loaded at first use."""
-        if self._loaded is None:
-            self._loaded = self.spec.load()
-        return self._loaded
-
-    @property
-    def spec(self) -> "SamplerSpec":
-        """How other processes find the sampler."""
-        from ase_crysdiff.sampling.batched import SamplerSpec
-
-        return SamplerSpec(self.name, self.weights, resolve(self.device))
-
-    @property
-    def version(self) -> str:
-        """First digits of the weights' digest; empty if the sampler has no card."""
-        card = self.sampler.card
-        return "" if card is None else card.version
-
-    def version_for(self, request: "SampleRequest") -> str:
-        """`version` for one request: a sampler may choose among several models."""
-        card = self.sampler.card_for(request)
-        return "" if card is None else card.version
-
-    @property
-    def max_atoms(self) -> int | None:
-        """Largest cell that the sampler was trained on; None if it does not say."""
-        return self.sampler.capabilities.max_atoms
 
     def _refined(
         self,

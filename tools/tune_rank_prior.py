@@ -3,7 +3,8 @@
 python tools/tune_rank_prior.py mp/val.csv.gz --limit 300 --potential dao-p -o val.json
 
 Takes the first candidates for the composition of every target, with known crystals of its formula
-left out, relaxes them, and prints how often the first by E + τ log(1 + rank) matches the target.
+left out, relaxes them, and prints how often the first by E + τ p matches the target, p as in
+`ase_crysdiff.relaxation.ranking`.
 Targets that are done are kept in the output and not computed again.
 """
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.metrics.matching import rms_distance
+from ase_crysdiff.relaxation.ranking import scores, surprise
 from ase_crysdiff.storage import write_text
 from pymatgen_ext import StructureSampler, relax
 
@@ -26,7 +28,9 @@ PRIORS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, math.inf
 
 
 def candidates_of(target, sampler, options) -> list[list[float | bool]]:
-    """Energy per atom (NaN where there is none), and whether it matches as drawn and relaxed."""
+    """Energy per atom (NaN where there is none), whether it matches as drawn and relaxed, and how
+    unlikely the sampler calls it.
+    """
     drawn = sampler.sample(
         options.candidates, composition=target.composition, formula_units=1, known=False, seed=0
     )
@@ -45,6 +49,7 @@ def candidates_of(target, sampler, options) -> list[list[float | bool]]:
                 result.energy / len(before) if result.energy is not None and sound else math.nan,
                 rms_distance(before, target) is not None,
                 bool(sound and rms_distance(result.structure, target) is not None),
+                surprise(before),
             ]
         )
     return found
@@ -57,10 +62,13 @@ def rates(rows: list[list[list[float | bool]]], prior: float) -> tuple[float, fl
         if not candidates:
             hits.append((False, False))
             continue
-        energies = np.array([row[0] for row in candidates], float)
-        ranks = np.log1p(np.arange(len(candidates)))
-        order = ranks if math.isinf(prior) else np.nan_to_num(energies, nan=1e9) + prior * ranks
-        hits.append(tuple(candidates[int(np.argmin(order))][1:]))
+        energies = [math.inf if row[0] is None else row[0] for row in candidates]
+        energies = [math.inf if math.isnan(energy) else energy for energy in energies]
+        first = 0
+        if not math.isinf(prior):
+            order = scores(energies, [prior * row[3] for row in candidates])
+            first = int(np.argmin(order))
+        hits.append(tuple(candidates[first][1:3]))
     drawn, relaxed = np.mean(np.array(hits, float), 0)
     return float(drawn), float(relaxed)
 

@@ -14,7 +14,7 @@ from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Weight of a sampler's order against energies, eV/atom, for potentials without one of their own:
 #: about the error of their energy differences between prototypes.
-RANK_PRIOR = 0.04
+RANK_PRIOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Potential(ABC):
         device: Where it computes.
         formation_references: Energies of the elements that turn total into formation energies,
             eV/atom by atomic number; empty if none come with it.
-        rank_prior: Weight of the order in which a sampler gives candidates when they are ranked by
-            this potential, eV/atom: candidates are ordered by energy + rank_prior * log(1 + rank).
-            The larger the potential's errors between prototypes, the larger it should be.
+        rank_prior: Weight of what a sampler says of its candidates when they are ranked by this
+            potential, eV/atom; see `relaxation.ranking.rank`. The larger the potential's errors
+            between prototypes, the larger it should be.
     """
 
     name: str

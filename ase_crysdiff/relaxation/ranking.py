@@ -21,6 +21,9 @@ from ase_crysdiff.symmetry.finding import find_scaffold
 SPACE_GROUP, SCAFFOLD = "crysdiff_space_group", "crysdiff_scaffold"
 #: Atoms that a potential sees at once.
 _MAX_ATOMS = 2000
+#: Beside a prior, energies above the lowest count up to this, eV/atom: what lies higher is out of
+#: the question or a fault of the potential, and by how much says nothing.
+ENERGY_CAP = 0.2
 
 
 def rank(
@@ -29,10 +32,12 @@ def rank(
     """Structures by score, and the reason by index for those without an energy, which come last in
     their order.
 
-    The score is E/N + τ log(1 + rank), where rank is the place of a candidate in the order of a
-    sampler that ranks them (property `crysdiff_rank`, 0 for the first). Draws have no rank and no
-    prior. Of several candidates for one composition the lowest energy alone is a worse choice than
-    the first candidate: a potential's errors between prototypes are as large as the differences.
+    The score is E/N + τ p, with the surprise p that a sampler says a candidate would be: minus the
+    logarithm of its votes against those of the first (property `crysdiff_log_votes`), else log(1 +
+    rank) of its place in the sampler's order (`crysdiff_rank`, 0 for the first). Draws have neither
+    and p = 0. Where there is a prior, energies above the lowest count up to `ENERGY_CAP`. Of
+    several candidates for one composition the lowest energy alone is a worse choice than the first
+    candidate: a potential's errors between prototypes are as large as the differences.
 
     Args:
         structures: Candidates.
@@ -56,16 +61,23 @@ def rank(
                 )
                 energy = math.inf
             energies.append(energy)
-    scores = [
-        energy + weight * math.log1p(rank_of(structure))
-        for energy, structure in zip(energies, structures, strict=True)
-    ]
+    found = scores(energies, [weight * surprise(structure) for structure in structures])
     ranked = []
-    for i in sorted(range(len(structures)), key=lambda i: scores[i]):
-        more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": scores[i]}
+    for i in sorted(range(len(structures)), key=lambda i: (found[i], energies[i])):
+        more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": found[i]}
         known = more if math.isfinite(energies[i]) else {}
         ranked.append(structures[i].copy(properties={**structures[i].properties, **known}))
     return ranked, reasons
+
+
+def scores(energies: Sequence[float], priors: Sequence[float]) -> list[float]:
+    """Energies, capped where there is a prior, with it; infinite where there is no energy."""
+    lowest = min((energy for energy in energies if math.isfinite(energy)), default=0.0)
+    highest = lowest + ENERGY_CAP if any(priors) else math.inf
+    pairs = zip(energies, priors, strict=True)
+    return [
+        min(energy, highest) + prior if energy < math.inf else energy for energy, prior in pairs
+    ]
 
 
 def relaxed(
@@ -131,6 +143,11 @@ def index_of(structure: Structure) -> int:
     return int(structure.properties.get("crysdiff_index", -1))
 
 
-def rank_of(structure: Structure) -> int:
-    """Place in the order of a sampler that ranks its candidates, 0 for the first; 0 for a draw."""
-    return max(0, int(structure.properties.get("crysdiff_rank") or 0))
+def surprise(structure: Structure) -> float:
+    """How unlikely a sampler that ranks calls a candidate, against its first one: 0 for that and
+    for a draw.
+    """
+    votes = structure.properties.get("crysdiff_log_votes")
+    if votes is not None:
+        return max(0.0, -float(votes))
+    return math.log1p(max(0, int(structure.properties.get("crysdiff_rank") or 0)))

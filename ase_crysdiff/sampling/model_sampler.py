@@ -73,6 +73,18 @@ class ModelSampler(Sampler):
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
         scaffolds = chosen_scaffolds(request, self.subject, streams) if request.symmetric else None
+        return self.sample_on(scaffolds, request, streams)
+
+    def sample_on(
+        self, scaffolds: Sequence[Scaffold] | None, request: SampleRequest, streams: Streams
+    ) -> Sampled:
+        """Draws crystals on given scaffolds, whoever chose them.
+
+        Args:
+            scaffolds: One for each stream; None leaves the symmetry open.
+            request: What else is asked for, checked.
+            streams: Random numbers.
+        """
         contents = (
             request.task.contents(self.subject, streams)
             if scaffolds is None
@@ -88,7 +100,7 @@ class ModelSampler(Sampler):
             species = torch.cat([contents.species[i] for i in order])
             context = {"species": species.to(self.device)}
         plan = request.task.plan(self.subject.settings, request.steps)
-        conditions = self._conditions(request, layout, context, streams)
+        conditions = self._conditions(request, layout, context, streams, scaffolds is not None)
         held = request.task.symmetry(self.subject, layout, streams)
         if scaffolds is not None:
             held = self._held([scaffolds[i] for i in order], layout, streams, request)
@@ -140,7 +152,12 @@ class ModelSampler(Sampler):
         return Held(held, others)
 
     def _conditions(
-        self, request: SampleRequest, layout: Layout, context: Context, streams: Streams
+        self,
+        request: SampleRequest,
+        layout: Layout,
+        context: Context,
+        streams: Streams,
+        symmetric: bool,
     ) -> list[Condition]:
         """All conditions, in the order in which they wrap the denoiser: the last has the last word.
 
@@ -151,7 +168,7 @@ class ModelSampler(Sampler):
         if subject.generates_species:
             conditions += task.choices(subject, layout)
         share = subject.settings.closest_approach or task.closest_approach
-        if share is None and request.symmetric:
+        if share is None and symmetric:
             share = SYMMETRIC_APPROACH
         if share is not None:
             conditions.append(ClosestApproach(share))

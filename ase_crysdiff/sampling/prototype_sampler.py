@@ -115,6 +115,9 @@ class PrototypeSampler(Sampler):
             properties["space_group"].append(symbol)
         if predicts:
             properties["rank"] = [i // _kinds(request) for i in streams.indices]
+            properties["log_votes"] = [
+                round(one.log_votes, 4) if isinstance(one, Drawn) else None for one in drawn
+            ]
         failures = {i: one for i, one in enumerate(drawn) if isinstance(one, str)}
         return Sampled(_batch(drawn), properties, failures)
 
@@ -127,7 +130,9 @@ class PrototypeSampler(Sampler):
             ranking.looked_at += 1
             crystal = candidate.crystal(self.library)
             if unsound_crystal(crystal) is None:
-                ranking.sound.append(Drawn(crystal, candidate.template(self.library)))
+                most = float(ranking.ranked.scores.max())
+                votes = 0.0 if candidate.known else candidate.score - most
+                ranking.sound.append(Drawn(crystal, candidate.template(self.library), votes))
         if rank < len(ranking.sound):
             return ranking.sound[rank]
         count = len(ranking.sound)

@@ -40,10 +40,13 @@ class Drawn:
     Args:
         crystal: In its primitive standard cell.
         template: Text such as "mp-1234: Ca for Sr".
+        log_votes: Logarithm of the votes for its arrangement, against the most that one has; 0 for
+            a known structure.
     """
 
     crystal: SymmetricCrystal
     template: str
+    log_votes: float = 0.0
 
 
 class Templates:

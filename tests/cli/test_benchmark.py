@@ -63,7 +63,7 @@ def test_table_and_place_are_printed_and_more_samples_go_on(toy_csp, targets, tm
     kept, output = tmp_path / "kept", tmp_path / "csp.json"
     score(toy_csp, targets, output, "--keep", kept)
     text = capsys.readouterr().out
-    assert "dao-g-perov5: 8 targets, 1 samples each" in text
+    assert "dao-g-perov5: 8 targets, given the composition, 1 samples each" in text
     assert f"Written to {output}" in text
     content = score(toy_csp, targets, output, "--keep", kept, "-k", 2)
     assert content["samples_per_target"] == 2

@@ -12,7 +12,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.potentials.base import RANK_PRIOR
-from ase_crysdiff.relaxation.ranking import rank
+from ase_crysdiff.relaxation.ranking import ENERGY_CAP, rank
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.refinement import symmetrise
@@ -131,6 +131,23 @@ def test_the_order_of_a_sampler_weighs_against_energies():
         assert p["crysdiff_score"] == pytest.approx(p["crysdiff_energy_per_atom"] + prior)
     weaker, _ = rank(structures, PairPotential(), 0.5 * gap / math.log(3))
     assert weaker[0].properties["crysdiff_rank"] == alone[0].properties["crysdiff_rank"]
+
+
+def test_votes_weigh_more_than_the_order_and_high_energies_are_capped():
+    first, second, third = ranked([scaled(COPPER, f) for f in (1.02, 1.0, 1.6)])
+    first.properties["crysdiff_log_votes"] = 0.0
+    second.properties["crysdiff_log_votes"] = -8.0
+    third.properties["crysdiff_log_votes"] = -1.0
+    found, _ = rank([first, second, third], PairPotential(), 0.05)
+    score = {s.properties["crysdiff_rank"]: s.properties["crysdiff_score"] for s in found}
+    energy = {
+        s.properties["crysdiff_rank"]: s.properties["crysdiff_energy_per_atom"] for s in found
+    }
+    assert energy[2] - energy[1] > ENERGY_CAP
+    assert score[1] == pytest.approx(energy[1] + 0.4)
+    assert score[2] == pytest.approx(energy[1] + ENERGY_CAP + 0.05)
+    alone, _ = rank([first, second, third], PairPotential(), 0.0)
+    assert [s.properties["crysdiff_score"] for s in alone] == sorted(energy.values())
 
 
 def test_draws_without_a_rank_have_no_prior():

@@ -189,10 +189,13 @@ def test_rows_by_free_coordinates_and_by_prototype(ranker, targets, tmp_path):
     assert NOT_IN_LIBRARY in result.text
 
 
-def test_without_a_library_nothing_is_said_of_it(ranker, targets, tmp_path):
+def test_the_shipped_library_is_the_one_that_counts_unless_another_is_named(
+    ranker, targets, tmp_path
+):
     content = measure(targets, tmp_path).content
-    assert content["library"] is None
-    assert "by_prototype" not in content
+    assert content["library"]["library"].startswith("prototypes ")
+    assert content["library"]["prototypes"] > 10_000
+    assert set(content["by_prototype"]) <= {IN_LIBRARY, NOT_IN_LIBRARY}
     assert "by_free_coordinates" in content
 
 
