@@ -134,5 +134,5 @@ def prototype(value: PrototypeLike) -> PrototypeWish:
         return Scaffold.parse(value) if ":" in value else Prototype.parse(value)
     raise InputError(
         "prototype must be a structure, a Scaffold, a Prototype, a text such as 'Fm-3m a|b|c', "
-        f"False or None, got {value!r}."
+        f"False or None, got {value if isinstance(value, bool) else type(value).__name__}."
     )

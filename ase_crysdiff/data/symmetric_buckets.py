@@ -11,6 +11,7 @@ from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Float, Int, Tensor
 from ase_crysdiff.symmetry.layouts import KindMaps, kind_maps
+from ase_crysdiff.symmetry.tables import space_group
 
 
 @dataclass(frozen=True)
@@ -191,18 +192,12 @@ class SymmetricCrystals:
 
 def _kinds_of(data: PackedScaffolds) -> tuple[np.ndarray, list[tuple[int, tuple[int, ...]]]]:
     """Atoms and kind of each crystal."""
-    from ase_crysdiff.symmetry.tables import space_group
-
-    multiplicities = {
-        number: [p.multiplicity for p in space_group(number).positions]
-        for number in set(data.group.tolist())
-    }
     parts = np.split(data.letter.numpy(), np.cumsum(data.num_sites.numpy())[:-1])
     kinds = [
         (group, tuple(part.tolist()))
         for group, part in zip(data.group.tolist(), parts, strict=True)
     ]
-    sizes = [sum(multiplicities[group][x] for x in letters) for group, letters in kinds]
+    sizes = [sum(_multiplicities(*kind)) for kind in kinds]
     return np.array(sizes), kinds
 
 
@@ -226,7 +221,7 @@ def _bucket(
     species = [
         np.repeat(
             data.species.numpy()[site_ends[i] - sites[i] : site_ends[i]],
-            [space_multiplicity(kinds[i][0], x) for x in kinds[i][1]],
+            _multiplicities(*kinds[i]),
         )
         for i in members
     ]
@@ -240,8 +235,7 @@ def _bucket(
     )
 
 
-def space_multiplicity(group: int, letter: int) -> int:
-    """Points of an orbit in a primitive cell."""
-    from ase_crysdiff.symmetry.tables import space_group
-
-    return space_group(group).positions[letter].multiplicity
+def _multiplicities(group: int, letters: tuple[int, ...]) -> list[int]:
+    """Points of the orbit of each site in a primitive cell."""
+    positions = space_group(group).positions
+    return [positions[x].multiplicity for x in letters]

@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ase_crysdiff.constants import DRAWN
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.elements import SYMBOLS
-from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models.card import Card
-from ase_crysdiff.prototypes.exchange import (
-    ElementWish,
-    Exchange,
-    RandomExchange,
-    template_weights,
-)
-from ase_crysdiff.prototypes.library import Library, reduced_formula
-from ase_crysdiff.prototypes.retrieval import Candidate, Ranking, Vote, candidates
+from ase_crysdiff.prototypes.exchange import Exchange, RandomExchange
+from ase_crysdiff.prototypes.library import Library
+from ase_crysdiff.prototypes.retrieval import Ranking, Vote, candidates
 from ase_crysdiff.prototypes.symmetry import Symmetry
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
@@ -30,35 +23,15 @@ from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.symmetry_wishes import LARGEST, possible_units
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.symmetry.crystal import SymmetricCrystal
+from ase_crysdiff.sampling.templates import Drawn, Templates, unsound_crystal
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import Floats, space_group
+from ase_crysdiff.symmetry.tables import space_group
 
-#: Templates that are tried for one new crystal before it is given up.
-_TRIES = 100
-#: Templates lie at most so far above the hull where there are such, eV/atom; of many nobody knows.
-_TEMPLATE_ENERGY = 0.03
-#: Compositions whose candidates are remembered, and wishes whose templates are.
+#: Compositions whose candidates are remembered.
 _REMEMBERED = 4096
 #: Elements that are named in place of one that the library does not know.
 _NEAREST = 3
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A crystal and where it comes from.
-
-    Args:
-        crystal: In its primitive standard cell.
-        template: Text such as "mp-1234: Ca for Sr".
-        log_votes: Logarithm of the votes for its arrangement, against the most that one has; 0 for
-            a known structure.
-    """
-
-    crystal: SymmetricCrystal
-    template: str
-    log_votes: float = 0.0
 
 
 @dataclass
@@ -89,8 +62,8 @@ class PrototypeSampler(Sampler):
     def __init__(self, library: Library, card: Card, exchange: Exchange | None = None) -> None:
         self.library, self.card = library, card
         self.vote = Vote(**card.config["vote"])
-        self.chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
-        self.exchange = self.chance if exchange is None else exchange
+        chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
+        self.templates = Templates(library, card.config["template_atoms"], chance, exchange)
         self.capabilities = Capabilities(
             tasks=frozenset({DeNovo, CSP}),
             constraints=frozenset(
@@ -101,7 +74,6 @@ class PrototypeSampler(Sampler):
             deterministic=frozenset({CSP}),
         )
         self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
-        self._weights = lru_cache(maxsize=_REMEMBERED)(self._template_weights)
 
     def check(self, request: SampleRequest) -> None:
         self._check_elements(request)
@@ -112,7 +84,13 @@ class PrototypeSampler(Sampler):
                 if not self._ranking(*self._asked(request, number)).ranked:
                     raise IncompatibleError(self._nothing(request, number))
         elif isinstance(task, DeNovo):
-            self._weights(task, request.space_group, request.prototypes[:1])
+            for number in range(_kinds(request)):
+                wished = _wished(request, number)
+                if not self.templates.sums(task, request.space_group, wished)[-1] > 0:
+                    raise IncompatibleError(
+                        f"{self.name!r} knows no crystal that could become one with what is asked "
+                        "for."
+                    )
 
     def evaluations(self, request: SampleRequest) -> int:
         return 0
@@ -123,7 +101,9 @@ class PrototypeSampler(Sampler):
         drawn = [
             self._predicted(request, streams.indices[i])
             if predicts
-            else self._new(request, streams.take([i]))
+            else self.templates.crystal(
+                request, _wished(request, streams.indices[i]), streams.take([i])
+            )
             for i in range(len(streams))
         ]
         properties: dict[str, list[Any]] = {"template": [], "scaffold": [], "space_group": []}
@@ -149,7 +129,7 @@ class PrototypeSampler(Sampler):
             candidate = ranking.ranked[ranking.looked_at]
             ranking.looked_at += 1
             crystal = candidate.crystal(self.library)
-            if _unsound(crystal) is None:
+            if unsound_crystal(crystal) is None:
                 most = float(ranking.ranked.scores.max())
                 votes = 0.0 if candidate.known else candidate.score - most
                 ranking.sound.append(Drawn(crystal, candidate.template(self.library), votes))
@@ -207,8 +187,8 @@ class PrototypeSampler(Sampler):
             where = f" in {space_group(request.space_group).symbol}"
         return (
             f"{self.name!r} knows no crystal{where} with the numbers of atoms of {formula}, in "
-            "which elements could be exchanged. Ask a sampler that needs no template, such as "
-            "dao-g-flow, or for other formula_units."
+            "which elements could be exchanged. Ask for other formula_units, or a sampler that "
+            "needs no template."
         )
 
     def _check_elements(self, request: SampleRequest) -> None:
@@ -232,62 +212,6 @@ class PrototypeSampler(Sampler):
                 f"{', '.join(SYMBOLS[k] for k in near)}."
             )
 
-    def _new(self, request: SampleRequest, stream: Streams) -> Drawn | str:
-        """A new crystal for one stream, or why none was found."""
-        task, wished = request.task, _wished(request, stream.indices[0])
-        assert isinstance(task, DeNovo)
-        sums = self._weights(task, request.space_group, () if wished is None else (wished,))
-        for step in range(_TRIES):
-            rng = _generator(stream, step)
-            row = int(np.searchsorted(sums, rng.random() * sums[-1], "right"))
-            template = self.library.crystal(row)
-            elements = self.exchange.propose(template, self._wish(task), rng)
-            if elements is None:
-                continue
-            contents = [(elements[z], count) for z, count in template.scaffold.counts.items()]
-            if reduced_formula(contents) in self.library.formulas and not request.known:
-                continue
-            same = all(old == new for old, new in elements.items())
-            candidate = Candidate(row, elements, 0.0, same)
-            crystal = candidate.crystal(self.library)
-            if _unsound(crystal) is None:
-                return Drawn(crystal, candidate.template(self.library))
-        return f"{_TRIES} exchanges gave no sound crystal of a formula that the library lacks"
-
-    def _wish(self, task: DeNovo) -> ElementWish:
-        allowed = self.library.elements if task.elements is None else task.elements
-        return ElementWish(frozenset(allowed), task.chemical_system)
-
-    def _template_weights(
-        self,
-        task: DeNovo,
-        group: int | None,
-        wished: tuple[Prototype | Scaffold, ...],
-    ) -> Floats:
-        """Sums of the weights of all crystals up to each.
-
-        Raises:
-            IncompatibleError: If no crystal may be a template.
-        """
-        weights = template_weights(self.library, self.chance, self._wish(task))
-        sizes, usual = self.library.num_atoms, self.card.config["template_atoms"]
-        preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
-        if task.num_atoms is not None:
-            weights *= sizes == task.num_atoms
-        else:
-            preferred.append(sizes <= usual)
-        for rows in () if wished else preferred:
-            if (weights * rows).any():
-                weights *= rows
-        if group is not None or wished:
-            symmetry = Symmetry(self.library, group, wished[0] if wished else None)
-            weights *= symmetry.rows(np.nonzero(weights)[0])
-        if not weights.sum() > 0:
-            raise IncompatibleError(
-                f"{self.name!r} knows no crystal that could become one with what is asked for."
-            )
-        return np.cumsum(weights)
-
 
 def _kinds(request: SampleRequest) -> int:
     """How many different contents or prototypes take turns."""
@@ -300,16 +224,6 @@ def _wished(request: SampleRequest, number: int) -> Prototype | Scaffold | None:
     """The wished prototype whose turn it is."""
     prototypes = request.prototypes
     return prototypes[number % len(prototypes)] if prototypes else None
-
-
-def _generator(stream: Streams, step: int) -> np.random.Generator:
-    """A generator for one try at one crystal."""
-    drawn = stream.rng("prototype", step, [1], torch.device("cpu"), torch.float64).uniform(4)[0]
-    return np.random.default_rng([int(x * 2**24) for x in drawn.tolist()])
-
-
-def _unsound(crystal: SymmetricCrystal) -> str | None:
-    return unsound(crystal.lattice, crystal.frac_coords, crystal.species, DRAWN)
 
 
 def _batch(drawn: Sequence[Drawn | str]) -> CrystalBatch:

@@ -108,6 +108,11 @@ def _prototype_misfit(
             f"{wished} holds {units[0]} formula units of {_formula(unit)} per primitive cell, not "
             f"{' or '.join(map(str, asked))}."
         )
+    if len(counts_of(wished)) != len(unit):
+        return (
+            f"{wished} takes {len(counts_of(wished))} different elements, {_formula(unit)} has "
+            f"{len(unit)}."
+        )
     counts = " : ".join(map(str, sorted(counts_of(wished))))
     return (
         f"{wished} has {counts} atoms of its elements per primitive cell, which are no whole "

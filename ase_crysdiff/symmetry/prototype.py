@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _HOW = (
     'Write a prototype as "Fm-3m a|b|c": space group, then the letters of each element, '
-    "separated by |."
+    "separated by | with no spaces but around it."
 )
 
 
@@ -113,7 +113,7 @@ class Prototype:
             InputError: If it cannot be read, or makes no sense.
         """
         match = re.fullmatch(r"\s*(.+?)\s+([a-zA]+(?:\s*\|\s*[a-zA]+)*)\s*", text)
-        if match is None:
+        if match is None or "|" in match[1]:
             raise InputError(f"{text!r} is no prototype. {_HOW}")
         parts = tuple(part.strip() for part in match[2].split("|"))
         return Prototype(group_number(match[1]), parts)

@@ -159,3 +159,8 @@ def test_nothing_is_no_scaffold():
         Scaffold(225, ())
     with pytest.raises(InputError, match="one letter at least for every element"):
         Prototype(225, ("a", ""))
+
+
+def test_a_prototype_with_spaces_among_its_letters_is_refused_as_such():
+    with pytest.raises(InputError, match="is no prototype"):
+        Prototype.parse("P4_2/mnm a|a f")
