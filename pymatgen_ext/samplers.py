@@ -92,8 +92,8 @@ class StructureSampler(NamedSampler):
                 structures by energy per atom, which becomes the property
                 `crysdiff_energy_per_atom`. What it refuses comes last.
             relax: Whether the potential relaxes structures before it ranks them. True keeps their
-                symmetry, then moves atoms by 0.03 Å and relaxes without it, so that saddles fall
-                (their space group becomes `crysdiff_fallen_from`); "symmetric" keeps it for good,
+                symmetry, then moves the atoms of those near the top by 0.03 Å and relaxes without
+                it, so that saddles fall (`crysdiff_fallen_from`); "symmetric" keeps it for good,
                 "free" never. What does not come to a sound end stays as drawn, and the report
                 says why.
             rank_prior: Weight τ of what the sampler itself says of its candidates: structures are

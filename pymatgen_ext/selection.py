@@ -139,15 +139,17 @@ class Refinement:
         self, structures: list[Structure], potential: Potential, seed: int, found: Selection
     ) -> tuple[list[Structure], Selection]:
         """The structures relaxed, if they are to be, and ranked."""
+        weight = potential.rank_prior if self.rank_prior is None else self.rank_prior
         if self.relax:
             symmetry = {
                 True: KeptSymmetry(self.symprec or SYMPREC, RELEASE, seed),
                 "symmetric": KeptSymmetry(self.symprec or SYMPREC),
                 "free": None,
             }[self.relax]
-            structures, reasons = relaxed(structures, potential, symmetry, not self.fixed_cell)
+            structures, reasons = relaxed(
+                structures, potential, symmetry, not self.fixed_cell, weight
+            )
             found = replace(found, relaxed=RELAXATIONS[self.relax], unrelaxed=reasons)
-        weight = potential.rank_prior if self.rank_prior is None else self.rank_prior
         structures, reasons = rank(structures, potential, weight)
         return structures, replace(
             found, potential=potential.name, rank_prior=weight, unranked=reasons

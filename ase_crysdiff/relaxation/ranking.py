@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ _MAX_ATOMS = 2000
 #: Beside a prior, energies above the lowest count up to this, eV/atom: what lies higher is out of
 #: the question or a fault of the potential, and by how much says nothing.
 ENERGY_CAP = 0.2
+#: Candidates this far above the best, eV/atom, may yet come first by leaving a saddle. Deeper falls
+#: happen (up to 1.8 eV/atom among crystals of `mp/val`), mostly into holes of a potential.
+CONTENTION = 0.1
 
 
 def rank(
@@ -85,35 +89,68 @@ def relaxed(
     potential: Potential,
     symmetry: KeptSymmetry | None,
     relax_cell: bool,
+    prior: float | None = None,
 ) -> tuple[list[Structure], dict[int, str]]:
     """Candidates at rest, in their order, and the reason by index for those whose relaxation is not
     trusted, which stay as they were. Drawn cells may be far off, so volumes may change at will.
+
+    Of ranked candidates those that may yet come first, whose score is within `CONTENTION` of the
+    best, are released from their symmetry if that is wished; the others would cost most of the
+    steps for nothing. Draws without a rank are all released.
 
     Args:
         structures: Candidates.
         potential: Whose minima.
         symmetry: What is kept on the way, and released at its end; None keeps nothing.
         relax_cell: Whether the cells move.
+        prior: τ of `rank`, eV/atom; None takes the potential's own.
 
     Returns:
         Structures with their properties; `crysdiff_fallen_from` is the space group of the saddle
         that a crystal has left, `crysdiff_space_group` and `crysdiff_scaffold` are those of where
         it is now.
     """
-    kept, reasons = [], {}
+    held = None if symmetry is None else replace(symmetry, release=None)
+    kept, reasons, energies = _at_rest(structures, potential, held, relax_cell)
+    if symmetry is None or symmetry.release is None:
+        return kept, reasons
+    weight = potential.rank_prior if prior is None else prior
+    priors = [weight * surprise(structure) for structure in kept]
+    found = scores(energies, priors)
+    # Without a prior these are no candidates for one answer, and energies may not compare.
+    best = min(found) + CONTENTION if any(priors) else math.inf
+    chosen = [i for i, score in enumerate(found) if score <= best and math.isfinite(score)]
+    released, _, _ = _at_rest([kept[i] for i in chosen], potential, symmetry, relax_cell)
+    for i, structure in zip(chosen, released, strict=True):
+        kept[i] = structure
+    return kept, reasons
+
+
+def _at_rest(
+    structures: Sequence[Structure],
+    potential: Potential,
+    symmetry: KeptSymmetry | None,
+    relax_cell: bool,
+) -> tuple[list[Structure], dict[int, str], list[float]]:
+    """Structures after one relaxation, why some stay as they were, and energies in eV/atom, which
+    are infinite for those.
+    """
+    kept, reasons, energies = [], {}, []
     options = {} if symmetry is None else {"symmetric": True, **vars(symmetry)}
     results = relax(structures, potential, relax_cell=relax_cell, progress=False, **options)
     for structure, result in zip(structures, results, strict=True):
         reason = _untrusted(result)
         if reason is not None or result.structure is None:
             kept.append(structure)
+            energies.append(math.inf)
             reasons[index_of(structure)] = str(reason)
             continue
         has_fallen = result.kept_symmetry is False
         more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
         known = _with_symmetry_of(result.structure, structure.properties)
         kept.append(result.structure.copy(properties={**known, **more}))
-    return kept, reasons
+        energies.append(result.energy / len(structure))
+    return kept, reasons, energies
 
 
 def _with_symmetry_of(structure: Structure, properties: Mapping[str, Any]) -> dict[str, Any]:

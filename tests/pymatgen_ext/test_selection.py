@@ -12,7 +12,7 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.potentials.base import RANK_PRIOR
-from ase_crysdiff.relaxation.ranking import ENERGY_CAP, rank
+from ase_crysdiff.relaxation.ranking import CONTENTION, ENERGY_CAP, rank
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.refinement import symmetrise
@@ -212,6 +212,21 @@ def test_relaxed_sets_tell_saddles_from_minima():
     alone = Refinement.of(PairPotential(), relax=True)(samples[:1])
     energy = perovskite.properties["crysdiff_energy_per_atom"]
     assert alone[0].properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-9)
+
+
+def test_of_ranked_candidates_those_near_the_top_are_released():
+    samples = saddles()
+    for number, structure in enumerate(samples):
+        structure.properties |= {"crysdiff_rank": number, "crysdiff_log_votes": -float(number)}
+    energies = [
+        s.properties["crysdiff_energy_per_atom"]
+        for s in Refinement.of(PairPotential(), relax="symmetric", rank_prior=0.0)(samples)
+    ]
+    assert energies[1] - energies[0] > CONTENTION
+    found = Refinement.of(PairPotential(), relax=True, rank_prior=1e-6)(samples)
+    assert all("crysdiff_fallen_from" not in s.properties for s in found[1:])
+    everybody = Refinement.of(PairPotential(), relax=True, rank_prior=1.0)(samples)
+    assert any("crysdiff_fallen_from" in s.properties for s in everybody)
 
 
 def test_relaxation_may_keep_the_symmetry_for_good_or_not_at_all():
