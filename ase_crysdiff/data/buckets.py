@@ -7,8 +7,8 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.state_space import StateSpace
+from ase_crysdiff.data.epochs import expected_once
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Tensor
 
 
@@ -94,17 +94,8 @@ class BucketedCrystals:
         Every crystal is expected once: a bucket gives a whole number of full batches, its fraction
         of one more by chance. With several processes each takes its share of every batch.
         """
-        generator = epoch_generator(seed, epoch)
-        batches_of: list[tuple[int, Tensor]] = []
-        for number, (bucket, size) in enumerate(zip(self.buckets, self.batch_sizes, strict=True)):
-            whole = size * world_size
-            count = len(bucket.lattice)
-            batches = int(count / whole + torch.rand(1, generator=generator).item())
-            order = torch.randperm(count, generator=generator)
-            order = order.repeat(-(-batches * whole // count) or 1)[: batches * whole]
-            batches_of += [(number, order[k : k + whole]) for k in range(0, len(order), whole)]
-        for position in torch.randperm(len(batches_of), generator=generator).tolist():
-            number, rows = batches_of[position]
+        counts = [len(bucket.lattice) for bucket in self.buckets]
+        for number, rows in expected_once(counts, self.batch_sizes, seed, epoch, world_size):
             bucket = self.buckets[number]
             yield bucket, rows.chunk(world_size)[rank].to(bucket.lattice.device)
 

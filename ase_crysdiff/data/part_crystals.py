@@ -1,14 +1,14 @@
 """Many crystals by their parts: what the masked model of elements learns from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from ase_crysdiff.data.epochs import Buckets
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.networks.site_elements.batch import PartBatch
 from ase_crysdiff.networks.site_elements.parts import Parts, parts_of
-from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Int, Tensor
 from ase_crysdiff.symmetry.decisions import hull_class
 
@@ -44,7 +44,7 @@ class KnownElements:
         return KnownElements(self.parts.select(chosen), self.elements[chosen], self.hull[chosen])
 
 
-class PartCrystals:
+class PartCrystals(Buckets[KnownElements]):
     """A set of crystals by number of elements. A step draws from one bucket.
 
     Args:
@@ -65,38 +65,16 @@ class PartCrystals:
         device: torch.device,
     ) -> None:
         assert data.scaffolds is not None
-        self.batch_size, self.device, self.left_out = batch_size, device, 0
+        left_out = 0
         hull = data.values.get("e_above_hull")
         rows: dict[int, list[tuple[Parts, int]]] = {}
         for index in range(len(data)):
             known = data.scaffolds.scaffold(index)
             if len(known.sites) > max_sites or not 2 <= len(known.counts) <= max_parts:
-                self.left_out += 1
+                left_out += 1
                 continue
             energy = float("nan") if hull is None else float(hull[index])
             crystal = parts_of(data.scaffolds.crystal(index))
             rows.setdefault(len(known.counts), []).append((crystal, hull_class(energy)))
-        self.buckets = [KnownElements.of(rows[size], device) for size in sorted(rows)]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.buckets))
-
-    def epoch(
-        self, seed: int, epoch: int, rank: int = 0, world_size: int = 1
-    ) -> Iterator[KnownElements]:
-        """The batches of one epoch, a function of seed, epoch, rank and processes only."""
-        generator = epoch_generator(seed, epoch)
-        plan: list[tuple[int, Tensor]] = []
-        for number, bucket in enumerate(self.buckets):
-            order = torch.randperm(len(bucket), generator=generator)
-            plan += [(number, rows) for rows in order.split(self.batch_size * world_size)]
-        for place in torch.randperm(len(plan), generator=generator).tolist():
-            number, rows = plan[place]
-            share = rows[rank::world_size] if len(rows) >= world_size else rows
-            yield self.buckets[number].select(share.to(self.device))
-
-    def everything(self) -> Iterator[KnownElements]:
-        """Every crystal once, in order, for validation."""
-        for bucket in self.buckets:
-            for rows in torch.arange(len(bucket), device=self.device).split(self.batch_size):
-                yield bucket.select(rows)
+        buckets = [KnownElements.of(rows[size], device) for size in sorted(rows)]
+        super().__init__(buckets, batch_size, left_out)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.data.epochs import expected_once
 from ase_crysdiff.data.scaffolds import PackedScaffolds
-from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Float, Int, Tensor
 from ase_crysdiff.symmetry.layouts import KindMaps, kind_maps
 from ase_crysdiff.symmetry.tables import space_group
@@ -170,16 +170,8 @@ class SymmetricCrystals:
         """The batches of one epoch, a function of seed, epoch, rank and processes only; every
         crystal is expected once.
         """
-        generator = epoch_generator(seed, epoch)
-        plan: list[tuple[int, Tensor]] = []
-        for number, (bucket, size) in enumerate(zip(self.buckets, self.batch_sizes, strict=True)):
-            whole, count = size * world_size, len(bucket.group)
-            batches = int(count / whole + torch.rand(1, generator=generator).item())
-            order = torch.randperm(count, generator=generator)
-            order = order.repeat(-(-batches * whole // count) or 1)[: batches * whole]
-            plan += [(number, order[k : k + whole]) for k in range(0, len(order), whole)]
-        for place in torch.randperm(len(plan), generator=generator).tolist():
-            number, rows = plan[place]
+        counts = [len(bucket.group) for bucket in self.buckets]
+        for number, rows in expected_once(counts, self.batch_sizes, seed, epoch, world_size):
             bucket = self.buckets[number]
             yield bucket.batch(rows.chunk(world_size)[rank].to(bucket.group.device))
 
