@@ -124,7 +124,7 @@ class SymmetricAs(Condition):
             prediction["frac_coords"] = tangents.index_copy(0, self._rows, averaged)
             clean = joint.clean("lattice", state, prediction, t, layout)
             found, sound = self._symmetric_cell(cell.decode(clean.double()))
-            wanted = cell.encode(_cells_alone(found)).to(clean)
+            wanted = cell.encode(CrystalBatch.cells(found)).to(clean)
             moved = joint.from_clean("lattice", state, wanted, t, layout)
             prediction["lattice"] = torch.where(sound[:, None], moved, prediction["lattice"])
             if self._ties is not None and "species" in joint.components:
@@ -151,7 +151,7 @@ class SymmetricAs(Condition):
         state = replaced(state, "frac_coords", placed)
         cell, numbers = joint.components["lattice"].representation, state["lattice"]
         found, sound = self._symmetric_cell(cell.decode(numbers.double()))
-        averaged = cell.encode(_cells_alone(found)).to(numbers)
+        averaged = cell.encode(CrystalBatch.cells(found)).to(numbers)
         state = replaced(state, "lattice", torch.where(sound[:, None], averaged, numbers))
         if self._ties is not None and "species" in state:
             species = state["species"]
@@ -191,10 +191,3 @@ class _Ties:
         own = torch.log_softmax(logs, -1) * self._share[:, None].to(logs)
         total = torch.zeros_like(own).index_add(0, self._label, own)
         return total[self._label]
-
-
-def _cells_alone(lattice: Float[Tensor, "crystals 3 3"]) -> CrystalBatch:
-    """A batch with these cells and no atoms."""
-    nothing = lattice.new_zeros(0).long()
-    counts = torch.zeros(len(lattice), dtype=torch.long, device=lattice.device)
-    return CrystalBatch(lattice, lattice.new_zeros(0, 3), nothing, counts)

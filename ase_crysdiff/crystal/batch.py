@@ -247,6 +247,14 @@ class CrystalBatch:
         return [self.select([i]) for i in range(len(self))]
 
     @staticmethod
+    def cells(lattice: Float[Tensor, "crystals 3 3"]) -> "CrystalBatch":
+        """Cells without atoms, for what reads nothing but the lattice."""
+        nobody = torch.zeros(0, dtype=torch.long, device=lattice.device)
+        return CrystalBatch(
+            lattice, lattice.new_zeros(0, 3), nobody, nobody.new_zeros(len(lattice))
+        )
+
+    @staticmethod
     def cat(batches: Sequence["CrystalBatch"]) -> "CrystalBatch":
         """All crystals of several batches, in order."""
         names = [f.name for f in fields(CrystalBatch)]

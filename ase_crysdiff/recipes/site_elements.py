@@ -5,7 +5,6 @@ Source: masked models of sets, see `networks.site_elements.network`. Hautier et 
 task, with one probability for each pair of ions, wherever they are.
 """
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -15,25 +14,19 @@ from ase_crysdiff.data.part_crystals import PartCrystals
 from ase_crysdiff.data.statistics import elements
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config, Kind
-from ase_crysdiff.models.recipe import Recipe
 from ase_crysdiff.networks.site_elements.network import SiteElements
+from ase_crysdiff.training.scaffolds import ScaffoldRecipe
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.site_elements import SiteElementsObjective
 from ase_crysdiff.training.task import Task
 
 
-class SiteElementsRecipe(Recipe):
+class SiteElementsRecipe(ScaffoldRecipe):
     """The probability of the element of each part of a crystal, given the others."""
 
     name: ClassVar[str] = "site-elements"
     kind: ClassVar[Kind] = Kind.ELEMENTS
-
-    def build(self, config: Config) -> SiteElements:
-        """The network of a config."""
-        try:
-            return SiteElements(**config["network"])
-        except TypeError as error:
-            raise InputError(f"the network of {self.name} does not take that: {error}") from error
+    architecture = SiteElements
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set."""
@@ -45,14 +38,6 @@ class SiteElementsRecipe(Recipe):
             "max_parts": 8,
             "elements": elements(data),
         }
-
-    def load_data(self, path: Path) -> PackedCrystals:
-        """Crystals with their scaffolds.
-
-        Raises:
-            InputError: If the file is none of packed crystals, or holds no scaffolds.
-        """
-        return PackedCrystals.load_symmetric(path)
 
     def task(
         self,

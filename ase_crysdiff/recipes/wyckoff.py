@@ -4,7 +4,6 @@ Source: Kazeev et al. 2025 (WyFormer), Cao et al. 2024 (CrystalFormer); see
 `networks.scaffolds.autoregressive` for what is done differently.
 """
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,27 +11,19 @@ import torch
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
 from ase_crysdiff.data.statistics import elements, size_histogram
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config, Kind
-from ase_crysdiff.models.recipe import Recipe
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
-from ase_crysdiff.training.scaffolds import ScaffoldObjective
+from ase_crysdiff.training.scaffolds import ScaffoldObjective, ScaffoldRecipe
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
 
-class Wyckoff(Recipe):
+class Wyckoff(ScaffoldRecipe):
     """The probability of space group and sites for a composition."""
 
     name: ClassVar[str] = "wyckoff"
     kind: ClassVar[Kind] = Kind.SAMPLER
-
-    def build(self, config: Config) -> ScaffoldModel:
-        """The network of a config."""
-        try:
-            return ScaffoldModel(**config["network"])
-        except TypeError as error:
-            raise InputError(f"the network of wyckoff does not take that: {error}") from error
+    architecture = ScaffoldModel
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set."""
@@ -44,14 +35,6 @@ class Wyckoff(Recipe):
             "sizes": size_histogram(data),
             "elements": elements(data),
         }
-
-    def load_data(self, path: Path) -> PackedCrystals:
-        """Crystals with their scaffolds.
-
-        Raises:
-            InputError: If the file is none of packed crystals, or holds no scaffolds.
-        """
-        return PackedCrystals.load_symmetric(path)
 
     def task(
         self,

@@ -181,8 +181,7 @@ class ModelSampler(Sampler):
 
     def _given_lattice(self, lattice: Matrix, layout: Layout) -> Condition:
         rows = torch.tensor(lattice, device=layout.device, dtype=layout.dtype)
-        nothing = rows.new_zeros(0).long()
-        cell = CrystalBatch(rows[None], rows.new_zeros(0, 3), nothing, nothing.new_zeros(1))
+        cell = CrystalBatch.cells(rows[None])
         clean = self.model.joint.components["lattice"].representation.encode(cell)
         count = layout.num_crystals
         everywhere = torch.ones(count, dtype=torch.bool, device=layout.device)

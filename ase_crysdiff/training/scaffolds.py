@@ -1,16 +1,50 @@
-"""Training of the probability of scaffolds: maximum likelihood under exact masks."""
+"""Training on scaffolds: what their recipes share, and maximum likelihood under exact masks."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
+from torch import nn
 from torch.nn import functional
 
+from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.recipe import Recipe
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.symmetry.decisions import Decisions
 
 #: Share of the crystals whose energy above the hull is hidden.
 HIDDEN_HULL = 0.2
+
+
+class ScaffoldRecipe(Recipe):
+    """A network that learns from crystals packed with their scaffolds; its arguments are the entry
+    `network` of the config.
+    """
+
+    #: What is trained.
+    architecture: ClassVar[type[nn.Module]]
+
+    def build(self, config: Config) -> nn.Module:
+        """The network of a config.
+
+        Raises:
+            InputError: If it does not take the arguments.
+        """
+        try:
+            return self.architecture(**config["network"])
+        except TypeError as error:
+            raise InputError(f"the network of {self.name} does not take that: {error}") from error
+
+    def load_data(self, path: Path) -> PackedCrystals:
+        """Crystals with their scaffolds.
+
+        Raises:
+            InputError: If the file is none of packed crystals, or holds no scaffolds.
+        """
+        return PackedCrystals.load_symmetric(path)
 
 
 class ScaffoldObjective:

@@ -17,6 +17,7 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING
 from ase_crysdiff.data.symmetric_buckets import SymmetricBatch, SymmetricCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.lattice import gram
@@ -112,14 +113,7 @@ class SymmetricFlowObjective:
         return self._encode(torch.linalg.cholesky(averaged).to(values.dtype))
 
     def _encode(self, lattice: Float[Tensor, "crystals 3 3"]) -> Tensor:
-        nobody = torch.zeros(0, dtype=torch.long, device=lattice.device)
-        cells = CrystalBatch(
-            lattice,
-            lattice.new_zeros(0, 3),
-            nobody,
-            torch.zeros(len(lattice), dtype=torch.long, device=lattice.device),
-        )
-        return self.lattice.representation.encode(cells)
+        return self.lattice.representation.encode(CrystalBatch.cells(lattice))
 
     @torch.no_grad()
     def _ways(self, batch: SymmetricBatch, generator: torch.Generator) -> Tensor:
@@ -224,10 +218,7 @@ def mixed_task(
 
     def mixed(part: Batches, crystals: PackedCrystals, batch_size: int) -> MixedCrystals:
         if crystals.scaffolds is None:
-            raise InputError(
-                "symmetric_share needs crystals packed with their scaffolds: crysdiff pack "
-                "--symmetry FILES -o data.safetensors"
-            )
+            raise InputError(SCAFFOLDS_MISSING.format("The data of symmetric_share"))
         pairs = settings.max_pairs
         symmetric = SymmetricCrystals(crystals.scaffolds, limit, batch_size, pairs, device)
         return MixedCrystals(part, symmetric, share)
