@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import distribution
 from pathlib import Path
 
 import ase_crysdiff
@@ -17,14 +16,9 @@ for package in (ase_crysdiff, calculators, pymatgen_ext):
         f"{package.__name__} is not typed"
     )
 assert "site-packages" in str(site), site
-files = {str(f) for f in distribution("ase-crysdiff").files or ()}
 crysdiff = str(Path(sys.executable).with_name("crysdiff"))
-for name in {"dao-p", *pymatgen_ext.available_samplers()} - {
-    "chggen"
-}:  # which borrows the weights of others
-    assert f"ase_crysdiff/weights/{name}/weights.safetensors" in files, (
-        f"weights of {name} are not in the wheel"
-    )
+for name in pymatgen_ext.available_samplers():
+    pymatgen_ext.StructureSampler(name)  # fails where the wheel lacks what the sampler reads
 with tempfile.TemporaryDirectory() as folder:
     subprocess.run(
         [crysdiff, "sample", "miad", "-n", "2", "-o", folder, "--seed", "0", "--steps", "30"],
