@@ -5,10 +5,12 @@ letters of an element ascend. So a canonical scaffold is one sequence, without a
 finished when its atoms are placed. Which decisions are legal is known exactly at every step.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
+import torch
 
 from ase_crysdiff.crystal.elements import by_electronegativity
 from ase_crysdiff.shapes import Bool, Int, Tensor
@@ -61,13 +63,39 @@ class Decisions:
         """The sequences at these rows."""
         return Decisions(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    @staticmethod
+    def of(
+        rows: Sequence[Mapping[str, np.ndarray]], device: torch.device | None = None
+    ) -> "Decisions":
+        """Sequences of `decisions_of`, with empty sites after the shorter ones, where no letter is
+        allowed.
+        """
+        sites = max(len(row["letters"]) for row in rows)
+        return Decisions(
+            *(
+                torch.from_numpy(np.stack([_filled(row, f.name, sites) for row in rows])).to(device)
+                for f in fields(Decisions)
+            )
+        )
 
-def ordered(counts: dict[int, int]) -> list[tuple[int, int]]:
+
+def _filled(row: Mapping[str, np.ndarray], name: str, sites: int) -> np.ndarray:
+    """A field of a sequence, filled up to this number of sites."""
+    value = row[name]
+    if name not in ("letters", "turn", "remaining", "allowed"):
+        return value
+    return np.pad(value, [(0, sites - len(value)), *[(0, 0)] * (value.ndim - 1)])
+
+
+def ordered(counts: Mapping[int, int]) -> list[tuple[int, int]]:
     """Elements with their atoms in the order of decisions."""
     return sorted(counts.items(), key=lambda pair: by_electronegativity(pair[0]))
 
 
-def letters_that_follow(group: int, needs: tuple[int, ...], used: int, lowest: int) -> list[int]:
+@cache
+def letters_that_follow(
+    group: int, needs: tuple[int, ...], used: int, lowest: int
+) -> tuple[int, ...]:
     """Places of the letters that may come next, so that the rest can still be completed.
 
     Args:
@@ -84,7 +112,7 @@ def letters_that_follow(group: int, needs: tuple[int, ...], used: int, lowest: i
         rest = (needs[0] - position.multiplicity, *needs[1:])
         if can_follow(group, rest, used | fixed << index, index + fixed):
             found.append(index)
-    return found
+    return tuple(found)
 
 
 @cache
@@ -106,7 +134,7 @@ def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
         lowest = 0
         for letter in (LETTERS.index(x) for z, x in scaffold.sites if z == number):
             row = np.zeros(len(LETTERS), bool)
-            row[letters_that_follow(scaffold.group, needs, used, lowest)] = True
+            row[list(letters_that_follow(scaffold.group, needs, used, lowest))] = True
             allowed.append(row)
             letters.append(letter)
             turns.append(turn)

@@ -1,104 +1,22 @@
 """Scaffolds from a model: one drawn for each of several compositions, or the likeliest of one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
-from ase_crysdiff.shapes import Tensor
-from ase_crysdiff.symmetry.decisions import (
-    MAX_ELEMENTS,
-    Decisions,
-    letters_that_follow,
-    ordered,
-)
-from ase_crysdiff.symmetry.feasible import feasible_groups
+from ase_crysdiff.networks.scaffolds.partial import Partial, check_elements
+from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS, Decisions, decisions_of
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import LETTERS, space_group
 
 #: Matrix products of fewer rows are rounded in another way, so that an answer would hang on what is
 #: computed beside it.
 _LEAST_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Partial:
-    """A scaffold on the way.
-
-    Args:
-        pairs: Elements with their atoms, in the order of decisions.
-        group: Number of the space group; 0 before it is chosen.
-        sites: Element in turn, letter, and atoms that were still to be placed, of each site.
-        needs: Atoms still to be placed of the element in turn and of those to come.
-        used: Bit i is set if position i has no free coordinate and is occupied.
-        lowest: First letter that the element in turn may take.
-        log_probability: Of all decisions so far, nats.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    group: int = 0
-    sites: tuple[tuple[int, int, int], ...] = ()
-    needs: tuple[int, ...] = ()
-    used: int = 0
-    lowest: int = 0
-    log_probability: float = 0.0
-
-    @staticmethod
-    def of(counts: Mapping[int, int]) -> "Partial":
-        """Nothing decided yet.
-
-        Raises:
-            InputError: If there are more elements than the model knows places for.
-        """
-        if not 1 <= len(counts) <= MAX_ELEMENTS:
-            raise InputError(
-                f"Scaffolds are drawn for 1 to {MAX_ELEMENTS} elements, got {len(counts)}."
-            )
-        pairs = tuple(ordered(dict(counts)))
-        return Partial(pairs, needs=tuple(count for _, count in pairs))
-
-    @property
-    def finished(self) -> bool:
-        """Whether all atoms are placed."""
-        return self.group > 0 and not self.needs
-
-    def choices(self, groups: frozenset[int] | None) -> list[int]:
-        """What may be decided next: groups, or places of letters.
-
-        Args:
-            groups: The only groups that may be chosen; None for no restriction.
-        """
-        if self.group:
-            return letters_that_follow(self.group, self.needs, self.used, self.lowest)
-        possible = feasible_groups(self.needs)
-        return [n for n in possible if groups is None or n in groups]
-
-    def follow(self, choice: int, log_probability: float) -> "Partial":
-        """After a decision of this probability."""
-        total = self.log_probability + log_probability
-        if not self.group:
-            return replace(self, group=choice, log_probability=total)
-        position = space_group(self.group).positions[choice]
-        fixed = position.free == 0
-        turn = len(self.pairs) - len(self.needs)
-        left = self.needs[0] - position.multiplicity
-        done = left == 0
-        return replace(
-            self,
-            sites=(*self.sites, (turn, choice, self.needs[0])),
-            needs=self.needs[1:] if done else (left, *self.needs[1:]),
-            used=self.used | fixed << choice,
-            lowest=0 if done else choice + fixed,
-            log_probability=total,
-        )
-
-    def scaffold(self) -> Scaffold:
-        """The finished scaffold."""
-        sites = ((self.pairs[turn][0], LETTERS[letter]) for turn, letter, _ in self.sites)
-        return Scaffold(self.group, tuple(sites))
+#: Scaffolds that are scored at once.
+_CHUNK = 128
 
 
 class ScaffoldDecoder:
@@ -187,9 +105,52 @@ class ScaffoldDecoder:
             live = sorted(live, key=lambda p: -p.log_probability)[:beam]
         return found
 
+    @torch.no_grad()
+    def log_probabilities(
+        self,
+        scaffolds: Sequence[Scaffold],
+        *,
+        groups: frozenset[int] | None = None,
+        hull: int = 0,
+    ) -> Float[np.ndarray, " scaffolds"]:
+        """Logarithms of the probabilities of scaffolds, each given its composition, nats.
+
+        That of the canonical description, the only one that the model has seen.
+
+        Args:
+            scaffolds: Of any compositions.
+            groups: The only space groups that may be chosen; None for no restriction. A scaffold of
+                another group has the probability 0.
+            hull: Class of the energy above the hull that is wished; 0 leaves it open.
+
+        Raises:
+            InputError: If a scaffold has more elements than the model knows places for.
+        """
+        rows = [_given(scaffold.canonical(), groups, hull) for scaffold in scaffolds]
+        found = np.zeros(len(rows))
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["letters"]))
+        for start in range(0, len(rows), _CHUNK):
+            chunk = order[start : start + _CHUNK]
+            filled = [rows[i] for i in chunk] + [rows[chunk[-1]]] * (_LEAST_ROWS - len(chunk))
+            batch = Decisions.of(filled)
+            found[chunk] = self._of_decisions(batch)[: len(chunk)]
+        return found
+
+    def _of_decisions(self, batch: Decisions) -> np.ndarray:
+        """Logarithm of the probability of each sequence."""
+        group, letters = self.model(batch)
+        chosen = batch.group[:, None]
+        of_group = _masked(group, batch.groups).gather(1, chosen)
+        of_group = of_group.masked_fill(~batch.groups.gather(1, chosen), -torch.inf)[:, 0]
+        # Empty sites, where nothing is allowed, are decided with certainty.
+        empty = ~batch.allowed.any(-1, keepdim=True)
+        of_letters = _masked(letters, batch.allowed | empty).masked_fill(empty, 0)
+        total = of_group + of_letters.gather(2, batch.letters[..., None]).sum((1, 2))
+        return total.numpy()
+
     def _options(
         self, partials: Sequence[Partial], groups: frozenset[int] | None, hull: int
-    ) -> list[tuple[list[int], np.ndarray]]:
+    ) -> list[tuple[Sequence[int], np.ndarray]]:
         """What each may decide next, with the logarithms of the probabilities."""
         group_logits, letter_logits = self._logits(partials, hull)
         found = []
@@ -200,7 +161,7 @@ class ScaffoldDecoder:
                 raise InputError(
                     f"None of the allowed space groups can hold the composition ({atoms})."
                 )
-            logits = (letter_logits if partial.group else group_logits)[row, choices]
+            logits = (letter_logits if partial.group else group_logits)[row, list(choices)]
             found.append((choices, torch.log_softmax(logits.double(), -1).numpy()))
         return found
 
@@ -237,3 +198,18 @@ class ScaffoldDecoder:
             remaining,
             nothing,
         )
+
+
+def _given(scaffold: Scaffold, groups: frozenset[int] | None, hull: int) -> dict[str, np.ndarray]:
+    """The decisions of a scaffold, of these groups only."""
+    check_elements(scaffold.counts)
+    row = decisions_of(scaffold, hull)
+    if groups is not None:
+        wished = np.isin(np.arange(len(row["groups"])), list(groups))
+        row["groups"] = row["groups"] & wished
+    return row
+
+
+def _masked(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Logarithms of probabilities that are spent on what is allowed alone."""
+    return torch.log_softmax(logits.double().masked_fill(~allowed, -torch.inf), -1)

@@ -41,6 +41,17 @@ def uniform(seed):
     return lambda decision: rng.random(16)
 
 
+def by_decisions(model, scaffold):
+    """Log-probability of a scaffold, one decision after the other."""
+    partial = Partial.of(scaffold.counts)
+    for choice in (scaffold.group, *decisions_of(scaffold)["letters"].tolist()):
+        with torch.no_grad():
+            ((choices, logs),) = ScaffoldDecoder(model)._options([partial], None, 0)
+        partial = partial.follow(choice, float(logs[list(choices).index(choice)]))
+    assert partial.scaffold() == scaffold
+    return partial.log_probability
+
+
 def test_probabilities_of_all_scaffolds_add_up_to_one(model):
     """Every way to put Na and Cl into a primitive cell, of all groups: 642."""
     found = ScaffoldDecoder(model).likeliest({11: 1, 17: 1}, 2000, beam=2000)
@@ -60,18 +71,30 @@ def test_the_loss_is_the_probability_that_decoding_gives(model, data):
             for batch in sequences.everything()
         ]
     assert len(sequences) == len(TEXTS)
+    scaffolds = [Scaffold.parse(text) for text in TEXTS]
+    given = ScaffoldDecoder(model).log_probabilities(scaffolds)
     found = {}
-    for text in TEXTS:
-        scaffold = Scaffold.parse(text).canonical()
-        rows = decisions_of(scaffold)
-        partial = Partial.of(scaffold.counts)
-        for choice in (scaffold.group, *rows["letters"].tolist()):
-            with torch.no_grad():
-                ((choices, logs),) = ScaffoldDecoder(model)._options([partial], None, 0)
-            partial = partial.follow(choice, float(logs[choices.index(choice)]))
-        assert partial.scaffold() == scaffold
-        found.setdefault(len(scaffold.sites), []).append(-partial.log_probability)
+    for scaffold, score in zip(scaffolds, given, strict=True):
+        assert score == pytest.approx(by_decisions(model, scaffold.canonical()), abs=1e-5)
+        found.setdefault(len(scaffold.sites), []).append(-score)
     np.testing.assert_allclose(losses, [np.mean(found[n]) for n in sorted(found)], rtol=1e-5)
+
+
+def test_scores_hang_neither_on_the_batch_nor_on_the_description(model):
+    decoder = ScaffoldDecoder(model)
+    scaffolds = [Scaffold.parse(text) for text in TEXTS]
+    together = decoder.log_probabilities(scaffolds)
+    alone = [decoder.log_probabilities([scaffold])[0] for scaffold in scaffolds]
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    salt = [Scaffold.parse("Fm-3m: Na a, Cl b"), Scaffold.parse("Fm-3m: Na b, Cl a")]
+    assert len(set(decoder.log_probabilities(salt))) == 1
+    assert len(decoder.log_probabilities([])) == 0
+    wished = decoder.log_probabilities(salt, groups=frozenset({225}))
+    assert (wished > together[1]).all()
+    for others in ({62}, {221}):  # the first cannot hold the composition either
+        assert (decoder.log_probabilities(salt, groups=frozenset(others)) == -np.inf).all()
+    with pytest.raises(InputError, match="1 to 8 elements; got 9"):
+        decoder.log_probabilities([Scaffold(1, tuple((z, "a") for z in range(1, 10)))])
 
 
 def test_drawn_scaffolds_hold_the_composition_in_an_allowed_group(model):
