@@ -95,15 +95,15 @@ class WyckoffSampler(Sampler):
         group = request.space_group
         found: list[Scaffold | None] = [None] * len(contents)
         if wanted:
-            partials = self.decoder.draw(
+            drawn = self.decoder.draw(
                 [counts for counts in contents if counts is not None],
                 uniform,
                 groups=None if group is None else frozenset({group}),
                 temperature=self.temperature,
                 hull=self.hull,
             )
-            for i, partial in zip(wanted, partials, strict=True):
-                found[i] = partial.scaffold()
+            for i, scored in zip(wanted, drawn, strict=True):
+                found[i] = scored.scaffold
         return found
 
     def _contents(self, request: SampleRequest, streams: Streams) -> list[Counts | None]:
