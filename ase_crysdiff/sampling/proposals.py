@@ -200,10 +200,10 @@ class Proposals:
         found: dict[Scaffold, None] = {}
         probable = [c for c in cells if log_units[sum(n for _, n in c)] > np.log(_LEAST_UNITS)]
         for contents in probable or cells[:1]:
-            partials = self.decoder.likeliest(
+            likeliest = self.decoder.likeliest(
                 dict(contents), self.weighing.kept, groups=groups, beam=self.weighing.beam
             )
-            found |= dict.fromkeys(partial.scaffold().canonical() for partial in partials)
+            found |= dict.fromkeys(one.scaffold.canonical() for one in likeliest)
         return list(found)
 
 

@@ -154,15 +154,15 @@ class WyckoffSampler(Sampler):
             return rng.uniform(1)[:, 0].tolist()
 
         group = request.space_group
-        partials = self.proposals.decoder.draw(
+        drafts = self.proposals.decoder.draw(
             [scaffold.counts for scaffold in able.values()],
             uniform,
             groups=None if group is None else frozenset({group}),
             temperature=self.temperature,
             hull=self.hull,
         )
-        for (i, before), partial in zip(able.items(), partials, strict=True):
-            scaffold = partial.scaffold().canonical()
+        for (i, before), drawn in zip(able.items(), drafts, strict=True):
+            scaffold = drawn.scaffold.canonical()
             if scaffold != before.canonical():
                 found[i] = self._template(scaffold) or Drawn(scaffold)
         return found

@@ -116,7 +116,8 @@ def letters_that_follow(
 
 
 @cache
-def _groups(counts: tuple[int, ...]) -> np.ndarray:
+def groups_that_hold(counts: tuple[int, ...]) -> Bool[np.ndarray, " groups"]:
+    """Which groups can hold these numbers of atoms, in ascending order; column n is group n."""
     allowed = np.zeros(231, bool)
     allowed[feasible_groups(counts)] = True
     return allowed
@@ -149,7 +150,7 @@ def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
         "counts": counts,
         "hull": np.array(hull),
         "group": np.array(scaffold.group),
-        "groups": _groups(tuple(sorted(count for _, count in pairs))),
+        "groups": groups_that_hold(tuple(sorted(count for _, count in pairs))),
         "letters": np.array(letters),
         "turn": np.array(turns),
         "remaining": np.array(remaining),
