@@ -167,7 +167,7 @@ class ScaffoldDecoder:
         logs = np.array([[root.log_probability for root in roots]])
         scores = perturbed(logs, np.zeros(1), uniform(0, 1, len(roots)))[0]
         order = np.argsort(-scores, kind="stable")
-        beam, distinct = number + number // 8, dict[Scaffold, float]()
+        beam, distinct = number + number // 8 + 2, dict[Scaffold, float]()
         while True:
             frontier = Frontier(self.model, [roots[i] for i in order[:beam]], wish)
             drawn = stochastic_beam_search(frontier, scores[order[:beam]], beam, uniform)

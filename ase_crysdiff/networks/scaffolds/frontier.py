@@ -13,7 +13,7 @@ from ase_crysdiff.networks.scaffolds.partial import Pairs, Partial
 from ase_crysdiff.networks.scaffolds.reading import Reader
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS, groups_that_hold, letters_that_follow
-from ase_crysdiff.symmetry.tables import LETTERS, mirrored
+from ase_crysdiff.symmetry.tables import mirrored
 
 #: Atoms of each element in the primitive cell, by atomic number.
 Counts = Mapping[int, int]
@@ -59,15 +59,6 @@ def _groups_for(
 ) -> Bool[np.ndarray, " groups"]:
     able = groups_that_hold(needs)
     return able if groups is None else able & np.isin(np.arange(len(able)), list(groups))
-
-
-@cache
-def _letters_for(
-    group: int, needs: tuple[int, ...], used: int, lowest: int
-) -> Bool[np.ndarray, " letters"]:
-    row = np.zeros(len(LETTERS), bool)
-    row[list(letters_that_follow(group, needs, used, lowest))] = True
-    return row
 
 
 def root_of(wish: Wish, counts: Counts) -> Partial:
@@ -195,7 +186,9 @@ class Frontier:
         if not partials[0].group:
             allowed = np.stack([self._wish.groups_for(p.needs) for p in partials])
             return log_shares(self._readers.groups(), torch.from_numpy(allowed)).numpy()
-        allowed = np.stack([_letters_for(p.group, p.needs, p.used, p.lowest) for p in partials])
+        allowed = np.stack(
+            [letters_that_follow(p.group, p.needs, p.used, p.lowest) for p in partials]
+        )
         before = [p.letters[-1] if p.letters else 0 for p in partials]
         sites = torch.tensor([before, [p.turn for p in partials], [p.needs[0] for p in partials]])
         group = torch.tensor([p.group for p in partials])
