@@ -84,7 +84,9 @@ def _filled(row: Mapping[str, np.ndarray], name: str, sites: int) -> np.ndarray:
     value = row[name]
     if name not in ("letters", "turn", "remaining", "allowed"):
         return value
-    return np.pad(value, [(0, sites - len(value)), *[(0, 0)] * (value.ndim - 1)])
+    filled = np.zeros((sites, *value.shape[1:]), value.dtype)
+    filled[: len(value)] = value
+    return filled
 
 
 def ordered(counts: Mapping[int, int]) -> list[tuple[int, int]]:

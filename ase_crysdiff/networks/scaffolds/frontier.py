@@ -12,7 +12,12 @@ from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
 from ase_crysdiff.networks.scaffolds.partial import Pairs, Partial
 from ase_crysdiff.networks.scaffolds.reading import Reader
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
-from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS, groups_that_hold, letters_that_follow
+from ase_crysdiff.symmetry.decisions import (
+    MAX_ELEMENTS,
+    NUM_HULL_CLASSES,
+    groups_that_hold,
+    letters_that_follow,
+)
 from ase_crysdiff.symmetry.tables import mirrored
 
 #: Atoms of each element in the primitive cell, by atomic number.
@@ -27,7 +32,11 @@ class Wish:
         groups: The only space groups that may be chosen; None for no restriction.
         hull: Class of the energy above the hull; 0 leaves it open.
         guidance_weight: How much the class counts: logits are l0 + w (l - l0), with l0 those of the
-            open class. 1 is the model's conditional probability, 0 ignores the class.
+            open class. 1 is the model's conditional probability, 0 ignores the class; any other
+            weight doubles the cost.
+
+    Raises:
+        InputError: If there is no such class.
     """
 
     groups: frozenset[int] | None = None
@@ -35,7 +44,12 @@ class Wish:
     guidance_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Mirror images are one crystal, known by the lower group of a pair."""
+        if not 0 <= self.hull < NUM_HULL_CLASSES:
+            raise InputError(
+                f"Classes of the energy above the hull are 0 to {NUM_HULL_CLASSES - 1}, got "
+                f"{self.hull}."
+            )
+        # Mirror images are one crystal, known by the lower group of a pair.
         if self.groups is not None:
             object.__setattr__(self, "groups", frozenset(mirrored(n) for n in self.groups))
 

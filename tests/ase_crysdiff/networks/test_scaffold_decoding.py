@@ -219,6 +219,9 @@ def test_drawn_scaffolds_are_of_an_allowed_group(decoder):
             search(frozenset({62}))
     with pytest.raises(InputError, match="above 0, got 0"):
         decoder.likeliest(SALT, 0)
+    with pytest.raises(InputError, match="0 to 6, got 7"):
+        decoder.likeliest(SALT, 1, hull=7)
+    assert decoder.draw([], uniform(0)) == []
 
 
 def test_mirror_images_are_one_crystal_in_the_group_that_was_wished(decoder):
