@@ -104,9 +104,10 @@ def roots_of(
     """
     several = [counts] if isinstance(counts, Mapping) else list(counts)
     logs = np.zeros(len(several)) if log_weights is None else np.array(log_weights, float)
-    if not several or logs.shape != (len(several),):
+    if not several or logs.shape != (len(several),) or not np.isfinite(logs).all():
         raise InputError(
-            f"Compositions need a logarithm of a weight each; got {len(several)} and {logs.size}."
+            f"{len(several)} compositions need the finite logarithm of a weight each; got "
+            f"{logs.tolist()}."
         )
     able = [i for i, c in enumerate(several) if wish.groups_for(tuple(c.values())).any()]
     if not able:

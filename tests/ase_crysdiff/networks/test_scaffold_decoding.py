@@ -329,8 +329,9 @@ def test_one_of_several_compositions_is_decided_for_first(decoder):
     assert len({s.scaffold.num_atoms for s in drawn}) > 1
     known = {s.scaffold: s.log_probability for s in found}
     assert all(s.log_probability <= known[s.scaffold] + 1e-5 for s in drawn)
-    with pytest.raises(InputError, match="got 3 and 1"):
-        decoder.likeliest(several, 5, log_weights=[0.0])
+    for wrong in ([0.0], [0.0, 0.0, -np.inf]):
+        with pytest.raises(InputError, match="3 compositions need the finite logarithm"):
+            decoder.likeliest(several, 5, log_weights=wrong)
 
 
 def test_perturbed_scores_have_the_highest_that_is_given():
