@@ -7,16 +7,16 @@ finished when its atoms are placed. Which decisions are legal is known exactly a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 
 from ase_crysdiff.crystal.elements import by_electronegativity
 from ase_crysdiff.shapes import Bool, Int, Tensor
-from ase_crysdiff.symmetry.feasible import can_follow, feasible_groups
+from ase_crysdiff.symmetry.feasible import can_follow, choices, feasible_groups
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import LETTERS, space_group
+from ase_crysdiff.symmetry.tables import LETTERS
 
 #: Elements of a crystal that a sequence has room for.
 MAX_ELEMENTS = 8
@@ -84,7 +84,9 @@ def _filled(row: Mapping[str, np.ndarray], name: str, sites: int) -> np.ndarray:
     value = row[name]
     if name not in ("letters", "turn", "remaining", "allowed"):
         return value
-    return np.pad(value, [(0, sites - len(value)), *[(0, 0)] * (value.ndim - 1)])
+    filled = np.zeros((sites, *value.shape[1:]), value.dtype)
+    filled[: len(value)] = value
+    return filled
 
 
 def ordered(counts: Mapping[int, int]) -> list[tuple[int, int]]:
@@ -92,11 +94,11 @@ def ordered(counts: Mapping[int, int]) -> list[tuple[int, int]]:
     return sorted(counts.items(), key=lambda pair: by_electronegativity(pair[0]))
 
 
-@cache
+@lru_cache(1 << 17)
 def letters_that_follow(
     group: int, needs: tuple[int, ...], used: int, lowest: int
-) -> tuple[int, ...]:
-    """Places of the letters that may come next, so that the rest can still be completed.
+) -> Bool[np.ndarray, " letters"]:
+    """Which letters may come next, so that the rest can still be completed; not to be written to.
 
     Args:
         group: Number of the space group.
@@ -104,15 +106,10 @@ def letters_that_follow(
         used: Bit i is set if position i has no free coordinate and is occupied.
         lowest: First letter that the element may still take.
     """
-    found = []
-    for index, position in enumerate(space_group(group).positions):
-        fixed = position.free == 0
-        if index < lowest or position.multiplicity > needs[0] or (fixed and used >> index & 1):
-            continue
-        rest = (needs[0] - position.multiplicity, *needs[1:])
-        if can_follow(group, rest, used | fixed << index, index + fixed):
-            found.append(index)
-    return tuple(found)
+    allowed = np.zeros(len(LETTERS), bool)
+    for index, multiplicity, taken, after in choices(group, needs[0], used, lowest):
+        allowed[index] = can_follow(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
+    return allowed
 
 
 @cache
@@ -134,9 +131,7 @@ def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
     for turn, (number, _) in enumerate(pairs):
         lowest = 0
         for letter in (LETTERS.index(x) for z, x in scaffold.sites if z == number):
-            row = np.zeros(len(LETTERS), bool)
-            row[list(letters_that_follow(scaffold.group, needs, used, lowest))] = True
-            allowed.append(row)
+            allowed.append(letters_that_follow(scaffold.group, needs, used, lowest))
             letters.append(letter)
             turns.append(turn)
             remaining.append(needs[0])

@@ -60,17 +60,17 @@ class ScaffoldModel(nn.Module):
         """Logarithms of the probabilities of all groups, and of all letters at every site given the
         group and the letters before it; before masks, up to one number each.
         """
-        elements = self.described(batch.elements, batch.counts)
+        elements, rows = self.described(batch.elements, batch.counts), self.groups()
         in_turn = elements.gather(1, batch.turn[..., None].expand(-1, -1, self.hidden))
         positions = self.positions(batch.group)
         before = self.before(torch.roll(batch.letters, 1, 1), positions, first=True)
-        decisions = self.asked(before, in_turn, batch.remaining, batch.group)
+        decisions = self.asked(before, in_turn, batch.remaining, rows[batch.group])
         tokens = torch.cat([elements, self.opening(batch.hull), decisions], 1)
         mask, absent = self._masks(batch)
         out = self.norm(self.layers(tokens, mask=mask, src_key_padding_mask=absent))
         place = elements.shape[1]
         letters = self.letter_logits(out[:, place + 1 :], positions, batch.group)
-        return self.group_logits(out[:, place]), letters
+        return self.group_logits(out[:, place], rows), letters
 
     def described(
         self, elements: Int[Tensor, "crystals elements"], counts: Int[Tensor, "crystals elements"]
@@ -108,18 +108,16 @@ class ScaffoldModel(nn.Module):
         before: Float[Tensor, "crystals sites hidden"],
         in_turn: Float[Tensor, "crystals sites hidden"],
         remaining: Int[Tensor, "crystals sites"],
-        group: Int[Tensor, " crystals"],
+        group: Float[Tensor, "crystals hidden"],
     ) -> Float[Tensor, "crystals sites hidden"]:
-        """Tokens that ask for letters."""
-        rows: Tensor = self.groups()[group]
-        return before + in_turn + self._count(remaining) + rows.unsqueeze(1)
+        """Tokens that ask for letters in a group of this row."""
+        return before + in_turn + self._count(remaining) + group.unsqueeze(1)
 
     def group_logits(
-        self, out: Float[Tensor, "crystals hidden"]
+        self, out: Float[Tensor, "crystals hidden"], rows: Float[Tensor, "groups hidden"]
     ) -> Float[Tensor, "crystals groups"]:
-        """What the token that asks for the group has become, compared with all groups."""
-        query = product(self.to_group(out), self.groups())
-        return query / self.hidden**0.5 + self.group_bias
+        """What the token that asks for the group has become, compared with the rows of all."""
+        return product(self.to_group(out), rows) / self.hidden**0.5 + self.group_bias
 
     def letter_logits(
         self,

@@ -33,11 +33,8 @@ class ScoredScaffold:
 class ScaffoldDecoder:
     """Decides for scaffolds by a model's probabilities, with what cannot be completed left out.
 
-    All methods take the same wishes:
-        groups: The only space groups that may be chosen; None for no restriction.
-        hull: Class of the energy above the hull; 0 leaves it open.
-        guidance_weight: How much the class counts, see `Wish`; other weights than 0 and 1 double
-            the cost.
+    All methods take the same wishes: allowed space groups, a class of the energy above the hull,
+    and how much that class counts. They are explained at `Wish`.
 
     Args:
         model: In evaluation mode.
@@ -63,15 +60,17 @@ class ScaffoldDecoder:
             uniform: Random numbers in [0, 1) of a decision, one for each composition.
             temperature: Divides the logarithms of the probabilities of letters and groups; those
                 that are reported are not divided.
-            groups: See above.
-            hull: See above.
-            guidance_weight: See above.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
             InputError: If none of the groups can hold one of the compositions.
         """
         wish = Wish(groups, hull, guidance_weight)
         done = [root_of(wish, c) for c in counts]
+        if not done:
+            return []
         live, decision = list(range(len(done))), 0
         frontier = Frontier(self.model, done, wish)
         while live:
@@ -113,9 +112,9 @@ class ScaffoldDecoder:
             log_weights: Logarithms of the probabilities of the compositions, up to one number; None
                 for equal ones.
             beam: Unfinished scaffolds that are followed.
-            groups: See above.
-            hull: See above.
-            guidance_weight: See above.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
             InputError: If none of the groups can hold any of the compositions, or the number is
@@ -151,9 +150,9 @@ class ScaffoldDecoder:
             uniform: Random numbers, see `Uniform`.
             log_weights: Logarithms of the probabilities of the compositions, up to one number; None
                 for equal ones.
-            groups: See above.
-            hull: See above.
-            guidance_weight: See above.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
             InputError: If none of the groups can hold any of the compositions, or the number is
@@ -167,7 +166,7 @@ class ScaffoldDecoder:
         logs = np.array([[root.log_probability for root in roots]])
         scores = perturbed(logs, np.zeros(1), uniform(0, 1, len(roots)))[0]
         order = np.argsort(-scores, kind="stable")
-        beam, distinct = number + number // 8, dict[Scaffold, float]()
+        beam, distinct = number + number // 8 + 2, dict[Scaffold, float]()
         while True:
             frontier = Frontier(self.model, [roots[i] for i in order[:beam]], wish)
             drawn = stochastic_beam_search(frontier, scores[order[:beam]], beam, uniform)
@@ -200,9 +199,9 @@ class ScaffoldDecoder:
             scaffolds: Of any compositions.
             all_descriptions: Whether to add the probabilities of all equivalent descriptions. The
                 model has seen the canonical ones alone and knows: others have about 1 %.
-            groups: See above. A scaffold of another group has the probability 0.
-            hull: See above.
-            guidance_weight: See above.
+            groups: As of `Wish`. A scaffold of another group has the probability 0.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
             InputError: If a scaffold has more elements than the model knows places for.

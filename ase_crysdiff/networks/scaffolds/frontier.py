@@ -12,8 +12,13 @@ from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
 from ase_crysdiff.networks.scaffolds.partial import Pairs, Partial
 from ase_crysdiff.networks.scaffolds.reading import Reader
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
-from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS, groups_that_hold, letters_that_follow
-from ase_crysdiff.symmetry.tables import LETTERS, mirrored
+from ase_crysdiff.symmetry.decisions import (
+    MAX_ELEMENTS,
+    NUM_HULL_CLASSES,
+    groups_that_hold,
+    letters_that_follow,
+)
+from ase_crysdiff.symmetry.tables import mirrored
 
 #: Atoms of each element in the primitive cell, by atomic number.
 Counts = Mapping[int, int]
@@ -27,7 +32,11 @@ class Wish:
         groups: The only space groups that may be chosen; None for no restriction.
         hull: Class of the energy above the hull; 0 leaves it open.
         guidance_weight: How much the class counts: logits are l0 + w (l - l0), with l0 those of the
-            open class. 1 is the model's conditional probability, 0 ignores the class.
+            open class. 1 is the model's conditional probability, 0 ignores the class; any other
+            weight doubles the cost.
+
+    Raises:
+        InputError: If there is no such class.
     """
 
     groups: frozenset[int] | None = None
@@ -35,7 +44,12 @@ class Wish:
     guidance_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Mirror images are one crystal, known by the lower group of a pair."""
+        if not 0 <= self.hull < NUM_HULL_CLASSES:
+            raise InputError(
+                f"Classes of the energy above the hull are 0 to {NUM_HULL_CLASSES - 1}, got "
+                f"{self.hull}."
+            )
+        # Mirror images are one crystal, known by the lower group of a pair.
         if self.groups is not None:
             object.__setattr__(self, "groups", frozenset(mirrored(n) for n in self.groups))
 
@@ -59,15 +73,6 @@ def _groups_for(
 ) -> Bool[np.ndarray, " groups"]:
     able = groups_that_hold(needs)
     return able if groups is None else able & np.isin(np.arange(len(able)), list(groups))
-
-
-@cache
-def _letters_for(
-    group: int, needs: tuple[int, ...], used: int, lowest: int
-) -> Bool[np.ndarray, " letters"]:
-    row = np.zeros(len(LETTERS), bool)
-    row[list(letters_that_follow(group, needs, used, lowest))] = True
-    return row
 
 
 def root_of(wish: Wish, counts: Counts) -> Partial:
@@ -99,9 +104,10 @@ def roots_of(
     """
     several = [counts] if isinstance(counts, Mapping) else list(counts)
     logs = np.zeros(len(several)) if log_weights is None else np.array(log_weights, float)
-    if not several or logs.shape != (len(several),):
+    if not several or logs.shape != (len(several),) or not np.isfinite(logs).all():
         raise InputError(
-            f"Compositions need a logarithm of a weight each; got {len(several)} and {logs.size}."
+            f"{len(several)} compositions need the finite logarithm of a weight each; got "
+            f"{logs.tolist()}."
         )
     able = [i for i, c in enumerate(several) if wish.groups_for(tuple(c.values())).any()]
     if not able:
@@ -195,7 +201,9 @@ class Frontier:
         if not partials[0].group:
             allowed = np.stack([self._wish.groups_for(p.needs) for p in partials])
             return log_shares(self._readers.groups(), torch.from_numpy(allowed)).numpy()
-        allowed = np.stack([_letters_for(p.group, p.needs, p.used, p.lowest) for p in partials])
+        allowed = np.stack(
+            [letters_that_follow(p.group, p.needs, p.used, p.lowest) for p in partials]
+        )
         before = [p.letters[-1] if p.letters else 0 for p in partials]
         sites = torch.tensor([before, [p.turn for p in partials], [p.needs[0] for p in partials]])
         group = torch.tensor([p.group for p in partials])

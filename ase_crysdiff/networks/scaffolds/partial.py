@@ -1,6 +1,6 @@
 """Scaffolds on the way: what is decided, what is still to be placed, what may come next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
 
 from ase_crysdiff.errors import InputError
@@ -95,8 +95,11 @@ class Partial:
         return Scaffold(self.group, tuple((self.pairs[t][0], LETTERS[x]) for t, x in sites))
 
 
-def check_elements(counts: Mapping[int, int]) -> None:
+def check_elements(counts: Sized) -> None:
     """Refuse more elements than the model knows places for.
+
+    Args:
+        counts: An entry for each element.
 
     Raises:
         InputError: If there are, or if there is none.

@@ -41,7 +41,8 @@ class Reader:
         self._seen: list[tuple[Tensor, Tensor]] = []
         visible = self._present[:, None].repeat(1, tokens.shape[1], 1)
         visible[:, :-1, -1] = False  # elements see each other alone
-        self.groups = model.group_logits(self._read(tokens, visible)[:, -1])
+        self._rows = model.groups()
+        self.groups = model.group_logits(self._read(tokens, visible)[:, -1], self._rows)
 
     def select(self, rows: Int[Tensor, " selected"]) -> None:
         """Go on with these rows, in this order, some of them possibly several times."""
@@ -70,9 +71,8 @@ class Reader:
         in_turn = self._elements.gather(1, turn[..., None].expand(-1, -1, model.hidden))
         positions = model.positions(group)
         first = self._present.shape[1] == self._elements.shape[1] + 1
-        tokens = model.asked(
-            model.before(before, positions, first=first), in_turn, remaining, group
-        )
+        previous = model.before(before, positions, first=first)
+        tokens = model.asked(previous, in_turn, remaining, self._rows[group])
         past = self._present[:, None].expand(-1, sites, -1)
         order = torch.ones(sites, sites, dtype=torch.bool).tril().expand(len(group), -1, -1)
         self._present = functional.pad(self._present, (0, sites), value=True)

@@ -29,8 +29,6 @@ def log_probabilities(
     Raises:
         InputError: If a scaffold has more elements than the model knows places for.
     """
-    for scaffold in scaffolds:
-        check_elements(scaffold.counts)
     found = np.zeros(len(scaffolds))
     # Those with about equally many sites come together, so that few empty sites are read.
     sizes = [len(scaffold.sites).bit_length() for scaffold in scaffolds]
@@ -43,8 +41,10 @@ def log_probabilities(
 
 
 def _of_decisions(model: ScaffoldModel, scaffolds: Sequence[Scaffold], wish: Wish) -> Tensor:
-    batch = Decisions.of([decisions_of(scaffold) for scaffold in scaffolds])
     pairs = [tuple(ordered(scaffold.counts)) for scaffold in scaffolds]
+    for row in pairs:
+        check_elements(row)
+    batch = Decisions.of([decisions_of(scaffold) for scaffold in scaffolds])
     readers = Readers(model, pairs, wish)
     able = [wish.groups_for(tuple(count for _, count in row)) for row in pairs]
     of_group = _chosen(readers.groups(), torch.from_numpy(np.stack(able)), batch.group)

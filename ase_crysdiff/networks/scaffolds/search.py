@@ -3,17 +3,34 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.scaffolds.frontier import Frontier
 from ase_crysdiff.networks.scaffolds.partial import Partial
 from ase_crysdiff.networks.scaffolds.stochastic_beam import perturbed
+from ase_crysdiff.randomness import Streams
 from ase_crysdiff.shapes import Float
 from ase_crysdiff.symmetry.scaffold import Scaffold
 
 #: Random numbers in [0, 1), called with a decision, rows and choices, the shape. Fewer rows must be
 #: the first of more. Decision 0 is that for a composition, 1 for a group, then come the letters.
 Uniform = Callable[[int, int, int], Float[np.ndarray, "rows choices"]]
+
+
+def uniform_of(stream: Streams) -> Uniform:
+    """The random numbers of one crystal for its draws.
+
+    Args:
+        stream: Of a single crystal.
+    """
+
+    def uniform(decision: int, rows: int, choices: int) -> Float[np.ndarray, "rows choices"]:
+        rng = stream.rng("distinct scaffolds", decision, [rows], torch.device("cpu"), torch.float32)
+        found: np.ndarray = rng.uniform(choices).numpy()
+        return found
+
+    return uniform
 
 
 def beam_search(frontier: Frontier, number: int, beam: int) -> dict[Scaffold, float]:

@@ -29,7 +29,7 @@ def perturbed(
         uniform: Random numbers in [0, 1).
     """
     with np.errstate(divide="ignore"):
-        noisy = log_probabilities - np.log(-np.log(np.maximum(uniform, _LEAST)))
+        noisy = log_probabilities - np.log(-np.log(np.maximum(np.asarray(uniform, float), _LEAST)))
         below = noisy - noisy.max(1, keepdims=True)
         # Shifted such that the highest comes out right, in a form that loses no digits.
         gap = highest[:, None] - noisy + np.log1p(-np.exp(below))
