@@ -19,8 +19,9 @@ from ase_crysdiff.symmetry.tables import Floats
 #: Share of the probability of a number of formula units that the sizes of known crystals decide,
 #: whatever the votes.
 _SIZES_SHARE = 0.1
-#: Numbers of formula units that are less probable get no new arrangements.
-_LEAST_UNITS = 0.03
+#: Numbers of formula units that are less probable than this share of the most probable one get no
+#: new arrangements.
+_LEAST_UNITS = 0.05
 #: Compositions whose proposals are remembered.
 _REMEMBERED = 1024
 
@@ -78,6 +79,23 @@ class Proposal:
         return self.template is not None and self.template.known
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a composition before it is weighed.
+
+    Args:
+        scaffolds: Those of templates, then those that the model alone thought of; canonical.
+        templates: Crystals of the library with its elements.
+        votes: Logarithm of the votes for each template.
+        log_model: Logarithm of the model's probability of each scaffold.
+    """
+
+    scaffolds: list[Scaffold]
+    templates: list[Candidate]
+    votes: Floats
+    log_model: Floats
+
+
 @dataclass
 class _Queue:
     """Scaffolds of a composition and the draws that each got so far."""
@@ -118,38 +136,45 @@ class Proposals:
         Args:
             asked: Contents of cells, and which scaffolds and structures may be proposed.
         """
-        choice, groups = None, None
-        if asked.group is not None or asked.wished is not None:
-            choice = Symmetry(self.library, asked.group, asked.wished)
-        if asked.group is not None:
-            groups = frozenset({asked.group})
-        ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
-        looked_at = [ranking[i] for i in range(min(len(ranking), self.weighing.considered))]
-        pairs = [(self._scaffold(candidate), candidate) for candidate in looked_at]
-        wished = None
-        if asked.wished is not None:
-            able = ways(asked.wished, dict(asked.cells[0]))
-            wished = list(dict.fromkeys(scaffold.canonical() for scaffold in able))
-            pairs = [pair for pair in pairs if pair[0] in wished]
-        scaffolds = [scaffold for scaffold, _ in pairs]
-        fresh = wished
-        log_units = self._log_units(asked.cells, ranking)
-        if wished is None:
-            fresh = self._thought_of(asked.cells, log_units, groups)
-        fresh = [scaffold for scaffold in fresh or [] if scaffold not in set(scaffolds)]
-        log_model = self.decoder.log_probabilities(scaffolds + fresh, groups=groups)
-        log_model += [log_units[scaffold.num_atoms] for scaffold in scaffolds + fresh]
-        votes = np.array([candidate.score for _, candidate in pairs])
-        logs = probabilities(self.weighing, votes, log_model)
-        templates = [candidate for _, candidate in pairs] + [None] * len(fresh)
+        evidence = self.evidence(asked)
+        logs = probabilities(self.weighing, evidence.votes, evidence.log_model)
+        new = len(logs) - len(evidence.templates)
         found = [
             Proposal(scaffold, log, template)
             for scaffold, log, template in zip(
-                scaffolds + fresh, logs.tolist(), templates, strict=True
+                evidence.scaffolds, logs.tolist(), evidence.templates + [None] * new, strict=True
             )
         ]
         # Sorting is stable: known structures stay in their order.
         return sorted(found, key=lambda one: -np.inf if one.known else -one.log_probability)
+
+    def evidence(self, asked: Asked) -> Evidence:
+        """What is known of a composition before it is weighed.
+
+        Args:
+            asked: Contents of cells, and which scaffolds and structures may be proposed.
+        """
+        choice = None
+        if asked.group is not None or asked.wished is not None:
+            choice = Symmetry(self.library, asked.group, asked.wished)
+        groups = None if asked.group is None else frozenset({asked.group})
+        ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
+        looked_at = [ranking[i] for i in range(min(len(ranking), self.weighing.considered))]
+        pairs = [(self._scaffold(candidate), candidate) for candidate in looked_at]
+        log_units = self._log_units(asked.cells, ranking)
+        if asked.wished is None:
+            thought_of = self._thought_of(asked.cells, log_units, groups)
+        else:
+            able = ways(asked.wished, dict(asked.cells[0]))
+            thought_of = list(dict.fromkeys(scaffold.canonical() for scaffold in able))
+            pairs = [pair for pair in pairs if pair[0] in thought_of]
+        old = [scaffold for scaffold, _ in pairs]
+        scaffolds = old + [scaffold for scaffold in thought_of if scaffold not in set(old)]
+        log_model = self.decoder.log_probabilities(scaffolds, groups=groups)
+        log_model = log_model + [log_units[scaffold.num_atoms] for scaffold in scaffolds]
+        templates = [candidate for _, candidate in pairs]
+        votes = np.array([candidate.score for candidate in templates])
+        return Evidence(scaffolds, templates, votes, log_model)
 
     def in_turn(self, asked: Asked, number: int) -> Scaffold:
         """The scaffold of one of many draws: each comes as often as its probability says, the most
@@ -197,14 +222,17 @@ class Proposals:
         groups: frozenset[int] | None,
     ) -> list[Scaffold]:
         """The likeliest scaffolds by the model."""
-        found: dict[Scaffold, None] = {}
-        probable = [c for c in cells if log_units[sum(n for _, n in c)] > np.log(_LEAST_UNITS)]
-        for contents in probable or cells[:1]:
-            likeliest = self.decoder.likeliest(
-                dict(contents), self.weighing.kept, groups=groups, beam=self.weighing.beam
-            )
-            found |= dict.fromkeys(one.scaffold.canonical() for one in likeliest)
-        return list(found)
+        atoms = [sum(n for _, n in contents) for contents in cells]
+        floor = max(log_units.values()) + np.log(_LEAST_UNITS)
+        probable = [i for i, n in enumerate(atoms) if log_units[n] > floor]
+        likeliest = self.decoder.likeliest(
+            [dict(cells[i]) for i in probable],
+            self.weighing.kept,
+            log_weights=[log_units[atoms[i]] for i in probable],
+            groups=groups,
+            beam=self.weighing.beam,
+        )
+        return [one.scaffold for one in likeliest]
 
 
 def probabilities(weighing: Weighing, votes: Floats, log_model: Floats) -> Floats:

@@ -90,10 +90,9 @@ def test_a_scaffold_keeps_its_elements_in_their_places(proposals):
 
 
 def test_several_formula_units_share_the_probability(proposals):
-    double = tuple((z, 2 * count) for z, count in MAGNESIA)
-    found = proposals.ranked(Asked((MAGNESIA, double), known=False))
-    sizes = {one.scaffold.num_atoms for one in found}
-    assert sizes == {2, 4}
+    """Fluorite has one per cell, rutile two."""
+    found = proposals.ranked(Asked((((22, 1), (8, 2)), TITANIA), known=False))
+    assert {one.scaffold.num_atoms for one in found} == {3, 6}
     assert logsumexp([one.log_probability for one in found]) == pytest.approx(0, abs=1e-6)
 
 
