@@ -2,8 +2,8 @@
 
 python tools/tune_scaffold_weighing.py val.safetensors --weights runs/wyckoff-export -o val.json
 
-The file is one of `crysdiff pack --symmetry`. Every crystal is asked for by the contents of its primitive cell, with known
-crystals of its formula left out. Prints the `Weighing` with the largest likelihood of the true
+The file is one of `crysdiff pack --symmetry`. Every crystal is asked for by the contents of its
+primitive cell, with known crystals of its formula left out. Prints the `Weighing` with the largest likelihood of the true
 scaffolds, and how often these are among the first proposals: by votes alone, by the model alone,
 and by both, weighed with numbers that were fitted to the other half of the crystals. Crystals that
 are done are kept in the output and not computed again.
@@ -76,15 +76,18 @@ def rates(rows, score) -> str:
 
 
 def by_votes(row) -> np.ndarray:
+    """Scores of the library alone."""
     new = len(row["log_model"]) - len(row["votes"])
     return np.array([*row["votes"], *[-np.inf] * new])
 
 
 def by_both(weighing):
+    """Scores of the library and the model."""
     return lambda row: probabilities(weighing, np.array(row["votes"]), np.array(row["log_model"]))
 
 
 def main() -> None:
+    """Reads the arguments, prints the numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="held-out crystals, packed with --symmetry")
     parser.add_argument("--weights", help="folder of the model of scaffolds; default the shipped")

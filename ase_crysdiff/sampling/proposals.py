@@ -78,6 +78,11 @@ class Proposal:
         """Whether it is a known structure of the composition itself."""
         return self.template is not None and self.template.known
 
+    @property
+    def new(self) -> bool:
+        """Whether the library lacks the arrangement."""
+        return self.template is None
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -2,16 +2,14 @@
 numbers.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.models.card import Card
-from ase_crysdiff.prototypes.retrieval import candidates
-from ase_crysdiff.prototypes.symmetry import Symmetry
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import (
     Asked,
@@ -28,8 +26,7 @@ from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.tasks.csp import CSP
-from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS, hull_class
-from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
 
 #: Compositions whose proposals are remembered.
 _REMEMBERED = 1024
@@ -50,11 +47,13 @@ class WyckoffSampler(Sampler):
 
     For a composition draw i is the proposal of rank i; after the last one they come again, with
     other free numbers. New crystals get their contents from the library's templates with exchanged
-    elements, and their scaffold from the model.
+    elements, and then one of the proposals for these, whatever the template was.
 
     Args:
         proposals: Scaffolds for compositions.
-        card: Of the weights of the model of scaffolds.
+        card: Of the weights of the model of scaffolds. Of its config `max_atoms` is the largest
+            cell; for new crystals `temperature` divides the logarithms of the probabilities, and
+            `curiosity` is added to those of arrangements that the library lacks.
         geometry: Draws crystals on scaffolds, for given species.
         known: Draws from the library.
     """
@@ -65,8 +64,8 @@ class WyckoffSampler(Sampler):
         self, proposals: Proposals, card: Card, geometry: ModelSampler, known: PrototypeSampler
     ) -> None:
         self.proposals, self.card, self.geometry, self.known = proposals, card, geometry, known
-        self.hull = hull_class(float(card.config.get("hull", "nan")))
         self.temperature = float(card.config.get("temperature", 1.0))
+        self.curiosity = float(card.config.get("curiosity", 0.0))
         self.capabilities = Capabilities(
             tasks=known.capabilities.tasks,
             constraints=known.capabilities.constraints,
@@ -134,46 +133,30 @@ class WyckoffSampler(Sampler):
         return _Ranking(self.proposals.ranked(asked))
 
     def _new(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
-        """Scaffolds of new crystals: contents by the library, then sites by the model."""
+        """New crystals: contents by exchange in the library, then sites by library and model."""
         found = [
             self.known.templates.crystal(request, wished_in(request, index), streams.take([i]))
             for i, index in enumerate(streams.indices)
         ]
         if request.prototypes:
             return found
-        able = {
-            i: one.scaffold
-            for i, one in enumerate(found)
-            if isinstance(one, Drawn) and len(one.scaffold.counts) <= MAX_ELEMENTS
-        }
-        part = streams.take(list(able))
-
-        def uniform(decision: int) -> Sequence[float]:
-            device = torch.device("cpu")
-            rng = part.rng("scaffold", decision, [1] * len(part), device, torch.float32)
-            return rng.uniform(1)[:, 0].tolist()
-
-        group = request.space_group
-        drafts = self.proposals.decoder.draw(
-            [scaffold.counts for scaffold in able.values()],
-            uniform,
-            groups=None if group is None else frozenset({group}),
-            temperature=self.temperature,
-            hull=self.hull,
-        )
-        for (i, before), drawn in zip(able.items(), drafts, strict=True):
-            scaffold = drawn.scaffold.canonical()
-            if scaffold != before.canonical():
-                found[i] = self._template(scaffold) or Drawn(scaffold)
+        draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
+        for i, draw in enumerate(draws.uniform(1)[:, 0].tolist()):
+            one = found[i]
+            if isinstance(one, Drawn) and len(one.scaffold.counts) <= MAX_ELEMENTS:
+                cells = (tuple(one.scaffold.counts.items()),)
+                known = bool(request.known)
+                found[i] = self._chosen(Asked(cells, request.space_group, None, known), draw)
         return found
 
-    def _template(self, scaffold: Scaffold) -> Drawn | None:
-        """The crystal of the library with this arrangement that has the most votes."""
-        library = self.known.library
-        choice = Symmetry(library, None, scaffold)
-        contents = tuple(scaffold.counts.items())
-        for candidate in candidates(library, [contents], self.known.vote, choice=choice):
-            drawn = Drawn.of(candidate, library)
-            if drawn is not None and drawn.scaffold.canonical() == scaffold:
+    def _chosen(self, asked: Asked, draw: float) -> Drawn:
+        """One of the proposals, as often as its probability says."""
+        proposals = self.proposals.ranked(asked)
+        logs = np.array([p.log_probability + self.curiosity * p.new for p in proposals])
+        sums = np.exp((logs - logs.max()) / self.temperature).cumsum()
+        proposal = proposals[int(np.searchsorted(sums, draw * sums[-1], "right"))]
+        if proposal.template is not None:
+            drawn = Drawn.of(proposal.template, self.known.library)
+            if drawn is not None:
                 return drawn
-        return None
+        return Drawn(proposal.scaffold)
