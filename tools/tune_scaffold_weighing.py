@@ -4,9 +4,9 @@ python tools/tune_scaffold_weighing.py val.safetensors --weights runs/wyckoff-ex
 
 The file is one of `crysdiff pack --symmetry`. Every crystal is asked for by the contents of its
 primitive cell, with known crystals of its formula left out. Prints the `Weighing` with the largest
-likelihood of the true scaffolds, and how often these are among the first proposals: by votes alone, by the model alone,
-and by both, weighed with numbers that were fitted to the other half of the crystals. Crystals that
-are done are kept in the output and not computed again.
+likelihood of the true scaffolds, and how often these are among the first proposals: by votes alone,
+by the model alone, and by both, weighed with numbers that were fitted to the other half of the
+crystals. Crystals that are done are kept in the output and not computed again.
 """
 
 import argparse

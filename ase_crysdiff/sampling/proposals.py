@@ -64,7 +64,7 @@ class Proposal:
     """One way in which the atoms of a composition may lie.
 
     Args:
-        scaffold: Space group and sites, canonical.
+        scaffold: Space group and sites: canonical, or with the group that was asked for.
         log_probability: Of all that are proposed.
         template: Where the library has the arrangement, its crystal with the elements exchanged.
     """
@@ -145,7 +145,7 @@ class Proposals:
         logs = probabilities(self.weighing, evidence.votes, evidence.log_model)
         new = len(logs) - len(evidence.templates)
         found = [
-            Proposal(scaffold, log, template)
+            Proposal(_named(scaffold, asked.group), log, template)
             for scaffold, log, template in zip(
                 evidence.scaffolds, logs.tolist(), evidence.templates + [None] * new, strict=True
             )
@@ -237,7 +237,13 @@ class Proposals:
             groups=groups,
             beam=self.weighing.beam,
         )
-        return [one.scaffold for one in likeliest]
+        return [one.scaffold.canonical() for one in likeliest]
+
+
+def _named(scaffold: Scaffold, group: int | None) -> Scaffold:
+    """With the space group that was asked for, of which the canonical one may be the mirror image."""
+    same = group is None or group == scaffold.group
+    return scaffold if same else Scaffold(group or 1, scaffold.sites)
 
 
 def probabilities(weighing: Weighing, votes: Floats, log_model: Floats) -> Floats:
