@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.sampling.answers import Asked
 from ase_crysdiff.sampling.loading import scaffold_proposals
-from ase_crysdiff.sampling.proposals import Weighing, probabilities
+from ase_crysdiff.sampling.weighing import Weighing, probabilities
 from ase_crysdiff.storage import write_text
 from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
 

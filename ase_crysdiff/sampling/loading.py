@@ -17,8 +17,9 @@ from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.prototypes.retrieval import Vote
 from ase_crysdiff.sampling.model_sampler import ModelSampler
-from ase_crysdiff.sampling.proposals import Proposals, Weighing
+from ase_crysdiff.sampling.proposals import Proposals
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
+from ase_crysdiff.sampling.weighing import Weighing
 from ase_crysdiff.sampling.wyckoff_sampler import WyckoffSampler
 
 

@@ -10,7 +10,8 @@ from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
 from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
 from ase_crysdiff.sampling.answers import Asked
 from ase_crysdiff.sampling.loading import prototypes
-from ase_crysdiff.sampling.proposals import Proposals, Weighing, probabilities
+from ase_crysdiff.sampling.proposals import Proposals
+from ase_crysdiff.sampling.weighing import Weighing, probabilities
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 

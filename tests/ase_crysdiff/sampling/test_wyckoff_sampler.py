@@ -14,10 +14,11 @@ from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
 from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.loading import load_sampler, prototypes
-from ase_crysdiff.sampling.proposals import Proposals, Weighing
+from ase_crysdiff.sampling.proposals import Proposals
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.sampling.weighing import Weighing
 from ase_crysdiff.sampling.wyckoff_sampler import WyckoffSampler
 from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.symmetry.prototype import Prototype
