@@ -2,7 +2,7 @@
 numbers.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.models.card import Card
+from ase_crysdiff.networks.scaffolds.partial import check_elements
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import (
     Asked,
@@ -26,7 +27,9 @@ from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.tasks.csp import CSP
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
+from ase_crysdiff.symmetry.feasible import feasible
 
 #: Compositions whose proposals are remembered.
 _REMEMBERED = 1024
@@ -75,6 +78,14 @@ class WyckoffSampler(Sampler):
             & known.library.elements,
         )
         self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
+
+    def check(self, request: SampleRequest) -> None:
+        super().check(request)
+        if isinstance(request.task, CSP):
+            for amounts in request.task.compositions:
+                check_elements(dict(amounts))
+        else:
+            self.known.check(self._drafted(request))
 
     def evaluations(self, request: SampleRequest) -> int:
         return self.geometry.evaluations(request)
@@ -134,8 +145,9 @@ class WyckoffSampler(Sampler):
 
     def _new(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
         """New crystals: contents by exchange in the library, then sites by library and model."""
+        drafted, group = self._drafted(request), request.space_group
         found = [
-            self.known.templates.crystal(request, wished_in(request, index), streams.take([i]))
+            self.known.templates.crystal(drafted, wished_in(request, index), streams.take([i]))
             for i, index in enumerate(streams.indices)
         ]
         if request.prototypes:
@@ -143,11 +155,25 @@ class WyckoffSampler(Sampler):
         draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
         for i, draw in enumerate(draws.uniform(1)[:, 0].tolist()):
             one = found[i]
-            if isinstance(one, Drawn) and len(one.scaffold.counts) <= MAX_ELEMENTS:
-                cells = (tuple(one.scaffold.counts.items()),)
-                known = bool(request.known)
-                found[i] = self._chosen(Asked(cells, request.space_group, None, known), draw)
+            if isinstance(one, str) or len(one.scaffold.counts) > MAX_ELEMENTS:
+                continue
+            counts = one.scaffold.counts
+            if group is not None and not feasible(group, list(counts.values())):
+                found[i] = "the space group has no sites for what was drawn"
+                continue
+            asked = Asked((tuple(counts.items()),), group, None, bool(request.known))
+            found[i] = self._chosen(asked, draw)
         return found
+
+    def _drafted(self, request: SampleRequest) -> SampleRequest:
+        """What the library is asked for, so that new crystals know their contents: any space group,
+        if it has no crystal of the one that is wished.
+        """
+        task, group = request.task, request.space_group
+        if group is None or request.prototypes or not isinstance(task, DeNovo):
+            return request
+        able = self.known.templates.sums(task, group, None)[-1] > 0
+        return request if able else replace(request, space_group=None)
 
     def _chosen(self, asked: Asked, draw: float) -> Drawn:
         """One of the proposals, as often as its probability says."""
