@@ -1,6 +1,7 @@
 """The weights that ship: are they what their cards say, and do they give crystals?"""
 
 import re
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 
@@ -11,11 +12,15 @@ from ase_crysdiff import registry
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Kind
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.models.scaffolds import load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors import loading as predictors
 from ase_crysdiff.recipes import dao_p_noisy
 from ase_crysdiff.sampling.loading import prototypes
+from ase_crysdiff.sampling.weighing import Weighing
+from ase_crysdiff.symmetry.finding import find_scaffold
+from ase_crysdiff.symmetry.scaffold import Scaffold
 from pymatgen_ext import StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
@@ -155,3 +160,35 @@ def test_perovskites_have_the_composition_and_a_plausible_volume():
 def test_cards_speak_of_no_machine():
     for path in SHIPPED.rglob("card.json"):
         assert not re.search(r"/(root|home|work|tmp)/", path.read_text())
+
+
+def test_the_model_of_scaffolds_is_complete():
+    network, card = load_scaffold_model()
+    assert card.name == "wyckoff"
+    assert_complete("wyckoff", sum(p.numel() for p in network.parameters()))
+    assert set(card.config["weighing"]) <= {f.name for f in fields(Weighing)}
+    assert {int(n) for n in card.config["sizes"]} <= set(range(1, card.config["max_atoms"] + 1))
+
+
+def test_new_arrangements_stand_beside_known_ones():
+    found = StructureSampler("wyckoff").sample(
+        24, composition="BaZrS3", formula_units=1, known=False, seed=0, progress=False, steps=10
+    )
+    templates = [s.properties["crysdiff_template"] for s in found]
+    assert any(templates)
+    assert not all(templates)
+    assert "Pm-3m" in [s.properties["crysdiff_space_group"] for s in found[:5]]
+    for structure in found[:6]:
+        scaffold = Scaffold.parse(structure.properties["crysdiff_scaffold"])
+        reached = find_scaffold(structure, 1e-3).space_group
+        assert len(reached.rotations) >= len(scaffold.space_group.rotations)
+
+
+def test_compositions_take_the_route_of_their_card():
+    """And not where it is forbidden."""
+    sampler = StructureSampler("dao-g-flow")
+    asked = {"composition": "MgO", "formula_units": 1, "seed": 0, "progress": False, "steps": 10}
+    held = sampler.sample(2, **asked)
+    assert held[0].properties["crysdiff_space_group"] == "Fm-3m"
+    plain = sampler.sample(2, prototype=False, **asked)
+    assert all("crysdiff_scaffold" not in s.properties for s in plain)

@@ -1,143 +1,188 @@
-"""Crystals that are symmetric by construction: a scaffold from a model, then its free numbers."""
+"""Crystals that are symmetric by construction: a scaffold from a model and a library, then its free
+numbers.
+"""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.models.card import Card
-from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
-from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
+from ase_crysdiff.networks.scaffolds.partial import check_elements
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.answers import (
+    Asked,
+    Drawn,
+    batch_of,
+    said_of,
+    turns,
+    wished_in,
+)
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.model_sampler import ModelSampler
+from ase_crysdiff.sampling.proposals import Proposal, Proposals
+from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
-from ase_crysdiff.sampling.scaffolds import chosen_scaffolds
-from ase_crysdiff.sampling.symmetry_wishes import possible_units
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.symmetry.decisions import hull_class
-from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
+from ase_crysdiff.symmetry.feasible import feasible
 
-#: Atoms of each element of a primitive cell, by atomic number.
-Counts = dict[int, int]
+#: Compositions whose proposals are remembered.
+_REMEMBERED = 1024
+
+
+@dataclass
+class _Ranking:
+    """Proposals for a composition, and those of them that were looked at and are sound."""
+
+    proposals: list[Proposal]
+    sound: list[Drawn] = field(default_factory=list)
+    looked_at: int = 0
 
 
 class WyckoffSampler(Sampler):
-    """Draws a space group and occupied sites from a model, then cell and free coordinates from a
-    generative model that is held on them.
+    """Draws a space group and occupied sites, then cell and free coordinates: those of a template
+    where the library has the arrangement, else from a generative model that is held on the sites.
 
-    For crystals from nothing another sampler proposes what the cell contains.
+    For a composition draw i is the proposal of rank i; after the last one they come again, with
+    other free numbers. New crystals get their contents from the library's templates with exchanged
+    elements, and then one of the proposals for these, whatever the template was.
 
     Args:
-        model: The probability of scaffolds.
-        card: Of its weights.
+        proposals: Scaffolds for compositions.
+        card: Of the weights of the model of scaffolds. Of its config `max_atoms` is the largest
+            cell; for new crystals `temperature` divides the logarithms of the probabilities, and
+            `curiosity` is added to those of arrangements that the library lacks.
         geometry: Draws crystals on scaffolds, for given species.
-        contents: Draws crystals from nothing, of which only the composition is taken.
+        known: Draws from the library.
     """
 
     card: Card
 
     def __init__(
-        self, model: ScaffoldModel, card: Card, geometry: ModelSampler, contents: Sampler
+        self, proposals: Proposals, card: Card, geometry: ModelSampler, known: PrototypeSampler
     ) -> None:
-        self.card, self.geometry, self.proposals = card, geometry, contents
-        self.decoder = ScaffoldDecoder(model.eval())
-        self.hull = hull_class(float(card.config.get("hull", "nan")))
+        self.proposals, self.card, self.geometry, self.known = proposals, card, geometry, known
         self.temperature = float(card.config.get("temperature", 1.0))
+        self.curiosity = float(card.config.get("curiosity", 0.0))
         self.capabilities = Capabilities(
-            tasks=frozenset({DeNovo, CSP}),
-            constraints=frozenset(
-                {
-                    "composition",
-                    "formula_units",
-                    "chemical_system",
-                    "elements",
-                    "num_atoms",
-                    "space_group",
-                    "prototype",
-                }
-            ),
+            tasks=known.capabilities.tasks,
+            constraints=known.capabilities.constraints,
             max_atoms=min(int(card.config["max_atoms"]), geometry.subject.max_atoms),
-            known_elements=frozenset(card.elements) & frozenset(geometry.card.elements),
-            finds_counts=True,
+            known_elements=frozenset(card.elements)
+            & frozenset(geometry.card.elements)
+            & known.library.elements,
         )
+        self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
+
+    def check(self, request: SampleRequest) -> None:
+        super().check(request)
+        if isinstance(request.task, CSP):
+            for amounts in request.task.compositions:
+                check_elements(dict(amounts))
+        else:
+            self.known.check(self._drafted(request))
 
     def evaluations(self, request: SampleRequest) -> int:
         return self.geometry.evaluations(request)
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
-        scaffolds = self.scaffolds(request, streams)
-        kept = [i for i, scaffold in enumerate(scaffolds) if scaffold is not None]
-        drawn = self.geometry.sample_on(
-            [scaffold for scaffold in scaffolds if scaffold is not None],
-            SampleRequest(conditions=request.conditions, steps=request.steps),
-            streams.take(kept),
+        predicts = isinstance(request.task, CSP)
+        found: list[Drawn | str] = (
+            [self._predicted(request, index) for index in streams.indices]
+            if predicts
+            else self._new(request, streams)
         )
-        return _in_place(drawn, kept, len(scaffolds))
-
-    def scaffolds(self, request: SampleRequest, streams: Streams) -> list[Scaffold | None]:
-        """The scaffold of every crystal; None where no composition was found for it."""
-        if request.prototypes and isinstance(request.task, CSP):
-            return list(chosen_scaffolds(request, self.geometry.subject, streams))
-        contents = self._contents(request, streams)
-        wanted = [i for i, counts in enumerate(contents) if counts is not None]
-        part = streams.take(wanted)
-
-        def uniform(decision: int) -> Sequence[float]:
-            device = torch.device("cpu")
-            rng = part.rng("scaffold", decision, [1] * len(part), device, torch.float32)
-            return rng.uniform(1)[:, 0].tolist()
-
-        group = request.space_group
-        found: list[Scaffold | None] = [None] * len(contents)
-        if wanted:
-            partials = self.decoder.draw(
-                [counts for counts in contents if counts is not None],
-                uniform,
-                groups=None if group is None else frozenset({group}),
-                temperature=self.temperature,
-                hull=self.hull,
+        if request.conditions:  # They act on a loop, which a template does without.
+            found = [
+                d if isinstance(d, str) else Drawn(d.scaffold, None, None, d.log_votes)
+                for d in found
+            ]
+        open_ = {
+            i: one.scaffold
+            for i, one in enumerate(found)
+            if isinstance(one, Drawn) and one.crystal is None
+        }
+        parts = batch_of(found).split()
+        if open_:
+            drawn = self.geometry.sample_on(
+                list(open_.values()),
+                SampleRequest(conditions=request.conditions, steps=request.steps),
+                streams.take(list(open_)),
             )
-            for i, partial in zip(wanted, partials, strict=True):
-                found[i] = partial.scaffold()
+            for place, crystal in zip(open_, drawn.crystals.split(), strict=True):
+                parts[place] = crystal
+        ranks = [i // turns(request) for i in streams.indices] if predicts else None
+        return Sampled(CrystalBatch.cat(parts), said_of(found, ranks))
+
+    def _predicted(self, request: SampleRequest, index: int) -> Drawn:
+        """The proposal whose turn it is."""
+        rank, number = divmod(index, turns(request))
+        ranking = self._ranking(Asked.of(request, number, self.capabilities.max_atoms or 1))
+        proposals = ranking.proposals
+        most = max(one.log_probability for one in proposals)
+        while len(ranking.sound) <= rank and ranking.looked_at < len(proposals):
+            proposal = proposals[ranking.looked_at]
+            ranking.looked_at += 1
+            votes = 0.0 if proposal.known else proposal.log_probability - most
+            drawn: Drawn | None = Drawn(proposal.scaffold, log_votes=votes)
+            if proposal.template is not None:
+                drawn = Drawn.of(proposal.template, self.known.library, votes)
+            if drawn is not None:
+                ranking.sound.append(drawn)
+        if rank < len(ranking.sound):
+            return ranking.sound[rank]
+        again = proposals[rank % len(proposals)]
+        return Drawn(again.scaffold, log_votes=again.log_probability - most)
+
+    def _ranked(self, asked: Asked) -> _Ranking:
+        return _Ranking(self.proposals.ranked(asked))
+
+    def _new(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
+        """New crystals: contents by exchange in the library, then sites by library and model."""
+        drafted, group = self._drafted(request), request.space_group
+        found = [
+            self.known.templates.crystal(drafted, wished_in(request, index), streams.take([i]))
+            for i, index in enumerate(streams.indices)
+        ]
+        if request.prototypes:
+            return found
+        draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
+        for i, draw in enumerate(draws.uniform(1)[:, 0].tolist()):
+            one = found[i]
+            if isinstance(one, str) or len(one.scaffold.counts) > MAX_ELEMENTS:
+                continue
+            counts = one.scaffold.counts
+            if group is not None and not feasible(group, list(counts.values())):
+                found[i] = "the space group has no sites for what was drawn"
+                continue
+            asked = Asked((tuple(counts.items()),), group, None, bool(request.known))
+            found[i] = self._chosen(asked, draw)
         return found
 
-    def _contents(self, request: SampleRequest, streams: Streams) -> list[Counts | None]:
-        """Atoms of every primitive cell."""
-        task = request.task
-        if not isinstance(task, CSP):
-            crystals = self.proposals.sample(request, streams).crystals
-            found: list[Counts | None] = []
-            for crystal in crystals.split():
-                numbers, counts = np.unique(crystal.species.numpy(), return_counts=True)
-                found.append(dict(zip(numbers.tolist(), counts.tolist(), strict=True)) or None)
-            return found
-        if task.cells is not None:
-            return [dict(task.cells[i % len(task.cells)]) for i in streams.indices]
-        unit = task.composition or ()
-        able = possible_units(request, task, self.capabilities.max_atoms or 1)
-        atoms, sizes = sum(count for _, count in unit), self.card.config["sizes"]
-        odds = [float(sizes.get(str(z * atoms), 0) + 1) for z in able]
-        units = streams.pick("formula units", able, odds)
-        return [{z: count * n for z, count in unit} for n in units]
+    def _drafted(self, request: SampleRequest) -> SampleRequest:
+        """What the library is asked for, so that new crystals know their contents: any space group,
+        if it has no crystal of the one that is wished.
+        """
+        task, group = request.task, request.space_group
+        if group is None or request.prototypes or not isinstance(task, DeNovo):
+            return request
+        able = self.known.templates.sums(task, group, None)[-1] > 0
+        return request if able else replace(request, space_group=None)
 
-
-def _in_place(drawn: Sampled, kept: Sequence[int], count: int) -> Sampled:
-    """What was drawn, with empty crystals where nothing was."""
-    if len(kept) == count:
-        return drawn
-    parts = dict(zip(kept, drawn.crystals.split(), strict=True))
-    nothing = torch.zeros(0, dtype=torch.long)
-    empty = CrystalBatch(
-        torch.eye(3)[None], torch.zeros(0, 3), nothing, torch.zeros(1, dtype=torch.long)
-    )
-    rows = dict(zip(kept, range(len(kept)), strict=True))
-    properties = {
-        name: [values[rows[i]] if i in rows else None for i in range(count)]
-        for name, values in drawn.properties.items()
-    }
-    return Sampled(CrystalBatch.cat([parts.get(i, empty) for i in range(count)]), properties)
+    def _chosen(self, asked: Asked, draw: float) -> Drawn:
+        """One of the proposals, as often as its probability says."""
+        proposals = self.proposals.ranked(asked)
+        logs = np.array([p.log_probability + self.curiosity * p.new for p in proposals])
+        sums = np.exp((logs - logs.max()) / self.temperature).cumsum()
+        proposal = proposals[int(np.searchsorted(sums, draw * sums[-1], "right"))]
+        if proposal.template is not None:
+            drawn = Drawn.of(proposal.template, self.known.library)
+            if drawn is not None:
+                return drawn
+        return Drawn(proposal.scaffold)
