@@ -18,6 +18,7 @@ from ase_crysdiff.prototypes.quantised import free_numbers_of, free_parameters, 
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import LETTERS, Floats, Ints, space_group
 
 #: Atomic numbers with their counts, ascending.
@@ -164,6 +165,12 @@ class Library:
             numbers = numbers[free:]
         kept = self._arrays["cell"][cell : int(self._offsets["cell"][row + 1])].tolist()
         return SymmetricCrystal.of_sites(group, primitive_cell(group, kept), sites)
+
+    def scaffold(self, row: int) -> Scaffold:
+        """The space group and the sites of a crystal."""
+        species = self.species_of(row)
+        sites = ((int(species[slot]), LETTERS[letter]) for slot, letter in self._sites(row))
+        return Scaffold(int(self.group[row]), tuple(sites))
 
     def species_of(self, row: int) -> Ints:
         """Atomic numbers in the slots of a crystal, shape (slots,)."""

@@ -170,7 +170,7 @@ class Proposals:
         return _Queue([one.scaffold for one in ranked], logs, np.zeros(len(logs)))
 
     def _scaffold(self, candidate: Candidate) -> Scaffold:
-        template = self.library.crystal(candidate.row).scaffold
+        template = self.library.scaffold(candidate.row)
         return template.exchanged(candidate.elements).canonical()
 
     def _log_units(self, cells: Sequence[Contents], ranking: Ranking) -> dict[int, float]:

@@ -32,6 +32,7 @@ def test_crystals_come_back(library):
     for row, name in enumerate(again.names):
         energy, structure = TEXTBOOK[name]
         found = structure_of(again.crystal(row))
+        assert again.scaffold(row) == again.crystal(row).scaffold
         distance = rms_distance(reduced(found), reduced(structure.get_primitive_structure()))
         assert distance is not None
         assert distance < 2e-5  # free numbers are kept to 1/65536
