@@ -80,11 +80,11 @@ class WyckoffSampler(Sampler):
         self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
 
     def check(self, request: SampleRequest) -> None:
-        super().check(request)
         if isinstance(request.task, CSP):
             for amounts in request.task.compositions:
                 check_elements(dict(amounts))
-        else:
+        super().check(request)
+        if isinstance(request.task, DeNovo):
             self.known.check(self._drafted(request))
 
     def evaluations(self, request: SampleRequest) -> int:

@@ -124,15 +124,15 @@ def test_new_crystals_hold_what_is_asked_for(sampler):
 
 def test_a_group_that_no_template_has_is_held(sampler):
     """Contents come from other crystals then; what has no sites in it is drawn again."""
-    request = SampleRequest(task=DeNovo(), space_group=19, steps=4)
-    found = sampler.sample(request, Streams(2, tuple(range(40))))
+    request = SampleRequest(task=DeNovo(), space_group=4, steps=4)
+    found = sampler.sample(request, Streams(2, tuple(range(24))))
     made = [symbol for symbol in found.properties["space_group"] if symbol]
     assert made
-    assert set(made) == {space_group(19).symbol}
+    assert set(made) == {space_group(4).symbol}
     assert sum(int(n) > 0 for n in found.crystals.num_atoms) == len(made)
 
 
 def test_too_many_elements_are_refused_before_anything_is_drawn(sampler):
     nine = tuple((z, 1) for z in range(3, 12))
-    with pytest.raises(InputError, match="1 to 8 elements, got 9"):
+    with pytest.raises(InputError, match="1 to 8 elements; got 9"):
         sampler.check(SampleRequest(task=CSP(composition=nine)))
