@@ -10,7 +10,6 @@ import torch
 
 from ase_crysdiff.geometry.lattice import NEIGHBOUR_CELLS
 from ase_crysdiff.geometry.torus import shortest_image
-from ase_crysdiff.networks.linear import product
 from ase_crysdiff.networks.radial import bessel, envelope
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -56,7 +55,8 @@ def near_features(
     lengths = squares.amin(-1).clamp_min(_CLOSEST**2).sqrt()
     x = lengths / CUTOFF
     fading = envelope(x)
-    mean = near + product(torch.softmax(squares / -_BLUR, -1), cells.T.contiguous())
+    shares = torch.softmax(squares / -_BLUR, -1)
+    mean = near + (shares.unsqueeze(-1) * cells).sum(-2)
     radial = bessel(x.flatten(), count).T.unflatten(0, x.shape)
     return mean * (_EDGE * fading / lengths).unsqueeze(-1), radial * fading.unsqueeze(-1)
 
@@ -64,7 +64,9 @@ def near_features(
 def _cartesian(
     frac: Float[Tensor, "crystals rows 3"], lattice: Float[Tensor, "crystals 3 3"]
 ) -> Float[Tensor, "crystals rows 3"]:
-    """Written out: a batched product may depend on the number of crystals in its last bit."""
+    """Written out, since the last bit of a batched product may depend on how many crystals there
+    are.
+    """
     a, b, c = lattice.unsqueeze(1).unbind(2)
     x, y, z = frac.unsqueeze(-1).unbind(2)
     return x * a + y * b + z * c
