@@ -1,8 +1,5 @@
 """Many scaffolds as sequences of decisions: what their probability is learned from."""
 
-from collections.abc import Sequence
-from dataclasses import fields
-
 import numpy as np
 import torch
 
@@ -43,14 +40,5 @@ class ScaffoldSequences(Buckets[Decisions]):
             rows.setdefault(len(scaffold.sites), []).append(
                 decisions_of(scaffold, hull_class(energy))
             )
-        buckets = [_stack(rows[sites], device) for sites in sorted(rows)]
+        buckets = [Decisions.of(rows[sites], device) for sites in sorted(rows)]
         super().__init__(buckets, batch_size, left_out)
-
-
-def _stack(rows: Sequence[dict[str, np.ndarray]], device: torch.device) -> Decisions:
-    return Decisions(
-        *(
-            torch.from_numpy(np.stack([r[f.name] for r in rows])).to(device)
-            for f in fields(Decisions)
-        )
-    )

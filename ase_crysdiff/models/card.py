@@ -48,6 +48,8 @@ class SamplingSettings:
         atom_count_prior: Weight of each number of atoms, for 0, 1, ...; None leaves the model's.
         closest_approach: Share of the sum of covalent radii that atoms are kept apart by; None
             leaves them where the model puts them.
+        scaffolds: Name of the model that proposes space groups and sites for compositions, on which
+            crystals are then held; None for the plain method.
 
     Raises:
         InputError: If a number makes no sense.
@@ -62,6 +64,7 @@ class SamplingSettings:
     excluded_classes: tuple[int, ...] = ()
     atom_count_prior: tuple[float, ...] | None = None
     closest_approach: float | None = None
+    scaffolds: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:

@@ -9,12 +9,17 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.generative import load
+from ase_crysdiff.models.scaffolds import WYCKOFF, load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
+from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
 from ase_crysdiff.prototypes.exchange import RandomExchange
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
+from ase_crysdiff.prototypes.retrieval import Vote
 from ase_crysdiff.sampling.model_sampler import ModelSampler
+from ase_crysdiff.sampling.proposals import Proposals, Weighing
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
+from ase_crysdiff.sampling.wyckoff_sampler import WyckoffSampler
 
 
 def load_sampler(name: str, weights: str | Path | None = None, device: str = "cpu") -> ModelSampler:
@@ -37,7 +42,10 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
             "sampler."
         )
     model, card = load(folder)
-    return ModelSampler(model, card, torch.device(device))
+    proposer = None if card.sampling is None else card.sampling.scaffolds
+    if proposer is None:
+        return ModelSampler(model, card, torch.device(device))
+    return ModelSampler(model, card, torch.device(device), partial(scaffold_proposals, proposer))
 
 
 def prototypes(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
@@ -72,6 +80,41 @@ def random_exchange(weights: str | Path | None = None, device: str = "cpu") -> P
     # By name, since `prototypes` may exchange in better ways.
     chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
     return PrototypeSampler(library, card, chance)
+
+
+def wyckoff(weights: str | Path | None = None, device: str = "cpu") -> WyckoffSampler:
+    """The sampler of scaffolds: arrangements by the model of `wyckoff` and the library of
+    `prototypes` together, geometry by templates or by `dao-g-flow`.
+
+    Args:
+        weights: Folder with another model of scaffolds; None takes `CRYSDIFF_WEIGHTS` or the
+            shipped one.
+        device: Where geometry is computed.
+
+    Raises:
+        CheckpointError: If weights are missing, damaged or those of something else.
+    """
+    card = weight_files.read_card(weight_files.find(WYCKOFF, weights))
+    geometry = load_sampler("dao-g-flow", device=device)
+    return WyckoffSampler(scaffold_proposals(WYCKOFF, weights), card, geometry, prototypes())
+
+
+def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposals:
+    """What proposes scaffolds for compositions: a model and the library of `prototypes`.
+
+    Args:
+        name: Of the model of scaffolds, and of the folder of its weights.
+        weights: Folder with another model; None takes `CRYSDIFF_WEIGHTS` or the shipped one.
+
+    Raises:
+        CheckpointError: If weights are missing, damaged or those of something else.
+    """
+    network, card = load_scaffold_model(name, weights)
+    library, about = _library(None)
+    sizes = {int(n): int(count) for n, count in card.config["sizes"].items()}
+    weighing = Weighing(**card.config.get("weighing", {}))
+    vote = Vote(**about.config["vote"])
+    return Proposals(library, vote, ScaffoldDecoder(network), weighing, sizes)
 
 
 def _library(weights: str | Path | None) -> tuple[Library, Card]:

@@ -1,7 +1,8 @@
 """From a request to the loop: a generative model as a sampler."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 
@@ -10,8 +11,6 @@ from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.different_species import DifferentSpecies
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.space_group import SymmetricAs
-from ase_crysdiff.conditions.species import AllowedSpecies
-from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card, SamplingSettings
@@ -20,10 +19,12 @@ from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling import loop
+from ase_crysdiff.sampling.answers import Asked, turns
 from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.proposals import Proposals
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
-from ase_crysdiff.sampling.scaffolds import chosen_scaffolds, renamed
+from ase_crysdiff.sampling.scaffolds import chosen_scaffolds, first_rows_occupied, named
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
 from ase_crysdiff.sampling.tasks.base import (
@@ -31,12 +32,12 @@ from ase_crysdiff.sampling.tasks.base import (
     Held,
     Matrix,
     ModelWithCard,
-    rows_without_atoms,
 )
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.sampling.tasks.vary import Vary
+from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
 from ase_crysdiff.symmetry.scaffold import Scaffold
 
 #: Shortest distance of atoms on symmetric sites, as a share of the sum of their covalent radii,
@@ -52,16 +53,25 @@ class ModelSampler(Sampler):
         model: The model.
         card: Its card; says how it is used by default.
         device: Where to compute.
+        proposals: Gives what proposes scaffolds for compositions, at first use; None for the plain
+            method, which leaves the symmetry open.
     """
 
     card: Card
 
-    def __init__(self, model: GenerativeModel, card: Card, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: GenerativeModel,
+        card: Card,
+        device: torch.device,
+        proposals: Callable[[], Proposals] | None = None,
+    ) -> None:
         self.model, self.card, self.device = model, card, device
+        self._load_proposals = proposals
         self.subject = ModelWithCard(model, card)
         _check_components(self.subject.settings, model.joint)
         self.solver: Solver = make_solver(self.subject.settings)
-        self.capabilities = _capabilities(self.subject)
+        self.capabilities = _capabilities(self.subject, proposals is not None)
         model.denoiser.to(device)
         model.denoiser.encoder.tabulate()
 
@@ -72,8 +82,7 @@ class ModelSampler(Sampler):
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
-        scaffolds = chosen_scaffolds(request, self.subject, streams) if request.symmetric else None
-        return self.sample_on(scaffolds, request, streams)
+        return self.sample_on(self._scaffolds(request, streams), request, streams)
 
     def sample_on(
         self, scaffolds: Sequence[Scaffold] | None, request: SampleRequest, streams: Streams
@@ -118,7 +127,29 @@ class ModelSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
-        return Sampled(crystals, said) if scaffolds is None else _named(scaffolds, crystals)
+        return (
+            Sampled(crystals, said) if scaffolds is None else Sampled(*named(scaffolds, crystals))
+        )
+
+    @cached_property
+    def _proposals(self) -> Proposals | None:
+        return None if self._load_proposals is None else self._load_proposals()
+
+    def _scaffolds(self, request: SampleRequest, streams: Streams) -> Sequence[Scaffold] | None:
+        """The sites that crystals are held on; None leaves them open."""
+        if self._proposed(request) and self._proposals is not None:
+            asked = [Asked.of(request, i, self.subject.max_atoms) for i in streams.indices]
+            numbers = [index // turns(request) for index in streams.indices]
+            pairs = zip(asked, numbers, strict=True)
+            return [self._proposals.in_turn(one, number) for one, number in pairs]
+        return chosen_scaffolds(request, self.subject, streams) if request.symmetric else None
+
+    def _proposed(self, request: SampleRequest) -> bool:
+        """Whether scaffolds are proposed for what is asked, unless nothing proposes any."""
+        task = request.task
+        if not isinstance(task, CSP) or request.prototype is False or request.lattice is not None:
+            return False
+        return max(map(len, task.compositions)) <= MAX_ELEMENTS
 
     def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
         """Rows of crystals on scaffolds, site after site."""
@@ -146,7 +177,7 @@ class ModelSampler(Sampler):
             return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
-        others = [_occupied(layout, counts)] if tied else []
+        others = [first_rows_occupied(layout, counts)] if tied else []
         if tied and request.prototypes:
             others.append(DifferentSpecies.of(scaffolds, layout))
         return Held(held, others)
@@ -203,40 +234,12 @@ def _check_components(settings: SamplingSettings, joint: JointProcess) -> None:
             )
 
 
-def _occupied(layout: Layout, counts: Sequence[int]) -> Condition:
-    """The first rows of each crystal are atoms, the others are vacancies."""
-    allowed = rows_without_atoms(layout, counts)
-    allowed[allowed.all(-1), VACANCY] = False
-    return AllowedSpecies(allowed)
-
-
-def _named(scaffolds: Sequence[Scaffold], crystals: CrystalBatch) -> Sampled:
-    """Crystals on scaffolds, whose elements may have been labels, with what is to be said of them;
-    atoms come in the order of the sites that are named.
-    """
-    parts = zip(scaffolds, crystals.split(), crystals.num_atoms.cumsum(0).tolist(), strict=True)
-    found, places = [], []
-    for scaffold, crystal, end in parts:
-        named, order = renamed(scaffold, crystal.species.tolist())
-        found.append(named)
-        places.append(torch.tensor(order) + end - len(order))
-    rows = torch.cat(places)
-    ordered = replace(
-        crystals, frac_coords=crystals.frac_coords[rows], species=crystals.species[rows]
-    )
-    properties = {
-        "space_group": [scaffold.space_group.symbol for scaffold in found],
-        "scaffold": [str(scaffold) for scaffold in found],
-    }
-    return Sampled(ordered, properties)
-
-
-def _capabilities(subject: ModelWithCard) -> Capabilities:
-    """What a generative model can be asked for."""
+def _capabilities(subject: ModelWithCard, library: bool) -> Capabilities:
+    """What a generative model can be asked for, with a library of known crystals or without."""
     finds_species = subject.generates_species
     both = ("num_atoms", "lattice", "space_group", "prototype")
     element_constraints: Sequence[str] = ("chemical_system", "elements", *both)
-    composition_constraints = ("composition", "formula_units", *both)
+    composition_constraints = ("composition", "formula_units", *both, *["known"] * library)
     return Capabilities(
         tasks=frozenset({DeNovo, CSP, Inpaint, Vary}),
         constraints=frozenset(element_constraints if finds_species else composition_constraints),

@@ -5,15 +5,20 @@ Decisions draw from the stream `scaffold`, the number of the decision as its ste
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import torch
 
+from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.species import AllowedSpecies
+from ase_crysdiff.constants import VACANCY
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.symmetry_wishes import possible_units, units_of
-from ase_crysdiff.sampling.tasks.base import ModelWithCard
+from ase_crysdiff.sampling.tasks.base import ModelWithCard, rows_without_atoms
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.drawing import Draw, draw_letters, draw_scaffold, holds
@@ -118,30 +123,78 @@ def _site_odds(group: int, num_atoms: int, least: int) -> dict[int, float]:
 
 
 def occupied(wished: Prototype | Scaffold, counts: Counts, draw: Draw) -> Scaffold:
-    """A prototype with these elements on its sites, one of all ways in which the counts agree.
-
-    Of a scaffold as many elements stay where they are as can.
+    """A prototype with these elements on its sites, one of all `ways`.
 
     Args:
         wished: Its counts are these in some order.
         counts: Atoms of each element in the primitive cell.
         draw: Random numbers; one is used where there is a choice.
     """
+    able = ways(wished, counts)
+    return able[int(draw() * len(able))] if len(able) > 1 else able[0]
+
+
+def ways(wished: Prototype | Scaffold, counts: Counts) -> list[Scaffold]:
+    """All ways in which elements take the sites of a prototype, so that the counts agree.
+
+    Of a scaffold as many elements stay where they are as can.
+
+    Args:
+        wished: Its counts are these in some order.
+        counts: Atoms of each element in the primitive cell.
+    """
     if isinstance(wished, Scaffold):
         places = list(wished.counts.items())
     else:
         places = [(-1 - k, count) for k, count in enumerate(wished.counts)]
-    ways = [
+    able = [
         way
         for way in permutations(counts)
         if all(counts[z] == count for z, (_, count) in zip(way, places, strict=True))
     ]
-    kept = [sum(z == own for z, (own, _) in zip(way, places, strict=True)) for way in ways]
-    best = [way for way, same in zip(ways, kept, strict=True) if same == max(kept)]
-    way = best[int(draw() * len(best))] if len(best) > 1 else best[0]
+    kept = [sum(z == own for z, (own, _) in zip(way, places, strict=True)) for way in able]
+    best = [way for way, same in zip(able, kept, strict=True) if same == max(kept)]
     if isinstance(wished, Prototype):
-        return wished.occupied_by(way)
-    return wished.exchanged(dict(zip((own for own, _ in places), way, strict=True)))
+        return [wished.occupied_by(way) for way in best]
+    owners = [own for own, _ in places]
+    return [wished.exchanged(dict(zip(owners, way, strict=True))) for way in best]
+
+
+def named(
+    scaffolds: Sequence[Scaffold], crystals: CrystalBatch
+) -> tuple[CrystalBatch, dict[str, list[str]]]:
+    """Crystals on scaffolds, whose elements may have been labels, with what is to be said of them.
+
+    Args:
+        scaffolds: One for each crystal.
+        crystals: Atoms site after site.
+
+    Returns:
+        The crystals, whose atoms come in the order of the sites that are named, and the properties
+        that name space group and sites.
+    """
+    parts = zip(scaffolds, crystals.split(), crystals.num_atoms.cumsum(0).tolist(), strict=True)
+    found, places = [], []
+    for scaffold, crystal, end in parts:
+        named, order = renamed(scaffold, crystal.species.tolist())
+        found.append(named)
+        places.append(torch.tensor(order) + end - len(order))
+    rows = torch.cat(places)
+    ordered = replace(
+        crystals, frac_coords=crystals.frac_coords[rows], species=crystals.species[rows]
+    )
+    properties = {
+        "space_group": [scaffold.space_group.symbol for scaffold in found],
+        "scaffold": [str(scaffold) for scaffold in found],
+    }
+    return ordered, properties
+
+
+def first_rows_occupied(layout: Layout, counts: Sequence[int]) -> Condition:
+    """The first rows of each crystal are atoms, the others are vacancies."""
+    allowed = rows_without_atoms(layout, counts)
+    allowed[allowed.all(-1), VACANCY] = False
+    return AllowedSpecies(allowed)
 
 
 def renamed(scaffold: Scaffold, species: Sequence[int]) -> tuple[Scaffold, list[int]]:

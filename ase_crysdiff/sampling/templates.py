@@ -1,13 +1,10 @@
 """New crystals: templates drawn from a library, with other elements on their sites."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from ase_crysdiff.constants import DRAWN
-from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.prototypes.exchange import (
     ElementWish,
     Exchange,
@@ -18,9 +15,9 @@ from ase_crysdiff.prototypes.library import Library, reduced_formula
 from ase_crysdiff.prototypes.retrieval import Candidate
 from ase_crysdiff.prototypes.symmetry import Symmetry
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.answers import Drawn
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import Floats
@@ -31,22 +28,6 @@ _TRIES = 100
 _TEMPLATE_ENERGY = 0.03
 #: Wishes whose templates are remembered.
 _REMEMBERED = 4096
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A crystal and where it comes from.
-
-    Args:
-        crystal: In its primitive standard cell.
-        template: Text such as "mp-1234: Ca for Sr".
-        log_votes: Logarithm of the votes for its arrangement, against the most that one has; 0 for
-            a known structure.
-    """
-
-    crystal: SymmetricCrystal
-    template: str
-    log_votes: float = 0.0
 
 
 class Templates:
@@ -89,9 +70,8 @@ class Templates:
                 continue
             same = all(old == new for old, new in elements.items())
             candidate = Candidate(row, elements, 0.0, same)
-            crystal = candidate.crystal(self.library)
-            if unsound_crystal(crystal) is None:
-                return Drawn(crystal, candidate.template(self.library))
+            if drawn := Drawn.of(candidate, self.library):
+                return drawn
         lacking = "" if request.known else " of a formula that the library lacks"
         return f"{_TRIES} exchanges gave no sound crystal{lacking}"
 
@@ -121,11 +101,6 @@ class Templates:
             symmetry = Symmetry(self.library, group, wished)
             weights *= symmetry.rows(np.nonzero(weights)[0])
         return np.cumsum(weights)
-
-
-def unsound_crystal(crystal: SymmetricCrystal) -> str | None:
-    """Why a crystal is not handed out; None if it is sound."""
-    return unsound(crystal.lattice, crystal.frac_coords, crystal.species, DRAWN)
 
 
 def _generator(stream: Streams, step: int) -> np.random.Generator:

@@ -5,16 +5,18 @@ letters of an element ascend. So a canonical scaffold is one sequence, without a
 finished when its atoms are placed. Which decisions are legal is known exactly at every step.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
+import torch
 
 from ase_crysdiff.crystal.elements import by_electronegativity
 from ase_crysdiff.shapes import Bool, Int, Tensor
-from ase_crysdiff.symmetry.feasible import can_follow, feasible_groups
+from ase_crysdiff.symmetry.feasible import can_follow, choices, feasible_groups
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import LETTERS, space_group
+from ase_crysdiff.symmetry.tables import LETTERS
 
 #: Elements of a crystal that a sequence has room for.
 MAX_ELEMENTS = 8
@@ -61,14 +63,42 @@ class Decisions:
         """The sequences at these rows."""
         return Decisions(*(getattr(self, f.name)[rows] for f in fields(self)))
 
+    @staticmethod
+    def of(
+        rows: Sequence[Mapping[str, np.ndarray]], device: torch.device | None = None
+    ) -> "Decisions":
+        """Sequences of `decisions_of`, with empty sites after the shorter ones, where no letter is
+        allowed.
+        """
+        sites = max(len(row["letters"]) for row in rows)
+        return Decisions(
+            *(
+                torch.from_numpy(np.stack([_filled(row, f.name, sites) for row in rows])).to(device)
+                for f in fields(Decisions)
+            )
+        )
 
-def ordered(counts: dict[int, int]) -> list[tuple[int, int]]:
+
+def _filled(row: Mapping[str, np.ndarray], name: str, sites: int) -> np.ndarray:
+    """A field of a sequence, filled up to this number of sites."""
+    value = row[name]
+    if name not in ("letters", "turn", "remaining", "allowed"):
+        return value
+    filled = np.zeros((sites, *value.shape[1:]), value.dtype)
+    filled[: len(value)] = value
+    return filled
+
+
+def ordered(counts: Mapping[int, int]) -> list[tuple[int, int]]:
     """Elements with their atoms in the order of decisions."""
     return sorted(counts.items(), key=lambda pair: by_electronegativity(pair[0]))
 
 
-def letters_that_follow(group: int, needs: tuple[int, ...], used: int, lowest: int) -> list[int]:
-    """Places of the letters that may come next, so that the rest can still be completed.
+@lru_cache(1 << 17)
+def letters_that_follow(
+    group: int, needs: tuple[int, ...], used: int, lowest: int
+) -> Bool[np.ndarray, " letters"]:
+    """Which letters may come next, so that the rest can still be completed; not to be written to.
 
     Args:
         group: Number of the space group.
@@ -76,19 +106,15 @@ def letters_that_follow(group: int, needs: tuple[int, ...], used: int, lowest: i
         used: Bit i is set if position i has no free coordinate and is occupied.
         lowest: First letter that the element may still take.
     """
-    found = []
-    for index, position in enumerate(space_group(group).positions):
-        fixed = position.free == 0
-        if index < lowest or position.multiplicity > needs[0] or (fixed and used >> index & 1):
-            continue
-        rest = (needs[0] - position.multiplicity, *needs[1:])
-        if can_follow(group, rest, used | fixed << index, index + fixed):
-            found.append(index)
-    return found
+    allowed = np.zeros(len(LETTERS), bool)
+    for index, multiplicity, taken, after in choices(group, needs[0], used, lowest):
+        allowed[index] = can_follow(group, (needs[0] - multiplicity, *needs[1:]), taken, after)
+    return allowed
 
 
 @cache
-def _groups(counts: tuple[int, ...]) -> np.ndarray:
+def groups_that_hold(counts: tuple[int, ...]) -> Bool[np.ndarray, " groups"]:
+    """Which groups can hold these numbers of atoms, in ascending order; column n is group n."""
     allowed = np.zeros(231, bool)
     allowed[feasible_groups(counts)] = True
     return allowed
@@ -105,9 +131,7 @@ def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
     for turn, (number, _) in enumerate(pairs):
         lowest = 0
         for letter in (LETTERS.index(x) for z, x in scaffold.sites if z == number):
-            row = np.zeros(len(LETTERS), bool)
-            row[letters_that_follow(scaffold.group, needs, used, lowest)] = True
-            allowed.append(row)
+            allowed.append(letters_that_follow(scaffold.group, needs, used, lowest))
             letters.append(letter)
             turns.append(turn)
             remaining.append(needs[0])
@@ -121,7 +145,7 @@ def decisions_of(scaffold: Scaffold, hull: int = 0) -> dict[str, np.ndarray]:
         "counts": counts,
         "hull": np.array(hull),
         "group": np.array(scaffold.group),
-        "groups": _groups(tuple(sorted(count for _, count in pairs))),
+        "groups": groups_that_hold(tuple(sorted(count for _, count in pairs))),
         "letters": np.array(letters),
         "turn": np.array(turns),
         "remaining": np.array(remaining),

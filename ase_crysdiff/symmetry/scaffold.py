@@ -18,6 +18,7 @@ from ase_crysdiff.symmetry.tables import (
     SpaceGroup,
     WyckoffPosition,
     group_number,
+    mirrored,
     space_group,
 )
 
@@ -120,6 +121,18 @@ class Scaffold:
             for relabelled in group.relabellings.tolist()
         )
         return Scaffold(group.mirrored, tuple((z, LETTERS[index]) for z, index in found))
+
+    def descriptions(self) -> list["Scaffold"]:
+        """All descriptions of the same crystal, without repetition, this one first."""
+        group = self.space_group
+        numbers = [n for n in range(1, 231) if mirrored(n) == group.mirrored]
+        numbers.sort(key=lambda n: n != self.group)
+        found = (
+            Scaffold(n, tuple((z, LETTERS[relabelled[LETTERS.index(x)]]) for z, x in self.sites))
+            for n in numbers
+            for relabelled in group.relabellings.tolist()
+        )
+        return list(dict.fromkeys(found))
 
     def exchanged(self, elements: Mapping[int, int]) -> "Scaffold":
         """The scaffold with elements in place of others, by atomic number."""

@@ -88,9 +88,11 @@ class CompositionOptions(PredictionOptions):
 
     Args:
         unknown: crystals of just this formula in a sampler's own library are no answers
+        plain: no scaffold is proposed, so that the symmetry is left open
     """
 
     unknown: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def requests_for(
     steps: int | None,
     conditions: tuple[Condition, ...] = (),
     told: Sequence[Told | None] | None = None,
-    known: bool | None = None,
+    wishes: Mapping[str, Any] | None = None,
 ) -> tuple[list[Asked], dict[str, list[str]]]:
     """Requests for all targets that the sampler serves, and the names of the others by reason.
 
@@ -70,15 +70,15 @@ def requests_for(
         steps: Of the reverse process; None takes the sampler's default.
         conditions: Further conditions on the sampling loop.
         told: What the sampler is told of each target; None tells the composition.
-        known: Whether crystals of the sampler's own library may be answers; None leaves it to the
-            sampler.
+        wishes: Further fields of all requests, such as whether crystals of the sampler's own
+            library may be answers.
 
     Raises:
         IncompatibleError: If the sampler takes no composition, has no library where `known` says
             something of it, or takes no symmetry where that is given.
     """
     told = told_of("composition", targets) if told is None else told
-    common: dict[str, Any] = {"conditions": conditions, "steps": steps, "known": known}
+    common: dict[str, Any] = {"conditions": conditions, "steps": steps, **(wishes or {})}
     served: dict[int | None, dict[int, Told]] = {}
     refused: dict[str, list[str]] = {}
     for i, one in enumerate(told):
@@ -87,7 +87,7 @@ def requests_for(
             continue
         try:
             alone = CSP(cells=(one.cell,))
-            sampler.check(SampleRequest(alone, **common, **one.wishes))
+            sampler.check(SampleRequest(alone, **{**common, **one.wishes}))
         except IncompatibleError:
             raise
         except InputError as error:
@@ -96,11 +96,11 @@ def requests_for(
             served.setdefault(one.group, {})[i] = one
     asked = []
     for group, members in (served or {None: {}}).items():
-        wishes: dict[str, Any] = {} if group is None else {"space_group": group}
+        own: dict[str, Any] = {} if group is None else {"space_group": group}
         scaffolds = tuple(one.scaffold for one in members.values() if one.scaffold is not None)
-        wishes |= {"prototype": scaffolds} if scaffolds else {}
+        own |= {"prototype": scaffolds} if scaffolds else {}
         cells = CSP(cells=tuple(one.cell for one in members.values()))
-        request = SampleRequest(cells, **common, **wishes)
+        request = SampleRequest(cells, **{**common, **own})
         asked.append(Asked(request, tuple(members), "" if group is None else f"-{group}"))
     return asked, refused
 

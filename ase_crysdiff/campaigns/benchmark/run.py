@@ -13,7 +13,11 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
-from ase_crysdiff.campaigns.benchmark.base import BenchmarkResult, DrawingOptions
+from ase_crysdiff.campaigns.benchmark.base import (
+    BenchmarkResult,
+    CompositionOptions,
+    DrawingOptions,
+)
 from ase_crysdiff.campaigns.benchmark.given import Told
 from ase_crysdiff.campaigns.benchmark.machine import machine
 from ase_crysdiff.campaigns.benchmark.predictions import (
@@ -140,7 +144,7 @@ class Run:
         """
         spec = _spec(structures)
         sampler = spec.load()
-        asked, _ = requests_for(sampler, targets, options.steps, known=_known(options))
+        asked, _ = requests_for(sampler, targets, options.steps, wishes=_wishes(options))
         sampler.evaluations(
             asked[0].request
         )  # refuses steps that no plan has, before anything is written
@@ -165,7 +169,7 @@ class Run:
             "steps": steps if steps is not None or tuned is None else tuned.steps,
             "sampling": None if tuned is None else tuned.as_dict(),
             "version": __version__,
-            **({} if _known(options) is None else {"known": _known(options)}),
+            **_wishes(options),
             **(more or {}),
         }
         folder = Store(options.keep or options.output.with_suffix(".parts"), settings)
@@ -219,7 +223,7 @@ class Run:
             SamplingError: If the sampler ranks, and not one target after the other.
         """
         asked, refused = requests_for(
-            self.sampler, targets, self.options.steps, conditions, told, _known(self.options)
+            self.sampler, targets, self.options.steps, conditions, told, _wishes(self.options)
         )
         counts = [samples] * len(targets.names) if isinstance(samples, int) else samples
         rows: list[list[Structure | None]] = [[None] * count for count in counts]
@@ -308,9 +312,12 @@ def written(content: Mapping[str, Any], text: str, path: Path) -> BenchmarkResul
     return BenchmarkResult(json.loads(plain), text, path)
 
 
-def _known(options: DrawingOptions) -> bool | None:
-    """Whether crystals of a sampler's own library may be answers; None where nobody says."""
-    return False if getattr(options, "unknown", False) else None
+def _wishes(options: DrawingOptions) -> dict[str, Any]:
+    """Fields of the requests for compositions that the options say something of."""
+    if not isinstance(options, CompositionOptions):
+        return {}
+    wishes = {"known": False} if options.unknown else {}
+    return wishes | ({"prototype": False} if options.plain else {})
 
 
 def _spec(structures: "StructureSource") -> SamplerSpec:

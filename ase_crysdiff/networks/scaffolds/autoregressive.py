@@ -8,10 +8,10 @@ group are ours.
 import torch
 from torch import nn
 
-from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.networks.linear import Linear, product
 from ase_crysdiff.networks.scaffolds.features import PER_GROUP, GroupEmbedding, PositionEmbedding
 from ase_crysdiff.networks.species_embeddings import DescribedElements
-from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.shapes import Float, Int, Tensor
 from ase_crysdiff.symmetry.decisions import NUM_HULL_CLASSES, Decisions
 
 #: Largest number of atoms that has an embedding of its own.
@@ -60,29 +60,75 @@ class ScaffoldModel(nn.Module):
         """Logarithms of the probabilities of all groups, and of all letters at every site given the
         group and the letters before it; before masks, up to one number each.
         """
-        species = self.elements(batch.elements.flatten()).view(*batch.elements.shape, -1)
-        elements = species + self._count(batch.counts)
-        rows = self.groups()
-        positions = self.positions(batch.group)
-        before = torch.roll(batch.letters, 1, 1)
-        previous = positions.gather(1, before[..., None].expand(-1, -1, self.hidden))
-        previous = previous.clone()
-        if previous.shape[1]:
-            previous[:, 0] = self.start
+        elements, rows = self.described(batch.elements, batch.counts), self.groups()
         in_turn = elements.gather(1, batch.turn[..., None].expand(-1, -1, self.hidden))
-        decisions = (
-            previous + in_turn + self._count(batch.remaining) + rows[batch.group].unsqueeze(1)
-        )
-        first = (self.start + self.hull(batch.hull)).unsqueeze(1)
-        tokens = torch.cat([elements, first, decisions], 1)
+        positions = self.positions(batch.group)
+        before = self.before(torch.roll(batch.letters, 1, 1), positions, first=True)
+        decisions = self.asked(before, in_turn, batch.remaining, rows[batch.group])
+        tokens = torch.cat([elements, self.opening(batch.hull), decisions], 1)
         mask, absent = self._masks(batch)
         out = self.norm(self.layers(tokens, mask=mask, src_key_padding_mask=absent))
-        width = self.hidden**0.5
         place = elements.shape[1]
-        group = self.to_group(out[:, place]) @ rows.T / width + self.group_bias
-        queries = self.to_letter(out[:, place + 1 :])
-        bias = self.letter_bias.view(231, PER_GROUP)[batch.group].unsqueeze(1)
-        return group, queries @ positions.transpose(1, 2) / width + bias
+        letters = self.letter_logits(out[:, place + 1 :], positions, batch.group)
+        return self.group_logits(out[:, place], rows), letters
+
+    def described(
+        self, elements: Int[Tensor, "crystals elements"], counts: Int[Tensor, "crystals elements"]
+    ) -> Float[Tensor, "crystals elements hidden"]:
+        """Tokens of the elements with their atoms."""
+        species: Tensor = self.elements(elements.flatten()).view(*elements.shape, -1)
+        return species + self._count(counts)
+
+    def opening(self, hull: Int[Tensor, " crystals"]) -> Float[Tensor, "crystals 1 hidden"]:
+        """The token that asks for the space group."""
+        token: Tensor = (self.start + self.hull(hull)).unsqueeze(1)
+        return token
+
+    def before(
+        self,
+        letters: Int[Tensor, "crystals sites"],
+        positions: Float[Tensor, "crystals letters hidden"],
+        *,
+        first: bool,
+    ) -> Float[Tensor, "crystals sites hidden"]:
+        """The position that was occupied before each site.
+
+        Args:
+            letters: Its place in the alphabet.
+            positions: Those of the groups.
+            first: Whether nothing was occupied before the first of these sites.
+        """
+        found = positions.gather(1, letters[..., None].expand(-1, -1, self.hidden)).clone()
+        if first and found.shape[1]:
+            found[:, 0] = self.start
+        return found
+
+    def asked(
+        self,
+        before: Float[Tensor, "crystals sites hidden"],
+        in_turn: Float[Tensor, "crystals sites hidden"],
+        remaining: Int[Tensor, "crystals sites"],
+        group: Float[Tensor, "crystals hidden"],
+    ) -> Float[Tensor, "crystals sites hidden"]:
+        """Tokens that ask for letters in a group of this row."""
+        return before + in_turn + self._count(remaining) + group.unsqueeze(1)
+
+    def group_logits(
+        self, out: Float[Tensor, "crystals hidden"], rows: Float[Tensor, "groups hidden"]
+    ) -> Float[Tensor, "crystals groups"]:
+        """What the token that asks for the group has become, compared with the rows of all."""
+        return product(self.to_group(out), rows) / self.hidden**0.5 + self.group_bias
+
+    def letter_logits(
+        self,
+        out: Float[Tensor, "crystals sites hidden"],
+        positions: Float[Tensor, "crystals letters hidden"],
+        group: Int[Tensor, " crystals"],
+    ) -> Float[Tensor, "crystals sites letters"]:
+        """What tokens that ask for letters have become, compared with the group's positions."""
+        bias = self.letter_bias.view(231, PER_GROUP)[group].unsqueeze(1)
+        found: Tensor = self.to_letter(out) @ positions.transpose(1, 2) / self.hidden**0.5 + bias
+        return found
 
     def _count(self, numbers: Tensor) -> Tensor:
         found: Tensor = self.counts(numbers.clamp_max(_COUNTS))

@@ -1,108 +1,40 @@
-"""Scaffolds from a model: one drawn for each of several compositions, or the likeliest of one."""
+"""Scaffolds from a model: drawn, drawn without replacement, the likeliest, and their scores."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
-from ase_crysdiff.shapes import Tensor
-from ase_crysdiff.symmetry.decisions import (
-    MAX_ELEMENTS,
-    Decisions,
-    letters_that_follow,
-    ordered,
+from ase_crysdiff.networks.scaffolds.frontier import Counts, Frontier, Wish, root_of, roots_of
+from ase_crysdiff.networks.scaffolds.partial import Partial
+from ase_crysdiff.networks.scaffolds.scoring import log_probabilities
+from ase_crysdiff.networks.scaffolds.search import (
+    Uniform,
+    beam_search,
+    check_number,
+    stochastic_beam_search,
 )
-from ase_crysdiff.symmetry.feasible import feasible_groups
+from ase_crysdiff.networks.scaffolds.stochastic_beam import perturbed
+from ase_crysdiff.shapes import Float
+from ase_crysdiff.symmetry.decisions import ordered
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import LETTERS, space_group
-
-#: Matrix products of fewer rows are rounded in another way, so that an answer would hang on what is
-#: computed beside it.
-_LEAST_ROWS = 4
+from ase_crysdiff.symmetry.tables import mirrored
 
 
 @dataclass(frozen=True)
-class Partial:
-    """A scaffold on the way.
+class ScoredScaffold:
+    """A scaffold with the logarithm of its probability, nats."""
 
-    Args:
-        pairs: Elements with their atoms, in the order of decisions.
-        group: Number of the space group; 0 before it is chosen.
-        sites: Element in turn, letter, and atoms that were still to be placed, of each site.
-        needs: Atoms still to be placed of the element in turn and of those to come.
-        used: Bit i is set if position i has no free coordinate and is occupied.
-        lowest: First letter that the element in turn may take.
-        log_probability: Of all decisions so far, nats.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    group: int = 0
-    sites: tuple[tuple[int, int, int], ...] = ()
-    needs: tuple[int, ...] = ()
-    used: int = 0
-    lowest: int = 0
-    log_probability: float = 0.0
-
-    @staticmethod
-    def of(counts: Mapping[int, int]) -> "Partial":
-        """Nothing decided yet.
-
-        Raises:
-            InputError: If there are more elements than the model knows places for.
-        """
-        if not 1 <= len(counts) <= MAX_ELEMENTS:
-            raise InputError(
-                f"Scaffolds are drawn for 1 to {MAX_ELEMENTS} elements, got {len(counts)}."
-            )
-        pairs = tuple(ordered(dict(counts)))
-        return Partial(pairs, needs=tuple(count for _, count in pairs))
-
-    @property
-    def finished(self) -> bool:
-        """Whether all atoms are placed."""
-        return self.group > 0 and not self.needs
-
-    def choices(self, groups: frozenset[int] | None) -> list[int]:
-        """What may be decided next: groups, or places of letters.
-
-        Args:
-            groups: The only groups that may be chosen; None for no restriction.
-        """
-        if self.group:
-            return letters_that_follow(self.group, self.needs, self.used, self.lowest)
-        possible = feasible_groups(self.needs)
-        return [n for n in possible if groups is None or n in groups]
-
-    def follow(self, choice: int, log_probability: float) -> "Partial":
-        """After a decision of this probability."""
-        total = self.log_probability + log_probability
-        if not self.group:
-            return replace(self, group=choice, log_probability=total)
-        position = space_group(self.group).positions[choice]
-        fixed = position.free == 0
-        turn = len(self.pairs) - len(self.needs)
-        left = self.needs[0] - position.multiplicity
-        done = left == 0
-        return replace(
-            self,
-            sites=(*self.sites, (turn, choice, self.needs[0])),
-            needs=self.needs[1:] if done else (left, *self.needs[1:]),
-            used=self.used | fixed << choice,
-            lowest=0 if done else choice + fixed,
-            log_probability=total,
-        )
-
-    def scaffold(self) -> Scaffold:
-        """The finished scaffold."""
-        sites = ((self.pairs[turn][0], LETTERS[letter]) for turn, letter, _ in self.sites)
-        return Scaffold(self.group, tuple(sites))
+    scaffold: Scaffold
+    log_probability: float
 
 
 class ScaffoldDecoder:
     """Decides for scaffolds by a model's probabilities, with what cannot be completed left out.
+
+    All methods take the same wishes: allowed space groups, a class of the energy above the hull,
+    and how much that class counts. They are explained at `Wish`.
 
     Args:
         model: In evaluation mode.
@@ -111,129 +43,195 @@ class ScaffoldDecoder:
     def __init__(self, model: ScaffoldModel) -> None:
         self.model = model
 
-    @torch.no_grad()
     def draw(
         self,
-        counts: Sequence[Mapping[int, int]],
+        counts: Sequence[Counts],
         uniform: Callable[[int], Sequence[float]],
         *,
-        groups: frozenset[int] | None = None,
         temperature: float = 1.0,
+        groups: frozenset[int] | None = None,
         hull: int = 0,
-    ) -> list[Partial]:
-        """One scaffold for each composition, drawn from the model.
+        guidance_weight: float = 1.0,
+    ) -> list[ScoredScaffold]:
+        """One scaffold for each composition, drawn from the model, as the model describes it.
 
         Args:
-            counts: Atoms of each element in the primitive cell, by atomic number.
+            counts: Compositions.
             uniform: Random numbers in [0, 1) of a decision, one for each composition.
-            groups: The only space groups that may be chosen; None for no restriction.
-            temperature: Divides the logarithms of the probabilities of letters and groups.
-            hull: Class of the energy above the hull that is wished; 0 leaves it open.
+            temperature: Divides the logarithms of the probabilities of letters and groups; those
+                that are reported are not divided.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
             InputError: If none of the groups can hold one of the compositions.
         """
-        partials, decision = [Partial.of(c) for c in counts], 0
-        while not all(p.finished for p in partials):
-            live = [i for i, p in enumerate(partials) if not p.finished]
-            numbers = uniform(decision)
-            for i, (choices, logs) in zip(
-                live, self._options([partials[i] for i in live], groups, hull), strict=True
-            ):
-                sharpened = np.exp((logs - logs.max()) / temperature)
-                steps = np.cumsum(sharpened) / sharpened.sum()
-                place = min(int(np.searchsorted(steps, numbers[i])), len(choices) - 1)
-                partials[i] = partials[i].follow(choices[place], float(logs[place]))
+        wish = Wish(groups, hull, guidance_weight)
+        done = [root_of(wish, c) for c in counts]
+        if not done:
+            return []
+        live, decision = list(range(len(done))), 0
+        frontier = Frontier(self.model, done, wish)
+        while live:
+            logs = frontier.options()
+            weights = np.exp((logs - logs.max(1, keepdims=True)) / temperature)
+            steps = np.cumsum(weights, 1)
+            numbers = np.asarray(uniform(decision))[live, None]
+            # Never beyond the last that is allowed, however the sum was rounded.
+            places = (steps / steps[:, -1:] <= numbers).sum(1)
+            last = logs.shape[1] - 1 - np.isfinite(logs[:, ::-1]).argmax(1)
+            for row, choice in enumerate(np.minimum(places, last).tolist()):
+                before = frontier.partials[row]
+                total = before.log_probability + float(logs[row, choice])
+                done[live[row]] = before.follow(choice, total)
+            kept = [row for row, i in enumerate(live) if not done[i].finished]
+            live = [live[row] for row in kept]
+            frontier.advance(kept, [done[i] for i in live])
             decision += 1
-        return partials
+        return [_named(p.scaffold(), groups, p.log_probability) for p in done]
 
-    @torch.no_grad()
     def likeliest(
         self,
-        counts: Mapping[int, int],
+        counts: Counts | Sequence[Counts],
         number: int,
         *,
-        groups: frozenset[int] | None = None,
+        log_weights: Sequence[float] | None = None,
         beam: int = 64,
+        groups: frozenset[int] | None = None,
         hull: int = 0,
-    ) -> list[Partial]:
-        """The likeliest scaffolds of a composition, the best first, by beam search.
+        guidance_weight: float = 1.0,
+    ) -> list[ScoredScaffold]:
+        """The likeliest scaffolds of a composition, the best first, by beam search; canonical.
+
+        The probabilities of those descriptions of a scaffold that the search has met are added.
 
         Args:
-            counts: Atoms of each element in the primitive cell, by atomic number.
+            counts: A composition, or several of which one is decided for first.
             number: At most so many.
-            groups: The only space groups that may be chosen; None for no restriction.
+            log_weights: Logarithms of the probabilities of the compositions, up to one number; None
+                for equal ones.
             beam: Unfinished scaffolds that are followed.
-            hull: Class of the energy above the hull that is wished; 0 leaves it open.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
 
         Raises:
-            InputError: If none of the groups can hold the composition.
+            InputError: If none of the groups can hold any of the compositions, or the number is
+                none.
         """
-        live, found = [Partial.of(counts)], []
-        while live:
-            grown = [
-                partial.follow(choice, float(log))
-                for partial, (choices, logs) in zip(
-                    live, self._options(live, groups, hull), strict=True
-                )
-                for choice, log in zip(choices, logs, strict=True)
-            ]
-            found += [p for p in grown if p.finished]
-            found.sort(key=lambda p: -p.log_probability)
-            found = found[:number]
-            # Probabilities only fall: what is below the last of a full list never gets into it.
-            floor = found[-1].log_probability if len(found) == number else -np.inf
-            live = [p for p in grown if not p.finished and p.log_probability > floor]
-            live = sorted(live, key=lambda p: -p.log_probability)[:beam]
-        return found
+        wish = Wish(groups, hull, guidance_weight)
+        check_number(number)
+        roots = roots_of(wish, counts, log_weights)
+        found = beam_search(Frontier(self.model, roots, wish), number, beam)
+        return [_named(scaffold, groups, log) for scaffold, log in found.items()]
 
-    def _options(
-        self, partials: Sequence[Partial], groups: frozenset[int] | None, hull: int
-    ) -> list[tuple[list[int], np.ndarray]]:
-        """What each may decide next, with the logarithms of the probabilities."""
-        group_logits, letter_logits = self._logits(partials, hull)
-        found = []
-        for row, partial in enumerate(partials):
-            choices = partial.choices(groups)
-            if not choices:
-                atoms = "".join(f"{z}:{n} " for z, n in partial.pairs).strip()
-                raise InputError(
-                    f"None of the allowed space groups can hold the composition ({atoms})."
-                )
-            logits = (letter_logits if partial.group else group_logits)[row, choices]
-            found.append((choices, torch.log_softmax(logits.double(), -1).numpy()))
-        return found
+    def draw_distinct(
+        self,
+        counts: Counts | Sequence[Counts],
+        number: int,
+        uniform: Uniform,
+        *,
+        log_weights: Sequence[float] | None = None,
+        groups: frozenset[int] | None = None,
+        hull: int = 0,
+        guidance_weight: float = 1.0,
+    ) -> list[ScoredScaffold]:
+        """Different scaffolds of a composition, drawn one after the other without replacement;
+        canonical.
 
-    def _logits(self, partials: Sequence[Partial], hull: int) -> tuple[Tensor, Tensor]:
-        """Of the next decision of each: groups, and letters."""
-        length = max(len(p.sites) for p in partials) + 1
-        rows = [self._row(p, length, hull) for p in partials]
-        rows += [rows[-1]] * (_LEAST_ROWS - len(rows))
-        batch = Decisions(*(torch.tensor(np.stack(column)) for column in zip(*rows, strict=True)))
-        group, letters = self.model(batch)
-        ends = torch.tensor([len(p.sites) for p in partials])
-        return group[: len(partials)], letters[torch.arange(len(partials)), ends]
+        The first is a draw from the model, the second a draw from what is left, and so on; a lower
+        number gives the first ones of a higher number. Equal descriptions are drawn as one, with
+        the sum of their probabilities; the probability of the canonical one is reported.
 
-    def _row(self, partial: Partial, length: int, hull: int) -> tuple[np.ndarray, ...]:
-        """The fields of `Decisions` for one; the site in question comes last."""
-        elements, counts = np.zeros((2, MAX_ELEMENTS), np.int64)
-        for i, (number, count) in enumerate(partial.pairs):
-            elements[i], counts[i] = number, count
-        letters, turn, remaining = np.zeros((3, length), np.int64)
-        for i, (element, letter, left) in enumerate(partial.sites):
-            turn[i], letters[i], remaining[i] = element, letter, left
-        if partial.needs:
-            end = len(partial.sites)
-            turn[end], remaining[end] = len(partial.pairs) - len(partial.needs), partial.needs[0]
-        nothing = np.zeros((length, 0), bool)
-        return (
-            elements,
-            counts,
-            np.array(hull),
-            np.array(partial.group),
-            np.zeros(0, bool),
-            letters,
-            turn,
-            remaining,
-            nothing,
-        )
+        Args:
+            counts: A composition, or several of which one is decided for first.
+            number: How many; fewer if there are no more.
+            uniform: Random numbers, see `Uniform`.
+            log_weights: Logarithms of the probabilities of the compositions, up to one number; None
+                for equal ones.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
+
+        Raises:
+            InputError: If none of the groups can hold any of the compositions, or the number is
+                none.
+
+        Source: Kool, van Hoof and Welling 2019.
+        """
+        wish = Wish(groups, hull, guidance_weight)
+        check_number(number)
+        roots = roots_of(wish, counts, log_weights)
+        logs = np.array([[root.log_probability for root in roots]])
+        scores = perturbed(logs, np.zeros(1), uniform(0, 1, len(roots)))[0]
+        order = np.argsort(-scores, kind="stable")
+        beam, distinct = number + number // 8 + 2, dict[Scaffold, float]()
+        while True:
+            frontier = Frontier(self.model, [roots[i] for i in order[:beam]], wish)
+            drawn = stochastic_beam_search(frontier, scores[order[:beam]], beam, uniform)
+            distinct = _distinct(drawn)
+            # Descriptions of the same scaffold leave room, which more draws fill in the same order.
+            if len(distinct) >= number or len(drawn) < beam:
+                break
+            beam *= 2
+        scaffolds = list(distinct)[:number]
+        missing = [s for s in scaffolds if np.isnan(distinct[s])]
+        weights = {root.pairs: root.log_probability for root in roots}
+        for scaffold, log in zip(
+            missing, log_probabilities(self.model, missing, wish), strict=True
+        ):
+            distinct[scaffold] = float(log) + weights[tuple(ordered(scaffold.counts))]
+        return [_named(scaffold, groups, distinct[scaffold]) for scaffold in scaffolds]
+
+    def log_probabilities(
+        self,
+        scaffolds: Sequence[Scaffold],
+        *,
+        all_descriptions: bool = False,
+        groups: frozenset[int] | None = None,
+        hull: int = 0,
+        guidance_weight: float = 1.0,
+    ) -> Float[np.ndarray, " scaffolds"]:
+        """Logarithms of the probabilities of scaffolds, each given its composition, nats.
+
+        Args:
+            scaffolds: Of any compositions.
+            all_descriptions: Whether to add the probabilities of all equivalent descriptions. The
+                model has seen the canonical ones alone and knows: others have about 1 %.
+            groups: As of `Wish`. A scaffold of another group has the probability 0.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
+
+        Raises:
+            InputError: If a scaffold has more elements than the model knows places for.
+        """
+        wish = Wish(groups, hull, guidance_weight)
+        if not all_descriptions:
+            return log_probabilities(self.model, [s.canonical() for s in scaffolds], wish)
+        described = [scaffold.descriptions() for scaffold in scaffolds]
+        logs = log_probabilities(self.model, [s for parts in described for s in parts], wish)
+        ends = np.cumsum([len(parts) for parts in described])
+        return np.array([np.logaddexp.reduce(part) for part in np.split(logs, ends[:-1])])
+
+
+def _distinct(drawn: Sequence[Partial]) -> dict[Scaffold, float]:
+    """Canonical scaffolds in the order in which the first description of each was drawn, with the
+    log-probability of the canonical one; NaN if that was not drawn.
+    """
+    found: dict[Scaffold, float] = {}
+    for partial in drawn:
+        scaffold = partial.scaffold()
+        canonical = scaffold.canonical()
+        found.setdefault(canonical, np.nan)
+        if scaffold == canonical:
+            found[canonical] = partial.log_probability
+    return found
+
+
+def _named(scaffold: Scaffold, groups: frozenset[int] | None, log: float) -> ScoredScaffold:
+    """With a group that was wished for. Of mirror images the model knows the lower group alone."""
+    if groups is not None and scaffold.group not in groups:
+        wished = next(n for n in sorted(groups) if mirrored(n) == scaffold.group)
+        scaffold = Scaffold(wished, scaffold.sites)
+    return ScoredScaffold(scaffold, log)

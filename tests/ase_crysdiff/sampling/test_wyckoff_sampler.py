@@ -6,12 +6,15 @@ import pytest
 import torch
 from textbook import textbook_library
 
+from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
+from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.loading import load_sampler, prototypes
+from ase_crysdiff.sampling.proposals import Proposals, Weighing
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
@@ -29,11 +32,12 @@ def sampler(toy_csp, tmp_path_factory):
     folder = tmp_path_factory.mktemp("library")
     textbook_library(folder)
     torch.random.default_generator.manual_seed(0)
-    model = ScaffoldModel(hidden=32, layers=1, heads=2)
-    geometry = load_sampler("dao-g", toy_csp)
+    decoder = ScaffoldDecoder(ScaffoldModel(hidden=32, layers=1, heads=2).eval())
     config = {"recipe": "wyckoff", "kind": "sampler", "max_atoms": 20, "sizes": {"2": 3, "4": 1}}
     card = Card("wyckoff", config, None, {}, {}, tuple(range(1, 95)), "MIT", "0" * 64)
-    return WyckoffSampler(model, card, geometry, prototypes(folder))
+    known = prototypes(folder)
+    proposals = Proposals(known.library, known.vote, decoder, Weighing(), {2: 3, 4: 1})
+    return WyckoffSampler(proposals, card, load_sampler("dao-g", toy_csp), known)
 
 
 def check(found, count):
@@ -48,11 +52,42 @@ def check(found, count):
 
 
 def test_crystals_of_a_composition_have_the_symmetry_of_their_scaffold(sampler):
-    request = SampleRequest(task=CSP(composition=ROCK_SALT, formula_units=(1, 2)))
-    found = sampler.sample(request, Streams(0, tuple(range(6))))
-    check(found, 6)
-    sizes = set(found.crystals.num_atoms.tolist())
-    assert sizes == {2, 4}
+    for units in (1, 2):
+        request = SampleRequest(task=CSP(composition=ROCK_SALT, formula_units=(units,)), steps=9)
+        found = sampler.sample(request, Streams(0, tuple(range(12))))
+        check(found, 12)
+        assert set(found.crystals.num_atoms.tolist()) == {2 * units}
+        assert found.properties["rank"] == list(range(12))
+
+
+def test_known_structures_come_first_and_templates_give_the_geometry(sampler):
+    task = CSP(composition=ROCK_SALT, formula_units=(1,))
+    with_known = sampler.sample(SampleRequest(task=task), Streams(0, (0, 1, 2, 3)))
+    assert with_known.properties["template"][0] == "periclase (this compound)"
+    assert with_known.crystals.lattice[0].det().item() == pytest.approx(4.21**3 / 4, rel=1e-3)
+    without = sampler.sample(SampleRequest(task=task, known=False), Streams(0, (0, 1, 2, 3)))
+    assert "this compound" not in str(without.properties["template"])
+    assert " for " in without.properties["template"][0]
+
+
+def test_proposals_come_again_with_other_coordinates(sampler):
+    """A sampler never runs out of draws."""
+    task = CSP(composition=ROCK_SALT, formula_units=(1,))
+    request = SampleRequest(task=task, prototype=Prototype.parse("P4/mmm a|d"), steps=4)
+    found = sampler.sample(request, Streams(0, (0, 1, 2)))
+    check(found, 3)
+    assert len(set(found.properties["scaffold"])) <= 2
+    volumes = found.crystals.lattice.det().tolist()
+    assert len({round(v, 3) for v in volumes}) == 3
+
+
+def test_conditions_act_on_what_templates_would_give(sampler):
+    """They belong to a loop, so that the network draws where there are some."""
+    task = CSP(composition=ROCK_SALT, formula_units=(1,))
+    asked = SampleRequest(task=task, conditions=(ClosestApproach(0.8),), steps=4)
+    found = sampler.sample(asked, Streams(0, (0, 1)))
+    assert found.properties["template"] == [None, None]
+    check(found, 2)
 
 
 def test_a_space_group_or_a_prototype_is_held(sampler):

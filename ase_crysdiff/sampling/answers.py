@@ -1,0 +1,143 @@
+"""What samplers with a library of known crystals share: whose turn it is, and what was found."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ase_crysdiff.constants import DRAWN
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.soundness import unsound
+from ase_crysdiff.prototypes.library import Library
+from ase_crysdiff.prototypes.retrieval import Candidate
+from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.symmetry_wishes import possible_units
+from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
+from ase_crysdiff.symmetry.prototype import Prototype
+from ase_crysdiff.symmetry.scaffold import Scaffold
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A crystal, or where its atoms may lie, and where that comes from.
+
+    Args:
+        scaffold: Space group and sites.
+        crystal: In its primitive standard cell; None where the free numbers are still to be drawn.
+        template: Text such as "mp-1234: Ca for Sr"; None where there is none.
+        log_votes: Logarithm of the votes for its arrangement, against the most that one has; 0 for
+            a known structure.
+    """
+
+    scaffold: Scaffold
+    crystal: SymmetricCrystal | None = None
+    template: str | None = None
+    log_votes: float = 0.0
+
+    @staticmethod
+    def of(candidate: Candidate, library: Library, log_votes: float = 0.0) -> "Drawn | None":
+        """A candidate of a library; None if its atoms are too close or its cell is absurd."""
+        crystal = candidate.crystal(library)
+        if unsound(crystal.lattice, crystal.frac_coords, crystal.species, DRAWN) is not None:
+            return None
+        return Drawn(crystal.scaffold, crystal, candidate.template(library), log_votes)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the candidates for a composition hang on.
+
+    Args:
+        cells: Contents of primitive cells, one or several that differ by their formula units.
+        group: Number of the space group; None for any.
+        wished: The prototype; None for any.
+        known: Whether known structures of the formula may be answers.
+    """
+
+    cells: tuple[Amounts, ...]
+    group: int | None = None
+    wished: Prototype | Scaffold | None = None
+    known: bool = True
+
+    @staticmethod
+    def of(request: SampleRequest, number: int, largest: int) -> "Asked":
+        """What a request for compositions asks in a turn.
+
+        Args:
+            request: With a task of structure prediction.
+            number: Of the turn.
+            largest: Atoms of the largest cell.
+        """
+        task, wished = request.task, wished_in(request, number)
+        assert isinstance(task, CSP)
+        cells = _cells(request, task, largest)
+        if task.cells is not None:
+            cells = (task.cells[number % len(task.cells)],)
+        elif wished is not None:
+            cells = tuple(c for c in cells if sum(n for _, n in c) == wished.num_atoms)
+        return Asked(cells, request.space_group, wished, request.known is not False)
+
+
+def turns(request: SampleRequest) -> int:
+    """How many different contents or prototypes take turns."""
+    task = request.task
+    cells = len(task.cells) if isinstance(task, CSP) and task.cells is not None else 1
+    return max(cells, len(request.prototypes), 1)
+
+
+def wished_in(request: SampleRequest, number: int) -> Prototype | Scaffold | None:
+    """The wished prototype of a turn."""
+    prototypes = request.prototypes
+    return prototypes[number % len(prototypes)] if prototypes else None
+
+
+def _cells(request: SampleRequest, task: CSP, largest: int) -> tuple[Amounts, ...]:
+    """Contents of the cells that hold possible numbers of formula units of a composition."""
+    unit = task.composition or ()
+    atoms = sum(count for _, count in unit)
+    units: Iterable[int] = range(1, largest // max(atoms, 1) + 1)
+    if request.symmetric and unit:
+        units = possible_units(request, task, largest)
+    elif task.num_atoms is not None:
+        units = (task.num_atoms // atoms,)
+    elif task.formula_units is not None:
+        units = task.formula_units
+    return tuple(tuple((z, count * n) for z, count in unit) for n in units)
+
+
+def said_of(
+    drawn: Sequence[Drawn | str], ranks: Sequence[int] | None = None
+) -> dict[str, list[Any]]:
+    """What is told of crystals, by name of the property; None where there is no crystal.
+
+    Args:
+        drawn: What was found for each, or why nothing was.
+        ranks: Place of each among the candidates; None where nothing is ranked.
+    """
+    found = [one if isinstance(one, Drawn) else None for one in drawn]
+    said: dict[str, list[Any]] = {
+        "template": [one and one.template for one in found],
+        "scaffold": [one and str(one.scaffold) for one in found],
+        "space_group": [one and one.scaffold.space_group.symbol for one in found],
+    }
+    if ranks is not None:
+        said["rank"] = list(ranks)
+        said["log_votes"] = [one and round(one.log_votes, 4) for one in found]
+    return said
+
+
+def batch_of(drawn: Sequence[Drawn | str]) -> CrystalBatch:
+    """The crystals; an empty one stands where there is none."""
+    crystals = [one.crystal if isinstance(one, Drawn) else None for one in drawn]
+    lattices = [np.eye(3) if c is None else c.lattice for c in crystals]
+    places = [np.zeros((0, 3)) if c is None else c.frac_coords for c in crystals]
+    species = [np.zeros(0, np.int64) if c is None else c.species for c in crystals]
+    return CrystalBatch(
+        torch.tensor(np.array(lattices), dtype=torch.float32),
+        torch.tensor(np.concatenate(places), dtype=torch.float32),
+        torch.tensor(np.concatenate(species)),
+        torch.tensor([len(s) for s in species]),
+    )
