@@ -4,6 +4,7 @@ A new model is one file with a subclass of `Recipe` and one entry point of the g
 `ase_crysdiff.recipes` that names an instance of it, such as `ase_crysdiff.recipes.miad:RECIPE`.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from ase_crysdiff.models.card import Card, Config, Kind
 
 if TYPE_CHECKING:
     import torch
+
+log = logging.getLogger(__name__)
 
 #: Weights by name of the parameter.
 Tensors: TypeAlias = Mapping[str, "torch.Tensor"]
@@ -95,7 +98,9 @@ class Recipe(ABC):
         return sorted(changes)
 
     def fill(self, model: Any, tensors: Tensors, source: Path) -> None:
-        """Copies the weights that a training begins with into a model.
+        """Copies the weights that a training begins with into a model. Where the model reads more
+        than they do, and its network says by `added_columns` that this may be, it begins with zeros
+        there and first computes what they do.
 
         Args:
             model: What `build` returned.
@@ -105,6 +110,15 @@ class Recipe(ABC):
         Raises:
             CheckpointError: If they do not fit.
         """
+        from ase_crysdiff.networks.added_columns import with_added_columns
+
+        tensors, widened = with_added_columns(self.network(model), tensors)
+        if widened:
+            log.info(
+                "%s has no weights for what is read beside: the last columns of %s begin as zeros",
+                source,
+                ", ".join(widened),
+            )
         weights.fill(self.network(model), tensors, source)
 
     def guiding(self, config: Config, sampler: Config) -> dict[str, Any]:

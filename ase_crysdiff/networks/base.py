@@ -28,7 +28,7 @@ crosses the cutoff.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -54,12 +54,16 @@ class NodeInput:
             features).
         frac_coords: Fractional coordinates, shape (atoms, 3).
         layout: Which atoms belong together.
+        lattice: Gives the lattice vectors as rows, Å, shape (crystals, 3, 3), in whatever
+            orientation: what an encoder makes of them must not depend on it. A function, since few
+            encoders ask.
     """
 
     nodes: Float[Tensor, "atoms hidden"]
     crystals: Float[Tensor, "crystals features"]
     frac_coords: Float[Tensor, "atoms 3"]
     layout: Layout
+    lattice: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class CellBackbone(Backbone):
         polar = log_polar(crystals.lattice)
         invariants = (polar - polar.new_tensor(_LATTICE_MEAN)) / polar.new_tensor(_LATTICE_SCALE)
         features: Features = self.encoder(
-            NodeInput(nodes, invariants, crystals.frac_coords, crystals.layout)
+            NodeInput(
+                nodes, invariants, crystals.frac_coords, crystals.layout, lambda: crystals.lattice
+            )
         )
         return features

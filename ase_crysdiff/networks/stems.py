@@ -1,5 +1,7 @@
 """Stems: noisy components become node inputs."""
 
+from functools import partial
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -50,5 +52,9 @@ class CrystalStem(Stem):
         time = layout.broadcast(time_embedding(t, TIME_WIDTH), "atom")
         nodes = self.join(torch.cat([species, time], -1))
         return NodeInput(
-            nodes, self.lattice.invariants(state["lattice"]), state["frac_coords"], layout
+            nodes,
+            self.lattice.invariants(state["lattice"]),
+            state["frac_coords"],
+            layout,
+            partial(self.lattice.decode, state["lattice"]),
         )

@@ -1,9 +1,12 @@
-"""CSPNet as its authors describe it: a list of edges and concatenated edge inputs. Slow and
-obvious.
+"""CSPNet as its authors describe it, and as we extend it by distances: a list of edges and
+concatenated edge inputs. Slow and obvious.
 
 The oracle for `networks.encoders.cspnet` and the baseline of its benchmark. It borrows the
 parameters of the fast network, whose layout is the published one.
 """
+
+import itertools
+import math
 
 import torch
 from torch import nn
@@ -29,7 +32,15 @@ class ReferenceCSPNet(nn.Module):
         receiver, sender = all_pairs(inputs.layout.num_atoms.tolist())
         frac, batch = inputs.frac_coords, inputs.layout.batch_index
         difference = (frac[sender] - frac[receiver]) % 1.0
-        nodes = inputs.nodes
+        nodes, near = inputs.nodes, []
+        if self.fast.distances:
+            assert inputs.lattice is not None
+            lattices, own = inputs.lattice()[batch[receiver]], (receiver == sender)[:, None]
+            rows = [
+                near_image(d, lattice, self.fast.distances)
+                for d, lattice in zip(frac[sender] - frac[receiver], lattices, strict=True)
+            ]
+            near = [torch.stack(rows).masked_fill(own, 0.0)]
         for layer in self.fast.layers:
             assert isinstance(layer, CSPLayer)
             normed = layer.norm(nodes)
@@ -37,7 +48,9 @@ class ReferenceCSPNet(nn.Module):
             sines, cosines = fourier_features(
                 difference, self.fast.frequencies
             )  # in every layer, as published
-            edges = torch.cat([normed[receiver], normed[sender], crystal, sines, cosines], -1)
+            edges = torch.cat(
+                [normed[receiver], normed[sender], crystal, sines, cosines, *near], -1
+            )
             messages = functional.silu(layer.edge_out(functional.silu(layer.edge_in(edges))))
             total = torch.zeros_like(nodes).index_add_(0, receiver, messages)
             mean = total / inputs.layout.num_atoms[batch][:, None]
@@ -48,6 +61,30 @@ class ReferenceCSPNet(nn.Module):
             inputs.layout.num_crystals, nodes.shape[1], dtype=nodes.dtype
         ).index_add_(0, batch, nodes)
         return Features(nodes, pooled / inputs.layout.num_atoms[:, None])
+
+
+def near_image(difference: torch.Tensor, lattice: torch.Tensor, distances: int) -> torch.Tensor:
+    """Direction and functions of the distance of one pair, image by image.
+
+    Args:
+        difference: Fractional, shape (3,).
+        lattice: Rows in Å, shape (3, 3).
+        distances: Functions of the distance.
+    """
+    rounded, one = difference - difference.round(), difference.new_ones(())
+    shortest, total, mean = one * torch.inf, one * 0, torch.zeros_like(difference)
+    for shift in itertools.product((-1, 0, 1), repeat=3):
+        image = rounded + rounded.new_tensor(shift)
+        square = (image @ lattice).square().sum()
+        shortest = torch.minimum(shortest, square.sqrt())
+        mean, total = mean + torch.exp(-square) * image, total + torch.exp(-square)
+    shortest = shortest.clamp_min(0.5)
+    x = (shortest / 8.0).clamp(max=1.0)
+    fading = 1 - 21 * x**5 + 35 * x**6 - 15 * x**7
+    waves = [
+        torch.sin(n * math.pi * shortest / 8.0) / (shortest / 4.0) for n in range(1, distances + 1)
+    ]
+    return torch.cat([5.0 * mean / total / shortest * fading, torch.stack(waves) * fading])
 
 
 def all_pairs(sizes: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

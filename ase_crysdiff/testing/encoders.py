@@ -8,6 +8,7 @@ backbones, those of `testing.backbones`; all others the latter only.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -74,9 +75,7 @@ def permutation(encoder: Encoder) -> None:
         _inputs(encoder),
         torch.tensor([0, 2, 1, 4, 3, 9, 5, 7, 6, 8, *range(16, 9, -1)]),
     )
-    mixed = NodeInput(
-        inputs.nodes[order], inputs.crystals, inputs.frac_coords[order], inputs.layout
-    )
+    mixed = replace(inputs, nodes=inputs.nodes[order], frac_coords=inputs.frac_coords[order])
     before, after = _evaluated(encoder, inputs), _evaluated(encoder, mixed)
     _equal(encoder, before.nodes[order], after.nodes, "features of atoms in another order")
     _equal(encoder, before.crystals, after.crystals, "features of crystals in another order")
@@ -86,7 +85,7 @@ def image(encoder: Encoder) -> None:
     """Another periodic image of an atom in its place changes nothing."""
     inputs = _inputs(encoder)
     cells = torch.randint(-2, 3, inputs.frac_coords.shape, generator=_generator())
-    moved = NodeInput(inputs.nodes, inputs.crystals, inputs.frac_coords + cells, inputs.layout)
+    moved = replace(inputs, frac_coords=inputs.frac_coords + cells)
     before, after = _evaluated(encoder, inputs), _evaluated(encoder, moved)
     what = "features before and after another image of an atom"
     _equal(encoder, before.nodes, after.nodes, what, _FAR)
@@ -95,15 +94,30 @@ def image(encoder: Encoder) -> None:
 def translation(encoder: Encoder) -> None:
     """A crystal moved against its cell has the same features."""
     inputs = _inputs(encoder)
-    moved = NodeInput(inputs.nodes, inputs.crystals, inputs.frac_coords + 0.25, inputs.layout)
+    moved = replace(inputs, frac_coords=inputs.frac_coords + 0.25)
     before, after = _evaluated(encoder, inputs), _evaluated(encoder, moved)
     _equal(encoder, before.nodes, after.nodes, "features before and after a translation")
+
+
+def orientation(encoder: Encoder) -> None:
+    """A crystal turned or mirrored in space has the same features: its lattice vectors may be read,
+    but not where they point.
+    """
+    inputs = _inputs(encoder)
+    lattice = _lattice(inputs)
+    turns = torch.randn(3, 3, generator=_generator(), dtype=torch.float64)
+    turned = lattice.double() @ torch.linalg.qr(turns).Q
+    before = _evaluated(encoder, inputs)
+    after = _evaluated(encoder, replace(inputs, lattice=lambda: turned.to(lattice)))
+    what = "features before and after a rotation"
+    _equal(encoder, before.nodes, after.nodes, what, _FAR)
+    _equal(encoder, before.crystals, after.crystals, what, _FAR)
 
 
 def batch_independence(encoder: Encoder) -> None:
     """The features of a crystal do not depend on what else is in the batch."""
     inputs = _inputs(encoder)
-    together = _evaluated(encoder, inputs)
+    together, lattice = _evaluated(encoder, inputs), _lattice(inputs)
     start = 0
     for k, size in enumerate(_SIZES):
         rows = slice(start, start + size)
@@ -111,7 +125,11 @@ def batch_independence(encoder: Encoder) -> None:
         alone = _evaluated(
             encoder,
             NodeInput(
-                inputs.nodes[rows], inputs.crystals[k : k + 1], inputs.frac_coords[rows], layout
+                inputs.nodes[rows],
+                inputs.crystals[k : k + 1],
+                inputs.frac_coords[rows],
+                layout,
+                partial(lattice.narrow, 0, k, 1),
             ),
         )
         _equal(encoder, together.nodes[rows], alone.nodes, "features of atoms alone and in a batch")
@@ -131,10 +149,8 @@ def geometry(encoder: Encoder) -> None:
     moved = inputs.frac_coords.clone()
     moved[-1] += 0.1
     others = {
-        "places": NodeInput(inputs.nodes, inputs.crystals, moved, inputs.layout),
-        "invariants": NodeInput(
-            inputs.nodes, inputs.crystals.flip(-1), inputs.frac_coords, inputs.layout
-        ),
+        "places": replace(inputs, frac_coords=moved),
+        "invariants": replace(inputs, crystals=inputs.crystals.flip(-1)),
     }
     for what, other in others.items():
         change = float((_evaluated(encoder, other).nodes - before).abs().max())
@@ -164,6 +180,7 @@ CHECKS: Mapping[str, Callable[[Encoder], None]] = {
         permutation,
         image,
         translation,
+        orientation,
         batch_independence,
         geometry,
         gradients,
@@ -184,7 +201,13 @@ def _inputs(encoder: Encoder) -> NodeInput:
     nodes = torch.randn(len(batch.species), encoder.hidden, generator=generator).to(dtype)
     invariants = torch.randn(len(_SIZES), INVARIANTS, generator=generator).to(dtype)
     frac_coords = (torch.round(batch.frac_coords * 2**12) / 2**12).to(dtype)
-    return NodeInput(nodes, invariants, frac_coords, batch.layout)
+    lattice = batch.lattice.to(dtype)
+    return NodeInput(nodes, invariants, frac_coords, batch.layout, lambda: lattice)
+
+
+def _lattice(inputs: NodeInput) -> Tensor:
+    assert inputs.lattice is not None
+    return inputs.lattice()
 
 
 def _evaluated(encoder: Encoder, inputs: NodeInput) -> Features:

@@ -23,6 +23,8 @@ from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 from ase_crysdiff.training.times import stratified_times
 
+#: Arguments of encoders that weights which were trained without them can begin with.
+ADDITIONS = frozenset({"distances"})
 #: Crystals of a batch in validation, where no gradients take memory.
 VALIDATION_BATCH = 256
 
@@ -114,8 +116,13 @@ class GenerativeRecipe(Recipe):
     optional: ClassVar[tuple[str, ...]] = ("processes", "symmetric_share")
 
     def fixed_by_origin(self, changes: Config) -> list[str]:
-        """All but the share of symmetric batches, which is no part of the model."""
-        return sorted(set(changes) - {"symmetric_share"})
+        """All but the share of symmetric batches, which is no part of the model, and what an
+        encoder may read in addition.
+        """
+        free = {"symmetric_share"}
+        if isinstance(encoder := changes.get("encoder"), dict) and set(encoder) <= ADDITIONS:
+            free.add("encoder")
+        return sorted(set(changes) - free)
 
     def load_data(self, path: Path) -> PackedCrystals:
         return PackedCrystals.load(path)

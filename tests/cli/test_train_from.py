@@ -9,6 +9,7 @@ from lightning.fabric import Fabric
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.generative import load
 from ase_crysdiff.processes.flow import TorusFlow
 from ase_crysdiff.processes.gaussian_diffusion import GaussianDiffusion
 from ase_crysdiff.training import checkpoint
@@ -77,6 +78,42 @@ def test_second_stage_begins_with_the_averaged_weights_and_the_config_of_the_fir
     assert (
         trainer(files[1], tmp_path / "two", origin).progress.step == 4
     )  # goes on, and does not begin anew
+
+
+def test_a_network_that_reads_more_begins_as_the_one_that_reads_less(files, tmp_path, caplog):
+    run = tmp_path / "one" / "dao-g"
+    weights, config = averages(run)
+    same = trainer(files[1], tmp_path / "same", run)
+    with caplog.at_level("INFO"):
+        loop = trainer(files[1], tmp_path / "two", run, {"encoder": {"distances": 4}})
+    assert "encoder.layers.0.edge_in.weight begin as zeros" in caplog.text
+    assert loop.task.config == {**config, "encoder": {**config["encoder"], "distances": 4}}
+    grown = dict(loop.task.network.named_parameters())["encoder.layers.0.edge_in.weight"]
+    before = weights["encoder.layers.0.edge_in.weight"]
+    torch.testing.assert_close(grown[:, : before.shape[1]].detach(), before, rtol=0, atol=0)
+    assert grown.shape[1] == before.shape[1] + 3 + 4
+    assert not grown[:, before.shape[1] :].any()
+    batch = next(iter(loop.data.epoch(0, 0)))
+
+    def loss(of):
+        generator = torch.Generator().manual_seed(0)
+        return of.task.objective.loss(of.task.network, batch, generator)[0].item()
+
+    assert loss(loop) == pytest.approx(loss(same), rel=1e-5)
+    loop.run(progress=False)
+    assert grown[:, before.shape[1] :].any()
+    again = trainer(files[1], tmp_path / "two", run, {"encoder": {"distances": 4}})
+    assert again.progress.step == 4
+    export(tmp_path / "two", tmp_path / "weights", "dao-g")
+    model, _ = load(tmp_path / "weights")
+    assert model.denoiser.encoder.distances == 4
+    third = trainer(files[1], tmp_path / "three", tmp_path / "weights")
+    assert third.task.config["encoder"]["distances"] == 4
+    with pytest.raises(CheckpointError, match="does not fit"):
+        trainer(files[1], tmp_path / "x", tmp_path / "weights", {"encoder": {"distances": 5}})
+    more = {"encoder": {"distances": 4, "hidden": 64}}
+    with pytest.raises(InputError, match="--from keeps the config"):
+        trainer(files[1], tmp_path / "y", run, more)
 
 
 def test_command_line(files, tmp_path):

@@ -21,9 +21,14 @@ def dtype(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=NAMES)
+#: Variants of registered encoders that read something else.
+VARIANTS = {"cspnet with distances": ("cspnet", {"hidden": 32, "distances": 8})}
+
+
+@pytest.fixture(scope="module", params=[*NAMES, *VARIANTS])
 def checks(request, dtype):
-    return encoders.checks_of(request.param, SMALL.get(request.param, {"hidden": 32}), dtype)
+    plain = (request.param, SMALL.get(request.param, {"hidden": 32}))
+    return encoders.checks_of(*VARIANTS.get(request.param, plain), dtype)
 
 
 @pytest.mark.parametrize("check", backbones.CHECKS.values(), ids=backbones.CHECKS)
@@ -66,6 +71,7 @@ FAULTS = {
     ),
     "image": lambda f, i: Features(f.nodes + i.frac_coords[:, :1], f.crystals),
     "translation": lambda f, i: Features(f.nodes + i.frac_coords[:, :1] % 1, f.crystals),
+    "orientation": lambda f, i: Features(f.nodes + i.lattice()[0, 0, 0], f.crystals),
     "batch_independence": lambda f, i: Features(f.nodes - f.nodes.mean(0), f.crystals),
     "geometry": lambda f, i: Features(i.nodes, f.crystals),
     "gradients": lambda f, i: Features(f.nodes.detach(), f.crystals.detach() + 0 * f.crystals),

@@ -12,6 +12,9 @@ writes that out). What is done differently, all of it exact:
   enough for the cache while sampling;
 - for sampling, `tabulate` replaces the Fourier products by interpolation in a table (relative error
   about 1e-6).
+
+What is added: with `distances`, edges also read how far away and in which direction the nearest
+image of the other atom is (`near_pairs`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +25,13 @@ from torch import nn
 from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import Block
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.base import Encoder, Features, NodeInput
+from ase_crysdiff.networks.encoders.near_pairs import AXES
 from ase_crysdiff.networks.encoders.pair_terms import (
     POINTS_PER_FREQUENCY,
     FourierPairs,
+    NearImages,
     PairTerms,
     TabulatedPairs,
     tabulate,
@@ -39,13 +45,26 @@ CACHED = 2**20
 
 
 class CSPLayer(nn.Module):
-    """One round of messages with the parameters of the published layer."""
+    """One round of messages with the parameters of the published layer.
 
-    def __init__(self, hidden: int, crystal_features: int, frequencies: int) -> None:
+    Args:
+        hidden: Width.
+        crystal_features: Invariants per crystal that edges read.
+        frequencies: Fourier frequencies per axis.
+        distances: Functions of the distance that edges read beside a direction; 0 for neither.
+    """
+
+    def __init__(
+        self, hidden: int, crystal_features: int, frequencies: int, distances: int = 0
+    ) -> None:
         super().__init__()
         #: Geometric terms on a grid, for inference; None while the weights may change.
         self.table: Tensor | None = None
-        self.columns = (hidden, hidden, crystal_features, 3 * frequencies, 3 * frequencies)
+        added = (AXES, distances) if distances else ()
+        fourier = (3 * frequencies, 3 * frequencies)
+        self.columns: tuple[int, ...] = (hidden, hidden, crystal_features, *fourier, *added)
+        #: Last columns of parameters that weights may lack which were trained without them.
+        self.added_columns = {"edge_in.weight": sum(added)}
         self.norm = nn.LayerNorm(hidden)
         self.edge_in = Linear(sum(self.columns), hidden)
         self.edge_out = Linear(hidden, hidden)
@@ -61,7 +80,7 @@ class CSPLayer(nn.Module):
         products: torch.dtype,
     ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
-        receive, send, lattice, odd, even = self.edge_in.weight.split(self.columns, 1)
+        receive, send, lattice, odd, even = self._columns()
         from_nodes = product(normed.to(products), torch.cat([receive, send]).to(products))
         # Lattice invariants reach hundreds of Å² in the published representation: they stay in
         # single precision.
@@ -92,9 +111,17 @@ class CSPLayer(nn.Module):
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
         return nodes + functional.silu(update.to(nodes.dtype))
 
+    def _columns(self) -> tuple[Tensor, ...]:
+        """The first edge map by what it reads: receiver, sender, crystal, odd and even features."""
+        *parts, odd, even = self.edge_in.weight.split(self.columns, 1)
+        if not sum(self.added_columns.values()):
+            return *parts, odd, even
+        *parts, sines, cosines = parts
+        return *parts, torch.cat([sines, odd], 1), torch.cat([cosines, even], 1)
+
     def tabulate(self, points: int, dtype: torch.dtype | None) -> None:
         """Fixes the table of the present weights, in the number format of the products."""
-        *_, odd, even = self.edge_in.weight.detach().split(self.columns, 1)
+        _, _, _, odd, even, *_ = self.edge_in.weight.detach().split(self.columns, 1)
         self.table = tabulate(odd, even, points).to(dtype)
 
 
@@ -106,6 +133,11 @@ class CSPNet(Encoder):
         hidden: Width.
         layers: Rounds of messages.
         frequencies: Fourier frequencies per axis.
+        distances: Functions of the distance of nearest images that edges read, beside their
+            direction; 0, as published, for neither.
+
+    Raises:
+        InputError: If `distances` is no count.
 
     Source: Jiao et al. 2023 (DiffCSP), section 4.2; MiAD uses it unchanged.
     """
@@ -113,13 +145,24 @@ class CSPNet(Encoder):
     small: ClassVar[Mapping[str, Any]] = {"hidden": 128, "layers": 4, "frequencies": 32}
 
     def __init__(
-        self, crystal_features: int, hidden: int = 512, layers: int = 6, frequencies: int = 128
+        self,
+        crystal_features: int,
+        hidden: int = 512,
+        layers: int = 6,
+        frequencies: int = 128,
+        distances: int = 0,
     ) -> None:
         super().__init__()
+        if isinstance(distances, bool) or not isinstance(distances, int) or distances < 0:
+            raise InputError(
+                f"distances of cspnet must be a whole number of functions, got {distances!r}. "
+                "Give 16, or leave it out."
+            )
         self.hidden = hidden
         self.frequencies = frequencies
+        self.distances = distances
         self.layers = nn.ModuleList(
-            CSPLayer(hidden, crystal_features, frequencies) for _ in range(layers)
+            CSPLayer(hidden, crystal_features, frequencies, distances) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(hidden)
 
@@ -131,7 +174,8 @@ class CSPNet(Encoder):
             )
         nodes = inputs.nodes
         products = self.products or nodes.dtype
-        pairs = [self._pair_terms(block, inputs.frac_coords, products) for block in blocks]
+        near = self._near_images(inputs)
+        pairs = [self._pair_terms(block, inputs.frac_coords, products, near) for block in blocks]
         for layer in self.layers:
             nodes = layer(nodes, inputs.crystals, blocks, pairs, products)
         nodes = self.norm(nodes)
@@ -145,9 +189,23 @@ class CSPNet(Encoder):
     def _points(self) -> int:
         return POINTS_PER_FREQUENCY * self.frequencies
 
+    def _near_images(self, inputs: NodeInput) -> NearImages | None:
+        if not self.distances:
+            return None
+        if inputs.lattice is None:
+            raise InputError(
+                "A cspnet with distances reads the lattice, and its stem gave none. Let the stem "
+                "set NodeInput.lattice, or leave distances out."
+            )
+        return NearImages(inputs.lattice(), self.distances)
+
     def _pair_terms(
-        self, block: Block, frac_coords: Float[Tensor, "atoms 3"], products: torch.dtype
+        self,
+        block: Block,
+        frac_coords: Float[Tensor, "atoms 3"],
+        products: torch.dtype,
+        near: NearImages | None,
     ) -> PairTerms:
         if self.layers[0].table is not None and not torch.is_grad_enabled():
-            return TabulatedPairs.of(block, frac_coords, self._points)
-        return FourierPairs.of(block, frac_coords, self.frequencies, products)
+            return TabulatedPairs.of(block, frac_coords, self._points, products, near)
+        return FourierPairs.of(block, frac_coords, self.frequencies, products, near)

@@ -2,7 +2,8 @@
 2πk δ]: two ways to compute it.
 
 `FourierPairs` is exact and differentiable, for training. `TabulatedPairs` looks the term up and
-interpolates, for sampling.
+interpolates, for sampling. Where the network reads directions and distances of the nearest images,
+they are further odd and even features beside the sines and cosines; tables do not hold them.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import Block
 from ase_crysdiff.networks.embeddings import fourier_features
+from ase_crysdiff.networks.encoders.near_pairs import AXES, near_features
 from ase_crysdiff.networks.linear import product
 from ase_crysdiff.shapes import Float, Int, Tensor
 
@@ -30,10 +32,41 @@ class PairTerms(Protocol):
     def dense(
         self, odd: Tensor, even: Tensor, table: Tensor | None
     ) -> Float[Tensor, "count size size hidden"]:
-        """The term of every ordered pair, given the weights of the sines and cosines or a table of
-        them.
+        """The term of every ordered pair, given the weights of the odd and the even features, and
+        for the sines and cosines among them a table or None.
         """
         ...
+
+
+@dataclass(frozen=True)
+class NearImages:
+    """What the terms need for directions and distances of the nearest images.
+
+    Args:
+        lattice: Of all crystals of the batch, rows in Å, shape (crystals, 3, 3).
+        distances: Functions of the distance.
+    """
+
+    lattice: Tensor
+    distances: int
+
+    def features(
+        self, block: Block, difference: Float[Tensor, "count pairs 3"]
+    ) -> tuple[Float[Tensor, "count pairs 3"], Float[Tensor, "count pairs distances"]]:
+        """Directions, which are odd, and functions of the distance, which are even."""
+        return near_features(difference, self.lattice[block.crystals], self.distances)
+
+    def dense(
+        self, block: Block, frac_coords: Float[Tensor, "atoms 3"]
+    ) -> Float[Tensor, "count size size features"]:
+        """Both of every ordered pair, directions first."""
+        directions, radial = self.features(block, _differences(block, frac_coords))
+        itself = radial.new_zeros(block.count, block.size, AXES + self.distances)
+        there = torch.cat([directions, radial], -1)
+        back = torch.cat([-directions, radial], -1)
+        _, order, _ = _pairs(block.size, radial.device)
+        rows = torch.cat([there, back, itself], 1).index_select(1, order)
+        return rows.unflatten(1, (block.size, block.size))
 
 
 @lru_cache(maxsize=256)
@@ -51,6 +84,15 @@ def _pairs(
     place[range(size), range(size)] = torch.arange(size) + 2 * count
     place = place.flatten()
     return upper.to(device), place.to(device), torch.argsort(place).to(device)
+
+
+def _differences(
+    block: Block, frac_coords: Float[Tensor, "atoms 3"]
+) -> Float[Tensor, "count pairs 3"]:
+    """f_j - f_i of the pairs i < j."""
+    frac = block.view(frac_coords)
+    (i, j), _, _ = _pairs(block.size, frac.device)
+    return frac[:, j] - frac[:, i]
 
 
 class _OrderedPairs(torch.autograd.Function):
@@ -89,18 +131,20 @@ class _OrderedPairs(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class FourierPairs:
-    """Sines and cosines for i < j only: a swap of the atoms turns the sign of sines, not of
-    cosines, so one product serves both.
+    """Odd and even features for i < j only: a swap of the atoms turns the sign of the odd ones, not
+    of the even ones, so one product serves both.
 
     Args:
         block: The crystals.
-        sines: Shape (count, pairs, 3 * frequencies).
-        cosines: Shape (count, pairs, 3 * frequencies).
+        odd: Sines, and directions if any, shape (count, pairs, features).
+        even: Cosines, and functions of the distance if any, shape (count, pairs, features).
+        cosines: How many of the even features are cosines.
     """
 
     block: Block
-    sines: Tensor
-    cosines: Tensor
+    odd: Tensor
+    even: Tensor
+    cosines: int
 
     @classmethod
     def of(
@@ -109,23 +153,26 @@ class FourierPairs:
         frac_coords: Float[Tensor, "atoms 3"],
         frequencies: int,
         products: torch.dtype,
+        near: "NearImages | None" = None,
     ) -> "FourierPairs":
         """Features of f_j - f_i, in the number format of the products."""
-        frac = block.view(frac_coords)
-        (i, j), _, _ = _pairs(block.size, frac.device)
-        sines, cosines = fourier_features(frac[:, j] - frac[:, i], frequencies)
-        return cls(block, sines.to(products), cosines.to(products))
+        difference = _differences(block, frac_coords)
+        odd, even = fourier_features(difference, frequencies)
+        cosines = even.shape[-1]
+        if near is not None:
+            directions, radial = near.features(block, difference)
+            odd, even = torch.cat([odd, directions], -1), torch.cat([even, radial], -1)
+        return cls(block, odd.to(products), even.to(products), cosines)
 
     def dense(
         self, odd: Tensor, even: Tensor, table: Tensor | None
     ) -> Float[Tensor, "count size size hidden"]:
         block = self.block
-        from_sines, from_cosines = product(self.sines, odd), product(self.cosines, even)
-        itself = even.sum(1).expand(
-            block.count, block.size, -1
-        )  # all cosines of a zero difference are 1
+        from_odd, from_even = product(self.odd, odd), product(self.even, even)
+        # All cosines of a zero difference are 1; an atom has no distance and direction to itself.
+        itself = even[:, : self.cosines].sum(1).expand(block.count, block.size, -1)
         _, order, inverse = _pairs(block.size, odd.device)
-        return _OrderedPairs.apply(from_sines, from_cosines, itself, order, inverse)
+        return _OrderedPairs.apply(from_odd, from_even, itself, order, inverse)
 
 
 @dataclass(frozen=True)
@@ -137,15 +184,23 @@ class TabulatedPairs:
         block: The crystals.
         rows: Rows of the table, shape (count * size², 12).
         weights: Their weights, same shape.
+        near: Directions and functions of the distance, shape (count, size, size, features); None
+            without them.
     """
 
     block: Block
     rows: Tensor
     weights: Tensor
+    near: Tensor | None = None
 
     @classmethod
     def of(
-        cls, block: Block, frac_coords: Float[Tensor, "atoms 3"], points: int
+        cls,
+        block: Block,
+        frac_coords: Float[Tensor, "atoms 3"],
+        points: int,
+        products: torch.dtype,
+        near: NearImages | None = None,
     ) -> "TabulatedPairs":
         """Where f_j - f_i lies among `points` points per axis."""
         frac = block.view(frac_coords)
@@ -165,7 +220,8 @@ class TabulatedPairs:
             ],
             -1,
         )
-        return cls(block, rows.flatten(1), weights.flatten(1))
+        features = None if near is None else near.dense(block, frac_coords).to(products)
+        return cls(block, rows.flatten(1), weights.flatten(1), features)
 
     def dense(
         self, odd: Tensor, even: Tensor, table: Tensor | None
@@ -173,7 +229,13 @@ class TabulatedPairs:
         assert table is not None
         weights = self.weights.to(table.dtype)
         terms = functional.embedding_bag(self.rows, table, mode="sum", per_sample_weights=weights)
-        return terms.to(odd.dtype).view(self.block.count, self.block.size, self.block.size, -1)
+        size = self.block.size
+        terms = terms.to(odd.dtype).view(self.block.count, size, size, -1)
+        if self.near is None:
+            return terms
+        distances = self.near.shape[-1] - AXES
+        added = torch.cat([odd[:, -AXES:], even[:, -distances:]], 1)
+        return terms.add_(product(self.near, added))
 
 
 def tabulate(

@@ -134,9 +134,11 @@ def test_noise_goes_to_the_nearest_description_of_its_orbit(packed, model):
     assert float((lengths < 0.25).float().mean()) > 0.6
 
 
-def test_mixed_training_lowers_both_losses_and_resumes(packed, tmp_path):
+@pytest.mark.parametrize("distances", [0, 8])
+def test_mixed_training_lowers_both_losses_and_resumes(distances, packed, tmp_path):
     torch.random.default_generator.manual_seed(0)
     config = {**tiny_config("dao-g-flow", packed), "symmetric_share": 0.5}
+    config["encoder"] = {**config["encoder"], "distances": distances}
     course = TrainSettings(
         steps=120,
         batch_size=8,

@@ -16,6 +16,7 @@ Source: DAO (GLAD-RUC 2025), Crysformer: code, and paper for the equations of at
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -223,4 +224,5 @@ class ElementTableStem(Stem):
             self.lattice.invariants(state["lattice"]),
             state["frac_coords"],
             layout,
+            partial(self.lattice.decode, state["lattice"]),
         )

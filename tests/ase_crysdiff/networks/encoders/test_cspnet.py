@@ -1,9 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models import weights
 from ase_crysdiff.models.recipe import recipe
+from ase_crysdiff.networks.added_columns import with_added_columns
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.networks.base import NodeInput
 from ase_crysdiff.networks.embeddings import fourier_features, time_embedding
@@ -14,9 +19,13 @@ from ase_crysdiff.testing.crystals import random_batch
 from ase_crysdiff.testing.cspnet_reference import ReferenceCSPNet
 
 SIZES = [1, 2, 2, 5, 7]
+TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
+DISTANCES = {**TINY, "distances": 16}
+#: As published, and with the edges' distances and directions.
+BOTH = pytest.mark.parametrize("encoder", [TINY, DISTANCES], ids=["published", "distances"])
 
 
-def build(name, crystals, lattice=None, encoder=None):
+def build(name, crystals, lattice=None, encoder=TINY):
     module = recipe(name)
     config = dict(
         module.published(crystals)
@@ -25,7 +34,7 @@ def build(name, crystals, lattice=None, encoder=None):
     )
     if lattice == "matrix":
         config["lattice"] = {"name": "matrix"}
-    config["encoder"] = encoder or {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
+    config["encoder"] = encoder
     torch.random.default_generator.manual_seed(3)
     return module.build(config)
 
@@ -68,10 +77,11 @@ def test_fourier_features_golden():
     np.testing.assert_allclose(cosines, [[1, 0, -1, 1, 1, 1, 1, np.sqrt(0.5), 0]], atol=1e-12)
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["miad", "dao-g"])
 @pytest.mark.parametrize("lattice", ["matrix", "polar"])
-def test_fast_network_equals_published_equations(name, lattice, crystals, generator):
-    model = build(name, crystals, lattice)
+def test_fast_network_equals_published_equations(name, lattice, encoder, crystals, generator):
+    model = build(name, crystals, lattice, encoder)
     batch = random_batch(SIZES, generator)
     fast = predict(model, batch)
     encoder = model.denoiser.encoder
@@ -81,9 +91,12 @@ def test_fast_network_equals_published_equations(name, lattice, crystals, genera
         np.testing.assert_allclose(value, slow[component], rtol=1e-9, atol=1e-12)
 
 
+@BOTH
 @pytest.mark.parametrize("tabulated", [False, True])
-def test_blocks_in_portions_give_the_same_bits(tabulated, crystals, generator, monkeypatch):
-    model = build("miad", crystals)
+def test_blocks_in_portions_give_the_same_bits(
+    tabulated, encoder, crystals, generator, monkeypatch
+):
+    model = build("miad", crystals, encoder=encoder)
     model.denoiser.eval()
     if tabulated:
         model.denoiser.encoder.tabulate()
@@ -94,8 +107,9 @@ def test_blocks_in_portions_give_the_same_bits(tabulated, crystals, generator, m
         assert torch.equal(value, whole[component])
 
 
-def test_fast_network_has_the_reference_gradients(crystals, generator):
-    model = build("miad", crystals, "matrix")
+@BOTH
+def test_fast_network_has_the_reference_gradients(encoder, crystals, generator):
+    model = build("miad", crystals, "matrix", encoder)
     model.denoiser.double()
     arguments = inputs(model, random_batch([3, 3, 5], generator))
     gradients = []
@@ -108,7 +122,8 @@ def test_fast_network_has_the_reference_gradients(crystals, generator):
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-7, atol=1e-9)
 
 
-def test_bfloat16_products_stay_close(crystals, generator):
+@BOTH
+def test_bfloat16_products_stay_close(encoder, crystals, generator):
     """Only where the processor has them: some virtual machines end the program at the first one."""
     import subprocess
     import sys
@@ -116,7 +131,7 @@ def test_bfloat16_products_stay_close(crystals, generator):
     probe = "import torch; x = torch.ones(64, 64).bfloat16(); x @ x"
     if subprocess.run([sys.executable, "-c", probe], check=False, capture_output=True).returncode:
         pytest.skip("this processor cannot multiply bfloat16 matrices")
-    model = build("miad", crystals)
+    model = build("miad", crystals, encoder=encoder)
     batch = random_batch(SIZES, generator)
     exact = predict(model, batch, torch.float32)
     model.denoiser.encoder.products = torch.bfloat16
@@ -125,11 +140,12 @@ def test_bfloat16_products_stay_close(crystals, generator):
         assert float((rough[component] - value).norm() / value.norm()) < 0.02
 
 
+@BOTH
 @pytest.mark.parametrize("name", ["miad", "dao-g"])
 @pytest.mark.parametrize("lattice", ["matrix", "polar"])
 class TestSymmetry:
-    def test_permutation(self, name, lattice, crystals, generator):
-        model, batch = build(name, crystals, lattice), random_batch([7], generator)
+    def test_permutation(self, name, lattice, encoder, crystals, generator):
+        model, batch = build(name, crystals, lattice, encoder), random_batch([7], generator)
         order = torch.randperm(7, generator=generator)
         moved = CrystalBatch(
             batch.lattice, batch.frac_coords[order], batch.species[order], batch.num_atoms
@@ -140,8 +156,10 @@ class TestSymmetry:
         if "species" in before:
             np.testing.assert_allclose(after["species"], before["species"][order], atol=1e-12)
 
-    def test_lattice_translations_and_a_common_shift(self, name, lattice, crystals, generator):
-        model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
+    def test_lattice_translations_and_a_common_shift(
+        self, name, lattice, encoder, crystals, generator
+    ):
+        model, batch = build(name, crystals, lattice, encoder), random_batch(SIZES, generator)
         images = torch.randint(-3, 4, batch.frac_coords.shape, generator=generator)
         shift = torch.rand(1, 3, generator=generator)
         moved = CrystalBatch(
@@ -155,8 +173,10 @@ class TestSymmetry:
             np.testing.assert_allclose(after[component], value, atol=1e-9)
 
     @pytest.mark.parametrize("handedness", [1, -1])
-    def test_rotations_and_reflections(self, name, lattice, handedness, crystals, generator):
-        model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
+    def test_rotations_and_reflections(
+        self, name, lattice, encoder, handedness, crystals, generator
+    ):
+        model, batch = build(name, crystals, lattice, encoder), random_batch(SIZES, generator)
         q = (
             handedness
             * torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64)).Q
@@ -171,13 +191,15 @@ class TestSymmetry:
         np.testing.assert_allclose(after["lattice"], expected, atol=1e-9)
         np.testing.assert_allclose(after["frac_coords"], before["frac_coords"], atol=1e-9)
 
-    def test_a_crystal_alone_equals_the_same_in_a_batch(self, name, lattice, crystals, generator):
+    def test_a_crystal_alone_equals_the_same_in_a_batch(
+        self, name, lattice, encoder, crystals, generator
+    ):
         """To the last bit, in single precision: reproducible sampling rests on it.
 
         The width is a multiple of 32, as in every shipped model: vectorised functions treat the
         last elements of a tensor differently when it does not fill their registers.
         """
-        model, batch = build(name, crystals, lattice), random_batch(SIZES, generator)
+        model, batch = build(name, crystals, lattice, encoder), random_batch(SIZES, generator)
         together = predict(model, batch, torch.float32)
         for i, single in enumerate(batch.split()):
             state, _, context, layout = inputs(model, single, torch.float32)
@@ -213,16 +235,18 @@ def test_denoiser_has_a_head_per_component(crystals):
     assert again.num_parameters < model.denoiser.num_parameters
 
 
+@pytest.mark.parametrize("distances", [0, 16])
 @pytest.mark.parametrize("frequencies", [8, 32])
-def test_tables_change_nothing_beyond_rounding(frequencies, generator):
+def test_tables_change_nothing_beyond_rounding(frequencies, distances, generator):
     batch = random_batch(SIZES, generator).to(dtype=torch.float64)
     torch.random.default_generator.manual_seed(0)
-    net = CSPNet(9, 32, 2, frequencies).double()
+    net = CSPNet(9, 32, 2, frequencies, distances).double()
     given = NodeInput(
         torch.randn(17, 32, dtype=torch.float64),
         torch.randn(5, 9, dtype=torch.float64),
         batch.frac_coords,
         batch.layout,
+        lambda: batch.lattice,
     )
     with torch.no_grad():
         exact = net(given).nodes
@@ -248,3 +272,42 @@ def test_sampling_overwrites_nothing_it_was_given(generator):
         assert torch.equal(old, new)
     for old, new in zip(weights, net.parameters(), strict=True):
         assert torch.equal(old, new)
+
+
+def test_columns_of_zeros_compute_what_the_smaller_network_does(crystals, generator):
+    small, large = build("miad", crystals), build("miad", crystals, encoder=DISTANCES)
+    batch = random_batch(SIZES, generator)
+    before = predict(small, batch)
+    own = dict(small.denoiser.named_parameters())
+    widened, names = with_added_columns(large.denoiser, own)
+    assert names == [f"encoder.layers.{k}.edge_in.weight" for k in range(2)]
+    weights.fill(large.denoiser, widened, Path("small"))
+    for component, value in predict(large, batch).items():
+        np.testing.assert_allclose(value, before[component], rtol=1e-12, atol=1e-14)
+
+
+def test_nothing_else_is_filled_with_zeros(crystals):
+    small = dict(build("miad", crystals).denoiser.named_parameters())
+    large = build("miad", crystals, encoder=DISTANCES).denoiser
+    first, second = (f"encoder.layers.{k}.edge_in.weight" for k in range(2))
+    partly = {**small, first: dict(large.named_parameters())[first]}
+    fewer = {**small, second: small[second][:, :-1]}
+    absent = {name: tensor for name, tensor in small.items() if name != first}
+    for tensors in (partly, fewer, absent):
+        same, names = with_added_columns(large, tensors)
+        assert not names
+        assert all(same[name] is tensor for name, tensor in tensors.items())
+        with pytest.raises(CheckpointError):
+            weights.fill(large, same, Path("damaged"))
+    own = dict(large.named_parameters())
+    assert with_added_columns(large, own) == (own, [])
+
+
+def test_distances_that_cannot_be_are_refused(generator):
+    for wrong in (-1, True):
+        with pytest.raises(InputError, match="distances of cspnet"):
+            CSPNet(9, distances=wrong)
+    batch = random_batch([2], generator)
+    given = NodeInput(torch.randn(2, 8), torch.randn(1, 9), batch.frac_coords, batch.layout)
+    with pytest.raises(InputError, match="stem gave none"):
+        CSPNet(9, 8, 1, 4, distances=4)(given)
