@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,25 @@ class Drawn:
         if unsound(crystal.lattice, crystal.frac_coords, crystal.species, DRAWN) is not None:
             return None
         return Drawn(crystal.scaffold, crystal, candidate.template(library), log_votes)
+
+
+class Answers:
+    """Crystals in the order of their rank, each made when it is asked for; unsound ones are left
+    out.
+
+    Args:
+        made: Makes them, None for an unsound one.
+        candidates: How many there are at most.
+    """
+
+    def __init__(self, made: Iterable[Drawn | None], candidates: int) -> None:
+        self.candidates, self.sound = candidates, list[Drawn]()
+        self._rest = (one for one in made if one is not None)
+
+    def at(self, rank: int) -> Drawn | None:
+        """The one of a rank; None if there are not so many."""
+        self.sound.extend(islice(self._rest, max(0, rank + 1 - len(self.sound))))
+        return self.sound[rank] if rank < len(self.sound) else None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Known crystals with other elements on their sites, as a sampler."""
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ase_crysdiff.crystal.elements import SYMBOLS
@@ -8,10 +7,11 @@ from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.prototypes.exchange import Exchange, RandomExchange
 from ase_crysdiff.prototypes.library import Library
-from ase_crysdiff.prototypes.retrieval import Ranking, Vote, candidates
+from ase_crysdiff.prototypes.retrieval import Vote, candidates
 from ase_crysdiff.prototypes.symmetry import Symmetry
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import (
+    Answers,
     Asked,
     Drawn,
     batch_of,
@@ -32,15 +32,6 @@ from ase_crysdiff.symmetry.tables import space_group
 _REMEMBERED = 4096
 #: Elements that are named in place of one that the library does not know.
 _NEAREST = 3
-
-
-@dataclass
-class _Ranking:
-    """The candidates for a composition, and those of them that were built and are sound."""
-
-    ranked: Ranking
-    sound: list[Drawn] = field(default_factory=list)
-    looked_at: int = 0
 
 
 class PrototypeSampler(Sampler):
@@ -73,7 +64,7 @@ class PrototypeSampler(Sampler):
             known_elements=library.elements,
             deterministic=frozenset({CSP}),
         )
-        self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
+        self._answers = lru_cache(maxsize=_REMEMBERED)(self._ranked)
 
     def check(self, request: SampleRequest) -> None:
         self._check_elements(request)
@@ -81,7 +72,7 @@ class PrototypeSampler(Sampler):
         task = request.task
         if isinstance(task, CSP) and task.cells is None:
             for number in range(turns(request)):
-                if not self._ranking(self._asked(request, number)).ranked:
+                if not self._answers(self._asked(request, number)).candidates:
                     raise IncompatibleError(self._nothing(request, number))
         elif isinstance(task, DeNovo):
             for number in range(turns(request)):
@@ -113,27 +104,24 @@ class PrototypeSampler(Sampler):
     def _predicted(self, request: SampleRequest, index: int) -> Drawn | str:
         """The candidate whose turn it is, or why there is none."""
         rank, number = divmod(index, turns(request))
-        ranking = self._ranking(self._asked(request, number))
-        while len(ranking.sound) <= rank and ranking.looked_at < len(ranking.ranked):
-            candidate = ranking.ranked[ranking.looked_at]
-            ranking.looked_at += 1
-            most = float(ranking.ranked.scores.max())
-            votes = 0.0 if candidate.known else candidate.score - most
-            if drawn := Drawn.of(candidate, self.library, votes):
-                ranking.sound.append(drawn)
-        if rank < len(ranking.sound):
-            return ranking.sound[rank]
-        count = len(ranking.sound)
+        answers = self._answers(self._asked(request, number))
+        found = answers.at(rank)
+        if found is not None:
+            return found
+        count = len(answers.sound)
         return f"the library has only {count} candidate{'s' if count != 1 else ''}"
 
-    def _ranked(self, asked: Asked) -> _Ranking:
+    def _ranked(self, asked: Asked) -> Answers:
         """Candidates for one of some contents of cells."""
         choice = None
         if asked.group is not None or asked.wished is not None:
             choice = Symmetry(self.library, asked.group, asked.wished)
-        return _Ranking(
-            candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
+        ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
+        most = float(ranking.scores.max()) if len(ranking) else 0.0
+        made = (
+            Drawn.of(one, self.library, 0.0 if one.known else one.score - most) for one in ranking
         )
+        return Answers(made, len(ranking))
 
     def _asked(self, request: SampleRequest, number: int) -> Asked:
         largest = LARGEST if request.symmetric else max(map(sum, self.library.counts))

@@ -2,7 +2,7 @@
 numbers.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,6 +13,7 @@ from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.partial import check_elements
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import (
+    Answers,
     Asked,
     Drawn,
     batch_of,
@@ -33,15 +34,6 @@ from ase_crysdiff.symmetry.feasible import feasible
 
 #: Compositions whose proposals are remembered.
 _REMEMBERED = 1024
-
-
-@dataclass
-class _Ranking:
-    """Proposals for a composition, and those of them that were looked at and are sound."""
-
-    proposals: list[Proposal]
-    sound: list[Drawn] = field(default_factory=list)
-    looked_at: int = 0
 
 
 class WyckoffSampler(Sampler):
@@ -77,7 +69,7 @@ class WyckoffSampler(Sampler):
             & frozenset(geometry.card.elements)
             & known.library.elements,
         )
-        self._ranking = lru_cache(maxsize=_REMEMBERED)(self._ranked)
+        self._answers = lru_cache(maxsize=_REMEMBERED)(self._ranked)
 
     def check(self, request: SampleRequest) -> None:
         if isinstance(request.task, CSP):
@@ -123,25 +115,25 @@ class WyckoffSampler(Sampler):
     def _predicted(self, request: SampleRequest, index: int) -> Drawn:
         """The proposal whose turn it is."""
         rank, number = divmod(index, turns(request))
-        ranking = self._ranking(Asked.of(request, number, self.capabilities.max_atoms or 1))
-        proposals = ranking.proposals
-        most = max(one.log_probability for one in proposals)
-        while len(ranking.sound) <= rank and ranking.looked_at < len(proposals):
-            proposal = proposals[ranking.looked_at]
-            ranking.looked_at += 1
-            votes = 0.0 if proposal.known else proposal.log_probability - most
-            drawn: Drawn | None = Drawn(proposal.scaffold, log_votes=votes)
-            if proposal.template is not None:
-                drawn = Drawn.of(proposal.template, self.known.library, votes)
-            if drawn is not None:
-                ranking.sound.append(drawn)
-        if rank < len(ranking.sound):
-            return ranking.sound[rank]
-        again = proposals[rank % len(proposals)]
-        return Drawn(again.scaffold, log_votes=again.log_probability - most)
+        proposals, answers = self._answers(
+            Asked.of(request, number, self.capabilities.max_atoms or 1)
+        )
+        found = answers.at(rank)
+        if found is not None:
+            return found
+        return Drawn(proposals[rank % len(proposals)].scaffold)
 
-    def _ranked(self, asked: Asked) -> _Ranking:
-        return _Ranking(self.proposals.ranked(asked))
+    def _ranked(self, asked: Asked) -> tuple[list[Proposal], Answers]:
+        proposals = self.proposals.ranked(asked)
+        most = max(one.log_probability for one in proposals)
+
+        def made(one: Proposal) -> Drawn | None:
+            votes = 0.0 if one.known else one.log_probability - most
+            if one.template is None:
+                return Drawn(one.scaffold, log_votes=votes)
+            return Drawn.of(one.template, self.known.library, votes)
+
+        return proposals, Answers(map(made, proposals), len(proposals))
 
     def _new(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
         """New crystals: contents by exchange in the library, then sites by library and model."""
