@@ -96,11 +96,8 @@ def wyckoff(weights: str | Path | None = None, device: str = "cpu") -> WyckoffSa
     """
     card = weight_files.read_card(weight_files.find(WYCKOFF, weights))
     geometry = load_sampler("dao-g-flow", device=device)
-    counts = card.config.get("space_groups")
-    groups = None if counts is None else {int(n): int(count) for n, count in counts.items()}
-    return WyckoffSampler(
-        scaffold_proposals(WYCKOFF, weights), card, geometry, _known(None, groups)
-    )
+    odds = {int(n): float(x) for n, x in card.config.get("template_odds", {}).items()}
+    return WyckoffSampler(scaffold_proposals(WYCKOFF, weights), card, geometry, _known(None, odds))
 
 
 def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposals:
@@ -121,13 +118,11 @@ def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposal
     return Proposals(library, vote, ScaffoldDecoder(network), weighing, sizes)
 
 
-def _known(
-    weights: str | Path | None, space_groups: Mapping[int, int] | None = None
-) -> PrototypeSampler:
+def _known(weights: str | Path | None, odds: Mapping[int, float] | None = None) -> PrototypeSampler:
     """Known crystals that get their elements from the model of `site-elements`."""
     library, card = _library(weights)
     learned = LearnedExchange(load_exchange(), library.elements)
-    return PrototypeSampler(library, card, learned, space_groups)
+    return PrototypeSampler(library, card, learned, odds)
 
 
 def _library(weights: str | Path | None) -> tuple[Library, Card]:

@@ -47,7 +47,7 @@ class PrototypeSampler(Sampler):
         card: Of the library.
         exchange: How new crystals get their elements; None exchanges by chance, by the card's
             settings.
-        space_groups: How often the templates of new crystals have each, see `Templates`.
+        odds: By how much more often templates of new crystals have a space group, by its number.
     """
 
     card: Card
@@ -57,13 +57,13 @@ class PrototypeSampler(Sampler):
         library: Library,
         card: Card,
         exchange: Exchange | None = None,
-        space_groups: Mapping[int, int] | None = None,
+        odds: Mapping[int, float] | None = None,
     ) -> None:
         self.library, self.card = library, card
         self.vote = Vote(**card.config["vote"])
         chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
         usual = card.config["template_atoms"]
-        self.templates = Templates(library, usual, chance, exchange, space_groups)
+        self.templates = Templates(library, usual, chance, exchange, odds)
         self.capabilities = Capabilities(
             tasks=frozenset({DeNovo, CSP}),
             constraints=frozenset(

@@ -1,11 +1,10 @@
 """New crystals: templates drawn from a library, with other elements on their sites."""
 
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ase_crysdiff.prototypes.exchange import (
     ElementWish,
@@ -28,9 +27,6 @@ from ase_crysdiff.symmetry.tables import Floats
 _TRIES = 100
 #: Templates lie at most so far above the hull where there are such, eV/atom; of many nobody knows.
 _TEMPLATE_ENERGY = 0.03
-#: Share of the library's own space groups among those that are wished, so that no crystal of it is
-#: never a template.
-_OWN_GROUPS = 0.05
 #: Wishes whose templates are remembered.
 _REMEMBERED = 4096
 
@@ -43,8 +39,8 @@ class Templates:
         usual: Atoms of the largest template, unless the number of atoms or a prototype is given.
         chance: Exchange of near elements, which says how often a crystal may become what is wished.
         exchange: How new crystals get their elements; None exchanges by chance.
-        space_groups: How many known crystals have each, by number: templates of the usual size have
-            them as often, whatever the library was collected from. None takes them as they come.
+        odds: By how much more often than the others templates of a space group come, by its number;
+            1 for those that are not named.
     """
 
     def __init__(
@@ -53,10 +49,13 @@ class Templates:
         usual: int,
         chance: RandomExchange,
         exchange: Exchange | None = None,
-        space_groups: Mapping[int, int] | None = None,
+        odds: Mapping[int, float] | None = None,
     ) -> None:
         self.library, self.usual, self.chance = library, usual, chance
-        self.space_groups = space_groups
+        #: Of each space group, by its number.
+        self.odds: Floats = np.ones(231)
+        for group, factor in (odds or {}).items():
+            self.odds[group] = factor
         self.exchange = chance if exchange is None else exchange
         self.sums = lru_cache(maxsize=_REMEMBERED)(self._sums)
 
@@ -97,13 +96,13 @@ class Templates:
             wished: A wished prototype.
         """
         weights = template_weights(self.library, self.chance, self._wish(task))
-        weights *= self._group_odds[self.library.group]
-        near_hull, usual = self._preferred
-        preferred = [near_hull]
+        weights *= self.odds[self.library.group]
+        sizes = self.library.num_atoms
+        preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
         if task.num_atoms is not None:
-            weights *= self.library.num_atoms == task.num_atoms
+            weights *= sizes == task.num_atoms
         else:
-            preferred.append(usual)
+            preferred.append(sizes <= self.usual)
         for rows in () if wished is not None else preferred:
             if (weights * rows).any():
                 weights *= rows
@@ -111,25 +110,6 @@ class Templates:
             symmetry = Symmetry(self.library, group, wished)
             weights *= symmetry.rows(np.nonzero(weights)[0])
         return np.cumsum(weights)
-
-    @property
-    def _preferred(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which crystals are near the hull, as far as is known, and which have the usual size."""
-        library = self.library
-        return ~(library.energy > _TEMPLATE_ENERGY), library.num_atoms <= self.usual
-
-    @cached_property
-    def _group_odds(self) -> Floats:
-        """How much more often than it comes each space group is to come; row n is group n."""
-        near_hull, usual = self._preferred
-        own = np.bincount(self.library.group[near_hull & usual], minlength=231) + 0.0
-        if self.space_groups is None or not own.any():
-            return np.ones(231)
-        wished = np.zeros(231)
-        wished[list(self.space_groups)] = list(self.space_groups.values())
-        odds = np.divide(wished / wished.sum(), own / own.sum(), out=np.ones(231), where=own > 0)
-        found: Floats = (1 - _OWN_GROUPS) * odds + _OWN_GROUPS
-        return found
 
 
 def _generator(stream: Streams, step: int) -> np.random.Generator:
