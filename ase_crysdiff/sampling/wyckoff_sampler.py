@@ -90,7 +90,7 @@ class WyckoffSampler(Sampler):
             self.known.check(self._drafted(request))
 
     def evaluations(self, request: SampleRequest) -> int:
-        return self.geometry.evaluations(request)
+        return self.geometry.evaluations_on(True, request)
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
