@@ -11,13 +11,15 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ase_crysdiff.isolation import Failure
 
 if TYPE_CHECKING:
     from ase_crysdiff.potentials.base import Potential
     from ase_crysdiff.storage import Store
+
+Numbers: TypeAlias = Sequence[float | int]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Row:
 
     name: str
     unit: str
-    value: float | None
+    value: float | int | None
     note: str = ""
 
 
@@ -172,23 +174,23 @@ def attempt(compute: Callable[[Any], Any], given: Any) -> Any:
         return Failure(f"{type(error).__name__}: {str(error).strip()[:200]}")
 
 
-def mean(numbers: Sequence[float]) -> float | None:
+def mean(numbers: Numbers) -> float | None:
     """None if there are no numbers."""
     return float(math.fsum(numbers) / len(numbers)) if len(numbers) else None
 
 
-def mean_size(numbers: Sequence[float]) -> float | None:
+def mean_size(numbers: Numbers) -> float | None:
     """Mean of the absolute values; None if there are none."""
     return mean([abs(number) for number in numbers])
 
 
-def median(numbers: Sequence[float]) -> float | None:
+def median(numbers: Numbers) -> float | None:
     """None if there are no numbers."""
     import statistics
 
     return float(statistics.median(numbers)) if len(numbers) else None
 
 
-def largest(numbers: Sequence[float]) -> float | None:
+def largest(numbers: Numbers) -> float | None:
     """None if there are no numbers."""
-    return max(numbers) if len(numbers) else None
+    return float(max(numbers)) if len(numbers) else None

@@ -54,11 +54,10 @@ class Consistency(Section):
 
     def items(self, folder: Store) -> list[Item]:
         generator = np.random.default_rng(self.seed)
-        chosen = [solid for solid in solids() if solid.formula in SOLIDS]
-        cells = {solid.formula: solid.conventional().get_primitive_structure() for solid in chosen}
         return [
-            Item(formula, moved(cell * (2, 1, 1), 0.05, 0.02, generator))
-            for formula, cell in cells.items()
+            Item(solid.formula, moved(solid.structure() * (2, 1, 1), 0.05, 0.02, generator))
+            for solid in solids()
+            if solid.formula in SOLIDS
         ]
 
     def values(self, contender: Contender, given: Sequence[Any]) -> list[Any]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ase import units
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
 from ase_crysdiff.campaigns.benchmark.potentials.base import (
@@ -61,13 +60,9 @@ class Dynamics(Section):
 
     def _drift(self, solid: Solid, calculator: Any) -> float:
         """Slope of the total energy, eV/atom/ps."""
-        atoms = structure_to_atoms(solid.conventional()).repeat(2)
+        atoms = structure_to_atoms(solid.structure(conventional=True)).repeat(2)
         atoms.calc = calculator
-        generator = np.random.default_rng(self.seed)
-        MaxwellBoltzmannDistribution(
-            atoms, temperature_K=2 * _KELVIN, force_temp=True, rng=generator
-        )
-        Stationary(atoms)
+        _thermalise(atoms, np.random.default_rng(self.seed))
         run = VelocityVerlet(atoms, timestep=_FEMTOSECONDS * units.fs)
         times, energies = [], []
         for step in range(0, round(1000 * self.picoseconds / _FEMTOSECONDS) + 1, _EVERY):
@@ -76,3 +71,13 @@ class Dynamics(Section):
             times.append(step * _FEMTOSECONDS / 1000)
             energies.append(atoms.get_total_energy() / len(atoms))
         return float(np.polyfit(times, energies, 1)[0])
+
+
+def _thermalise(atoms: Atoms, generator: np.random.Generator) -> None:
+    """Momenta of Maxwell and Boltzmann at twice the temperature, without drift of the crystal."""
+    masses = atoms.get_masses()[:, None]
+    momenta = np.sqrt(masses) * generator.standard_normal((len(atoms), 3))
+    momenta -= momenta.sum(0) * masses / masses.sum()
+    atoms.set_momenta(momenta)
+    wanted = 1.5 * (len(atoms) - 1) * units.kB * 2 * _KELVIN
+    atoms.set_momenta(momenta * np.sqrt(wanted / atoms.get_kinetic_energy()))

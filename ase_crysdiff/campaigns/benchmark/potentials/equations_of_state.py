@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from ase.eos import EquationOfState
 from ase.units import GPa
+from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.benchmark.potentials.base import (
     Contender,
@@ -100,10 +101,9 @@ def equation_of_state(solid: Solid, potential: Potential) -> dict[str, float]:
     Raises:
         InputError: If the potential has no energy, or no minimum is found.
     """
-    cell = solid.conventional()
-    primitive = cell.get_primitive_structure()
-    share = cell.volume / primitive.volume
+    primitive = solid.structure()
     center = primitive.volume
+    share = solid.lattice_constant**3 / center
     for _ in range(_ROUNDS):
         volumes = center * _SCALES
         energy = energies(potential, [_scaled(primitive, float(volume)) for volume in volumes])
@@ -123,7 +123,7 @@ def equation_of_state(solid: Solid, potential: Potential) -> dict[str, float]:
     )
 
 
-def _scaled(structure: Any, volume: float) -> Any:
+def _scaled(structure: Structure, volume: float) -> Structure:
     scaled = structure.copy()
     scaled.scale_lattice(volume)
     return scaled

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from pymatgen.core import Composition, Lattice, Structure
+from ase.build import bulk
+from pymatgen.core import Structure
 
-#: Space group, with the first origin where there are two choices, and places of each kind of
-#: structure; of two elements the second has the second place.
-_KINDS = {
-    "fcc": ("Fm-3m", ((0.0,) * 3,)),
-    "bcc": ("Im-3m", ((0.0,) * 3,)),
-    "diamond": ("Fd-3m", ((0.0,) * 3,)),
-    "rocksalt": ("Fm-3m", ((0.0,) * 3, (0.5,) * 3)),
-    "zincblende": ("F-43m", ((0.0,) * 3, (0.25,) * 3)),
-}
+from ase_crysdiff.crystal.convert import atoms_to_structure
 
 
 @dataclass(frozen=True)
@@ -23,8 +16,8 @@ class Solid:
     """A cubic crystal without free coordinates.
 
     Args:
-        formula: Elements in the order of their places.
-        kind: Of structure.
+        formula: Reduced.
+        kind: Of structure, in the words of `ase.build.bulk`.
         lattice_constant: With the PBE functional, Å.
         bulk_modulus: With the PBE functional, GPa.
         measured_lattice_constant: Without the share of zero-point vibrations, Å.
@@ -40,20 +33,14 @@ class Solid:
     measured_bulk_modulus: float
     sources: tuple[str, ...]
 
-    def conventional(self, lattice_constant: float | None = None) -> Structure:
-        """The cubic cell.
+    def structure(self, conventional: bool = False) -> Structure:
+        """At the lattice constant of PBE.
 
         Args:
-            lattice_constant: Å; None takes that of PBE.
+            conventional: The cubic cell instead of the primitive one.
         """
-        group, places = _KINDS[self.kind]
-        cell = Lattice.cubic(lattice_constant or self.lattice_constant)
-        return Structure.from_spacegroup(group, cell, self.elements, places)
-
-    @property
-    def elements(self) -> list[str]:
-        """Symbols in the order of their places."""
-        return [element.symbol for element in Composition(self.formula)]
+        atoms = bulk(self.formula, self.kind, a=self.lattice_constant, cubic=conventional)
+        return atoms_to_structure(atoms)
 
 
 @cache

@@ -44,7 +44,7 @@ class Speed(Section):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         (solid,) = (solid for solid in solids() if solid.formula == SOLID)
-        cell = solid.conventional()
+        cell = solid.structure(conventional=True)
         repeats = sorted({max(1, round(np.cbrt(size / len(cell)))) for size in sizes})
         self._cells = {str(len(cell) * n**3): cell * (n, n, n) for n in repeats}
         self.settings = {"solid": SOLID}

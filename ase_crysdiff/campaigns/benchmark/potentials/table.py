@@ -37,7 +37,7 @@ class Outcome:
         """Names and units of the rows, in their order."""
         return list(dict.fromkeys((r.name, r.unit) for rows in self.rows.values() for r in rows))
 
-    def value(self, potential: str, figure: tuple[str, str]) -> float | None:
+    def value(self, potential: str, figure: tuple[str, str]) -> float | int | None:
         """The figure of a potential; None where it has none."""
         rows = self.rows.get(potential, [])
         return next((row.value for row in rows if (row.name, row.unit) == figure), None)
@@ -81,7 +81,7 @@ def table(outcomes: Sequence[Outcome], potentials: Sequence[str], reference: str
     return "\n".join(lines)
 
 
-def _shown(value: float | None) -> str:
+def _shown(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 

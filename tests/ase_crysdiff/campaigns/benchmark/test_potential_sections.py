@@ -5,9 +5,14 @@ import pytest
 from ase import units
 from ase.calculators.emt import EMT
 from ase.collections import dcdft
-from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.campaigns.benchmark.potentials.base import Contender, Item, Row, Section
+from ase_crysdiff.campaigns.benchmark.potentials.base import (
+    Contender,
+    Item,
+    Row,
+    Section,
+    Values,
+)
 from ase_crysdiff.campaigns.benchmark.potentials.consistency import Consistency
 from ase_crysdiff.campaigns.benchmark.potentials.dynamics import Dynamics
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import (
@@ -82,7 +87,7 @@ def test_the_table_of_solids_agrees_with_another_one():
         if solid.formula not in dcdft.names or solid.formula == "C":  # there it is graphite
             continue
         known = dcdft.data[solid.formula]
-        atoms = len(solid.conventional())
+        atoms = len(solid.structure(conventional=True))
         assert solid.lattice_constant == pytest.approx(
             np.cbrt(atoms * known["wien2k_volume"]), abs=6e-4
         )
@@ -96,7 +101,7 @@ def test_the_table_of_solids_agrees_with_another_one():
 def test_solids_have_their_structure(formula):
     solid = SOLIDS[formula]
     space_groups = {"fcc": 225, "bcc": 229, "diamond": 227, "rocksalt": 225, "zincblende": 216}
-    primitive = solid.conventional().get_primitive_structure()
+    primitive = solid.structure()
     assert len(primitive) == {"fcc": 1, "bcc": 1}.get(solid.kind, 2)
     assert primitive.get_space_group_info()[1] == space_groups[solid.kind]
     assert primitive.composition.reduced_formula == formula
@@ -111,7 +116,7 @@ def test_equation_of_state_of_copper(tmp_path):
     assert "Na" in found.failures["Na"] or "emt" in found.failures["Na"]
     assert found.values["Cu"]["lattice_constant"] == pytest.approx(3.59, abs=0.01)
     assert found.values["Cu"]["bulk_modulus"] == pytest.approx(134, abs=5)
-    rows = {row.name: row.value for row in section.rows(who, found, None)}
+    rows = {row.name: row.value for row in section.rows(who, found, Values())}
     assert rows["solids"] == 2
     errors = [
         100 * (found.values[s]["lattice_constant"] / SOLIDS[s].lattice_constant - 1)
@@ -144,11 +149,12 @@ class Pushing(EMT):
 def test_drift_of_the_energy(tmp_path):
     section = Dynamics(0.2, seed=0)
     sound = answers(section, contender(EMT()), tmp_path / "sound", "Cu")
-    assert abs(sound.values["Cu"]) < 2e-4
+    assert not sound.failures
+    assert abs(sound.values["Cu"]) < 1e-4
     pushed = answers(section, contender(Pushing()), tmp_path / "pushed", "Cu")
-    # Twice the rate times the kinetic energy, which falls from 600 K to 300 K.
+    # Twice the rate times the kinetic energy, which soon falls from 600 K to 300 K.
     kinetic = 1.5 * units.kB * 300
-    assert 2 * Pushing.rate * kinetic < pushed.values["Cu"] < 4 * Pushing.rate * kinetic
+    assert pushed.values["Cu"] == pytest.approx(2 * Pushing.rate * kinetic, rel=0.2)
     lost = answers(section, contender(EMT()), tmp_path / "sound", "Si")
     assert "Si" in lost.failures
 
@@ -168,14 +174,10 @@ def test_consistency_of_sound_and_of_wrong_potentials(tmp_path):
     who = contender(PairPotential())
     found = answers(section, who, tmp_path / "sound")
     assert set(found.values) == {"Cu", "Si", "NaF", "MgO"}
-    for row in section.rows(who, found, None):
-        assert row.value < 1e-5, row.name
+    for row in section.rows(who, found, Values()):
+        assert row.value < 1e-4, row.name
     wrong = answers(section, contender(Wrong()), tmp_path / "wrong", "Cu").values["Cu"]
     assert wrong["forces against finite differences"] > 1e-3
     assert wrong["stress against finite differences"] < 1e-3
     assert wrong["energy in another cell"] == pytest.approx(0.125)
     assert wrong["energy in another orientation"] < 1e-8
-
-
-def copper(a=3.6):
-    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), ["Cu"], [[0, 0, 0]])
