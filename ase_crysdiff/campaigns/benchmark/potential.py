@@ -69,8 +69,8 @@ def potential(
     Args:
         options: What is asked for.
         calculator: Makes an ASE calculator of a potential: `calculators.PotentialCalculator`.
-        others: Further potentials or ASE calculators by the name of their column; the reference may
-            be one of them.
+        others: Further potentials or ASE calculators by the name of their column, which stands for
+            the same in every run that shares `keep`; the reference may be one of them.
 
     Returns:
         `results`: figures by section, as rows with their unit and the value of each potential.

@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ase_crysdiff.isolation import Failure
@@ -115,6 +116,7 @@ class Section(ABC):
         together: Items that a potential is asked about at once; they are kept together, too.
         compares: Whether values are compared with those of the reference potential.
         settings: What values depend on beside the potential, as JSON can hold it.
+        unusable: Why something that was given is no item, by key.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Section(ABC):
     together: int = 1
     compares: bool = False
     settings: Mapping[str, Any]
+    unusable: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def items(self, folder: "Store") -> Sequence[Item]:

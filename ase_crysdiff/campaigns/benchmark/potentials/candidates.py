@@ -54,6 +54,7 @@ class Candidates(Section):
 
     def __init__(self, crystals: Crystals, count: int) -> None:
         self.crystals, self.count = crystals, count
+        self.unusable = crystals.unusable
         self.settings = {**crystals.described, "candidates": COUNT, "sampler": _SAMPLER.name}
 
     def items(self, folder: Store) -> list[Item]:

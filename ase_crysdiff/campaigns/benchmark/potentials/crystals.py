@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -34,7 +34,7 @@ class Crystals:
         sha256: Of the file.
         names: In the file.
         structures: None for what is no ordered crystal.
-        reasons: Why, by position.
+        unusable: Why, by key.
         energies: Known formation energies, eV/atom; NaN where there is none.
     """
 
@@ -42,7 +42,7 @@ class Crystals:
     sha256: str
     names: tuple[str, ...]
     structures: tuple[Structure | None, ...]
-    reasons: dict[int, str]
+    unusable: Mapping[str, str]
     energies: tuple[float, ...]
 
     @cached_property
@@ -57,13 +57,18 @@ class Crystals:
         return {i: s for i in chosen if (s := self.structures[i]) is not None}
 
     def key(self, position: int) -> str:
-        """Names a crystal in journals and reports; names in files need not be unique."""
-        return f"{position} {self.names[position]}"
+        """Names a crystal in journals and reports."""
+        return key_of(position, self.names[position])
 
     @property
     def described(self) -> dict[str, Any]:
         """The file, for settings."""
         return {"file": self.file, "sha256": self.sha256}
+
+
+def key_of(position: int, name: str) -> str:
+    """Names an entry of a file, in which names need not be unique."""
+    return f"{position} {name}"
 
 
 def read_crystals(path: Path, limit: int | None = None) -> Crystals:
@@ -77,7 +82,7 @@ def read_crystals(path: Path, limit: int | None = None) -> Crystals:
         InputError: If the file cannot be read or holds no crystal.
     """
     names, structures, energies = [], [], []
-    reasons: dict[int, str] = {}
+    unusable: dict[str, str] = {}
     for i, record in enumerate(islice(read_records(path), limit)):
         names.append(record.name)
         energies.append(record.values.get(COLUMN, math.nan))
@@ -88,14 +93,14 @@ def read_crystals(path: Path, limit: int | None = None) -> Crystals:
         except Exception as error:  # one bad entry costs only itself
             reason = str(error)
         if reason is not None:
-            reasons[i] = reason
+            unusable[key_of(i, record.name)] = reason
         structures.append(None if reason is not None else structure)
-    if len(reasons) == len(names):
-        first = f" ({next(iter(reasons.values()))})" if reasons else ""
+    if len(unusable) == len(names):
+        first = f" ({next(iter(unusable.values()))})" if unusable else ""
         raise InputError(f"{path} holds no crystals{first}.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Crystals(path.name, digest, tuple(names), tuple(structures), reasons, tuple(energies))
+    return Crystals(path.name, digest, tuple(names), tuple(structures), unusable, tuple(energies))
 
 
 def moved(

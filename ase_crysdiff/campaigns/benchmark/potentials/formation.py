@@ -48,9 +48,10 @@ class Formation(Section):
                 f"{crystals.file} holds no structures with a number in the column {COLUMN}, which "
                 "energies are compared with."
             )
+        self.unusable = crystals.unusable
         self.crystals, self.settings = crystals, crystals.described
-        known = np.isfinite(crystals.energies)
-        self._position = {crystals.key(i): i for i in np.nonzero(known)[0].tolist()}
+        known = [i for i in crystals.sound if np.isfinite(crystals.energies[i])]
+        self._position = {crystals.key(i): i for i in known}
 
     def items(self, folder: Store) -> list[Item]:
         return [Item(key, self.crystals.structures[i]) for key, i in self._position.items()]

@@ -28,6 +28,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
     median,
     single,
 )
+from ase_crysdiff.campaigns.versions import versions
 from ase_crysdiff.errors import InputError, MissingExtraError
 from ase_crysdiff.storage import Store
 
@@ -108,7 +109,7 @@ class MatCalcSection(Section):
         self.known = {str(row[index]): row for row in self.benchmark.ground_truth}
         self._structures = dict(zip(self.known, self.benchmark.structures, strict=True))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        self.settings = {"file": path.name, "sha256": digest}
+        self.settings = {"file": path.name, "sha256": digest, **versions(("matcalc", "phonopy"))}
 
     def items(self, folder: Store) -> list[Item]:
         return [Item(key, structure) for key, structure in self._structures.items()]

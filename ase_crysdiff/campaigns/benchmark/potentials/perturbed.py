@@ -48,6 +48,7 @@ class Perturbed(Section):
     ) -> None:
         self.crystals, self.count, self.seed = crystals, count, seed
         self.kinds = {_GIVEN: (0.0, 0.0), _RATTLED: (amplitude, 0.0), _STRAINED: (0.0, strain)}
+        self.unusable = crystals.unusable
         self.settings = {
             **crystals.described,
             "amplitude": amplitude,

@@ -38,6 +38,7 @@ class Returning(Section):
     ) -> None:
         self.crystals, self.count = crystals, count
         self.amplitude, self.strain, self.seed = amplitude, strain, seed
+        self.unusable = crystals.unusable
         self.settings = {
             **crystals.described,
             "amplitude": amplitude,

@@ -97,9 +97,8 @@ class Room:
             place = self.folder / section.name
             for journal in place.glob("*.jsonl"):  # what the section has prepared
                 journal.unlink()
-            place.rmdir()
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+            _remove_empty(place)
+        _remove_empty(self.folder)
 
     def _asked(self, section: Section) -> list[Contender]:
         """Who is asked in a section: the contenders, and the reference where it compares."""
@@ -204,6 +203,12 @@ class _Sections:
         if name == "dynamics":
             return Dynamics(o.picoseconds, o.seed)
         return Consistency(o.seed) if name == "consistency" else Speed(o.sizes)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Another run may have left something in it."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _check(options: "PotentialOptions", others: Mapping[str, Any]) -> None:

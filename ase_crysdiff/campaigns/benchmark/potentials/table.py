@@ -53,6 +53,7 @@ class Outcome:
                 for name, unit in self.figures
             ],
             "notes": {p: [row.note for row in rows if row.note] for p, rows in self.rows.items()},
+            "unusable": dict(self.section.unusable),
             "failures": {p: dict(reasons) for p, reasons in self.failures.items()},
             "missing": self.missing,
         }
@@ -94,11 +95,12 @@ def _remarks(outcome: Outcome) -> list[str]:
         if row.note
     ]
     lost = [f"  {potential}: {reason}" for potential, reason in outcome.missing.items()]
-    for potential, reasons in outcome.failures.items():
+    failed = {f"{potential} failed on": why for potential, why in outcome.failures.items()}
+    for what, reasons in {"left out:": outcome.section.unusable, **failed}.items():
         if reasons:
             key, reason = next(iter(reasons.items()))
             more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-            lost.append(f"  {potential} failed on {key} ({reason}){more}")
+            lost.append(f"  {what} {key} ({reason}){more}")
     return notes + lost
 
 

@@ -102,6 +102,8 @@ def test_potentials_side_by_side_against_data_and_a_reference(metals, tmp_path):
     assert relaxation["converged again"]["pair"] == 100
     assert relaxation["back to the same crystal"]["pair"] == 100
     assert "fitted to these crystals" in result.text
+    assert "left out: 0 broken" in result.text
+    assert list(result.content["results"]["forces"]["unusable"]) == ["0 broken"]
     header = result.text.splitlines()[0].split()
     assert header == ["pair", "stiff", "emt"]
     plots = {"out-formation-formation-energy.svg", "out-forces-force.svg"}
