@@ -11,9 +11,11 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import equation_of_state
 from ase_crysdiff.campaigns.benchmark.potentials.matcalc_sets import matcalc_benchmarks
+from ase_crysdiff.campaigns.benchmark.potentials.room import Room
 from ase_crysdiff.campaigns.benchmark.potentials.solids import solids
 from ase_crysdiff.errors import InputError, MissingExtraError
 from ase_crysdiff.potentials.from_calculator import CalculatorPotential
+from ase_crysdiff.storage import Store
 from calculators import PotentialCalculator
 
 NEEDED = "matcalc", "matminer", "phonopy"
@@ -106,7 +108,7 @@ def test_relaxed_crystals(tmp_path):
 
 
 @with_matcalc
-def test_the_hub_is_asked_for_nothing_and_random_numbers_stay(tmp_path):
+def test_the_state_of_the_hub_and_of_random_numbers_stays(tmp_path):
     import huggingface_hub.constants as hub
 
     before = hub.HF_HUB_OFFLINE
@@ -115,11 +117,9 @@ def test_the_hub_is_asked_for_nothing_and_random_numbers_stay(tmp_path):
     options = PotentialOptions(
         potentials=(), heat_capacity=path, count=1, output=tmp_path / "out.json"
     )
-    from ase_crysdiff.campaigns.benchmark.potentials.room import Room
-
     room = Room.open(options, PotentialCalculator, {"emt": EMT()})
     assert room.sections[0].name == "heat-capacity"
-    assert len(room.sections[0].items(None)) == 1
+    assert len(room.sections[0].items(Store(tmp_path / "made"))) == 1
     assert random.getstate() == state
     assert before == hub.HF_HUB_OFFLINE
     plain = tmp_path / "other.json"
