@@ -16,8 +16,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
     mean_size,
     median,
 )
-from ase_crysdiff.campaigns.benchmark.potentials.crystals import COLUMN, Crystals
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.campaigns.benchmark.potentials.crystals import Crystals
 from ase_crysdiff.isolation import Failure
 from ase_crysdiff.metrics.formation import energies_per_atom
 from ase_crysdiff.metrics.hull import amounts
@@ -35,19 +34,11 @@ class Formation(Section):
 
     Args:
         crystals: With known energies.
-
-    Raises:
-        InputError: If no energy is known.
     """
 
     name, title, together = "formation", "formation energies", 64
 
     def __init__(self, crystals: Crystals) -> None:
-        if not np.isfinite(crystals.energies).any():
-            raise InputError(
-                f"{crystals.file} holds no structures with a number in the column {COLUMN}, which "
-                "energies are compared with."
-            )
         self.unusable = crystals.unusable
         self.crystals, self.settings = crystals, crystals.described
         known = [i for i in crystals.sound if np.isfinite(crystals.energies[i])]

@@ -6,9 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ase_crysdiff import arguments
 from ase_crysdiff.campaigns.benchmark.potentials.base import Contender, Section, Values
-from ase_crysdiff.campaigns.benchmark.potentials.crystals import Crystals, read_crystals
+from ase_crysdiff.campaigns.benchmark.potentials.crystals import (
+    COLUMN,
+    Crystals,
+    read_crystals,
+)
 from ase_crysdiff.campaigns.benchmark.potentials.measuring import cleared, values_of
 from ase_crysdiff.campaigns.benchmark.potentials.table import Outcome
 from ase_crysdiff.campaigns.versions import versions
@@ -149,6 +155,8 @@ class _Sections:
         count = _OF_STRUCTURES.get(name)
         if name in _OF_STRUCTURES and self.options.structures is None:
             return "--structures"
+        if name == "formation" and not np.isfinite(self._crystals.energies).any():
+            return f"--structures with numbers in the column {COLUMN}"
         return f"--{count} above 0" if count and not getattr(self.options, count) else ""
 
     def _file(self, name: str) -> Path | None:
