@@ -95,9 +95,9 @@ class MatCalcSection(Section):
     def __init__(self, path: Path, count: int | None, seed: int) -> None:
         if not path.is_file():
             raise InputError(f"{path} is no file.")
-        make = getattr(matcalc_benchmarks(), self.kind)
-        state = random.getstate()  # matcalc draws from the global stream
+        state = random.getstate()  # matcalc draws from the global stream, at its import, too
         try:
+            make = getattr(matcalc_benchmarks(), self.kind)
             count = _limited(path, count)
             self.benchmark = make(benchmark_name=path, n_samples=count, seed=seed)
         except (KeyError, TypeError, ValueError) as error:

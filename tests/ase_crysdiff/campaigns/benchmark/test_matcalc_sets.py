@@ -5,14 +5,15 @@ import random
 import sys
 
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
-from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import equation_of_state
 from ase_crysdiff.campaigns.benchmark.potentials.matcalc_sets import matcalc_benchmarks
 from ase_crysdiff.campaigns.benchmark.potentials.room import Room
 from ase_crysdiff.campaigns.benchmark.potentials.solids import solids
+from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError, MissingExtraError
 from ase_crysdiff.potentials.from_calculator import CalculatorPotential
 from ase_crysdiff.storage import Store
@@ -27,9 +28,7 @@ METALS = {"Cu": 3.59, "Al": 3.99, "Na": 4.2}
 
 
 def metal(symbol):
-    kind = "Im-3m" if symbol == "Na" else "Fm-3m"
-    cell = Structure.from_spacegroup(kind, Lattice.cubic(METALS[symbol]), [symbol], [[0, 0, 0]])
-    return cell.get_primitive_structure()
+    return atoms_to_structure(bulk(symbol, a=METALS[symbol]))
 
 
 def write(path, index, *rows):

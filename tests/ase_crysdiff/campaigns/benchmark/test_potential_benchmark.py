@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
-from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
+from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.metrics.formation import energies_per_atom
 from ase_crysdiff.testing.pair_potential import PairPotential
@@ -29,11 +30,8 @@ def write(path, rows):
     return path
 
 
-def metal(group, a, elements):
-    places = [[0, 0, 0], [0.5, 0.5, 0.5]][: len(elements)]
-    return Structure.from_spacegroup(
-        group, Lattice.cubic(a), elements, places
-    ).get_primitive_structure()
+def metal(formula, kind, a):
+    return atoms_to_structure(bulk(formula, kind, a=a))
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +40,11 @@ def metals(tmp_path_factory):
     `PairPotential` gives; one entry is no crystal.
     """
     crystals = {
-        f"{name}-{k}": metal(group, a * (1 + 0.01 * k), elements)
-        for name, group, a, elements in (
-            ("Cu", "Fm-3m", 3.6, ["Cu"]),
-            ("Al", "Fm-3m", 4.05, ["Al"]),
-            ("CuAl", "Pm-3m", 3.0, ["Cu", "Al"]),
+        f"{formula}-{k}": metal(formula, kind, a * (1 + 0.01 * k))
+        for formula, kind, a in (
+            ("Cu", "fcc", 3.6),
+            ("Al", "fcc", 4.05),
+            ("CuAl", "cesiumchloride", 3.0),
         )
         for k in range(5)
     }
@@ -192,7 +190,7 @@ def test_unknown_names_and_tables_without_energies_are_refused(tmp_path):
     )
     with pytest.raises(UnknownNameError, match="no-such-potential"):
         potential(options, calculator=PotentialCalculator)
-    path = write(tmp_path / "plain.csv", [("Cu", metal("Fm-3m", 3.6, ["Cu"]), "")])
+    path = write(tmp_path / "plain.csv", [("Cu", metal("Cu", "fcc", 3.6), "")])
     with pytest.raises(InputError, match=f"formation needs --structures with numbers.*{COLUMN}"):
         run(tmp_path / "x.json", {"emt": EMT()}, structures=path, only=("formation",))
 
