@@ -113,9 +113,8 @@ def test_the_state_of_the_hub_and_of_random_numbers_stays(tmp_path):
     before = hub.HF_HUB_OFFLINE
     path = write(tmp_path / "heat.json", "mp_id", *[(m, {"heat_capacity": 24.0}) for m in METALS])
     state = random.getstate()
-    options = PotentialOptions(
-        potentials=(), heat_capacity=path, count=1, output=tmp_path / "out.json"
-    )
+    common = {"potentials": (), "only": ("heat-capacity",), "output": tmp_path / "out.json"}
+    options = PotentialOptions(heat_capacity=path, count=1, **common)
     room = Room.open(options, PotentialCalculator, {"emt": EMT()})
     assert room.sections[0].name == "heat-capacity"
     assert len(room.sections[0].items(Store(tmp_path / "made"))) == 1
@@ -123,9 +122,6 @@ def test_the_state_of_the_hub_and_of_random_numbers_stays(tmp_path):
     assert before == hub.HF_HUB_OFFLINE
     plain = tmp_path / "other.json"
     plain.write_text('[{"mp_id": "x"}]')
+    options = PotentialOptions(heat_capacity=plain, **common)
     with pytest.raises(InputError, match=r"other\.json is no file of PhononBenchmark"):
-        Room.open(
-            PotentialOptions(potentials=(), heat_capacity=plain, output=tmp_path / "o.json"),
-            PotentialCalculator,
-            {"emt": EMT()},
-        )
+        Room.open(options, PotentialCalculator, {"emt": EMT()})
