@@ -6,12 +6,10 @@ leaderboard.
 """
 
 import hashlib
-import logging
 import math
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,47 +27,16 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
     median,
     single,
 )
+from ase_crysdiff.campaigns.benchmark.potentials.matcalc_import import (
+    entries_in,
+    matcalc_benchmarks,
+)
 from ase_crysdiff.campaigns.versions import versions
-from ase_crysdiff.errors import InputError, MissingExtraError
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import Store
 
 #: What matcalc puts behind the names of what a potential says.
 _OURS = "ours"
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """No question to a model hub: at its import matcalc asks it for names of models that nobody
-    here wants, and waits half a minute where there is no network.
-    """
-    import huggingface_hub.constants as hub
-
-    log = logging.getLogger("matgl.utils.io")  # says that it could not ask
-    before, level = hub.HF_HUB_OFFLINE, log.level
-    hub.HF_HUB_OFFLINE = True
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        hub.HF_HUB_OFFLINE = before
-        log.setLevel(level)
-
-
-def matcalc_benchmarks() -> Any:
-    """The module `matcalc.benchmark`.
-
-    Raises:
-        MissingExtraError: If it or what it needs is not installed.
-    """
-    try:
-        with _offline():
-            import matcalc.benchmark
-    except ImportError as error:
-        raise MissingExtraError(
-            f"MatCalc-Bench needs matcalc, matminer and phonopy ({error}): "
-            "pip install 'ase-crysdiff[benchmark]'"
-        ) from error
-    return matcalc.benchmark
 
 
 class MatCalcSection(Section):
@@ -98,8 +65,8 @@ class MatCalcSection(Section):
         state = random.getstate()  # matcalc draws from the global stream, at its import, too
         try:
             make = getattr(matcalc_benchmarks(), self.kind)
-            count = _limited(path, count)
-            self.benchmark = make(benchmark_name=path, n_samples=count, seed=seed)
+            samples = None if count is None else min(count, entries_in(path))
+            self.benchmark = make(benchmark_name=path, n_samples=samples, seed=seed)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} is no file of {self.kind}: {type(error).__name__}: {error}."
@@ -245,12 +212,3 @@ def _fingerprint(structure: Any) -> Any:
     sites = CrystalNNFingerprint.from_preset("ops", distance_cutoffs=None, x_diff_weight=0)
     statistics = SiteStatsFingerprint(sites, stats=("mean", "std_dev", "minimum", "maximum"))
     return np.array(statistics.featurize(structure))
-
-
-def _limited(path: Path, count: int | None) -> int | None:
-    """As many crystals as are wanted, at most those in the file; None for all."""
-    if count is None:
-        return None
-    from monty.serialization import loadfn
-
-    return min(count, len(loadfn(path, cls=None)))

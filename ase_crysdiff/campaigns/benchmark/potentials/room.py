@@ -2,19 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ase_crysdiff import arguments
 from ase_crysdiff.campaigns.benchmark.potentials.base import Contender, Section, Values
-from ase_crysdiff.campaigns.benchmark.potentials.crystals import (
-    COLUMN,
-    Crystals,
-    read_crystals,
-)
+from ase_crysdiff.campaigns.benchmark.potentials.choosing import sections_of
 from ase_crysdiff.campaigns.benchmark.potentials.measuring import cleared, values_of
 from ase_crysdiff.campaigns.benchmark.potentials.table import Outcome
 from ase_crysdiff.campaigns.versions import versions
@@ -28,17 +21,6 @@ if TYPE_CHECKING:
 
 #: Packages that bring weights of their own.
 _LIBRARIES = ("ase-crysdiff", "chgnet", "matgl", "sevenn")
-#: Sections that go through the crystals of `structures`, and the option with their number.
-_OF_STRUCTURES = {
-    "formation": None,
-    "forces": "rattled",
-    "relaxation": "relaxed",
-    "polymorphs": "compositions",
-}
-#: Sections with a file of their own.
-_OF_FILES = ("elasticity", "heat-capacity", "equilibrium")
-_OF_NOTHING = ("solids", "dynamics", "consistency", "speed")
-SECTIONS = (*_OF_STRUCTURES, *_OF_FILES, *_OF_NOTHING)
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class Room:
         """
         _check(options, others)
         ensure_writable(options.output.parent)
-        sections = _Sections(options).chosen()
+        sections = sections_of(options)
         made = {name: _given(name, other, calculator) for name, other in others.items()}
         made |= {name: _named(name, calculator) for name in options.potentials}
         contenders = list(made.values())
@@ -129,90 +111,6 @@ class Room:
         return outcome
 
 
-@dataclass(frozen=True)
-class _Sections:
-    """Makes the sections that are asked for."""
-
-    options: "PotentialOptions"
-
-    def chosen(self) -> list[Section]:
-        """Those that are named, else those that have their input.
-
-        Raises:
-            InputError: If a section that is named lacks its input.
-        """
-        lacking = {name: self._lack(name) for name in SECTIONS}
-        for name in self.options.only:
-            if lacking[name]:
-                raise InputError(f"The section {name} needs {lacking[name]}.")
-        wanted = self.options.only or [name for name in SECTIONS if not lacking[name]]
-        return [self._made(name) for name in SECTIONS if name in wanted]
-
-    def _lack(self, name: str) -> str:
-        """What a section misses; empty if nothing."""
-        if name in _OF_FILES:
-            return "" if self._file(name) else f"--{name}"
-        count = _OF_STRUCTURES.get(name)
-        if name in _OF_STRUCTURES and self.options.structures is None:
-            return "--structures"
-        if name == "formation" and not np.isfinite(self._crystals.energies).any():
-            return f"--structures with numbers in the column {COLUMN}"
-        return f"--{count} above 0" if count and not getattr(self.options, count) else ""
-
-    def _file(self, name: str) -> Path | None:
-        path: Path | None = getattr(self.options, name.replace("-", "_"))
-        return path
-
-    def _made(self, name: str) -> Section:
-        if name in _OF_FILES:
-            return self._of_file(name)
-        return self._of_structures(name) if name in _OF_STRUCTURES else self._of_nothing(name)
-
-    @cached_property
-    def _crystals(self) -> Crystals:
-        assert self.options.structures is not None
-        return read_crystals(self.options.structures, self.options.limit)
-
-    def _of_structures(self, name: str) -> Section:
-        from ase_crysdiff.campaigns.benchmark.potentials.candidates import Candidates
-        from ase_crysdiff.campaigns.benchmark.potentials.formation import Formation
-        from ase_crysdiff.campaigns.benchmark.potentials.perturbed import Perturbed
-        from ase_crysdiff.campaigns.benchmark.potentials.returning import Returning
-
-        o, crystals = self.options, self._crystals
-        if name == "formation":
-            return Formation(crystals)
-        if name == "forces":
-            return Perturbed(crystals, o.rattled, o.amplitude, o.strain, o.seed)
-        if name == "relaxation":
-            return Returning(crystals, o.relaxed, o.amplitude, o.strain, o.seed)
-        return Candidates(crystals, o.compositions)
-
-    def _of_file(self, name: str) -> Section:
-        from ase_crysdiff.campaigns.benchmark.potentials import matcalc_sets
-
-        kinds = matcalc_sets.Elasticity, matcalc_sets.HeatCapacity, matcalc_sets.Equilibrium
-        make = {kind.name: kind for kind in kinds}[name]
-        path = self._file(name)
-        assert path is not None
-        return make(path, self.options.count, self.options.seed)
-
-    def _of_nothing(self, name: str) -> Section:
-        from ase_crysdiff.campaigns.benchmark.potentials.consistency import Consistency
-        from ase_crysdiff.campaigns.benchmark.potentials.dynamics import Dynamics
-        from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import (
-            EquationsOfState,
-        )
-        from ase_crysdiff.campaigns.benchmark.potentials.speed import Speed
-
-        o = self.options
-        if name == "solids":
-            return EquationsOfState()
-        if name == "dynamics":
-            return Dynamics(o.picoseconds, o.seed)
-        return Consistency(o.seed) if name == "consistency" else Speed(o.sizes)
-
-
 def _remove_empty(folder: Path) -> None:
     """Another run may have left something in it."""
     if not any(folder.iterdir()):
@@ -227,9 +125,6 @@ def _check(options: "PotentialOptions", others: Mapping[str, Any]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"Each potential can have one column; {', '.join(twice)} are given twice.")
-    unknown = [name for name in options.only if name not in SECTIONS]
-    if unknown:
-        raise InputError(f"There is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}.")
     for name in ("rattled", "relaxed", "compositions", "seed"):
         arguments.positive(name, getattr(options, name), least=0)
     for name in ("limit", "count"):

@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import equation_of_state
-from ase_crysdiff.campaigns.benchmark.potentials.matcalc_sets import matcalc_benchmarks
+from ase_crysdiff.campaigns.benchmark.potentials.matcalc_import import matcalc_benchmarks
 from ase_crysdiff.campaigns.benchmark.potentials.room import Room
 from ase_crysdiff.campaigns.benchmark.potentials.solids import solids
 from ase_crysdiff.crystal.convert import atoms_to_structure
