@@ -28,6 +28,9 @@ _KELVIN = 300.0
 _FEMTOSECONDS = 1.0
 #: Steps from one energy to the next.
 _EVERY = 10
+#: Share of a run that is left out: while half of the first kinetic energy becomes potential, the
+#: error of the steps, and so the energy, settles once and for all.
+_SETTLING = 0.2
 
 
 class Dynamics(Section):
@@ -42,7 +45,7 @@ class Dynamics(Section):
 
     def __init__(self, picoseconds: float, seed: int) -> None:
         self.picoseconds, self.seed = picoseconds, seed
-        self.settings = {"picoseconds": picoseconds, "seed": seed}
+        self.settings = {"picoseconds": picoseconds, "seed": seed, "settling": _SETTLING}
 
     def items(self, folder: Store) -> list[Item]:
         return [Item(solid.formula, solid) for solid in solids() if solid.formula in SOLIDS]
@@ -70,7 +73,8 @@ class Dynamics(Section):
                 run.run(_EVERY)
             times.append(step * _FEMTOSECONDS / 1000)
             energies.append(atoms.get_total_energy() / len(atoms))
-        return float(np.polyfit(times, energies, 1)[0])
+        start = round(_SETTLING * len(times))
+        return float(np.polyfit(times[start:], energies[start:], 1)[0])
 
 
 def _thermalise(atoms: Atoms, generator: np.random.Generator) -> None:
