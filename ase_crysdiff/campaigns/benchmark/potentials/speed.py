@@ -1,5 +1,7 @@
 """Time and memory of one call."""
 
+import ctypes
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,10 +97,13 @@ def _cost(structure: Structure, potential: Potential) -> dict[str, float | None]
 
 def _peak(potential: Potential, given: Any) -> float | None:
     """What one call needs, MB; None where the system does not tell."""
+    gc.collect()
     try:
-        _CLEAR.write_text("5")  # Linux: the peak counts from now on
+        # What is free already would hide what the call needs.
+        ctypes.CDLL(None).malloc_trim(0)
+        _CLEAR.write_text("5")  # the peak counts from now on
         before = _held("VmRSS")
-    except OSError:
+    except (OSError, AttributeError):  # no Linux with the GNU library
         potential.evaluate(given)
         return None
     potential.evaluate(given)
