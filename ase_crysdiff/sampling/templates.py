@@ -1,5 +1,6 @@
 """New crystals: templates drawn from a library, with other elements on their sites."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -38,6 +39,8 @@ class Templates:
         usual: Atoms of the largest template, unless the number of atoms or a prototype is given.
         chance: Exchange of near elements, which says how often a crystal may become what is wished.
         exchange: How new crystals get their elements; None exchanges by chance.
+        odds: By how much more often than the others templates of a space group come, by its number;
+            1 for those that are not named.
     """
 
     def __init__(
@@ -46,8 +49,13 @@ class Templates:
         usual: int,
         chance: RandomExchange,
         exchange: Exchange | None = None,
+        odds: Mapping[int, float] | None = None,
     ) -> None:
         self.library, self.usual, self.chance = library, usual, chance
+        #: Of each space group, by its number.
+        self.odds: Floats = np.ones(231)
+        for group, factor in (odds or {}).items():
+            self.odds[group] = factor
         self.exchange = chance if exchange is None else exchange
         self.sums = lru_cache(maxsize=_REMEMBERED)(self._sums)
 
@@ -58,6 +66,7 @@ class Templates:
         task = request.task
         assert isinstance(task, DeNovo)
         sums = self.sums(task, request.space_group, wished)
+        group = request.space_group or (None if wished is None else wished.group)
         for step in range(_TRIES):
             rng = _generator(stream, step)
             row = int(np.searchsorted(sums, rng.random() * sums[-1], "right"))
@@ -70,7 +79,7 @@ class Templates:
                 continue
             same = all(old == new for old, new in elements.items())
             candidate = Candidate(row, elements, 0.0, same)
-            if drawn := Drawn.of(candidate, self.library):
+            if drawn := Drawn.of(candidate, self.library, group=group):
                 return drawn
         lacking = "" if request.known else " of a formula that the library lacks"
         return f"{_TRIES} exchanges gave no sound crystal{lacking}"
@@ -88,6 +97,7 @@ class Templates:
             wished: A wished prototype.
         """
         weights = template_weights(self.library, self.chance, self._wish(task))
+        weights *= self.odds[self.library.group]
         sizes = self.library.num_atoms
         preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
         if task.num_atoms is not None:

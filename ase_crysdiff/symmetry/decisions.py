@@ -7,7 +7,7 @@ finished when its atoms are placed. Which decisions are legal is known exactly a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from ase_crysdiff.symmetry.tables import LETTERS
 
 #: Elements of a crystal that a sequence has room for.
 MAX_ELEMENTS = 8
+#: The property that scaffolds may hang on beside their composition, eV/atom.
+ENERGY_ABOVE_HULL = "energy_above_hull"
 #: Upper edges of the classes of the energy above the hull, eV/atom; class 0 is unknown.
 HULL_EDGES = (0.0, 0.025, 0.05, 0.1, 0.2)
 NUM_HULL_CLASSES = len(HULL_EDGES) + 2
@@ -112,7 +114,7 @@ def letters_that_follow(
     return allowed
 
 
-@cache
+@lru_cache(1 << 12)
 def groups_that_hold(counts: tuple[int, ...]) -> Bool[np.ndarray, " groups"]:
     """Which groups can hold these numbers of atoms, in ascending order; column n is group n."""
     allowed = np.zeros(231, bool)
