@@ -15,6 +15,7 @@ from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.levels import level_energies
 from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.potentials.reference_energies import check_reference_energies
 
@@ -119,14 +120,16 @@ def assemble(
     dtype: torch.dtype = torch.float32,
 ) -> NeuralPotential:
     """A network and what its config says, as a potential."""
+    (elements,) = level_energies(config).values()
     return NeuralPotential(
         name,
         network,
-        torch.tensor(config["references"], dtype=torch.float64),
+        elements.references,
         config["elements"],
         device,
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
+        elements.depths if config.get("depths") else None,
     )
 
 

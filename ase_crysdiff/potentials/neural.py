@@ -8,11 +8,12 @@ import torch
 
 from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
+from ase_crysdiff.geometry.neighbors import Neighbors
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
+from ase_crysdiff.potentials.separation import separation
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -38,6 +39,8 @@ class NeuralPotential(Potential):
         dtype: `torch.float32`, or `torch.float64` where differences of energies matter.
         formation_references: Energies of the elements that turn total into formation energies,
             eV/atom by atomic number.
+        depths: Energy of each free atom above the reference of its element, eV, by atomic number;
+            None where none is known.
 
     Raises:
         InputError: If the dtype is another one.
@@ -52,6 +55,7 @@ class NeuralPotential(Potential):
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         formation_references: dict[int, float] | None = None,
+        depths: Float[Tensor, " elements"] | None = None,
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"Potentials compute in torch.float32 or torch.float64, not {dtype}.")
@@ -61,6 +65,7 @@ class NeuralPotential(Potential):
         self.network = network.to(self.device, dtype).eval().requires_grad_(False)
         self.references = references.to(self.device, torch.float64)
         self.formation_references = dict(formation_references or {})
+        self.depths = None if depths is None else depths.to(self.device, torch.float64)
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses; energies are summed in double precision whatever the
@@ -104,9 +109,9 @@ class NeuralPotential(Potential):
     def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
         # Vectors are formed in double precision: atoms may lie far from the origin.
         systems = given.to(self.device, torch.float64)
-        index, cutoff = systems.index, self.network.cutoff
-        neighbors = neighbor_list(
-            systems.positions, systems.cells, systems.periodic, systems.num_atoms, cutoff
+        index = systems.index
+        neighbors = self.network.neighborhood.pairs(
+            systems.positions, systems.cells, systems.periodic, systems.species, systems.num_atoms
         )
         vectors = neighbors.vectors(systems.positions, systems.cells, index)
         _refuse_coincident(neighbors, vectors, index)
@@ -114,21 +119,23 @@ class NeuralPotential(Potential):
             systems.species, index, len(systems), neighbors, vectors.to(self.dtype)
         )
         with torch.no_grad():
-            repelling = repulsion(graph)
+            fixed = [repulsion(graph)]
+            if self.depths is not None:
+                fixed.append(separation(graph, self.depths[graph.species]))
             terms = self.network(graph) if derivatives else None
             interaction = self.network.energies(graph) if terms is None else terms.energies
-        energies = (
-            self.references[graph.species] + repelling.energies.double() + interaction.double()
-        )
+        energies = self.references[graph.species] + interaction.double()
+        energies = energies + sum(term.energies.double() for term in fixed)
         energy = torch.zeros_like(systems.cells[:, 0, 0]).index_add(0, index, energies)
         forces, stress = (
-            torch.full_like(repelling.forces, torch.nan),
-            torch.full_like(repelling.virials, torch.nan),
+            torch.full_like(fixed[0].forces, torch.nan),
+            torch.full_like(fixed[0].virials, torch.nan),
         )
         if terms is not None:
-            forces = terms.forces + repelling.forces
+            forces = terms.forces + sum(term.forces for term in fixed)
+            virials = terms.virials + sum(term.virials for term in fixed)
             volumes = torch.linalg.det(systems.cells).abs()[:, None, None]
-            found = ((terms.virials + repelling.virials).double() / volumes).to(self.dtype)
+            found = (virials.double() / volumes).to(self.dtype)
             stress = torch.where(systems.periodic.all(-1)[:, None, None], found, torch.nan)
         return Evaluation(energies, energy, forces, stress)
 

@@ -17,6 +17,7 @@ from ase_crysdiff.data import label_packing
 from ase_crysdiff.data.labels import LabelBatches, Labels
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights
+from ase_crysdiff.networks.graph import Neighborhood
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
 from ase_crysdiff.potentials.loading import load_potential
@@ -177,7 +178,7 @@ def test_damaged_archives_are_explained(change, archive, tmp_path):
 
 
 def test_an_epoch_holds_every_configuration_once(labels):
-    batches = LabelBatches(labels, 30, 4.0, torch.device("cpu"))
+    batches = LabelBatches(labels, 30, Neighborhood(None, 4.0), torch.device("cpu"))
     found = list(batches.epoch(1, 0))
     energies = torch.cat([b.labels.energy for b in found])
     assert torch.equal(energies.sort().values, labels.energy.sort().values)
