@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from ase_crysdiff.data.label_sources import Arrays, joined
+from ase_crysdiff.data.label_sources import Arrays, joined, rows_of
 from ase_crysdiff.data.perturbations import Perturbation
 
 #: Where the last interaction of a network may end, Å: copies are expanded up to there.
@@ -93,7 +93,7 @@ def expanded(
         for factor in np.exp(logs).tolist():
             bound = binding((factor - 1) / scales[crystal.name])
             parts.append(_copy(crystal, factor, crystal.free - crystal.cohesion * bound))
-    return joined(parts)
+    return joined(parts) if parts else rows_of(arrays, np.zeros(len(arrays["kind"]), dtype=bool))
 
 
 @dataclass(frozen=True)

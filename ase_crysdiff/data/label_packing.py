@@ -22,7 +22,6 @@ import torch
 from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff.constants import NUM_SPECIES
-from ase_crysdiff.data.energy_corrections import correction, correction_of, reads_bonds
 from ase_crysdiff.data.expansion import expanded, length_scales
 from ase_crysdiff.data.label_sources import (
     Arrays,
@@ -38,6 +37,7 @@ from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
+from ase_crysdiff.potentials.energy_corrections import correction, correction_of, reads_bonds
 
 #: A crystal whose energy the first fit of the references misses by as much does not count in the
 #: second, eV/atom.

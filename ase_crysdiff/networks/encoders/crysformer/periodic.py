@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.base import Backbone, Features
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.encoders.crysformer.neighbor_tables import (
@@ -281,6 +282,9 @@ class PeriodicCrysformer(Backbone):
         directed: Values per head that depend on the direction of the receiver from the second layer
             on, 0 for scores alone; None sends nothing that depends on it.
         num_species: Rows of the embedding: atomic numbers below it, and 0 for a hidden element.
+
+    Raises:
+        InputError: If more values per head are to depend on the direction than a head has.
     """
 
     is_smooth = True
@@ -299,6 +303,11 @@ class PeriodicCrysformer(Backbone):
         directed: int | None = None,
     ) -> None:
         super().__init__()
+        if directed is not None and not 0 <= directed <= hidden // heads:
+            raise InputError(
+                f"directed must lie between 0 and the {hidden // heads} values of a head, got "
+                f"{directed}."
+            )
         self.hidden, self.cutoff, self.num_radial = hidden, cutoff, tuple(num_radial)
         self.directed = directed
         self.neighborhood = Neighborhood(None, cutoff, reach=reach)
