@@ -10,7 +10,12 @@ import torch
 
 from ase_crysdiff import registry
 from ase_crysdiff.devices import resolve
-from ase_crysdiff.errors import CheckpointError, IncompatibleError, NeedsWeightsError
+from ase_crysdiff.errors import (
+    CheckpointError,
+    IncompatibleError,
+    InputError,
+    NeedsWeightsError,
+)
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
@@ -129,7 +134,7 @@ def assemble(
         device,
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
-        elements.depths if config.get("depths") else None,
+        elements.depths,
     )
 
 
@@ -182,4 +187,33 @@ def matgl(
     return MatglPotential(weights)
 
 
+def sevennet(
+    name: str,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """SevenNet with the weights of a name that its package brings.
+
+    Raises:
+        InputError: If other weights are asked for.
+        IncompatibleError: If another dtype than single precision is asked for.
+        MissingExtraError: If the package is not installed.
+    """
+    if weights is not None:
+        raise InputError(
+            f"sevennet-{name} has the weights of its package, not {weights}. Give a calculator of "
+            "yours in place of the name."
+        )
+    if dtype != torch.float32:
+        raise IncompatibleError(
+            f"SevenNet computes in torch.float32 only, not {dtype}; dao-p knows both."
+        )
+    from ase_crysdiff.potentials.sevennet import SevenNetPotential
+
+    return SevenNetPotential(name, device)
+
+
 dao_p = partial(neural, "dao-p")
+sevennet_0 = partial(sevennet, "0")
+sevennet_l3i5 = partial(sevennet, "l3i5")

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 
 from ase_crysdiff.data.labels import LabelBatch, LabelBatches, Labels
+from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.energy import AtomicEnergies, EnergyTerms
 from ase_crysdiff.potentials.levels import LevelEnergies, level_energies
-from ase_crysdiff.potentials.separation import separation
+from ase_crysdiff.potentials.separation import REACH, separation
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Bool, Tensor
 from ase_crysdiff.training.settings import TrainSettings
@@ -43,7 +44,8 @@ class EnergyObjective:
     def loss(
         self, network: Callable[..., EnergyTerms], batch: LabelBatch, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and mean absolute errors in eV/atom, eV/Å and eV/Å³ of what is known.
+        """The loss, and mean absolute errors in eV/atom, eV/Å and eV/Å³ of what is known; those of
+        forces also for crystals rattled by up to 0.2 Å alone, near which potentials are used.
 
         Args:
             network: The network, possibly wrapped.
@@ -80,6 +82,10 @@ class EnergyObjective:
             for name, difference in differences.items()
             if bool(_given(difference).any())
         }
+        forces = differences["forces"].detach()
+        rattled = (labels.kind == Perturbation.RATTLED_AND_STRAINED)[graph.systems] & _given(forces)
+        if bool(rattled.any()):
+            errors["rattled_forces"] = forces[rattled].abs().mean()
         return total, errors
 
     def _fixed(self, batch: LabelBatch) -> EnergyTerms:
@@ -135,8 +141,9 @@ def energy_task(
         validation: Configurations for the validation loss.
 
     Raises:
-        InputError: If the settings ask for a precision in which forces would be noise, or labels
-            are of a level that the config does not know.
+        InputError: If the settings ask for a precision in which forces would be noise, labels are
+            of a level that the config does not know, or the network does not see far enough for
+            free atoms.
     """
     if settings.precision != "float32":
         raise InputError(
@@ -144,6 +151,13 @@ def energy_task(
             "forces."
         )
     levels = level_energies(config)
+    knows_free_atoms = any(bool(level.depths.any()) for level in levels.values())
+    if knows_free_atoms and network.neighborhood.reach < REACH:
+        raise InputError(
+            f"The labels know free atoms, and atoms come apart up to {REACH} bond lengths; the "
+            f"encoder sees {network.neighborhood.reach}. Set its reach to {REACH}, or pack without "
+            "--free-atoms."
+        )
     names, edges = list(levels), network.neighborhood
     shares = [level.share for level in levels.values()]
     data = LabelBatches(_of_levels(labels, names), settings.batch_atoms, edges, device, shares)
