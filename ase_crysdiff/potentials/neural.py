@@ -97,12 +97,10 @@ class NeuralPotential(Potential):
 
     def _evaluate_all(self, configurations: Configurations, derivatives: bool) -> Evaluation:
         check(configurations, self.elements, self.name)
-        parts = [
-            self._evaluate(configurations.select(systems), derivatives)
-            for systems in runs_of_size(configurations.num_atoms.tolist(), ATOMS)
-        ]
-        if len(parts) == 1:
-            return parts[0]
+        runs = runs_of_size(configurations.num_atoms.tolist(), ATOMS)
+        if len(runs) == 1:
+            return self._evaluate(configurations, derivatives)
+        parts = [self._evaluate(configurations.select(systems), derivatives) for systems in runs]
         if not parts:
             empty = torch.zeros(0, device=self.device, dtype=torch.float64)
             vectors = empty.to(self.dtype)
@@ -170,8 +168,8 @@ class NeuralPotential(Potential):
             )
             failures.setdefault(
                 system,
-                f"Atom {place} has no neighbour within {float(reach):.3g} Å; {self.name} has no "
-                "answer for this free atom. Make the cell smaller, or leave the atom out.",
+                f"Atom {place} has no neighbour within {float(reach):.3g} Å, and {self.name} does "
+                "not know the energy of its free atom. Make the cell smaller, or leave it out.",
             )
         lost = torch.zeros(graph.num_systems, dtype=torch.bool, device=self.device)
         lost[list(failures)] = True
