@@ -39,7 +39,6 @@ _ENCODER = {
     "key_width": 8,
     "cutoff": 5.0,
     "reach": REACH,
-    "directed": 4,
     "num_radial": [12, 8, 4],
     "expansion": 2,
 }

@@ -9,7 +9,6 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights
-from ase_crysdiff.networks.added_columns import with_added_columns
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.energy import AtomicEnergies, build
 from ase_crysdiff.networks.graph import Neighborhood, build_graph
@@ -17,9 +16,6 @@ from ase_crysdiff.networks.registry import make_backbone, make_encoder
 from ase_crysdiff.testing.crystals import rattled
 
 SMALL = {"name": "crysformer", "hidden": 16, "layers": 1, "heads": 2}
-ROTATION = torch.linalg.qr(
-    torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-)[0]
 
 
 def graph_for(network):
@@ -43,33 +39,6 @@ def test_forces_of_any_smooth_encoder_are_gradients_by_finite_differences(spec):
     numeric = -(energies[0] - energies[1]) / 2e-4
     assert float(terms.forces[atom, 0]) == pytest.approx(numeric, rel=1e-4, abs=1e-7)
     assert float(terms.forces.abs().max()) > 1e-4
-
-
-def test_directions_handed_on_change_nothing_at_first_and_turn_with_the_crystal():
-    """The larger network begins as the smaller one; then its energies still do not depend on the
-    orientation, which the directions do.
-    """
-    two = {**SMALL, "layers": 2}
-    plain, directed = build(two).double(), build({**two, "directed": 4}).double()
-    tensors, widened = with_added_columns(directed, dict(plain.state_dict()))
-    assert widened == ["encoder.layers.1.turn.0.weight", "encoder.layers.1.turn.1.weight"]
-    directed.load_state_dict(tensors)
-    graph = graph_for(plain)
-    with torch.no_grad():
-        torch.testing.assert_close(directed.energies(graph), plain.energies(graph))
-        for turn in directed.encoder.layers[1].turn:
-            turn.weight.normal_(generator=torch.Generator().manual_seed(0))
-        found = directed.energies(graph)
-        assert float((found - plain.energies(graph)).abs().max()) > 1e-3
-        turned = replace(graph, vectors=graph.vectors @ ROTATION)
-        torch.testing.assert_close(directed.energies(turned), found)
-        mirrored = replace(graph, vectors=-graph.vectors)
-        torch.testing.assert_close(directed.energies(mirrored), found)
-
-
-def test_more_directed_values_than_there_are_is_refused():
-    with pytest.raises(InputError, match="directed"):
-        build({**SMALL, "directed": 9})
 
 
 def test_open_metals_have_neighbours_within_their_reach():

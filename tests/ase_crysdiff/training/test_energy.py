@@ -289,7 +289,7 @@ def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_
         tmp_path / "two",
         TrainSettings(steps=2, batch_atoms=40),
         launched("cpu"),
-        {"shares": {"relaxed": 0.5}, "encoder": {"reach": 1.6, "directed": 2, "layers": 1}},
+        {"shares": {"relaxed": 0.5}, "encoder": {"reach": 1.6}},
         origin=tmp_path / "one",
     )
     assert loop.task.config["shares"] == {"pair": 1.0, "relaxed": 0.5}

@@ -20,7 +20,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.base import Backbone, Features
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.encoders.crysformer.neighbor_tables import (
@@ -87,7 +86,7 @@ class _Edges:
         distance = vectors.square().sum(0).clamp_min(1e-12).sqrt()
         bond = radii[senders] + radii[piece.atoms].repeat_interleave(piece.width)
         limit = neighborhood.limits(bond)
-        #: Weight of an edge by its length, 0 at the cutoff, (atoms, width).
+        #: Weight of an edge by its length, 0 at its cutoff, (atoms, width).
         self.envelope = envelope(distance / limit).unflatten(0, (-1, piece.width))
         half = max(num_radial) // 2
         # Bessel functions of the distance over the cutoff and Gaussians of the distance over the
@@ -96,12 +95,9 @@ class _Edges:
             [bessel(distance / neighborhood.cutoff, half), gaussian_basis(distance / bond, half)], 1
         ).flatten(0, 1)
         unit = vectors / distance
-        harmonics = (unit, quadrupole(unit))
         parts = [radial[: num_radial[0]]]
-        for degree, count in zip(harmonics, num_radial[1:], strict=True):
-            parts.append((degree.unsqueeze(1) * radial[:count]).flatten(0, 1))
-        #: Harmonics of degree 1 and 2, (atoms, width, 8).
-        self.harmonics = torch.cat(harmonics).unflatten(1, (-1, piece.width)).permute(1, 2, 0)
+        for harmonics, count in zip((unit, quadrupole(unit)), num_radial[1:], strict=True):
+            parts.append((harmonics.unsqueeze(1) * radial[:count]).flatten(0, 1))
         #: Functions of an edge's length, (atoms, width, radial).
         self.radial = radial.unflatten(1, (-1, piece.width)).permute(1, 2, 0)
         #: Harmonics times radial functions, (atoms, rows, width); rows go by degree, then by
@@ -118,30 +114,16 @@ class PeriodicLayer(nn.Module):
     radial functions of one degree into one vector per harmonic component; squares of these, and the
     product of the two ways to make degree 2, are the invariants.
 
-    Where the layer before hands on directions, the vectors and quadrupoles that it has mixed, what
-    an atom sends depends on where the receiver lies: its values and its part of the score get a
-    term T_j · Y(r_ij), with the harmonics Y of the edge, and so does the receiver's part of the
-    score. Terms of this kind tell two surroundings apart whose distances and angles around every
-    atom are the same.
-
     Args:
         hidden: Width of nodes.
         heads: Of the attention; divides `hidden`.
         key_width: Width of queries and keys per head.
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
         expansion: Width of the feed-forward block over `hidden`.
-        directed: Values per head that depend on the direction; None for a layer that is handed no
-            directions.
     """
 
     def __init__(
-        self,
-        hidden: int,
-        heads: int,
-        key_width: int,
-        num_radial: Sequence[int],
-        expansion: int,
-        directed: int | None = None,
+        self, hidden: int, heads: int, key_width: int, num_radial: Sequence[int], expansion: int
     ) -> None:
         super().__init__()
         self.heads, self.num_radial = heads, tuple(num_radial)
@@ -153,12 +135,6 @@ class PeriodicLayer(nn.Module):
         self.mix = nn.ModuleList(self._mixing(count * hidden, hidden) for count in num_radial)
         self.widen = nn.Linear(5 * hidden + heads, expansion * hidden)
         self.narrow = nn.Linear(expansion * hidden, hidden)
-        if directed is not None:
-            self.turns = (heads, heads, heads * directed)
-            #: Of degree 1 and 2. Zero at first: then nothing depends on the direction.
-            self.turn = nn.ModuleList(_zero_linear(hidden, sum(self.turns)) for _ in range(2))
-            #: Weights of a network that hands no directions on lack these maps altogether.
-            self.added_columns = {f"turn.{degree}.weight": hidden for degree in range(2)}
 
     @staticmethod
     def _mixing(inputs: int, outputs: int) -> nn.Linear:
@@ -167,82 +143,41 @@ class PeriodicLayer(nn.Module):
         return linear
 
     def forward(
-        self,
-        nodes: Float[Tensor, "atoms hidden"],
-        directions: Float[Tensor, "atoms 8 hidden"] | None,
-        tables: NeighborTables,
-        pieces: list[_Edges],
-    ) -> tuple[Float[Tensor, "atoms hidden"], Float[Tensor, "atoms 8 hidden"]]:
-        """The atoms' new vectors, and their new directions.
-
-        Args:
-            nodes: What is known of the atoms.
-            directions: Vectors and quadrupoles of the layer before, if it hands some on.
-            tables: Which atoms are neighbours.
-            pieces: Their edges.
-        """
+        self, nodes: Float[Tensor, "atoms hidden"], tables: NeighborTables, pieces: list[_Edges]
+    ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
         query, radial_query, key, value = self.project(normed).split(self.columns, -1)
-        sent, queries = [key, value], [query, radial_query]
-        if directions is not None:
-            parts = (
-                turn(d) for turn, d in zip(self.turn, directions.split((3, 5), 1), strict=True)
-            )
-            turned = torch.cat(list(parts), 1)  # (atoms, 8, turns)
-            own = self.turns[0]
-            queries.append(turned[..., :own])
-            sent.append(turned[..., own:].flatten(1))
-        arrived = tables.gather(torch.cat(sent, -1))
-        split = zip(pieces, arrived, *map(tables.split_atoms, queries), strict=True)
-        attended = [self._attend(*part) for part in split]
-        invariants, amounts, directions = map(torch.cat, zip(*attended, strict=True))
+        queries = tables.split_atoms(query), tables.split_atoms(radial_query)
+        arrived = tables.gather(torch.cat([key, value], -1))
+        parts = zip(pieces, *queries, arrived, strict=True)
+        attended = [self._attend(*part) for part in parts]
+        invariants, amounts = (torch.cat(parts) for parts in zip(*attended, strict=True))
         update = self.widen(torch.cat([normed, invariants, amounts], -1))
-        return nodes + self.narrow(functional.silu(update)), directions
+        return nodes + self.narrow(functional.silu(update))
 
     def _attend(
-        self,
-        edges: _Edges,
-        arrived: Tensor,
-        query: Tensor,
-        radial_query: Tensor,
-        turned_query: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Invariants of the weighted sums over neighbours, (atoms, 4 hidden), the logarithm of
-        1 + Σ f e^s per head, and directions, (atoms, 8, hidden). The sums, which are the widest of
-        all tensors, stay within the piece.
+        self, edges: _Edges, query: Tensor, radial_query: Tensor, arrived: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Invariants of the weighted sums over neighbours, (atoms, 4 hidden), and the logarithm of
+        1 + Σ f e^s per head. The sums, which are the widest of all tensors, stay within the piece.
         """
         heads = self.heads
-        key, value, *turned = arrived.split(self._arriving(turned_query is not None), -1)
+        key, value = arrived.split((self.columns.key, self.columns.value), -1)
         scores = (query.unsqueeze(1) * key).unflatten(-1, (heads, -1)).sum(-1) * self.scale
         scores = scores + edges.radial @ radial_query.unflatten(-1, (-1, heads))
-        value = value.unflatten(-1, (heads, -1))
-        if turned_query is not None:
-            # (atoms, width, turns of a sender)
-            along = (edges.harmonics.unsqueeze(-1) * turned[0].unflatten(-1, (8, -1))).sum(-2)
-            score, amount = along.split(self.turns[1:], -1)
-            scores = scores + score + edges.harmonics @ turned_query
-            amount = amount.unflatten(-1, (heads, -1))
-            value = value + functional.pad(amount, (0, value.shape[-1] - amount.shape[-1]))
         # Shifting all scores changes nothing but keeps the exponentials in range; 1 becomes e^-top.
         top = scores.detach().amax(1, keepdim=True).clamp_min(0)
         weights = edges.envelope.unsqueeze(-1) * torch.exp(scores - top)
         total = weights.sum(1, keepdim=True) + torch.exp(-top)
         attention = weights / total
-        weighted = (value * attention.unsqueeze(-1)).flatten(-2)
-        invariants, directions = self._invariants(edges.basis @ weighted)
-        return invariants, (torch.log(total) + top).squeeze(1), directions
-
-    def _arriving(self, turned: bool) -> tuple[int, ...]:
-        """Widths of what an atom receives from a neighbour."""
-        widths = self.columns.key, self.columns.value
-        return (*widths, 8 * sum(self.turns[1:])) if turned else widths
+        weighted = (value.unflatten(-1, (heads, -1)) * attention.unsqueeze(-1)).flatten(-2)
+        return self._invariants(edges.basis @ weighted), (torch.log(total) + top).squeeze(1)
 
     def _invariants(
         self, sums: Float[Tensor, "atoms rows hidden"]
-    ) -> tuple[Float[Tensor, "atoms invariants"], Float[Tensor, "atoms 8 hidden"]]:
+    ) -> Float[Tensor, "atoms invariants"]:
         """Four numbers per atom and channel: the scalar part, the squared lengths of the vector and
-        of the quadrupole, and the product of the quadrupole with that of the vector. And vector and
-        quadrupole, shortened to below 1.
+        of the quadrupole, and the product of the quadrupole with that of the vector.
         """
         rows = [count * number for count, number in zip(_COMPONENTS, self.num_radial, strict=True)]
         scalars, vectors, quadrupoles = (
@@ -250,19 +185,15 @@ class PeriodicLayer(nn.Module):
             mix(part.reshape(len(sums) * count, -1)).unflatten(0, (-1, count))
             for mix, part, count in zip(self.mix, sums.split(rows, 1), _COMPONENTS, strict=True)
         )
-        squares = [part.square().sum(1) for part in (vectors, quadrupoles)]
-        invariants = [scalars.squeeze(1), *squares, (quadrupole(vectors) * quadrupoles).sum(1)]
-        shortened = [
-            part * torch.rsqrt(1 + square).unsqueeze(1)
-            for part, square in zip((vectors, quadrupoles), squares, strict=True)
-        ]
-        return torch.cat(invariants, -1), torch.cat(shortened, 1)
-
-
-def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs, bias=False)
-    nn.init.zeros_(linear.weight)
-    return linear
+        return torch.cat(
+            [
+                scalars.squeeze(1),
+                vectors.square().sum(1),
+                quadrupoles.square().sum(1),
+                (quadrupole(vectors) * quadrupoles).sum(1),
+            ],
+            -1,
+        )
 
 
 class PeriodicCrysformer(Backbone):
@@ -279,12 +210,7 @@ class PeriodicCrysformer(Backbone):
             covalent radii.
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
         expansion: Width of the feed-forward blocks over `hidden`.
-        directed: Values per head that depend on the direction of the receiver from the second layer
-            on, 0 for scores alone; None sends nothing that depends on it.
         num_species: Rows of the embedding: atomic numbers below it, and 0 for a hidden element.
-
-    Raises:
-        InputError: If more values per head are to depend on the direction than a head has.
     """
 
     is_smooth = True
@@ -300,38 +226,26 @@ class PeriodicCrysformer(Backbone):
         expansion: int = 2,
         num_species: int = NUM_ELEMENTS,
         reach: float = 0.0,
-        directed: int | None = None,
     ) -> None:
         super().__init__()
-        if directed is not None and not 0 <= directed <= hidden // heads:
-            raise InputError(
-                f"directed must lie between 0 and the {hidden // heads} values of a head, got "
-                f"{directed}."
-            )
         self.hidden, self.cutoff, self.num_radial = hidden, cutoff, tuple(num_radial)
-        self.directed = directed
         self.neighborhood = Neighborhood(None, cutoff, reach=reach)
+        self.farthest = float(self.neighborhood.limits(2 * covalent_radii().max()))
         self.radii: Tensor
         self.register_buffer("radii", covalent_radii(torch.float32)[:num_species], persistent=False)
         self.elements = DescribedElements(hidden, num_species)
         self.layers = nn.ModuleList(
-            PeriodicLayer(
-                hidden, heads, key_width, num_radial, expansion, directed if number else None
-            )
-            for number in range(layers)
+            PeriodicLayer(hidden, heads, key_width, num_radial, expansion) for _ in range(layers)
         )
 
     def forward(self, graph: Graph) -> Features:
-        farthest = self.neighborhood.limits(2 * self.radii.max())
-        tables = neighbor_tables(graph, float(farthest))
+        tables = neighbor_tables(graph, self.farthest)
         species = graph.species[tables.order]
         nodes = self.elements(species)  # refuses what it does not know
         radii = self.radii[species]
         split = tables.split_slots
         parts = zip(tables.pieces, split(tables.senders), split(tables.vectors), strict=True)
         pieces = [_Edges(*part, radii, self.neighborhood, self.num_radial) for part in parts]
-        directions = None
         for layer in self.layers:
-            nodes, made = layer(nodes, directions, tables, pieces)
-            directions = None if self.directed is None else made
+            nodes = layer(nodes, tables, pieces)
         return features(nodes.index_select(0, tables.rank), graph)
