@@ -122,8 +122,8 @@ def pack_labels(
             parts[0] = joined([parts[0], made])
             report |= {f"{levels[0]} expanded": len(made["kind"])}
     sizes = [len(part["kind"]) for part in parts]
-    level = np.repeat(np.arange(len(levels)), sizes) if levels != [""] else None
-    return _labels(joined(parts), level, levels, metadata), report
+    numbers = np.repeat(np.arange(len(levels)), sizes) if levels != [""] else None
+    return _labels(joined(parts), numbers, levels, metadata), report
 
 
 def _expanded(

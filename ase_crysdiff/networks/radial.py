@@ -32,7 +32,7 @@ def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
     Source: Gasteiger et al. 2020 (DimeNet), equation 8 with p = 5, factored so that it is exactly 0
     at 1.
     """
-    return _Envelope.apply(x.clamp(max=1.0))  # type: ignore[no-untyped-call]
+    return _Envelope.apply(x.clamp(max=1.0))
 
 
 class _Envelope(torch.autograd.Function):

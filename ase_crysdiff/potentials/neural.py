@@ -163,9 +163,8 @@ class NeuralPotential(Potential):
         for atom in alone.tolist():
             system = int(graph.systems[atom])
             place = atom - int(torch.searchsorted(graph.systems, system))
-            reach = self.network.neighborhood.cutoffs(
-                *graph.species[atom].expand(2, 1), torch.float64
-            )
+            element = graph.species[atom : atom + 1]
+            reach = self.network.neighborhood.cutoffs(element, element, torch.float64)
             failures.setdefault(
                 system,
                 f"Atom {place} has no neighbour within {float(reach):.3g} Å, and {self.name} does "
