@@ -370,6 +370,55 @@ def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_pa
     refused(target, tmp_path)
 
 
+def test_command_line_packs_levels(archive, tmp_path, capsys):
+    """Energies of one table give the references of the level; heats of formation go along."""
+    (tmp_path / "energies.csv").write_text(
+        "material_id,formation_energy_per_atom,label_source\n"
+        + "".join(f"mp-{i},-1.0,{'given' if i % 2 else 'guessed'}\n" for i in range(12))
+    )
+    (tmp_path / "ids.txt").write_text("mp-0 mp-2")
+    (tmp_path / "atoms.csv").write_text("symbol,eV_per_atom\nNa,1.1142\nCl,1.2572\n")
+    packed = tmp_path / "l.safetensors"
+    words = [
+        *("pack", f"one={archive}", f"two={archive}", "-o", str(packed)),
+        *("--energies", str(tmp_path / "energies.csv"), "--label-sources", "given"),
+        *("--leave-out", str(tmp_path / "ids.txt"), "--uncorrected", "two"),
+        *("--free-atoms", str(tmp_path / "atoms.csv"), "--expanded-copies", "1"),
+    ]
+    assert main(words) == 0
+    assert "two left out: 10" in capsys.readouterr().out
+    labels = Labels.load(packed)
+    assert labels.levels == ("one", "two")
+    one, two = labels.of_level("one"), labels.of_level("two")
+    assert len(one) == len(two) == 50
+    assert json.loads(labels.metadata["free_atoms"]) == {"11": 1.1142, "17": 1.2572}
+    references = json.loads(labels.metadata["references"])
+    assert set(references) == {"one", "two"}
+    salt = [
+        i
+        for i, c in enumerate(one.configurations.num_atoms.tolist())
+        if set(one.select(torch.tensor([i])).configurations.species.tolist()) == {11, 17}
+    ]
+    added = ((two.energy - one.energy) / one.configurations.num_atoms)[salt]
+    assert added.tolist() == pytest.approx([-0.614 / 2] * len(salt), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a={archive}", "--uncorrected", "b"], "no level b"),
+        (["a={archive}", "{archive}.csv"], "Pack these first"),
+        (["{archive}.csv", "--free-atoms", "x.csv"], "--free-atoms concerns labels"),
+        (["a={archive}.csv"], "level of theory concerns labels"),
+        (["{archive}", "--leave-out", "nowhere.csv"], "does not exist"),
+    ],
+)
+def test_packing_that_makes_no_sense_is_explained(words, message, archive, tmp_path, capsys):
+    given = [word.format(archive=archive) for word in words]
+    assert main(["pack", *given, "-o", str(tmp_path / "l.safetensors")]) != 0
+    assert message in capsys.readouterr().err
+
+
 def refused(target, tmp_path):
     """Altered cards and weights."""
     content = json.loads((target / "card.json").read_text())
