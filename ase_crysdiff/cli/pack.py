@@ -69,8 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--uncorrected",
         nargs="+",
         default=[],
-        metavar="LEVEL",
-        help="levels of plain PBE energies, which get the Materials Project's corrections",
+        metavar="LEVEL_OR_FILE",
+        help="levels, or files by name, of plain PBE energies: they get the Materials Project's "
+        "corrections",
     )
     labels.add_argument(
         "--leave-out",

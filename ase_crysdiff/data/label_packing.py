@@ -70,39 +70,41 @@ def pack_labels(
         references: Energies of the elements by atomic number, eV, from another set; None fits them
             to this one.
         label_sources: Only energies of these, by the tables' column label_source; empty for all.
-        uncorrected: Levels whose energies lack the corrections of the Materials Project.
+        uncorrected: Levels, or names of files, whose energies lack the corrections of the Materials
+            Project.
         leave_out: Materials none of whose configurations are packed.
         free_atoms: CSV table with columns symbol and eV_per_atom, heats of formation of free atoms;
             goes into the metadata.
         expanded_copies: How many expanded copies each unperturbed crystal of the first level gets,
-            with energies on the way to its free atoms; needs several levels, energies and free
-            atoms.
+            with energies on the way to its free atoms; needs energies and free atoms.
 
     Returns:
         The labels, whose metadata hold the references, and numbers for a report.
 
     Raises:
-        InputError: If an archive lacks arrays, they do not fit together, or a level is not known.
+        InputError: If an archive lacks arrays, they do not fit together, a level is not known, or
+            there is nothing to make expanded copies with.
     """
     files = [s if isinstance(s, LabelSource) else LabelSource(s) for s in sources]
     tables = [energies] if isinstance(energies, Path) else list(energies or ())
     known = read_energies(tables, label_sources)
     levels = list(dict.fromkeys(source.level for source in files))
-    unknown = sorted(set(uncorrected) - set(levels))
+    unknown = sorted(set(uncorrected) - set(levels) - {source.path.name for source in files})
     if unknown:
-        raise InputError(f"There is no level {', '.join(unknown)}; there are {levels}.")
+        raise InputError(
+            f"There is no level or file {', '.join(unknown)}; there are the levels {levels}."
+        )
+    if expanded_copies and (free_atoms is None or not known):
+        raise InputError(
+            "Expanded copies lead from crystals to free atoms: give formation energies (--energies) "
+            "and heats of formation of free atoms (--free-atoms), too."
+        )
     parts: list[Arrays] = []
     report: dict[str, float | int] = {}
     elements: dict[str, dict[int, float]] = {}
     for level in levels:
-        own = joined([read_arrays(s, known) for s in files if s.level == level])
-        arrays = rows_of(own, ~np.isin(own["material_id"], sorted(leave_out)))
-        arrays["energy_per_atom"] = arrays["energy_per_atom"].astype(np.float64)
-        words: dict[str, float | int] = {"configurations": len(arrays["kind"])}
-        if len(own["kind"]) > len(arrays["kind"]):
-            words["left out"] = len(own["kind"]) - len(arrays["kind"])
-        if level in uncorrected:
-            arrays["energy_per_atom"] += corrections(arrays)
+        own = [source for source in files if source.level == level]
+        arrays, words = _of_level(own, known, uncorrected, leave_out)
         if known:
             elements[level], found = _compare(arrays, known, references, len(levels) == 1)
             words |= found
@@ -124,6 +126,35 @@ def pack_labels(
     sizes = [len(part["kind"]) for part in parts]
     numbers = np.repeat(np.arange(len(levels)), sizes) if levels != [""] else None
     return _labels(joined(parts), numbers, levels, metadata), report
+
+
+def _of_level(
+    sources: Sequence[LabelSource],
+    known: Mapping[str, float],
+    uncorrected: Collection[str],
+    leave_out: Collection[str],
+) -> tuple[Arrays, dict[str, float | int]]:
+    """The arrays of one level, with corrections where they are wanting, and numbers for a report.
+
+    Args:
+        sources: Of the level.
+        known: Formation energies by material, eV/atom.
+        uncorrected: Levels and names of files whose energies lack the corrections.
+        leave_out: Materials to leave out.
+    """
+    read = [read_arrays(source, known) for source in sources]
+    whole = joined(read)
+    kept = ~np.isin(whole["material_id"], sorted(leave_out))
+    plain = [bool({source.level, source.path.name} & set(uncorrected)) for source in sources]
+    wanting = np.repeat(plain, [len(part["kind"]) for part in read])[kept]
+    arrays = rows_of(whole, kept)
+    arrays["energy_per_atom"] = arrays["energy_per_atom"].astype(np.float64)
+    if wanting.any():
+        arrays["energy_per_atom"][wanting] += corrections(rows_of(arrays, wanting))
+    words: dict[str, float | int] = {"configurations": len(arrays["kind"])}
+    if not kept.all():
+        words["left out"] = int((~kept).sum())
+    return arrays, words
 
 
 def _expanded(

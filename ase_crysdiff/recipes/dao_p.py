@@ -81,7 +81,7 @@ class DaoP(Recipe):
         """
         names = data.levels if data.level is not None else ("",)
         known = json.loads(data.metadata.get("references", "{}"))
-        fitted = {"": known} if len(names) == 1 else known
+        fitted = dict.fromkeys(names, known) if len(names) == 1 else known
         entries = {
             name: element_energies(data.of_level(name), fitted.get(name, {})) for name in names
         }

@@ -1,6 +1,7 @@
 """Training of potentials: labels, their corrections, the loop, and the way to weights that load."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -378,11 +379,12 @@ def test_command_line_packs_levels(archive, tmp_path, capsys):
     )
     (tmp_path / "ids.txt").write_text("mp-0 mp-2")
     (tmp_path / "atoms.csv").write_text("symbol,eV_per_atom\nNa,1.1142\nCl,1.2572\n")
-    packed = tmp_path / "l.safetensors"
+    packed, plain = tmp_path / "l.safetensors", tmp_path / "plain.npz"
+    shutil.copy(archive, plain)
     words = [
-        *("pack", f"one={archive}", f"two={archive}", "-o", str(packed)),
+        *("pack", f"one={archive}", f"two={plain}", "-o", str(packed)),
         *("--energies", str(tmp_path / "energies.csv"), "--label-sources", "given"),
-        *("--leave-out", str(tmp_path / "ids.txt"), "--uncorrected", "two"),
+        *("--leave-out", str(tmp_path / "ids.txt"), "--uncorrected", "plain.npz"),
         *("--free-atoms", str(tmp_path / "atoms.csv"), "--expanded-copies", "1"),
     ]
     assert main(words) == 0
@@ -406,11 +408,12 @@ def test_command_line_packs_levels(archive, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a={archive}", "--uncorrected", "b"], "no level b"),
+        (["a={archive}", "--uncorrected", "b"], "no level or file b"),
         (["a={archive}", "{archive}.csv"], "Pack these first"),
         (["{archive}.csv", "--free-atoms", "x.csv"], "--free-atoms concerns labels"),
         (["a={archive}.csv"], "level of theory concerns labels"),
         (["{archive}", "--leave-out", "nowhere.csv"], "does not exist"),
+        (["{archive}", "--expanded-copies", "1"], "give formation energies"),
     ],
 )
 def test_packing_that_makes_no_sense_is_explained(words, message, archive, tmp_path, capsys):
