@@ -96,8 +96,8 @@ def pack_labels(
         )
     if expanded_copies and (free_atoms is None or not known):
         raise InputError(
-            "Expanded copies lead from crystals to free atoms: give formation energies (--energies) "
-            "and heats of formation of free atoms (--free-atoms), too."
+            "Expanded copies lead from crystals to free atoms: give formation energies "
+            "(--energies) and heats of formation of free atoms (--free-atoms), too."
         )
     parts: list[Arrays] = []
     report: dict[str, float | int] = {}
