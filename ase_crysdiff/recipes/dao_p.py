@@ -39,6 +39,7 @@ _ENCODER = {
     "key_width": 8,
     "cutoff": 5.0,
     "reach": REACH,
+    "closest": 0.55,
     "num_radial": [12, 8, 4],
     "expansion": 2,
 }

@@ -17,8 +17,9 @@ from ase_crysdiff.shapes import Bool, Tensor
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
-#: Errors below these count quadratically, above them linearly: eV/atom, eV/Å, eV/atom.
-_HUBER_DELTAS = {"energy": 0.02, "forces": 0.05, "virial": 0.05}
+#: Errors below these count quadratically, above them linearly: eV/atom, eV/Å, eV/atom. Small
+#: enough that the forces of phonons and the stresses of elasticity, whose errors are small, count.
+_HUBER_DELTAS = {"energy": 0.01, "forces": 0.02, "virial": 0.02}
 #: Force at which an atom counts half, eV/Å. Labels of atoms that are pressed together are large and
 #: poor.
 _HALF_WEIGHT_FORCE = 3.0

@@ -6,12 +6,14 @@ import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
+from ase_crysdiff.data.labels import graph_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.encoders.crysformer.periodic import PeriodicCrysformer
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.potentials.separation import REACH
+from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.testing.crystals import prototypes
 
 CUTOFF = 4.0
@@ -281,6 +283,26 @@ def test_overlapping_atoms_repel(pair, potential):
     found = potential.evaluate(configurations(*atoms))
     assert bool((found.forces.view(-1, 2, 3)[:, 1, 0] > 1).all())
     assert bool((found.energy.diff() < 0).all())
+
+
+def test_distances_of_overlapping_atoms_look_alike_to_the_network(potential):
+    """So their energy rises by the repulsion alone; bonds are seen as before."""
+    blunt = make(closest=0.55)
+    apart = [Atoms("O2", [[0, 0, 0], [0, 0, d]]) for d in (0.3, 0.4, 0.5)]
+    systems = configurations(*apart)
+    found = blunt.evaluate(systems)
+    graph = graph_of(systems, blunt.network.neighborhood)
+    learnt = blunt.network.energies(graph).view(3, 2).detach()
+    torch.testing.assert_close(learnt[0], learnt[2], atol=1e-4, rtol=0)
+    assert (
+        float(potential.network.energies(graph).view(3, 2).detach().diff(dim=0).abs().max()) > 0.01
+    )
+    wall = repulsion(graph).energies.view(3, 2).sum(1)
+    torch.testing.assert_close(found.energy.diff(), wall.diff(), atol=1e-3, rtol=0)
+    bond = configurations(molecule("H2O"), SYSTEMS["copper"], SYSTEMS["rocksalt"])
+    torch.testing.assert_close(
+        blunt.evaluate(bond).energy, potential.evaluate(bond).energy, atol=1e-5, rtol=0
+    )
 
 
 def test_elements_of_a_column_differ(potential):

@@ -38,6 +38,8 @@ _COMPONENTS = (1, 3, 5)
 #: Weighted means over neighbours nearly cancel; with this initial gain their invariants are of
 #: order 1.
 _GAIN = 4.0
+#: How gently distances below the closest one become alike, over the sum of the radii.
+_SOFTNESS = 0.025
 
 
 class _Columns(NamedTuple):
@@ -65,6 +67,7 @@ class _Edges:
         vectors: To that neighbour, Å, shape (slots, 3).
         radii: Covalent radius of every atom, Å, in the order of the tables.
         neighborhood: How far atoms see each other.
+        closest: Shortest distance that is told from shorter ones, over the sum of the radii.
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
     """
 
@@ -75,6 +78,7 @@ class _Edges:
         vectors: Tensor,
         radii: Tensor,
         neighborhood: Neighborhood,
+        closest: float,
         num_radial: Sequence[int],
     ) -> None:
         assert neighborhood.cutoff is not None
@@ -88,11 +92,15 @@ class _Edges:
         limit = neighborhood.limits(bond)
         #: Weight of an edge by its length, 0 at its cutoff, (atoms, width).
         self.envelope = envelope(distance / limit).unflatten(0, (-1, piece.width))
+        seen = distance
+        if closest:
+            x = (distance / bond - closest) / _SOFTNESS
+            seen = bond * (closest + _SOFTNESS * functional.softplus(x))
         half = max(num_radial) // 2
         # Bessel functions of the distance over the cutoff and Gaussians of the distance over the
         # bond length take turns.
         radial = torch.stack(
-            [bessel(distance / neighborhood.cutoff, half), gaussian_basis(distance / bond, half)], 1
+            [bessel(seen / neighborhood.cutoff, half), gaussian_basis(seen / bond, half)], 1
         ).flatten(0, 1)
         unit = vectors / distance
         parts = [radial[: num_radial[0]]]
@@ -211,6 +219,9 @@ class PeriodicCrysformer(Backbone):
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
         expansion: Width of the feed-forward blocks over `hidden`.
         num_species: Rows of the embedding: atomic numbers below it, and 0 for a hidden element.
+        closest: Shorter distances than this multiple of the sum of the covalent radii look alike: a
+            network knows nothing of atoms that overlap, and would attract them as likely as not.
+            What remains there is a potential's own repulsion. 0 tells all distances.
     """
 
     is_smooth = True
@@ -226,9 +237,11 @@ class PeriodicCrysformer(Backbone):
         expansion: int = 2,
         num_species: int = NUM_ELEMENTS,
         reach: float = 0.0,
+        closest: float = 0.0,
     ) -> None:
         super().__init__()
         self.hidden, self.cutoff, self.num_radial = hidden, cutoff, tuple(num_radial)
+        self.closest = closest
         self.neighborhood = Neighborhood(None, cutoff, reach=reach)
         self.farthest = float(self.neighborhood.limits(2 * covalent_radii().max()))
         self.radii: Tensor
@@ -245,7 +258,8 @@ class PeriodicCrysformer(Backbone):
         radii = self.radii[species]
         split = tables.split_slots
         parts = zip(tables.pieces, split(tables.senders), split(tables.vectors), strict=True)
-        pieces = [_Edges(*part, radii, self.neighborhood, self.num_radial) for part in parts]
+        same = (radii, self.neighborhood, self.closest, self.num_radial)
+        pieces = [_Edges(*part, *same) for part in parts]
         for layer in self.layers:
             nodes = layer(nodes, tables, pieces)
         return features(nodes.index_select(0, tables.rank), graph)
