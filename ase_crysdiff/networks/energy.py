@@ -33,6 +33,13 @@ class EnergyTerms(NamedTuple):
     virials: Float[Tensor, "systems 3 3"]
 
 
+def no_terms(graph: Graph) -> EnergyTerms:
+    """Zeros for all atoms and systems of a graph."""
+    energies = graph.vectors.new_zeros(len(graph.species))
+    forces = graph.vectors.new_zeros(len(graph.species), 3)
+    return EnergyTerms(energies, forces, graph.vectors.new_zeros(graph.num_systems, 3, 3))
+
+
 class AtomicEnergies(nn.Module):
     """Encoder and readout: interaction energy of every atom, zero for an isolated one.
 

@@ -12,7 +12,7 @@ cutoff, learns the rest of the way from stretched crystals.
 import torch
 
 from ase_crysdiff.networks.element_properties import covalent_radii
-from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials
+from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials, no_terms
 from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.networks.radial import envelope
 from ase_crysdiff.shapes import Float, Tensor
@@ -44,7 +44,10 @@ def separation(graph: Graph, depths: Float[Tensor, " atoms"]) -> EnergyTerms:
     with torch.no_grad():
         strengths = _strength(distances / bonds)
         bound = torch.zeros_like(depth).index_add(0, graph.receivers, strengths)
-        freed = torch.where(bound < _BOUND, depth * torch.exp(-bound), 0.0)
+        loose = bound < _BOUND
+        if not bool(loose.any()):
+            return no_terms(graph)
+        freed = torch.where(loose, depth * torch.exp(-bound), 0.0)
         gradient = torch.zeros_like(vectors)
         near = torch.nonzero(freed[graph.receivers]).flatten()
     if len(near):
