@@ -258,8 +258,9 @@ class PeriodicCrysformer(Backbone):
         radii = self.radii[species]
         split = tables.split_slots
         parts = zip(tables.pieces, split(tables.senders), split(tables.vectors), strict=True)
-        same = (radii, self.neighborhood, self.closest, self.num_radial)
-        pieces = [_Edges(*part, *same) for part in parts]
+        pieces = [
+            _Edges(*part, radii, self.neighborhood, self.closest, self.num_radial) for part in parts
+        ]
         for layer in self.layers:
             nodes = layer(nodes, tables, pieces)
         return features(nodes.index_select(0, tables.rank), graph)
