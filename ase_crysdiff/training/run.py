@@ -138,7 +138,8 @@ def prepare(
     held_out = None if validation is None else made.load_data(validation)
     start = None if origin is None else Origin.read(origin)
     if start is not None:
-        config = start.config_for(made, name, changes)
+        own = replace(start, config=made.of_data(start.config, training))
+        config = own.config_for(made, name, changes)
     else:
         config = made.configure(training)
         config = config if noise is None else made.guiding(config, noise)
