@@ -15,6 +15,7 @@ from ase_crysdiff.campaigns.pipeline import Candidate, Pipeline, PipelineResult
 from ase_crysdiff.crystal.volume import volume_per_atom
 from ase_crysdiff.data.writing import write
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.metrics.space_groups import symmetries, symmetry_success
@@ -282,6 +283,7 @@ class HostGuidedGeneration:
             )
         )
 
+    @own_state()
     def run(
         self,
         folder: str | Path | None = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class StructureSampler(NamedSampler):
         UnknownNameError: If no sampler has this name.
     """
 
+    @own_state()
     def sample(
         self,
         num_samples: int = 1,
@@ -141,6 +143,7 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
+    @own_state()
     def vary(
         self,
         structure: "Structure",
@@ -200,6 +203,7 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
+    @own_state()
     def inpaint(
         self,
         host: "Structure",

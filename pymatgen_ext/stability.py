@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.formation import Energies, energies_above_hull
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 
 
+@own_state()
 def energy_above_hull(
     structures: Structure | Sequence[Structure | None],
     potential: PotentialLike,

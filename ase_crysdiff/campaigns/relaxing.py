@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-    from ase_crysdiff.relaxation.results import RelaxResult
     from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
 log = logging.getLogger(__name__)
@@ -86,16 +86,9 @@ class RelaxedFiles:
 
     def table(self) -> str:
         """A row per relaxed crystal, with its energy, remaining force, steps and verdict."""
-        from ase_crysdiff.data.wide_table import wide_table
+        from ase_crysdiff.relaxation.relax_set import relaxed_table
 
-        def cells(structure: "Structure") -> str:
-            p = structure.properties
-            return (
-                f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
-                f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
-            )
-
-        return wide_table(self.structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+        return relaxed_table(self.structures)
 
     def __str__(self) -> str:
         converged = sum(s.properties["crysdiff_converged"] for s in self.structures)
@@ -107,6 +100,7 @@ class RelaxedFiles:
         )
 
 
+@own_state()
 def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     """Relaxes what is missing in the folder, then writes the common files there.
 
@@ -164,7 +158,7 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
             source = structures[missing[k]].properties["crysdiff_source"]
             failed[missing[k]] = f"{source}: {result.reason}"
         else:
-            folder.add([_labelled(result, result.structure, missing[k])])
+            folder.add([result.labelled(missing[k])])
     done = [folder.done[i] for i in sorted(folder.done)]
     if done:
         write(done, {}, options.output / CrystalFolder.XYZ)
@@ -199,34 +193,3 @@ def _digest(structures: "Mapping[int, Structure]") -> str:
             structure.lattice.matrix.round(8).tobytes() + structure.frac_coords.round(8).tobytes()
         )
     return digest.hexdigest()[:16]
-
-
-def _labelled(result: "RelaxResult", structure: "Structure", index: int) -> "Structure":
-    """The structure with its numbers among its properties, for the files."""
-    labels: dict[str, Any] = {
-        "crysdiff_index": index,
-        "crysdiff_energy": result.energy,
-        "crysdiff_energy_per_atom": result.energy_per_atom,
-        "crysdiff_first_energy": result.first_energy,
-        "crysdiff_fmax": result.fmax,
-        "crysdiff_steps": result.steps,
-        "crysdiff_converged": result.converged,
-        "crysdiff_accepted": result.accepted,
-        "crysdiff_remark": result.reason or "",
-    }
-    of_symmetry = {
-        "crysdiff_first_space_group": result.space_group,
-        "crysdiff_unsymmetric": result.unsymmetric,
-        "crysdiff_symmetric_energy": result.symmetric_energy,
-        "crysdiff_kept_symmetry": result.kept_symmetry,
-    }
-    labels |= {name: value for name, value in of_symmetry.items() if value is not None}
-    labelled: Structure = structure.copy(properties={**structure.properties, **labels})
-    return labelled
-
-
-def _fall(properties: Mapping[str, Any]) -> str:
-    """Says that a crystal has left its symmetry when it was released."""
-    if properties.get("crysdiff_kept_symmetry", True):
-        return ""
-    return f"; left {properties['crysdiff_first_space_group']}"

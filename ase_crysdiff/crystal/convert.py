@@ -1,6 +1,7 @@
 """Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.held_atoms import FLAGS, flags_of
 from ase_crysdiff.errors import InputError
 
 #: Site property of filled hosts: "host" or "guest".
@@ -104,7 +106,11 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
     bare.info = {
         k: v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in bare.info.items()
     }
+    flags = flags_of(bare)
+    bare.set_constraint()
     structure: Structure = AseAtomsAdaptor.get_structure(bare, to_unit_cell=True)
+    if flags is not None:
+        structure.add_site_property(FLAGS, flags)
     return structure
 
 
@@ -124,7 +130,17 @@ def as_structure(entry: Any) -> Structure:
 
 
 def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
-    """The entries of a list of crystals; one crystal by itself is a list of one."""
+    """The entries of a list of crystals; one crystal by itself is a list of one.
+
+    Raises:
+        InputError: If it is a text or a path, whose letters would be taken for crystals.
+    """
+    if isinstance(crystals, str | bytes | PathLike):
+        raise InputError(
+            f"Expected structures, got the {type(crystals).__name__} {str(crystals)!r}. Read "
+            "the file first: Structure.from_file(path) or ase.io.read(path). The command crysdiff "
+            "takes files as they are."
+        )
     return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
 
 
@@ -150,6 +166,9 @@ def structure_to_atoms(structure: Structure) -> Atoms:
     states = [getattr(site.specie, "oxi_state", None) for site in structure]
     if _is_array(states):
         atoms.set_array("oxi_states", np.array(states, dtype=float))
+    spins = [getattr(site.specie, "spin", None) for site in structure]
+    if any(spins) and not atoms.has("initial_magmoms"):
+        atoms.set_initial_magnetic_moments([spin or 0.0 for spin in spins])
     return atoms
 
 

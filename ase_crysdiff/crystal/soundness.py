@@ -10,7 +10,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from ase_crysdiff.constants import GATE, PHYSICAL, Limits
+from ase_crysdiff.constants import GATE, LONELY_DISTANCE, LONELY_FRACTION, PHYSICAL, Limits
 from ase_crysdiff.crystal.close_pairs import close_pairs, pairs_within
 
 
@@ -107,7 +107,33 @@ def unphysical(structure: Structure) -> str | None:
     Args:
         structure: One that passes the gate.
     """
-    return structure_unsound(structure, PHYSICAL)
+    return structure_unsound(structure, PHYSICAL) or lonely(structure)
+
+
+def lonely(structure: Structure) -> str | None:
+    """Which atom has no neighbour at all, so that the structure is a gas and no crystal; None if
+    there is none.
+
+    Potentials that see no farther than their cutoff give such atoms the energy that they were
+    fitted to have in compounds, often lower than that of any solid.
+
+    Args:
+        structure: One that passes the gate.
+    """
+    first, _, _ = close_pairs(structure, LONELY_DISTANCE)
+    alone = np.setdiff1d(np.arange(len(structure)), first)
+    if len(alone):
+        radii = covalent_radii[[site.specie.Z for site in structure]]
+        reach = LONELY_FRACTION * (radii[alone].max() + radii.max())
+        first, second, distances = close_pairs(structure, max(float(reach), LONELY_DISTANCE))
+        near = distances <= LONELY_FRACTION * (radii[first] + radii[second])
+        alone = np.setdiff1d(alone, first[near])
+    if not len(alone):
+        return None
+    return (
+        f"atom {alone[0]} ({structure[int(alone[0])].specie.symbol}) has no neighbour within "
+        f"{LONELY_DISTANCE:g} Å: a gas, not a crystal"
+    )
 
 
 def unusable_species(structure: Structure | None) -> str | None:

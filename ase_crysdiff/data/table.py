@@ -56,5 +56,13 @@ def format_table(structures: Iterable[Structure]) -> str:
 
 def to_dataframe(structures: Iterable[Structure]) -> pd.DataFrame:
     """A row per structure: what `summarise` tells, then the structure's properties."""
-    rows = [{**summarise(s), **s.properties} for s in structures]
+    rows = [
+        {**summarise(s), **{k: v for k, v in s.properties.items() if not _is_matrix(v)}}
+        for s in structures
+    ]
     return pd.DataFrame(rows, columns=None if rows else list(HEADERS))
+
+
+def _is_matrix(value: object) -> bool:
+    """Whether a property has no place in a cell of a table, such as a stress."""
+    return isinstance(value, list | tuple) and any(isinstance(row, list | tuple) for row in value)

@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.hull import Hull, amounts
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
@@ -49,6 +50,7 @@ class Energies:
         return len(self.energy)
 
 
+@own_state()
 def energies_per_atom(
     structures: Sequence[Structure | None], potential: Potential
 ) -> tuple[NDArray[np.float64], dict[int, str]]:

@@ -8,9 +8,11 @@ from ase.data import chemical_symbols
 
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.predictors.base import Estimates, Predictor
 
 
+@own_state()
 def predict_structures(
     predictor: Predictor, structures: Sequence[Any], progress: bool | None = None
 ) -> Estimates:

@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.relaxation.results import RelaxResult
@@ -30,6 +31,7 @@ ENERGY_CAP = 0.2
 CONTENTION = 0.1
 
 
+@own_state()
 def rank(
     structures: Sequence[Structure], potential: Potential, prior: float | None = None
 ) -> tuple[list[Structure], dict[int, str]]:
@@ -84,6 +86,7 @@ def scores(energies: Sequence[float], priors: Sequence[float]) -> list[float]:
     ]
 
 
+@own_state()
 def relaxed(
     structures: Sequence[Structure],
     potential: Potential,
