@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -40,6 +41,8 @@ class PredictionReport:
         predictor: Name and version of the weights.
         target: What was predicted.
         unit: Of the values.
+        remarks: What must be said beside a value, by position: that an energy above the hull is a
+            lower bound.
     """
 
     asked: int
@@ -48,6 +51,7 @@ class PredictionReport:
     predictor: str
     target: str
     unit: str
+    remarks: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,9 @@ class StructurePredictor(MSONable):
         """The property of each structure, in `unit`, in the given order.
 
         What cannot be predicted (disordered, atoms on each other, elements that the predictor does
-        not know, no structure at all) is NaN, and its reason is in `.report.refused`.
+        not know, no structure at all) is NaN, and its reason is in `.report.refused`. Values that
+        are not what they seem, such as heights above a hull that lacks the formula, have their
+        remark in `.report.remarks`.
 
         Args:
             structures: Structures or ASE atoms, periodic along all axes. They are not changed.
@@ -131,6 +137,9 @@ class StructurePredictor(MSONable):
         Raises:
             InputError: If none of the structures can be used.
             IncompatibleError: If this is an encoder that has not learned a property.
+
+        Warns:
+            UserWarning: Once for a call, if there are remarks.
         """
         from ase_crysdiff.predictors.structures import predict_structures
 
@@ -144,7 +153,15 @@ class StructurePredictor(MSONable):
             self._label(),
             predictor.target,
             predictor.unit,
+            dict(found.remarks),
         )
+        if found.remarks:
+            first = next(iter(found.remarks.values()))
+            warnings.warn(
+                f"{len(found.remarks)} of {len(given)} values of {self.name} need a remark, which "
+                f".report.remarks has by position; the first: {first}.",
+                stacklevel=2,
+            )
         values, uncertainty = found.values.numpy(), found.uncertainty.numpy()
         return (values, uncertainty) if return_uncertainty else values
 
@@ -152,7 +169,8 @@ class StructurePredictor(MSONable):
         """Copies with the prediction in `Structure.properties` or `Atoms.info`.
 
         The keys are `crysdiff_<target>`, `crysdiff_<target>_uncertainty` where it is known,
-        `crysdiff_<target>_unit` and `crysdiff_<target>_predictor`. What cannot be predicted is
+        `crysdiff_<target>_unit`, `crysdiff_<target>_predictor`, and `crysdiff_<target>_remark`
+        where there is one. What cannot be predicted is
         copied as it is.
 
         Args:
@@ -161,12 +179,13 @@ class StructurePredictor(MSONable):
         """
         given = _listed(structures)
         found = self.predict(given, return_uncertainty=True, progress=progress)
+        remarks = {} if self.report is None else self.report.remarks
         return [
-            self.annotated(structure, *numbers)
-            for structure, *numbers in zip(given, *found, strict=True)
+            self.annotated(structure, value, spread, remarks.get(i, ""))
+            for i, (structure, value, spread) in enumerate(zip(given, *found, strict=True))
         ]
 
-    def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
+    def annotated(self, structure: Any, value: float, uncertainty: float, remark: str = "") -> Any:
         """A copy of one structure with a value of this predictor in its properties or info, under
         the keys that `annotate` names.
 
@@ -174,6 +193,7 @@ class StructurePredictor(MSONable):
             structure: A Structure, ASE atoms, or None, which stays None.
             value: In the unit of the predictor; not written if it is not finite.
             uncertainty: One standard deviation; not written if it is not finite.
+            remark: What must be said beside the value; not written if it is empty.
         """
         from ase import Atoms
 
@@ -185,6 +205,8 @@ class StructurePredictor(MSONable):
             notes = {key: float(value), f"{key}_unit": self.unit, f"{key}_predictor": self._label()}
             if math.isfinite(uncertainty):
                 notes[f"{key}_uncertainty"] = float(uncertainty)
+            if remark:
+                notes[f"{key}_remark"] = remark
             (copy.info if isinstance(copy, Atoms) else copy.properties).update(notes)
         return copy
 

@@ -46,10 +46,11 @@ def predict_structures(
             f"None of {len(structures)} structures can be used. Number {first[0]}: {first[1]}."
         )
     values = torch.full((len(structures),), torch.nan, dtype=torch.float64)
-    uncertainty = values.clone()
+    uncertainty, remarks = values.clone(), {}
     if cells:
         positions = list(cells)
         found = predictor.predict(batch_of([cells[i] for i in positions]))
         values[positions], uncertainty[positions] = found.values, found.uncertainty
         refused |= {positions[k]: reason for k, reason in found.failures.items()}
-    return Estimates(values, uncertainty, dict(sorted(refused.items())))
+        remarks = {positions[k]: remark for k, remark in found.remarks.items()}
+    return Estimates(values, uncertainty, dict(sorted(refused.items())), remarks)
