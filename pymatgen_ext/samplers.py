@@ -259,8 +259,8 @@ class StructureSampler(NamedSampler):
                 host, too, and the cell only with `relax_cell`.
 
         Returns:
-            Structures with the host's sites first, in the host's order, with their oxidation states,
-            labels and properties; site property `crysdiff_role` is "host" or "guest".
+            Structures with the host's sites first, in the host's order, with their oxidation
+            states, labels and properties; site property `crysdiff_role` is "host" or "guest".
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request, with its limits.
