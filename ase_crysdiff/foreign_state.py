@@ -129,7 +129,7 @@ def _leave(torch: Any) -> None:
 
 
 def _modes(torch: Any) -> Iterator[AbstractContextManager[Any]]:
-    """The modes that undo those of the caller; none where nothing has been changed."""
+    """The modes that undo those of the caller, and what keeps the caller's random numbers."""
     import numpy as np
 
     if torch.is_inference_mode_enabled():
@@ -141,4 +141,6 @@ def _modes(torch: Any) -> Iterator[AbstractContextManager[Any]]:
     for device in ("cpu", "cuda"):
         if torch.is_autocast_enabled(device):
             yield torch.autocast(device, enabled=False)
+    # Networks are built with random weights before theirs are read.
+    yield torch.random.fork_rng(devices=[])
     yield np.errstate(divide="warn", over="warn", under="ignore", invalid="warn")

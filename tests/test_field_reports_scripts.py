@@ -21,7 +21,8 @@ salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.7), ["Na", "Cl"], [[0,
 found = evaluate_structures([salt], "evaluation", potential="dao-p", reference=None)
 print(found["funnel"][3]["stage"], found["funnel"][3]["count"])
 print(evaluate([salt, salt * (2, 1, 1)], reference=None, workers=2)["uniqueness"].value)
-print(len(StructureSampler("miad").sample(4, elements="Na-Cl", steps=3, batch_size=2, workers=2, seed=0)))
+how = {"steps": 3, "batch_size": 2, "workers": 2, "seed": 0}
+print(len(StructureSampler("miad").sample(4, elements="Na-Cl", **how)))
 """
 OWN_FUNCTION = """
 from ase_crysdiff.isolation import map_isolated
