@@ -5,7 +5,7 @@ where it was.
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from ase_crysdiff.data.folder import CrystalFolder
+    from ase_crysdiff.relaxation.results import RelaxResult
     from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
 log = logging.getLogger(__name__)
@@ -116,8 +118,6 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
             written or holds a run with other settings or other crystals.
         UnknownNameError: If there is no potential of that name.
     """
-    from tqdm import tqdm
-
     from ase_crysdiff.data.folder import CrystalFolder
     from ase_crysdiff.data.writing import write
     from ase_crysdiff.potentials.loading import as_potential
@@ -141,30 +141,48 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     }
     kept = {} if symmetry is None else {"symmetric": vars(symmetry)}
     settings = {"potential": potential.name, **choices, **kept, "inputs": _digest(structures)}
+    how: dict[str, Any] = {"max_atoms": max_atoms, "symmetry": symmetry}
     folder = CrystalFolder(Store(options.output, settings))
-    missing = [i for i in structures if i not in folder.done]
-    if len(missing) < len(structures):
-        there = len(structures) - len(missing)
+    there = sum(i in folder.done for i in structures)
+    if there:
         log.info("%d structures are already in %s", there, options.output)
-    found = iter_relax(
-        [structures[i] for i in missing],
-        potential,
-        **choices,
-        max_atoms=max_atoms,
-        symmetry=symmetry,
+    failed |= _relax_missing(
+        folder, structures, lambda some: iter_relax(some, potential, **choices, **how)
     )
-    for k, result in tqdm(found, total=len(missing), desc="relax", unit=" crystals", disable=None):
-        if result.structure is None or math.isnan(result.energy):  # nothing was computed
-            source = structures[missing[k]].properties["crysdiff_source"]
-            failed[missing[k]] = f"{source}: {result.reason}"
-        else:
-            folder.add([result.labelled(missing[k])])
     done = [folder.done[i] for i in sorted(folder.done)]
     if done:
         write(done, {}, options.output / CrystalFolder.XYZ)
         write(done, {}, options.output / "table.csv")
     failures = dict(sorted(failed.items()))
     return RelaxedFiles(done, failures, requested, potential.name, options.output)
+
+
+def _relax_missing(
+    folder: "CrystalFolder",
+    structures: "Mapping[int, Structure]",
+    relaxed: "Callable[[Sequence[Structure]], Iterator[tuple[int, RelaxResult]]]",
+) -> dict[int, str]:
+    """Relaxes what the folder lacks into it; why the rest has no energy, by index.
+
+    Whole groups are relaxed, so that a resumed run computes each crystal beside the same others:
+    its last digits depend on them.
+    """
+    from tqdm import tqdm
+
+    from ase_crysdiff.campaigns.evaluation.relaxing import groups
+
+    failed: dict[int, str] = {}
+    todo = [group for group in groups(structures) if not folder.done.keys() >= set(group)]
+    with tqdm(total=sum(map(len, todo)), desc="relax", unit=" crystals", disable=None) as bar:
+        for group in todo:
+            for k, result in relaxed([structures[i] for i in group]):
+                bar.update()
+                if result.structure is None or math.isnan(result.energy):  # nothing was computed
+                    source = structures[group[k]].properties["crysdiff_source"]
+                    failed[group[k]] = f"{source}: {result.reason}"
+                elif group[k] not in folder.done:
+                    folder.add([result.labelled(group[k])])
+    return failed
 
 
 def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":

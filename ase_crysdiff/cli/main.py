@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"crysdiff {options.command}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever read what is printed has had enough
-        sys.stdout = None  # type: ignore[assignment]  # nothing more can be flushed there
+        sys.stdout = None  # nothing more can be flushed there
         return 1
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
