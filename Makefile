@@ -24,7 +24,7 @@ check: $(VENV)/.installed-dev
 
 # Thousands of inputs of every kind to what users call; `make test` tries a few of them.
 fuzz: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --hypothesis-profile=fuzz
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= tests/fuzz --hypothesis-profile=fuzz
 
 # The wheel as a user gets it: built, installed into an empty environment, used away from this folder.
 smoke: $(VENV)/.installed-dev

@@ -12,6 +12,7 @@ from pymatgen.core import Element, Lattice, Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.campaigns.host_guided import steps as stages
 from ase_crysdiff.campaigns.pipeline import Candidate, Pipeline, PipelineResult
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.volume import volume_per_atom
 from ase_crysdiff.data.writing import write
 from ase_crysdiff.errors import InputError
@@ -137,7 +138,10 @@ class HostGuidedResult(Sequence[Structure]):
 
     def __getitem__(self, position: Any) -> Any:
         found = [
-            c.structure.copy(properties={"crysdiff_index": c.record["rank"], **_flat(c)})
+            copy_of(
+                c.structure,
+                {**c.structure.properties, "crysdiff_index": c.record["rank"], **_flat(c)},
+            )
             for c in self.candidates
         ]
         return found[position]

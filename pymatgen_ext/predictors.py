@@ -197,9 +197,11 @@ class StructurePredictor(MSONable):
         """
         from ase import Atoms
 
+        from ase_crysdiff.crystal.convert import copy_of
+
         if structure is None:
             return None
-        copy = structure.copy()
+        copy = structure.copy() if isinstance(structure, Atoms) else copy_of(structure)
         if math.isfinite(value):
             key = f"crysdiff_{self.target}"
             notes = {key: float(value), f"{key}_unit": self.unit, f"{key}_predictor": self._label()}

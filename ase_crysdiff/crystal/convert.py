@@ -1,6 +1,7 @@
 """Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from os import PathLike
 from typing import Any
 
@@ -142,6 +143,19 @@ def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
             "takes files as they are."
         )
     return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
+
+
+def copy_of(structure: Structure, properties: Mapping[str, Any] | None = None) -> Structure:
+    """A copy that shares nothing with the structure. `Structure.copy` shares the dictionary of
+    properties, and writes into it what is given for the copy.
+
+    Args:
+        structure: What is copied.
+        properties: Of the copy; None takes those of the structure.
+    """
+    copied: Structure = structure.copy()
+    copied.properties = deepcopy(dict(structure.properties if properties is None else properties))
+    return copied
 
 
 def structure_to_atoms(structure: Structure) -> Atoms:

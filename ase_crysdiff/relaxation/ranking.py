@@ -9,6 +9,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
@@ -72,7 +73,7 @@ def rank(
     for i in sorted(range(len(structures)), key=lambda i: (found[i], energies[i])):
         more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": found[i]}
         known = more if math.isfinite(energies[i]) else {}
-        ranked.append(structures[i].copy(properties={**structures[i].properties, **known}))
+        ranked.append(copy_of(structures[i], {**structures[i].properties, **known}))
     return ranked, reasons
 
 
@@ -151,7 +152,7 @@ def _at_rest(
         has_fallen = result.kept_symmetry is False
         more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
         known = _with_symmetry_of(result.structure, structure.properties)
-        kept.append(result.structure.copy(properties={**known, **more}))
+        kept.append(copy_of(result.structure, {**known, **more}))
         energies.append(result.energy / len(structure))
     return kept, reasons, energies
 

@@ -12,6 +12,7 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.close_pairs import close_pairs
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import lonely
 from ase_crysdiff.data.writing import FORCES, STRESS
 from ase_crysdiff.relaxation.engine import Outcome
@@ -115,7 +116,7 @@ class RelaxResult:
             STRESS: None if self.stress is None else self.stress.tolist(),
         }
         told = {name: value for name, value in known.items() if value is not None}
-        labelled: Structure = self.structure.copy(properties={**self.structure.properties, **told})
+        labelled = copy_of(self.structure, {**self.structure.properties, **told})
         if self.forces is not None:
             labelled.add_site_property(FORCES, self.forces.tolist())
         return labelled
@@ -149,7 +150,7 @@ def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
         outcome: What became of it.
         fmax: Limit of its forces, eV/Å.
     """
-    final = first.copy()
+    final = copy_of(first)
     final.lattice = Lattice(outcome.final.cells[0].cpu().numpy())
     for site, position in zip(final, outcome.final.positions.cpu().numpy(), strict=True):
         site.coords = position

@@ -21,9 +21,10 @@ from pymatgen.core import Lattice, Species, Structure
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.crystal.convert import atoms_to_structure
+from ase_crysdiff.relaxation.ranking import rank
 from ase_crysdiff.testing.pair_potential import PairPotential
 from calculators import DAOPCalculator
-from pymatgen_ext import energy_above_hull, evaluate, relax
+from pymatgen_ext import StructurePredictor, energy_above_hull, evaluate, relax
 
 SKEWED = [[4.2, 0.3, 0.0], [0.9, 4.1, 0.2], [-0.4, 0.8, 4.4]]
 
@@ -193,7 +194,7 @@ def test_what_the_user_noted_comes_back():
     assert result.site_properties["magmom"] == [2.2, -2.2]
 
 
-def test_hosts_keep_species_labels_and_properties(miad_like_filler):
+def test_hosts_keep_species_labels_and_properties(toy_filler):
     host = Structure(
         Lattice.cubic(4.3),
         ["Mg2+"] * 4,
@@ -202,7 +203,7 @@ def test_hosts_keep_species_labels_and_properties(miad_like_filler):
         labels=["M1", "M2", "M3", "M4"],
         properties={"id": "host", "crysdiff_energy": 1.0},
     )
-    (filled,) = miad_like_filler.inpaint(host, {"O": 2}, seed=1)
+    (filled,) = toy_filler.inpaint(host, {"O": 2}, seed=1)
     assert [str(site.specie) for site in filled] == ["Mg2+"] * 4 + ["O"] * 2
     assert filled.labels == ["M1", "M2", "M3", "M4", "O", "O"]
     assert filled.site_properties["magmom"] == [1.5] * 4 + [0.0] * 2
@@ -210,13 +211,13 @@ def test_hosts_keep_species_labels_and_properties(miad_like_filler):
     assert "crysdiff_energy" not in filled.properties
     (result,) = relax(filled, PairPotential(), relax_cell=False)
     assert np.abs(result.structure.frac_coords[:4] - host.frac_coords).max() < 1e-12
-    kept = miad_like_filler.inpaint(host, {"O": 2}, mask=[3], seed=1)[0]
+    kept = toy_filler.inpaint(host, {"O": 2}, mask=[3], seed=1)[0]
     assert kept.labels[:3] == ["M1", "M2", "M3"]
 
 
-def test_atoms_wherever_structures_are_taken(miad_like_filler):
+def test_atoms_wherever_structures_are_taken(toy_filler):
     atoms = bulk("MgO", "rocksalt", a=4.3, cubic=True)
-    (filled,) = miad_like_filler.inpaint(atoms[atoms.symbols == "Mg"], {"O": 2}, seed=1)
+    (filled,) = toy_filler.inpaint(atoms[atoms.symbols == "Mg"], {"O": 2}, seed=1)
     assert len(filled) == 6
     assert evaluate([atoms], workers=0)["structural_validity"].value == 1
     heights = energy_above_hull([atoms, None, bulk("Cu") * (2, 1, 1), "text"])
@@ -226,7 +227,32 @@ def test_atoms_wherever_structures_are_taken(miad_like_filler):
 
 
 @pytest.fixture(scope="module")
-def miad_like_filler(toy_miad):
+def toy_filler(toy_miad):
     from pymatgen_ext import StructureSampler
 
     return StructureSampler("miad", weights=str(toy_miad), device="cpu")
+
+
+def test_nothing_that_was_given_is_changed(toy_filler):
+    """`Structure.copy` of pymatgen shares the properties, and writes new ones into the old."""
+    given = Structure(
+        Lattice.cubic(4.8),
+        ["Na", "Na", "Na", "Na", "Cl", "Cl", "Cl", "Cl"],
+        bulk("NaCl", "rocksalt", a=4.8, cubic=True)[
+            [0, 2, 4, 6, 1, 3, 5, 7]
+        ].get_scaled_positions(),
+        properties={"id": "mine", "notes": ["a"]},
+        site_properties={"magmom": [0.0] * 8},
+    )
+    before = given.as_dict()
+    results = relax(given, PairPotential())
+    assert results.structures[0].properties["crysdiff_converged"]
+    relax(given, PairPotential(), symmetric=True, release=0.03, steps=3)
+    rank([given, given.copy()], PairPotential())
+    StructurePredictor("formation-energy").annotate([given])
+    evaluate([given], potential=PairPotential(), hull=None, workers=0)
+    energy_above_hull(given)
+    toy_filler.inpaint(given, {"O": 1}, mask=[7], seed=1, potential=PairPotential(), symprec=0.1)
+    toy_filler.vary(given, seed=1, steps=2)
+    results.structures[0].properties["notes"].append("b")
+    assert given.as_dict() == before
