@@ -21,7 +21,6 @@ _OFFERED = {
         "HostGuidedGeneration",
         "InpaintTransformation",
         "Prototype",
-        "RelaxSet",
         "SampleSet",
         "Scaffold",
         "StructurePredictor",

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ase_crysdiff.relaxation.relax_set import RelaxSet
     from ase_crysdiff.relaxation.structures import relax
     from ase_crysdiff.sampling.sample_set import SampleSet
     from ase_crysdiff.symmetry.finding import find_scaffold
@@ -29,7 +28,6 @@ __all__ = [
     "HostGuidedGeneration",
     "InpaintTransformation",
     "Prototype",
-    "RelaxSet",
     "SampleSet",
     "Scaffold",
     "StructurePredictor",
@@ -57,7 +55,6 @@ _HOMES = {
     "find_scaffold": "ase_crysdiff.symmetry.finding",
     "Prototype": "ase_crysdiff.symmetry.prototype",
     "Scaffold": "ase_crysdiff.symmetry.scaffold",
-    "RelaxSet": "ase_crysdiff.relaxation.relax_set",
     "relax": "ase_crysdiff.relaxation.structures",
     "energy_above_hull": "pymatgen_ext.stability",
 }

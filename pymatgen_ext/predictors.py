@@ -4,7 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +17,7 @@ from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
+from ase_crysdiff.predictors.reports import FinetuneReport, PredictionReport
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
@@ -28,47 +29,6 @@ if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cos
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
-
-
-@dataclass(frozen=True)
-class PredictionReport:
-    """What became of the structures of a call.
-
-    Args:
-        asked: Structures given.
-        refused: Reason by position, for those without a value.
-        seconds: Taken in all.
-        predictor: Name and version of the weights.
-        target: What was predicted.
-        unit: Of the values.
-        remarks: What must be said beside a value, by position: that an energy above the hull is a
-            lower bound.
-    """
-
-    asked: int
-    refused: dict[int, str]
-    seconds: float
-    predictor: str
-    target: str
-    unit: str
-    remarks: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FinetuneReport:
-    """What became of the rows that a predictor was fine-tuned on.
-
-    Args:
-        read: Rows given.
-        kept: Rows used.
-        left_out: Name and reason of the others.
-        measured: Errors with intervals, as on the card.
-    """
-
-    read: int
-    kept: int
-    left_out: tuple[tuple[str, str], ...]
-    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def available_predictors() -> list[str]:

@@ -18,10 +18,11 @@ import calculators
 import pymatgen_ext
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.relaxation.relax_set import RelaxSet
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from pymatgen_ext import RelaxSet, relax
+from pymatgen_ext import relax
 
 
 @pytest.fixture(scope="module")
