@@ -16,6 +16,7 @@ from pymatgen.core import Lattice, Structure
 import ase_crysdiff
 import calculators
 import pymatgen_ext
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.relaxation.relax_set import RelaxSet
@@ -183,7 +184,7 @@ def test_draws_may_change_their_volume():
     """A limit on the volume protects labels; of a draw the cell is a guess."""
     structure = prototypes()["NaCl"].get_primitive_structure()
     structure.scale_lattice(1.35 * 4.75**3 / 4)
-    drawn = structure.copy(properties={"crysdiff_sampler": "toy"})
+    drawn = copy_of(structure, {"crysdiff_sampler": "toy"})
     plain, accepted = relax([structure, drawn], PairPotential())
     assert "volume has changed" in plain.reason
     assert accepted.accepted
