@@ -163,12 +163,13 @@ def structure_to_atoms(structure: Structure) -> Atoms:
 
     The names are those of pymatgen's `AseAtomsAdaptor`. Site properties that are unknown for some
     sites, or no numbers or words, have no place in an array and are left out; so are oxidation
-    states that only some sites have.
+    states that only some sites have, and what has the name of a quantity (`magmom`, `tags`) and is
+    none.
 
     Args:
         structure: An ordered structure.
     """
-    known = {n: v for n, v in structure.site_properties.items() if _is_array(v)}
+    known = {n: v for n, v in structure.site_properties.items() if _has_place(n, v)}
     plain = Structure(
         structure.lattice,
         [Element.from_Z(site.specie.Z) for site in structure],
@@ -186,13 +187,35 @@ def structure_to_atoms(structure: Structure) -> Atoms:
     return atoms
 
 
+#: Kinds of numbers, and numbers for each site, of the arrays that ASE computes with.
+_QUANTITIES: dict[str, tuple[str, set[tuple[int, ...]]]] = {
+    "magmom": ("bif", {(), (3,)}),
+    "final_magmom": ("bif", {(), (3,)}),
+    "charge": ("bif", {()}),
+    "final_charge": ("bif", {()}),
+    "masses": ("bif", {()}),
+    "momenta": ("bif", {(3,)}),
+    "tags": ("bi", {()}),
+    FLAGS: ("b", {(3,)}),
+}
+
+
+def _has_place(name: str, values: Sequence[Any]) -> bool:
+    """Whether ASE can keep a site property as an array of that name."""
+    if name in ("numbers", "positions") or not _is_array(values):
+        return False
+    array = np.array(values)
+    kinds, shapes = _QUANTITIES.get(name, (array.dtype.kind, {array.shape[1:]}))
+    return array.dtype.kind in kinds and array.shape[1:] in shapes
+
+
 def _is_array(values: Sequence[Any]) -> bool:
     """Whether ASE can keep one entry per site: numbers, vectors of numbers, or words."""
     try:
         array = np.array(values)
     except ValueError:  # ragged
         return False
-    return len(array) > 0 and (
+    return array.size > 0 and (
         (array.dtype.kind in "bif" and array.ndim <= 2)
         or (array.dtype.kind == "U" and array.ndim == 1)
     )

@@ -35,7 +35,7 @@ def allowed_moves(crystal: Structure | Atoms) -> NDArray[np.float64] | None:
     flags = crystal.site_properties.get(FLAGS)
     if flags is None:
         return None
-    fixed = [[False] * 3 if f is None else [not free for free in f] for f in flags]
+    fixed = [_fixed(f, site) for site, f in enumerate(flags)]
     along_axes = _projections([np.eye(3)[:, mask].T for mask in fixed])
     along_cell = _projections([_normals(crystal.lattice.matrix)[mask] for mask in fixed])
     if along_axes is None or along_cell is None:
@@ -48,6 +48,19 @@ def allowed_moves(crystal: Structure | Atoms) -> NDArray[np.float64] | None:
             "Give ASE atoms with FixScaled (lattice vectors) or FixCartesian (x, y, z)."
         )
     return along_cell
+
+
+def _fixed(flags: object, site: int) -> list[bool]:
+    """Which coordinates of a site stay; none where nothing is said."""
+    if flags is None:
+        return [False] * 3
+    told = np.asarray(flags)
+    if told.shape != (3,) or told.dtype.kind not in "bi":
+        raise InputError(
+            f"The {FLAGS} of site {site} must be three truth values, got {flags!r}. Give them, or "
+            "remove the site property."
+        )
+    return [not free for free in told.tolist()]
 
 
 def flags_of(atoms: Atoms) -> list[list[bool]] | None:

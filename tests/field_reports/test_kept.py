@@ -256,3 +256,24 @@ def test_nothing_that_was_given_is_changed(toy_filler):
     toy_filler.vary(given, seed=1, steps=2)
     results.structures[0].properties["notes"].append("b")
     assert given.as_dict() == before
+
+
+def test_site_properties_of_any_kind_break_nothing(tmp_path):
+    """Found by fuzzing: names that ASE and pymatgen compute with, and values that are no numbers."""
+    odd = {
+        "magmom": ["up", "down"],
+        "charge": [[], []],
+        "tags": ["", "x"],
+        "positions": [[9.0] * 3] * 2,
+        "final_magmom": [None, 1.0],
+    }
+    plain = bulk("NaCl", "rocksalt", a=4.8)
+    structure = atoms_to_structure(plain).copy(site_properties=odd)
+    found, expected = relax([structure, plain], PairPotential())
+    assert found.energy == pytest.approx(expected.energy, abs=1e-6)
+    assert found.structure.site_properties["magmom"] == ["up", "down"]
+    results = relax(structure, PairPotential())
+    for ending in ("extxyz", "db", "csv", "json", "cif"):
+        results.write(tmp_path / f"set.{ending}")
+    wrong = structure.copy(site_properties={"selective_dynamics": ["F F F", True]})
+    assert "three truth values" in relax(wrong, PairPotential())[0].reason
