@@ -169,7 +169,7 @@ def structure_to_atoms(structure: Structure) -> Atoms:
     Args:
         structure: An ordered structure.
     """
-    known = {n: v for n, v in structure.site_properties.items() if _has_place(n, v)}
+    known = {n: v for n, v in structure.site_properties.items() if has_place(n, v)}
     plain = Structure(
         structure.lattice,
         [Element.from_Z(site.specie.Z) for site in structure],
@@ -200,7 +200,7 @@ _QUANTITIES: dict[str, tuple[str, set[tuple[int, ...]]]] = {
 }
 
 
-def _has_place(name: str, values: Sequence[Any]) -> bool:
+def has_place(name: str, values: Sequence[Any]) -> bool:
     """Whether ASE can keep a site property as an array of that name."""
     if name in ("numbers", "positions") or not _is_array(values):
         return False

@@ -21,7 +21,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff import arguments
-from ase_crysdiff.crystal.convert import ROLE, structure_to_atoms
+from ase_crysdiff.crystal.convert import ROLE, has_place, structure_to_atoms
 from ase_crysdiff.data.readers import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.errors import InputError
@@ -86,11 +86,14 @@ def _cif(structure: Structure, symprec: float | None = None) -> str:
     pymatgen writes site properties that are numbers only. `readers.structure_from_cif` brings the
     roles back.
     """
+    bare = Structure(structure.lattice, structure.species, structure.frac_coords)
     if symprec is not None:
         with warnings.catch_warnings(), suppress(*SYMMETRY_ERRORS):
             warnings.simplefilter("ignore")
-            return str(CifWriter(structure, symprec=symprec, significant_figures=8))
-    writer = CifWriter(structure, significant_figures=8)
+            return str(CifWriter(bare, symprec=symprec, significant_figures=8))
+    moments = structure.site_properties.get("magmom")  # which pymatgen writes, and takes on trust
+    has_moments = moments is not None and has_place("magmom", moments)
+    writer = CifWriter(structure if has_moments or moments is None else bare, significant_figures=8)
     roles = structure.site_properties.get(ROLE)
     if roles is not None:
         (block,) = writer.cif_file.data.values()

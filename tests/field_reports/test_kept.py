@@ -259,7 +259,7 @@ def test_nothing_that_was_given_is_changed(toy_filler):
 
 
 def test_site_properties_of_any_kind_break_nothing(tmp_path):
-    """Found by fuzzing: names that ASE and pymatgen compute with, and values that are no numbers."""
+    """Found by fuzzing: names that ASE and pymatgen compute with, values that are no numbers."""
     odd = {
         "magmom": ["up", "down"],
         "charge": [[], []],
