@@ -86,6 +86,10 @@ def prepare(
     Raises:
         InputError: If an argument makes no sense, or no guest can be where it should.
     """
+    if not isinstance(host, Structure | Atoms):
+        raise InputError(
+            f"host must be a pymatgen Structure or ASE Atoms, got {type(host).__name__}."
+        )
     host = as_structure(host)
     if not host.is_ordered:
         raise InputError(
