@@ -21,7 +21,7 @@ CLOCKS = frozenset({"run.json", "report.html", "results.json"})
 COMMANDS = {
     "sample": "sample miad -n {count} --seed 0 --steps 100 --batch-size 4 -o {out}",
     "relax": "relax crystals -o {out}",
-    "label": "label crystals -o {out}/labels.npz --oracle dao-p",
+    "label": "label crystals -o {out}/labels.npz --potential dao-p --workers 0",
     "evaluate": "evaluate crystals --potential dao-p --workers 0 -o {out}",
 }
 
