@@ -9,13 +9,14 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from ase import Atoms
 from pymatgen.core import Composition, Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.constants import GATE_DISTANCE, PHYSICAL_FRACTION, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.convert import check_structure
+from ase_crysdiff.crystal.convert import as_structure, check_structure
 from ase_crysdiff.crystal.volume import atom_count_weights
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.distances import shortest_distance
@@ -53,7 +54,7 @@ class Filling:
 
 def prepare(
     check: Callable[[SampleRequest], None],
-    host: Structure,
+    host: Structure | Atoms,
     guests: GuestCounts,
     *,
     mask: Mask | None = None,
@@ -85,8 +86,11 @@ def prepare(
     Raises:
         InputError: If an argument makes no sense, or no guest can be where it should.
     """
-    if not isinstance(host, Structure):
-        raise InputError(f"host must be a pymatgen Structure, got {type(host).__name__}.")
+    if not isinstance(host, Structure | Atoms):
+        raise InputError(
+            f"host must be a pymatgen Structure or ASE Atoms, got {type(host).__name__}."
+        )
+    host = as_structure(host)
     if not host.is_ordered:
         raise InputError(
             f"{host.composition.formula} is disordered. from_disordered(structure) turns it into a "
@@ -97,7 +101,8 @@ def prepare(
     check_structure(host)
     if mask is not None:
         gone = set(masked_sites(host, mask))
-        host = Structure.from_sites([site for i, site in enumerate(host) if i not in gone])
+        left = [site for i, site in enumerate(host) if i not in gone]
+        host = Structure.from_sites(left, properties=host.properties)
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from numpy.typing import ArrayLike
     from pymatgen.core import Lattice, Structure
 
@@ -37,6 +39,7 @@ class StructureSampler(NamedSampler):
         UnknownNameError: If no sampler has this name.
     """
 
+    @own_state()
     def sample(
         self,
         num_samples: int = 1,
@@ -149,9 +152,10 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
+    @own_state()
     def vary(
         self,
-        structure: "Structure",
+        structure: "Structure | Atoms",
         *,
         strength: float = 0.3,
         num_samples: int = 1,
@@ -179,7 +183,7 @@ class StructureSampler(NamedSampler):
         given one. All keywords that are not listed here are those of `sample`.
 
         Args:
-            structure: The seed, ordered and periodic.
+            structure: The seed, ordered and periodic, a structure or ASE atoms.
             strength: Time to which it is noised: near 0 gives the structure back, 1 forgets it.
             num_samples: How many.
             keep_symmetry: Whether the seed is refined within 0.1 Å and every variation keeps its
@@ -208,9 +212,10 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
+    @own_state()
     def inpaint(
         self,
-        host: "Structure",
+        host: "Structure | Atoms",
         guests: "GuestCounts",
         *,
         num_samples: int = 1,
@@ -238,7 +243,8 @@ class StructureSampler(NamedSampler):
         All keywords that are not listed here are those of `sample`.
 
         Args:
-            host: The known part of the crystal, ordered and periodic; its cell is kept.
+            host: The known part of the crystal, ordered and periodic, a structure or ASE atoms; its
+                cell is kept.
             guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how
                 many there are.
             num_samples: How many structures.
@@ -261,8 +267,8 @@ class StructureSampler(NamedSampler):
                 host, too, and the cell only with `relax_cell`.
 
         Returns:
-            Structures with the host's sites first, in the host's order; site property
-            `crysdiff_role` is "host" or "guest".
+            Structures with the host's sites first, in the host's order, with their oxidation
+            states, labels and properties; site property `crysdiff_role` is "host" or "guest".
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request, with its limits.

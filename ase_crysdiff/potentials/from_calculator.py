@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import callers_state
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
 from ase_crysdiff.potentials.convert import to_atoms
@@ -62,7 +63,8 @@ class CalculatorPotential(Potential):
         parts, failures = [], {}
         for i, atoms in enumerate(to_atoms(given)):
             try:
-                parts.append(self._one(atoms))
+                with callers_state():
+                    parts.append(self._one(atoms))
             except Exception as error:  # whatever an engine raises concerns this system only
                 failures[i] = (
                     str(error)

@@ -16,6 +16,7 @@ from ase_crysdiff.errors import (
     InputError,
     NeedsWeightsError,
 )
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
@@ -28,6 +29,7 @@ from ase_crysdiff.potentials.reference_energies import check_reference_energies
 PotentialLike: TypeAlias = "str | Potential | Any"
 
 
+@own_state()
 def load_potential(
     name: str,
     weights: str | Path | None = None,
@@ -62,6 +64,7 @@ def load_potential(
     return potential
 
 
+@own_state()
 def as_potential(potential: PotentialLike) -> Potential:
     """The potential of a name, of an ASE calculator or itself.
 
