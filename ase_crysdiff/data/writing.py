@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.crystal.convert import ROLE, structure_to_atoms
-from ase_crysdiff.data.readers import SITE_PROPERTIES
+from ase_crysdiff.data.reading.kinds import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import ensure_writable, write_by

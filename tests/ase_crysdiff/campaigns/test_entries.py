@@ -26,7 +26,7 @@ BAD = {
         "not finite",
     ),
     "disordered": (cubic(4, [{"Na": 0.5, "K": 0.5}, "Cl"], HALF), "disordered"),
-    "no element": (cubic(4, ["X", "Cl"], HALF), "no element"),
+    "no element": (cubic(4, ["X", "Cl"], HALF), "no chemical element"),
     "tiny cell": (cubic(0.3, ["Na"], [[0, 0, 0]]), "volume below"),
     "flat cell": (Structure(Lattice.orthorhombic(40, 40, 0.01), ["Na"], [[0, 0, 0]]), "thinner"),
     "huge cell": (cubic(1000, ["Na", "Cl"], HALF), "Å³ per atom"),
@@ -78,22 +78,22 @@ def texts(good: str) -> dict[str, tuple[bytes, str]]:
         "bytes": (bytes(range(256)) * 8, "there are no data"),
         "torn head": (good[: good.index("_atom_site")].encode(), "unreadable CIF: "),
         "torn table": (good[: good.rindex("_atom_site")].encode(), "unreadable CIF: "),
-        "nan coordinate": (good.replace(good.splitlines()[-1], nan).encode(), "NaN"),
-        "nan cell": (re.sub(r"(_cell_length_a\s+)\S+", r"\1nan", good).encode(), "not finite"),
-        "no length": (re.sub(r"(_cell_length_a\s+)\S+", r"\g<1>0.0", good).encode(), "Singular"),
+        "nan coordinate": (good.replace(good.splitlines()[-1], nan).encode(), "not a number"),
+        "nan cell": (re.sub(r"(_cell_length_a\s+)\S+", r"\1nan", good).encode(), "not a number"),
+        "no length": (re.sub(r"(_cell_length_a\s+)\S+", r"\g<1>0.0", good).encode(), "no cell has"),
         "negative length": (
             re.sub(r"(_cell_length_b\s+)(\S+)", r"\g<1>-\2", good).encode(),
             "negative cell length",
         ),
         "flat angle": (
             re.sub(r"(_cell_angle_gamma\s+)\S+", r"\g<1>180", good).encode(),
-            "Singular",
+            "no cell has",
         ),
         "astronomic": (
             re.sub(r"(_cell_length_[abc]\s+)\S+", r"\g<1>1e30", good).encode(),
             "Å³ per atom, above",
         ),
-        "no element": (good.replace(columns[0], "Qq").encode(), "no element"),
+        "no element": (good.replace(columns[0], "Qq").encode(), "no chemical element"),
     }
 
 
