@@ -59,16 +59,16 @@ class Statement:
         return self._wrong_number(total, allowed)
 
     def _wrong_number(self, total: float, allowed: float) -> str | None:
-        """Programs count Z in units of the formula that is given or of the reduced one, and some
-        give the whole contents of the cell as the formula.
+        """Z counts units of the formula that is given, or of the reduced one where a program gives
+        the whole contents of the cell as the formula.
         """
         if self.units is None:
             return None
         stated = sum(self.amounts.values())
         reduced = Composition({Element.from_Z(z): n for z, n in self.amounts.items()})
         smallest = reduced.reduced_composition.num_atoms
-        possible = (self.units * stated, stated, self.units * smallest)
-        if any(abs(total / n - 1) <= allowed for n in possible if n > 0):
+        possible = (self.units * stated, self.units * smallest)
+        if any(abs(total / n - 1) <= allowed for n in possible):
             return None
         return (
             f"the sites are {total:g} atoms, and {self.units:g} formula units (Z) of {self.text!r} "

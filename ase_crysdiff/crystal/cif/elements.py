@@ -13,6 +13,8 @@ from ase_crysdiff.errors import InputError
 
 #: Names of mineralogy for oxygen that stands for a hydroxide ion or a molecule of water.
 HYDROUS = ("wat", "ow", "oh", "o-h", "h2o")
+#: How labels write symbols of two letters: MG1, or Mg1.
+_STYLES = ("UPPER", "Mixed")
 _LETTERS = re.compile(r"[A-Za-z]+")
 
 
@@ -42,6 +44,12 @@ def of_labels(labels: Sequence[str], formula: Collection[int] | None) -> list[El
         InputError: If a label names no element, or may name two.
     """
     style = _style(labels)
+    if style is None and formula is not None:
+        # The way to read them that leaves no element of the formula out.
+        ways = [[_of_label(label, formula, way) for label in labels] for way in _STYLES]
+        complete = [found for found in ways if {e.Z for e in found} == set(formula)]
+        if complete:
+            return complete[0]
     return [_of_label(label, formula, style) for label in labels]
 
 
@@ -75,8 +83,8 @@ def _of_label(label: str, formula: Collection[int] | None, style: str | None) ->
 
 
 def _style(labels: Sequence[str]) -> str | None:
-    """How symbols of two letters are written in labels: "Mixed" (Mg1), "UPPER" (MG1), or None where
-    no label tells.
+    """How symbols of two letters are written in labels, one of `_STYLES`; None where no label
+    tells.
     """
     starts = [_letters(label)[:2] for label in labels]
     if any(len(s) == 2 and s[1].islower() and _is_element(s) for s in starts):

@@ -56,7 +56,8 @@ def expand(cell: Floats, sites: Sequence[Site], operators: Operators) -> Structu
         if held is None:
             orbits.append(orbit)
         else:
-            _share(held, site, _touch(cell, site.frac_coords, held.first.frac_coords, orbit.slack))
+            twice = _touch(cell, site.frac_coords, held.first.frac_coords[None], orbit.slack)
+            _share(held, site, bool(twice[0]))
     structure = Structure(
         Lattice(cell),
         [_species(orbit) for orbit in orbits for _ in orbit.images],
@@ -159,14 +160,20 @@ def _species(orbit: _Orbit) -> Element | Species | Composition:
 
 
 def _distances(cell: Floats, point: Floats, points: Floats) -> Floats:
-    """From a point to the images of others that are nearest in fractional coordinates, Å."""
+    """From a point to the images of others that are nearest in fractional coordinates, Å.
+
+    Args:
+        cell: Rows in Å, shape (3, 3).
+        point: Fractional, shape (3,).
+        points: Fractional, shape (points, 3).
+    """
     away = points - point
     found: Floats = np.linalg.norm((away - np.rint(away)) @ cell, axis=-1)
     return found
 
 
-def _touch(cell: Floats, point: Floats, points: Floats, slack: Any) -> Any:
-    """Whether points are on the same place."""
+def _touch(cell: Floats, point: Floats, points: Floats, slack: float | Floats) -> NDArray[np.bool_]:
+    """Whether points, shape (points, 3), are on the same place as one."""
     return _distances(cell, point, points) < slack
 
 

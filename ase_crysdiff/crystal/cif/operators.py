@@ -1,4 +1,4 @@
-"""Symmetry operators: read from text, taken from the tables of spglib, and held against a cell."""
+"""Symmetry operators: read from text and held against a cell."""
 
 import re
 from collections.abc import Iterable
@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import spglib
 from numpy.typing import NDArray
 
 from ase_crysdiff.errors import InputError
 
 #: Translations of all settings are whole numbers of these parts of a cell.
-_PARTS = 24
+PARTS = 24
 #: A written translation may be as far from one of them: three digits of a third.
 _ROUNDING = 2e-3
 #: By how much a symmetry operator may change lengths of a cell (share) and angles (degrees): cells
@@ -146,7 +145,7 @@ def parse_operator(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], i
                 rotation[row, "xyz".index(axis)] += size
             else:
                 shift[row] += size
-    parted = np.round(shift * _PARTS) / _PARTS
+    parted = np.round(shift * PARTS) / PARTS
     whole = np.round(rotation).astype(np.int64)
     if (
         len(parts) < 3
@@ -160,21 +159,8 @@ def parse_operator(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], i
     return whole, parted % 1.0, -1 if parts[3:] == ["-1"] else 1
 
 
-@cache
-def tabulated(hall_number: int) -> Operators:
-    """The operators of one of the 530 settings of spglib's table."""
-    setting = spglib.get_spacegroup_type(hall_number)
-    found = spglib.get_symmetry_from_database(hall_number)
-    choice = f":{setting.choice}" if setting.choice else ""
-    return Operators(
-        np.array(found["rotations"], dtype=np.int64),
-        np.round(np.array(found["translations"]) * _PARTS) / _PARTS,
-        f"the operators of {setting.international_full.replace('_', '')}{choice}",
-    )
-
-
 def _key(rotation: NDArray[np.int64], shift: NDArray[np.float64]) -> tuple[int, ...]:
-    return (*rotation.ravel().tolist(), *(np.rint(shift * _PARTS).astype(int) % _PARTS).tolist())
+    return (*rotation.ravel().tolist(), *(np.rint(shift * PARTS).astype(int) % PARTS).tolist())
 
 
 def _metric(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

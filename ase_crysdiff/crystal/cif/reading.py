@@ -14,8 +14,8 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.crystal.cif.contents import Statement
 from ase_crysdiff.crystal.cif.expansion import expand, multiplicities
 from ase_crysdiff.crystal.cif.numbers import number
-from ase_crysdiff.crystal.cif.operators import Operators, tabulated
-from ase_crysdiff.crystal.cif.settings import settings_of, unique_axis
+from ase_crysdiff.crystal.cif.operators import Operators
+from ase_crysdiff.crystal.cif.settings import settings_of, tabulated, unique_axis
 from ase_crysdiff.crystal.cif.sites import Site, sites_of
 from ase_crysdiff.crystal.cif.text import Block, blocks_of
 from ase_crysdiff.crystal.soundness import unphysical, unusable_species
@@ -53,12 +53,12 @@ def structure_from_cif(text: str) -> Structure:
     """
     try:
         blocks = crystal_blocks(text)
-        if not blocks:
-            empty = "no data block has a loop of sites" if blocks_of(text) else "there are no data"
-            raise InputError(f"no crystal in it: {empty}")
-        return structure_of(blocks[0])
+        if blocks:
+            return structure_of(blocks[0])
     except InputError as error:
         raise InputError(f"unreadable CIF: {error}") from error
+    empty = "no data block has a loop of sites" if blocks_of(text) else "there are no data"
+    raise InputError(f"unreadable CIF, no crystal in it: {empty}")
 
 
 def crystal_blocks(text: str) -> list[Block]:

@@ -11,9 +11,12 @@ Source: the 530 settings of spglib's table (A. Togo, K. Shinohara, I. Tanaka, ST
 import re
 from collections import defaultdict
 from functools import cache
+from typing import Any
 
+import numpy as np
 import spglib
 
+from ase_crysdiff.crystal.cif.operators import PARTS, Operators
 from ase_crysdiff.errors import InputError
 
 SETTINGS = range(1, 531)
@@ -22,6 +25,24 @@ SETTINGS = range(1, 531)
 _MARKS = (("h", "H"), ("r", "R"), ("s", "1"), ("z", "2"), ("o1", "1"), ("o2", "2"))
 #: A mark behind a symbol; no symbol itself ends in one of these letters.
 _MARKED = re.compile(r"(?P<symbol>.+?)(?::(?P<after>[a-z0-9-]+)|(?P<mark>[hrsz]{1,2}|o[12]))")
+
+
+@cache
+def setting(hall_number: int) -> Any:
+    """What spglib's table says of a setting."""
+    return spglib.get_spacegroup_type(hall_number)
+
+
+@cache
+def tabulated(hall_number: int) -> Operators:
+    """The operators of a setting."""
+    found, known = spglib.get_symmetry_from_database(hall_number), setting(hall_number)
+    choice = f":{known.choice}" if known.choice else ""
+    return Operators(
+        np.array(found["rotations"], dtype=np.int64),
+        np.round(np.array(found["translations"]) * PARTS) / PARTS,
+        f"the operators of {known.international_full.replace('_', '')}{choice}",
+    )
 
 
 def settings_of(hall: str | None, symbols: list[str], number: int | None) -> list[int]:
@@ -46,9 +67,9 @@ def settings_of(hall: str | None, symbols: list[str], number: int | None) -> lis
         return [] if number is None else _of_number(number)
     if number is None:
         return found
-    agreeing = [h for h in found if spglib.get_spacegroup_type(h).number == number]
+    agreeing = [h for h in found if setting(h).number == number]
     if not agreeing:
-        named = spglib.get_spacegroup_type(found[0])
+        named = setting(found[0])
         raise InputError(
             f"The space group {symbols[0]!r} has the number {named.number}, and the file says "
             f"{number}. Correct one of them, or give the operators."
@@ -58,8 +79,8 @@ def settings_of(hall: str | None, symbols: list[str], number: int | None) -> lis
 
 def unique_axis(hall_number: int) -> str:
     """Letter of the unique axis of a monoclinic setting; empty for other groups."""
-    setting = spglib.get_spacegroup_type(hall_number)
-    return setting.choice.lstrip("-")[:1] if 3 <= setting.number <= 15 else ""
+    found = setting(hall_number)
+    return found.choice.lstrip("-")[:1] if 3 <= found.number <= 15 else ""
 
 
 def _of_symbol(symbol: str) -> list[int]:
@@ -71,7 +92,7 @@ def _of_symbol(symbol: str) -> list[int]:
     found = _named(match["symbol"])
     mark = match["after"] or match["mark"]
     wanted = next((choice for letters, choice in _MARKS if letters in mark), mark)
-    chosen = [h for h in found if spglib.get_spacegroup_type(h).choice.upper() == wanted.upper()]
+    chosen = [h for h in found if setting(h).choice.upper() == wanted.upper()]
     # A mark that the group has no choice for, such as the S of 'F m -3 m S', says nothing.
     return chosen or found
 
@@ -96,8 +117,7 @@ def _of_number(number: int) -> list[int]:
     return [
         h
         for h in SETTINGS
-        if spglib.get_spacegroup_type(h).number == number
-        and spglib.get_spacegroup_type(h).choice in ("", "b", "b1", "1", "2", "H", "R")
+        if setting(h).number == number and setting(h).choice in ("", "b", "b1", "1", "2", "H", "R")
     ]
 
 
@@ -106,17 +126,15 @@ def _symbols() -> dict[str, list[int]]:
     """Settings by what they are called, without spaces and in lower case."""
     found: dict[str, list[int]] = defaultdict(list)
     for h in SETTINGS:
-        setting = spglib.get_spacegroup_type(h)
-        full = setting.international_full
-        names = {full, setting.international.split("=")[-1]}
-        if setting.number in range(
-            3, 16
-        ):  # P 1 21/n 1 is also P 21/n, with another unique axis too
+        listed = setting(h)
+        full = listed.international_full
+        names = {full, listed.international.split("=")[-1]}
+        if 3 <= listed.number <= 15:  # P 1 21/n 1 is also P 21/n, as is P 1 1 21/n
             letter, *axes = full.split()
             names.add(letter + "".join(axis for axis in axes if axis != "1"))
         else:
-            names.add(setting.international_short)
-        if setting.number >= 195:  # before 1983: Fm3m
+            names.add(listed.international_short)
+        if listed.number >= 195:  # before 1983: Fm3m
             names |= {name.replace("-3", "3") for name in names}
         for name in {_plain(name) for name in names}:
             found[name].append(h)
@@ -127,7 +145,7 @@ def _symbols() -> dict[str, list[int]]:
 def _hall_symbols() -> dict[str, list[int]]:
     found: dict[str, list[int]] = defaultdict(list)
     for h in SETTINGS:
-        found[_spaced(spglib.get_spacegroup_type(h).hall_symbol)].append(h)
+        found[_spaced(setting(h).hall_symbol)].append(h)
     return dict(found)
 
 

@@ -89,7 +89,7 @@ def sites_of(block: Block, statement: Statement | None) -> list[Site]:
             )
         )
     if not found:
-        raise InputError("no crystal in it: its loop of sites is empty")
+        raise InputError("its loop of sites holds none that is occupied")
     _check_hydrogen(block, found, statement)
     return found
 
