@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
     from pymatgen_ext.named_sampler import available_samplers
+    from pymatgen_ext.site_orderings import orderings
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.samplers import StructureSampler
     from pymatgen_ext.stability import energy_above_hull
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "find_scaffold",
     "from_disordered",
+    "orderings",
     "relax",
 ]
 
@@ -46,6 +48,7 @@ _HOMES = {
     "HostGuidedGeneration": "pymatgen_ext.host_guided",
     "InpaintTransformation": "pymatgen_ext.transformation",
     "from_disordered": "pymatgen_ext.disorder",
+    "orderings": "pymatgen_ext.site_orderings",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",
     "StructureSampler": "pymatgen_ext.samplers",

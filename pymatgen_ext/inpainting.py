@@ -109,9 +109,10 @@ def prepare(
     check(request)
     _check_host(host, cell, inside)
     _check_room(host, offered)
-    notes: tuple[str, ...] = ()
+    notes = parsing.isotope_note(None, list(guests))
     if charge_balance:
-        offered, notes = _balanced(host, offered)
+        offered, found = _balanced(host, offered)
+        notes += found
         request = replace(request, filters=(ChargeBalance(),))
     free = not relax_cell and not known.counts_are_known
     prior = _atom_count_prior(host, offered) if free else None

@@ -121,6 +121,7 @@ class StructureSampler(NamedSampler):
                 that can.
             InputError: If an argument makes no sense.
         """
+        from pymatgen_ext.parsing import isotope_note
         from pymatgen_ext.selection import Refinement
 
         request, cell = self.request(
@@ -139,7 +140,8 @@ class StructureSampler(NamedSampler):
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
         how = _how(batch_size, workers, seed, redraws, progress)
-        return self._refined(num_samples, request, cell, refine, how)
+        notes = isotope_note(composition, chemical_system, elements)
+        return self._refined(num_samples, request, cell, refine, how, notes)
 
     def vary(
         self,

@@ -1,6 +1,7 @@
 """Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.decorations import ordered_by_element
 from ase_crysdiff.errors import InputError
 
 #: Site property of filled hosts: "host" or "guest".
@@ -29,9 +31,8 @@ def check_structure(structure: Structure) -> None:
     if not structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} is disordered (a site is partially occupied or "
-            "shared); only ordered "
-            "structures can be used. Order it first, for example with pymatgen's "
-            "OrderDisorderedStructureTransformation."
+            "shared); only ordered structures can be used. pymatgen_ext.orderings(structure) puts "
+            "whole atoms on its sites, from_disordered(structure) makes a host and guests of it."
         )
     if not all(structure.lattice.pbc):
         raise InputError(
@@ -109,7 +110,8 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
 
 
 def as_structure(entry: Any) -> Structure:
-    """A structure as it is, or that of ASE atoms.
+    """A structure as it is, or that of ASE atoms; sites that only oxidation states or isotopes of
+    one element share have that element.
 
     Args:
         entry: What a user has given as one crystal.
@@ -120,11 +122,23 @@ def as_structure(entry: Any) -> Structure:
     structure = atoms_to_structure(entry) if isinstance(entry, Atoms) else entry
     if not isinstance(structure, Structure):
         raise InputError(f"Expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}.")
-    return structure
+    return ordered_by_element(structure)
 
 
 def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
-    """The entries of a list of crystals; one crystal by itself is a list of one."""
+    """The entries of a list of crystals; one crystal by itself is a list of one.
+
+    Raises:
+        InputError: If it is the name of a file, or nothing that has entries.
+    """
+    if isinstance(crystals, str | bytes | PathLike):
+        raise InputError(
+            f"Expected structures or ASE atoms, got the name {str(crystals)!r}. Read the file first: "
+            "[record.load() for record in read_records(path)], with read_records from "
+            "ase_crysdiff.data.readers."
+        )
+    if not isinstance(crystals, Iterable):
+        raise InputError(f"Expected structures or ASE atoms, got {type(crystals).__name__}.")
     return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
 
 

@@ -15,7 +15,8 @@ from pymatgen.core import Composition, Element, Lattice, Species, Structure
 
 from ase_crysdiff.constants import GATE_DISTANCE
 from ase_crysdiff.crystal.cif.operators import Operators
-from ase_crysdiff.crystal.cif.sites import FULL, Site
+from ase_crysdiff.crystal.cif.sites import Site
+from ase_crysdiff.crystal.decorations import FULL
 from ase_crysdiff.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -13,10 +13,9 @@ from ase_crysdiff.crystal.cif.contents import Statement
 from ase_crysdiff.crystal.cif.numbers import coordinate, number
 from ase_crysdiff.crystal.cif.text import Block, Value
 from ase_crysdiff.crystal.convert import ROLE
+from ase_crysdiff.crystal.decorations import FULL
 from ase_crysdiff.errors import InputError
 
-#: Occupancies above this count as full: thirds and sixths with three digits add up to it.
-FULL = 0.999
 #: Occupancies up to this are full, too, and with an uncertainty up to three of it.
 _OVERFULL = 1.01
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
