@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
     from pymatgen_ext.named_sampler import available_samplers
-    from pymatgen_ext.site_orderings import orderings
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.samplers import StructureSampler
+    from pymatgen_ext.site_orderings import orderings
     from pymatgen_ext.stability import energy_above_hull
     from pymatgen_ext.transformation import InpaintTransformation
 

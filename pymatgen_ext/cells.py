@@ -11,7 +11,7 @@ from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.convert import to_structures
+from ase_crysdiff.crystal.convert import ROLE, to_structures
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix
 
@@ -152,8 +152,8 @@ class HostCell:
     relax_cell: bool = False
 
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
-        """The host's sites, untouched and in their order, then the guests; site property
-        `crysdiff_role` tells them apart.
+        """The host's sites in their order, with the oxidation states, labels and properties that
+        they have, then the guests; site property `crysdiff_role` tells them apart.
         """
         count = len(self.host)
         frac_coords = crystal.frac_coords.double().numpy() @ np.linalg.inv(self.cell.matrix) % 1.0
@@ -163,14 +163,16 @@ class HostCell:
             if self.relax_cell
             else self.host.lattice
         )
-        species = [Element.from_Z(int(z)) for z in crystal.species]
-        roles = ["host"] * count + ["guest"] * (len(species) - count)
+        guests = [Element.from_Z(int(z)) for z in crystal.species[count:]]
+        unknown = [None] * len(guests)
+        kept = {name: [*values, *unknown] for name, values in self.host.site_properties.items()}
         return Structure(
             lattice,
-            species,
+            [*self.host.species, *guests],
             frac_coords,
-            site_properties={"crysdiff_role": roles},
+            site_properties={**kept, ROLE: ["host"] * count + ["guest"] * len(guests)},
             properties=dict(properties),
+            labels=[*self.host.labels, *(guest.symbol for guest in guests)],
         )
 
     def _relaxed(self, niggli: NDArray[np.float64]) -> Lattice:

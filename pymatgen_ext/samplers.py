@@ -8,6 +8,7 @@ from ase_crysdiff.errors import IncompatibleError
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from numpy.typing import ArrayLike
     from pymatgen.core import Lattice, Structure
 
@@ -145,7 +146,7 @@ class StructureSampler(NamedSampler):
 
     def vary(
         self,
-        structure: "Structure",
+        structure: "Structure | Atoms",
         *,
         strength: float = 0.3,
         num_samples: int = 1,
@@ -204,8 +205,8 @@ class StructureSampler(NamedSampler):
 
     def inpaint(
         self,
-        host: "Structure",
-        guests: "GuestCounts",
+        host: "Structure | Atoms",
+        guests: "GuestCounts | None" = None,
         *,
         num_samples: int = 1,
         mask: "Mask | None" = None,
@@ -232,9 +233,10 @@ class StructureSampler(NamedSampler):
         All keywords that are not listed here are those of `sample`.
 
         Args:
-            host: The known part of the crystal, ordered and periodic; its cell is kept.
+            host: The known part of the crystal, periodic; its cell is kept.
             guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how
-                many there are.
+                many there are. None for those that `mask` takes out, or for those on the shared
+                sites of a disordered host, as `from_disordered` counts them.
             num_samples: How many structures.
             mask: Sites of `host` that are taken out first: element symbols, site indices, one bool
                 per site, or `{"centre": fractional coordinates, "radius": Å}`.
@@ -255,8 +257,9 @@ class StructureSampler(NamedSampler):
                 host, too, and the cell only with `relax_cell`.
 
         Returns:
-            Structures with the host's sites first, in the host's order; site property
-            `crysdiff_role` is "host" or "guest".
+            Structures with the host's sites first, in the host's order and with the oxidation
+            states, labels and properties that they have; site property `crysdiff_role` is "host" or
+            "guest".
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request, with its limits.

@@ -92,7 +92,9 @@ def vanished(groups: Sequence[SharedSites], kept: Sequence[str], cells: int = 1)
     return [s for s in dict.fromkeys(s for g in groups for s in g.amounts) if s not in left]
 
 
-def check_none_vanishes(cell: Structure, groups: Sequence[SharedSites], kept: Sequence[str]) -> None:
+def check_none_vanishes(
+    cell: Structure, groups: Sequence[SharedSites], kept: Sequence[str]
+) -> None:
     """Refuses a cell that is too small for some element.
 
     Args:
@@ -107,9 +109,7 @@ def check_none_vanishes(cell: Structure, groups: Sequence[SharedSites], kept: Se
     if not gone:
         return
     amounts = ", ".join(f"{sum(g.amounts.get(s, 0.0) for g in groups):.3g} {s}" for s in gone)
-    larger = next(
-        (n for n in _supercells(cell) if not vanished(groups, kept, prod(n))), None
-    )
+    larger = next((n for n in _supercells(cell) if not vanished(groups, kept, prod(n))), None)
     hint = (
         "Take a larger supercell"
         if larger is None
@@ -133,7 +133,9 @@ def _supercells(cell: Structure) -> Iterator[tuple[int, int, int]]:
         yield min(ways, key=lambda n: max(np.multiply(n, lengths)) / min(np.multiply(n, lengths)))
 
 
-def supercell_of(structure: Structure, supercell: int | Sequence[int] | ArrayLike | None) -> Structure:
+def supercell_of(
+    structure: Structure, supercell: int | Sequence[int] | ArrayLike | None
+) -> Structure:
     """A structure repeated.
 
     Args:

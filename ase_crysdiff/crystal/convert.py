@@ -133,9 +133,9 @@ def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
     """
     if isinstance(crystals, str | bytes | PathLike):
         raise InputError(
-            f"Expected structures or ASE atoms, got the name {str(crystals)!r}. Read the file first: "
-            "[record.load() for record in read_records(path)], with read_records from "
-            "ase_crysdiff.data.readers."
+            f"Expected structures or ASE atoms, got the name {str(crystals)!r}. Read the file "
+            "first, with read_structure(path), or with read_records(path) if it holds several "
+            "crystals, from ase_crysdiff.data.readers."
         )
     if not isinstance(crystals, Iterable):
         raise InputError(f"Expected structures or ASE atoms, got {type(crystals).__name__}.")

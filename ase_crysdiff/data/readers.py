@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pymatgen.core import Structure
+
 from ase_crysdiff.data.reading.json_entries import has_structures, json_records
 from ase_crysdiff.data.reading.kinds import KNOWN, reader_of, stem_of
 from ase_crysdiff.data.reading.record import Record, broken, in_words
@@ -58,6 +60,24 @@ def read_records(path: str | Path) -> Iterator[Record]:
     if reader_of(Source(given)) is None:
         raise InputError(f"{given.name} is of no known kind. Known: {KNOWN}")
     yield from _guarded(Source(given), by_name=True)
+
+
+def read_structure(path: str | Path) -> Structure:
+    """The one crystal of a file.
+
+    Args:
+        path: What `read_records` knows.
+
+    Raises:
+        InputError: If it cannot be read, or holds several crystals.
+    """
+    records = list(read_records(path))
+    if len(records) != 1:
+        raise InputError(f"{path} holds {len(records)} crystals, and one is needed.")
+    try:
+        return records[0].load()
+    except Exception as error:  # whatever a parser raises
+        raise InputError(f"{path} cannot be read as a structure: {in_words(error)}") from error
 
 
 def read_all(paths: Iterable[str | Path]) -> list[Record]:

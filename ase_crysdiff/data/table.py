@@ -1,6 +1,7 @@
 """One line about a structure."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,9 @@ def summarise(structure: Structure) -> dict[str, str | int | float]:
 def shortest_distance(structure: Structure) -> float:
     """Shortest distance between two atoms or an atom and its image, Å."""
     distances = structure.distance_matrix[~np.eye(len(structure), dtype=bool)]
-    own = min(structure.lattice.abc)
+    # Of reduced vectors one of the nearest combinations is the shortest of the lattice.
+    steps = np.array([n for n in product((-1, 0, 1), repeat=3) if any(n)])
+    own = np.linalg.norm(steps @ structure.lattice.lll_matrix, axis=1).min()
     return float(min(distances.min() if distances.size else own, own))
 
 
