@@ -113,10 +113,8 @@ def isotope_note(
         composition: One formula unit, or nothing.
         symbols: Elements, as `elements` takes them.
     """
-    named = (
-        set(re.findall(r"[DT](?![a-z])", composition)) if isinstance(composition, str) else set()
-    )
-    named |= {str(key) for key in composition} if isinstance(composition, Mapping) else set()
+    text = composition if isinstance(composition, str) else " ".join(map(str, composition or ()))
+    named = set(re.findall(r"[DT](?![a-z])", text))
     for value in symbols:
         words = re.split(r"[-,\s]+", value) if isinstance(value, str) else list(value or ())
         named |= {str(word) for word in words}

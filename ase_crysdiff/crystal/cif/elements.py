@@ -43,14 +43,17 @@ def of_labels(labels: Sequence[str], formula: Collection[int] | None) -> list[El
     Raises:
         InputError: If a label names no element, or may name two.
     """
-    style = _style(labels)
+    style, others = _style(labels), {_letters(label)[:1] for label in labels}
     if style is None and formula is not None:
         # The way to read them that leaves no element of the formula out.
-        ways = [[_of_label(label, formula, way) for label in labels] for way in _STYLES]
-        complete = [found for found in ways if {e.Z for e in found} == set(formula)]
-        if complete:
-            return complete[0]
-    return [_of_label(label, formula, style) for label in labels]
+        for way in _STYLES:
+            try:
+                found = [_of_label(label, formula, way, others) for label in labels]
+            except InputError:
+                continue
+            if {element.Z for element in found} == set(formula):
+                return found
+    return [_of_label(label, formula, style, others) for label in labels]
 
 
 def is_hydrous(symbol: str) -> bool:
@@ -58,7 +61,12 @@ def is_hydrous(symbol: str) -> bool:
     return symbol.lower().startswith(HYDROUS[0]) or symbol.rstrip("0123456789'").lower() in HYDROUS
 
 
-def _of_label(label: str, formula: Collection[int] | None, style: str | None) -> Element:
+def _of_label(
+    label: str, formula: Collection[int] | None, style: str | None, others: Collection[str]
+) -> Element:
+    """The element of one label; `others` are letters that labels begin with: HO1 is hydrogen only
+    beside some O1.
+    """
     if is_hydrous(label):
         return Element("O")
     letters = _letters(label)
@@ -73,6 +81,8 @@ def _of_label(label: str, formula: Collection[int] | None, style: str | None) ->
         readings = named or readings
     if len(readings) == 1 or not letters[:2].isupper():
         return _element(readings[0])
+    if style == "Mixed" and letters[1] not in others:
+        style = None
     if style is None:
         first, second = (_element(r).symbol for r in readings)
         raise InputError(

@@ -77,9 +77,8 @@ def multiplicities(cell: Floats, sites: Sequence[Site], operators: Operators) ->
 
 
 def _orbit(cell: Floats, site: Site, operators: Operators) -> _Orbit:
-    lengths = np.linalg.norm(cell, axis=1)
-    # An image such as x - y, y, z is off by up to twice the rounding of its site.
-    slack = min(_SAME + 3 * float(site.slack @ lengths) / 2, _APART)
+    # An image such as x - y, y, z is off by up to twice the rounding of its site, half a unit.
+    slack = min(_SAME + 1.5 * float(site.units @ np.linalg.norm(cell, axis=1)), _APART)
     own = [_turned(site, cell, operators, 0)]
     if len(operators) == 1:
         return _Orbit(_wrapped(site.frac_coords[None]), slack, site, _contents(site), own)

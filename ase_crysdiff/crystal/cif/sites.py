@@ -10,7 +10,7 @@ from pymatgen.core import Element, Species
 
 from ase_crysdiff.crystal.cif import elements
 from ase_crysdiff.crystal.cif.contents import Statement
-from ase_crysdiff.crystal.cif.numbers import coordinate, number
+from ase_crysdiff.crystal.cif.numbers import Number, coordinate, number
 from ase_crysdiff.crystal.cif.text import Block, Value
 from ase_crysdiff.crystal.convert import ROLE
 from ase_crysdiff.crystal.decorations import FULL
@@ -18,6 +18,8 @@ from ase_crysdiff.errors import InputError
 
 #: Occupancies up to this are full, too, and with an uncertainty up to three of it.
 _OVERFULL = 1.01
+#: Coordinates are believed to be exact to one in the second digit, even if none has two.
+_COARSEST = 0.01
 _COORDINATES = tuple(f"_atom_site_fract_{axis}" for axis in "xyz")
 _MOMENTS = tuple(f"_atom_site_moment_crystalaxis_{axis}" for axis in "xyz")
 
@@ -31,7 +33,7 @@ class Site:
         species: The element, with its oxidation state if the file gives those.
         occupancy: Above 0 to 1.
         frac_coords: Shape (3,).
-        slack: What one in the last written digit of each coordinate stands for, shape (3,).
+        units: What one in the last written digit of each coordinate stands for, shape (3,).
         multiplicity: Equivalent sites in the cell, if the file says so.
         properties: Of the site: its role, its magnetic moment.
     """
@@ -40,7 +42,7 @@ class Site:
     species: Element | Species
     occupancy: float
     frac_coords: NDArray[np.float64]
-    slack: NDArray[np.float64]
+    units: NDArray[np.float64]
     multiplicity: int | None = None
     properties: dict[str, Any] = field(default_factory=dict)
 
@@ -67,22 +69,26 @@ def sites_of(block: Block, statement: Statement | None) -> list[Site]:
     occupancies = block.column("_atom_site_occupancy") or [None] * count
     multiplicities = _multiplicities(block, count)
     properties = _properties(block, labels)
+    rows = [
+        [
+            coordinate(value, f"Coordinate {axis} of site {label}")
+            for axis, value in zip("xyz", row, strict=True)
+        ]
+        for label, row in zip(labels, zip(*columns, strict=True), strict=True)
+    ]
+    finest = min([_COARSEST, *(x.unit for row in rows for x in row if x.unit)])
     found = []
     for i, label in enumerate(labels):
         occupancy = _occupancy(occupancies[i], label)
         if not real[i] or occupancy == 0:
             continue
-        places = [
-            coordinate((column or [])[i], f"Coordinate {axis} of site {label}")
-            for axis, column in zip("xyz", columns, strict=True)
-        ]
         found.append(
             Site(
                 label,
                 species[i],
                 occupancy,
-                np.array([p.value for p in places]),
-                np.array([p.unit for p in places]),
+                np.array([x.value for x in rows[i]]),
+                np.array([_unit(x, finest) for x in rows[i]]),
                 multiplicities[i],
                 properties[i],
             )
@@ -117,6 +123,13 @@ def _species(
         state = known.get(str(types[i]) if types else None, known.get(element.symbol))
         decorated.append(element if state is None else Species(element.symbol, state))
     return decorated
+
+
+def _unit(place: Number, finest: float) -> float:
+    """What one in the last digit of a coordinate stands for. Files leave out zeros at the end, so
+    for multiples of an eighth, which short numbers write exactly, it is that of the longest number.
+    """
+    return finest if place.value * 8 % 1 == 0 else min(place.unit, _COARSEST)
 
 
 def _occupancy(text: Value, label: str) -> float:
