@@ -12,6 +12,8 @@ from ase_crysdiff.data.reading.record import Record, broken
 from ase_crysdiff.data.reading.source import Source
 from ase_crysdiff.errors import InputError
 
+#: Keys of the structure of an entry.
+_STRUCTURES = ("structure", "cif")
 #: Keys that name an entry.
 _NAMES = ("material_id", "entry_id", "id", "name")
 
@@ -45,10 +47,10 @@ def json_records(source: Source, stem: str) -> Iterator[Record]:
 def _entries(content: Any, name: str) -> Iterator[tuple[Record, bool]]:
     """Records, each with whether it is a structure; what is none fails among those that are."""
     if isinstance(content, dict):
-        if "lattice" in content and "sites" in content:
+        if _is_structure(content):
             yield Record(name, partial(_structure, content)), True
             return
-        if isinstance(content.get("structure"), dict | str) or isinstance(content.get("cif"), str):
+        if any(_is_structure(content.get(key)) for key in _STRUCTURES):
             yield _labelled(content, name), True
             return
         if isinstance(content.get("structures"), list):
@@ -64,6 +66,13 @@ def _entries(content: Any, name: str) -> Iterator[tuple[Record, bool]]:
             yield from inside or [(broken(f"{name}-{number}", "no structure in it"), False)]
 
 
+def _is_structure(content: Any) -> bool:
+    """Whether this is a structure as pymatgen writes it, or CIF text."""
+    if isinstance(content, str):
+        return "_atom_site_" in content
+    return isinstance(content, dict) and "lattice" in content and "sites" in content
+
+
 def _may_hold(entry: Any) -> bool:
     return isinstance(entry, dict | list) and len(entry) > 0
 
@@ -76,7 +85,7 @@ def _labelled(entry: dict[str, Any], name: str) -> Record:
         for key, value in entry.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    inside = entry.get("structure") or entry.get("cif")
+    inside = next(entry[key] for key in _STRUCTURES if _is_structure(entry.get(key)))
     return Record(called, partial(_structure, inside), values)
 
 
