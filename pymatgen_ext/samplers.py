@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
-    from pymatgen_ext.cells import CellMap, CellTransform
+    from pymatgen_ext.cells import CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
     from pymatgen_ext.parsing import Formula, PrototypeLike
@@ -78,7 +78,8 @@ class StructureSampler(NamedSampler):
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
             lattice: A cell that is given and kept: a Lattice, 3 × 3 numbers in Å, or a b c alpha
-                beta gamma, in Å and degrees.
+                beta gamma, in Å and degrees. With a centred space group it is the primitive or the
+                conventional cell; formula units and atoms are those of the given one.
             space_group: Number or short symbol; each structure has this space group, or a
                 supergroup, at 1e-3 Å.
             prototype: Occupied Wyckoff positions: those of a structure, a `Scaffold`, or a text
@@ -298,7 +299,7 @@ class StructureSampler(NamedSampler):
         known: bool | None = None,
         conditions: "Conditions" = (),
         steps: int | None = None,
-    ) -> "tuple[SampleRequest, CellMap | None]":
+    ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from pymatgen_ext.requests import sample_request
 

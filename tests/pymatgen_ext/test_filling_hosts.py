@@ -265,7 +265,7 @@ def test_report_and_origin(miad):
         (HOST, {"Na": 1}, {"repeats": 0}, "repeats"),
         (HOST, {"Na": 1}, {"steps": 0}, "steps"),
         (HOST, {"Na": 1}, {"count": 0}, "num_samples"),
-        ("host.cif", {"Na": 1}, {}, "pymatgen Structure, got str"),
+        ("host.cif", {"Na": 1}, {}, "pymatgen Structure or ASE Atoms, got str"),
         (Structure(Lattice.cubic(4), [], []), {"Na": 1}, {}, "no atoms"),
         (Structure(Lattice.cubic(4), [{"Na": 0.5}], [[0, 0, 0]]), {"Na": 1}, {}, "from_disordered"),
         (
