@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from ase import Atoms
 from pymatgen.core import Structure
 
-from ase_crysdiff.crystal.convert import entries_of
 from ase_crysdiff.metrics.formation import Energies, energies_above_hull
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 
 
 def energy_above_hull(
-    structures: Structure | Atoms | Sequence[Structure | Atoms | None],
+    structures: Structure | Sequence[Structure | None],
     potential: PotentialLike,
     hull: HullLike,
     *,
@@ -24,7 +22,7 @@ def energy_above_hull(
     that fails is reported in `.failures`, has NaN, and touches no other.
 
     Args:
-        structures: Ordered structures or ASE atoms; None counts as a failure.
+        structures: Ordered structures; None counts as a failure.
         potential: Name of a potential ("dao-p", "chgnet"), a potential or any ASE calculator.
         hull: Formation energies of known compounds, eV/atom, with the elements at 0: "shipped" for
             the table that comes with the package, a `Hull`, a CSV file (columns reduced_formula and
@@ -45,5 +43,5 @@ def energy_above_hull(
             reasons name them.
     """
     resolved = as_potential(potential)
-    given = entries_of(structures)
+    given = [structures] if isinstance(structures, Structure) else list(structures)
     return energies_above_hull(given, resolved, hull_from(hull, resolved), element_references)

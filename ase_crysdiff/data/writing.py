@@ -1,6 +1,7 @@
 """Structures on disk. Every file is complete or absent."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,13 @@ _DATABASE_ARRAYS = frozenset(
 
 
 def cif_name(structure: Structure) -> str:
-    """`0003-SrTiO3.cif`: the index, then the formula."""
+    """`0003-SrTiO3.cif`: the index, then the name in the file that it was read from, if any, else
+    the formula.
+    """
     index = int(structure.properties.get("crysdiff_index", 0))
-    return f"{index:04d}-{structure.composition.reduced_formula}.cif"
+    source = structure.properties.get("crysdiff_source")
+    name = structure.composition.reduced_formula if source is None else str(source)
+    return f"{index:04d}-{re.sub(r'[^\w.()+-]+', '_', name)[:80]}.cif"
 
 
 def write_cif(structure: Structure, folder: Path) -> Path:

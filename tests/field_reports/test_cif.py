@@ -226,6 +226,10 @@ REFUSED = {
         cif(hm("P 1"), CUBIC, "O1 O 0 0 0\nN1 N 0 0\n"),
         "no whole rows",
     ),
+    "an interrupted loop": (
+        cif(hm("P 1"), CUBIC, "O1 O 0 0 0\n_cell_volume 74.6\nN1 N 0.5 0.5 0.5\n"),
+        "begins with 'N1', a value that belongs to no tag",
+    ),
     "a text field without an end": ("data_x\n_a\n;\nfor ever\n", "has no end"),
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ _ROUNDING = 2e-3
 #: of files are measured, rounded or relaxed.
 _LENGTH, _ANGLE = 0.01, 1.0
 
-_TERM = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)?(?:/(\d+(?:\.\d*)?))?\*?([xyz]?)")
+_TERM = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)?(?:/([1-9]\d*(?:\.\d*)?))?\*?([xyz]?)")
 
 
 @dataclass(frozen=True, eq=False)

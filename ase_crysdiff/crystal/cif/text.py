@@ -110,7 +110,8 @@ def blocks_of(text: str) -> list[Block]:
     """The data blocks of a CIF text, save frames left out.
 
     Raises:
-        InputError: If a text field has no end.
+        InputError: If a text field has no end, or values belong to no tag and no loop, as where a
+            loop is interrupted.
     """
     found: list[Block] = []
     tokens = list(_tokens(text))
@@ -151,10 +152,20 @@ def _tag(token: Token) -> str:
 
 
 def _joined(values: Sequence[Token]) -> Value:
-    """The value of an item; of several words without quotes, those of its line."""
+    """The value of an item; of several words without quotes, those of its line.
+
+    Raises:
+        InputError: If there are more values.
+    """
     if not values:
         return None
     words = [t.text for t in values if t.line == values[0].line]
+    if len(words) < len(values):
+        stray = values[len(words)]
+        raise InputError(
+            f"Line {stray.line} begins with {stray.text[:40]!r}, a value that belongs to no tag and "
+            "no loop. A tag may stand inside of a loop, or a quote may be missing."
+        )
     return values[0].value if len(words) == 1 else " ".join(words)
 
 
