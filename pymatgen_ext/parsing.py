@@ -172,3 +172,22 @@ def prototype(value: PrototypeLike) -> PrototypeWish:
         "prototype must be a structure, a Scaffold, a Prototype, a text such as 'Fm-3m a|b|c', "
         f"False or None, got {value if isinstance(value, bool) else type(value).__name__}."
     )
+
+
+def properties(value: Any) -> dict[str, float]:
+    """Wished values by name of the property.
+
+    Raises:
+        InputError: If it is no mapping of names to numbers.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise InputError(
+            "properties maps names to numbers, such as {'energy_above_hull': 0.0}; got "
+            f"{value!r}."
+        )
+    for name, wished in value.items():
+        if isinstance(wished, bool) or not isinstance(wished, numbers.Real):
+            raise InputError(f"The wished {name} must be a number, got {wished!r}.")
+    return {name: float(wished) for name, wished in value.items()}

@@ -1,6 +1,6 @@
 """From the keywords of `StructureSampler.sample` to a request."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ def sample_request(
     space_group: int | str | None = None,
     prototype: parsing.PrototypeLike = None,
     known: bool | None = None,
+    properties: Mapping[str, float] | None = None,
+    guidance_weight: float = 1.0,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | ConventionalCell | None]:
@@ -52,6 +54,8 @@ def sample_request(
         space_group: Number or short symbol.
         prototype: A structure, a scaffold or a text; False forbids any.
         known: Whether crystals of a library may be answers.
+        properties: Wished values by name.
+        guidance_weight: How much they count.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
@@ -81,6 +85,8 @@ def sample_request(
         space_group=group,
         prototype=wished,
         known=known,
+        properties=parsing.properties(properties),
+        guidance_weight=guidance_weight,
         conditions=conditions_of(conditions),
         steps=steps,
     )

@@ -51,6 +51,8 @@ class StructureSampler(NamedSampler):
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
         known: bool | None = None,
+        properties: Mapping[str, float] | None = None,
+        guidance_weight: float = 1.0,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         relax: bool | str = False,
@@ -88,6 +90,10 @@ class StructureSampler(NamedSampler):
             known: Whether crystals that the sampler's library holds may be answers: with False
                 known structures of the composition are left out, with True new crystals may have
                 known formulas. None is True for a composition and False without one.
+            properties: Wished values by name, for samplers that are conditioned on some:
+                `{"energy_above_hull": 0.0}`, eV/atom.
+            guidance_weight: How much these count: 1 draws from the model's conditional probability,
+                0 ignores them, more overstates them.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
@@ -136,6 +142,8 @@ class StructureSampler(NamedSampler):
             space_group,
             prototype,
             known,
+            properties,
+            guidance_weight,
             conditions,
             steps,
         )
@@ -297,6 +305,8 @@ class StructureSampler(NamedSampler):
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
         known: bool | None = None,
+        properties: Mapping[str, float] | None = None,
+        guidance_weight: float = 1.0,
         conditions: "Conditions" = (),
         steps: int | None = None,
     ) -> "tuple[SampleRequest, CellTransform | None]":
@@ -313,6 +323,8 @@ class StructureSampler(NamedSampler):
             space_group=space_group,
             prototype=prototype,
             known=known,
+            properties=properties,
+            guidance_weight=guidance_weight,
             conditions=conditions,
             steps=steps,
         )

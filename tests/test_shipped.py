@@ -192,3 +192,19 @@ def test_compositions_take_the_route_of_their_card():
     assert held[0].properties["crysdiff_space_group"] == "Fm-3m"
     plain = sampler.sample(2, prototype=False, **asked)
     assert all("crysdiff_scaffold" not in s.properties for s in plain)
+
+
+def test_symmetric_sites_take_fewer_evaluations():
+    """Whoever asks for them, and whatever proposes them."""
+    settings = CARDS["dao-g-flow"].sampling
+    assert settings.symmetric_steps < settings.steps
+    flow, scaffolds = StructureSampler("dao-g-flow"), StructureSampler("wyckoff")
+    asked = {"composition": "MgO", "formula_units": 1, "seed": 0, "progress": False}
+    for held in (
+        flow.sample(1, **asked),
+        flow.sample(1, prototype="Pm-3m a|b", **asked),
+        scaffolds.sample(1, **asked),
+        scaffolds.sample(1, seed=0, progress=False),
+    ):
+        assert held.report.evaluations == settings.symmetric_steps
+    assert flow.sample(1, prototype=False, **asked).report.evaluations == settings.steps

@@ -19,6 +19,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=200, help="default steps of the sampler (default 200)"
     )
     parser.add_argument(
+        "--symmetric-steps",
+        type=int,
+        help="default steps where space group and sites are given or proposed; left out, --steps",
+    )
+    parser.add_argument(
         "--corrector",
         type=float,
         default=0.0,
@@ -77,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
     sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
     sampling["corrections"] = {"frac_coords": options.corrector} if options.corrector else {}
     sampling["species_temperature"] = options.species_temperature
+    if options.symmetric_steps is not None:
+        sampling["symmetric_steps"] = options.symmetric_steps
     if options.start is not None:
         sampling["start"] = options.start
     if options.annealing:

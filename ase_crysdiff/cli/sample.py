@@ -13,6 +13,7 @@ from ase_crysdiff.cli.drawing import (
     guidance,
     refinement,
 )
+from ase_crysdiff.errors import InputError
 
 _CELL = ("A", "B", "C", "ALPHA", "BETA", "GAMMA")
 
@@ -43,6 +44,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="whether crystals of the sampler's library may be answers; by default known "
         "structures of a composition may, new crystals of known formulas may not",
     )
+    parser.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a wished property, for samplers that are conditioned on it, such as "
+        "energy_above_hull=0 (eV/atom); may be given several times",
+    )
+    parser.add_argument(
+        "--guidance-weight",
+        type=float,
+        default=1.0,
+        help="with --property: how much it counts; 0 ignores it, above 1 overstates it (default 1)",
+    )
     add_drawing_options(parser, 16, "crystals")
     parser.set_defaults(run=run)
 
@@ -58,11 +73,13 @@ def run(options: argparse.Namespace) -> int:
     names = ("composition", "chemical_system", "elements", "num_atoms", "steps")
     constraints = {name: getattr(options, name) for name in names}
     constraints["formula_units"] = options.formula_units or "auto"
-    symmetry = _symmetry(options)
+    symmetry, properties = _symmetry(options), _properties(options)
     request, cell = sampler.request(
         **constraints,
         **symmetry,
         known=options.known,
+        properties=properties,
+        guidance_weight=options.guidance_weight,
         lattice=options.lattice,
         conditions=conditions,
     )
@@ -75,8 +92,28 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.known is not None:
         settings["known"] = options.known
+    if properties:
+        settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
     notes = isotope_note(options.composition, options.chemical_system, options.elements)
     return draw_and_select(options, sampler, request, settings, refine, cell, notes)
+
+
+def _properties(options: argparse.Namespace) -> dict[str, float]:
+    """The wished properties.
+
+    Raises:
+        InputError: If one of them cannot be read.
+    """
+    found: dict[str, float] = {}
+    for text in options.property:
+        name, _, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(
+                f"--property takes a name and a number, such as energy_above_hull=0; got {text!r}."
+            ) from None
+    return found
 
 
 def _symmetry(options: argparse.Namespace) -> dict[str, Any]:

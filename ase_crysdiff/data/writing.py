@@ -31,7 +31,8 @@ def cif_name(structure: Structure) -> str:
     index = int(structure.properties.get("crysdiff_index", 0))
     source = structure.properties.get("crysdiff_source")
     name = structure.composition.reduced_formula if source is None else str(source)
-    return f"{index:04d}-{re.sub(r'[^\w.()+-]+', '_', name)[:80]}.cif"
+    plain = re.sub(r"[^\w.()+-]+", "_", name)[:80]  # names of folders before it, for example
+    return f"{index:04d}-{plain}.cif"
 
 
 def write_cif(structure: Structure, folder: Path) -> Path:

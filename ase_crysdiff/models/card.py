@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from ase_crysdiff import arguments
 from ase_crysdiff.errors import CheckpointError, InputError
 
 #: A model as names and numbers, as it stands in cards and checkpoints.
@@ -38,6 +39,8 @@ class SamplingSettings:
 
     Args:
         steps: Steps of the time plan.
+        symmetric_steps: Steps where crystals are held on the sites of a space group, which leave
+            fewer numbers to find; None takes `steps`.
         solver: Name of a registered solver: "ancestral", "euler", "heun".
         start: First time of the plan; None means 0.99, or 1 for the full number of steps.
         corrections: Size of the corrector step by component; empty for none.
@@ -56,6 +59,7 @@ class SamplingSettings:
     """
 
     steps: int = 200
+    symmetric_steps: int | None = None
     solver: str = "ancestral"
     start: float | None = None
     corrections: Mapping[str, float] = field(default_factory=dict)
@@ -67,14 +71,22 @@ class SamplingSettings:
     scaffolds: str | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise InputError(f"steps must be a whole number of at least 1, got {self.steps!r}.")
+        arguments.positive("steps", self.steps)
+        if self.symmetric_steps is not None:
+            arguments.positive("symmetric_steps", self.symmetric_steps)
         for name in ("start", "species_temperature", "closest_approach"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a number above 0, got {value!r}.")
         if self.start is not None and self.start > 1:
             raise InputError(f"start must be a time of at most 1, got {self.start!r}.")
+
+    @property
+    def on_sites(self) -> "SamplingSettings":
+        """These settings where crystals are held on the sites of a space group."""
+        if self.symmetric_steps is None:
+            return self
+        return replace(self, steps=self.symmetric_steps)
 
     @staticmethod
     def of(entries: Mapping[str, Any]) -> "SamplingSettings":

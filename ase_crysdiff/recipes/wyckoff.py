@@ -13,9 +13,13 @@ from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
 from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
+from ase_crysdiff.symmetry.decisions import ENERGY_ABOVE_HULL
 from ase_crysdiff.training.scaffolds import ScaffoldObjective, ScaffoldRecipe
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
+
+#: The values of a data set that scaffolds are conditioned on, eV/atom.
+_HULL = "e_above_hull"
 
 
 class Wyckoff(ScaffoldRecipe):
@@ -34,6 +38,7 @@ class Wyckoff(ScaffoldRecipe):
             "max_atoms": int(data.batch.num_atoms.max()),
             "sizes": size_histogram(data),
             "elements": elements(data),
+            "properties": [ENERGY_ABOVE_HULL] if _HULL in data.values else [],
         }
 
     def task(
@@ -49,7 +54,7 @@ class Wyckoff(ScaffoldRecipe):
 
         def sequences(crystals: PackedCrystals) -> ScaffoldSequences:
             assert crystals.scaffolds is not None
-            hull = crystals.values.get("e_above_hull")
+            hull = crystals.values.get(_HULL)
             limit = config["max_sites"]
             return ScaffoldSequences(crystals.scaffolds, hull, limit, settings.batch_size, device)
 

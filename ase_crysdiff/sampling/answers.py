@@ -17,6 +17,7 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.symmetry_wishes import possible_units
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
+from ase_crysdiff.symmetry.decisions import ENERGY_ABOVE_HULL, hull_class
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 
@@ -75,12 +76,16 @@ class Asked:
         group: Number of the space group; None for any.
         wished: The prototype; None for any.
         known: Whether known structures of the formula may be answers.
+        hull: Class of the energy above the hull that is wished; 0 leaves it open.
+        guidance_weight: How much that class counts.
     """
 
     cells: tuple[Amounts, ...]
     group: int | None = None
     wished: Prototype | Scaffold | None = None
     known: bool = True
+    hull: int = 0
+    guidance_weight: float = 1.0
 
     @staticmethod
     def of(request: SampleRequest, number: int, largest: int) -> "Asked":
@@ -98,7 +103,15 @@ class Asked:
             cells = (task.cells[number % len(task.cells)],)
         elif wished is not None:
             cells = tuple(c for c in cells if sum(n for _, n in c) == wished.num_atoms)
-        return Asked(cells, request.space_group, wished, request.known is not False)
+        return Asked(
+            cells, request.space_group, wished, request.known is not False, *hull_wish(request)
+        )
+
+
+def hull_wish(request: SampleRequest) -> tuple[int, float]:
+    """Class of the wished energy above the hull, 0 for none, and how much it counts."""
+    energy = request.properties.get(ENERGY_ABOVE_HULL)
+    return (0, 1.0) if energy is None else (hull_class(energy), request.guidance_weight)
 
 
 def turns(request: SampleRequest) -> int:

@@ -1,5 +1,6 @@
 """Weights as samplers: what the entry points of `ase_crysdiff.samplers` name."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -61,9 +62,7 @@ def prototypes(weights: str | Path | None = None, device: str = "cpu") -> Protot
     Raises:
         CheckpointError: If the library is missing, damaged or something else.
     """
-    library, card = _library(weights)
-    learned = LearnedExchange(load_exchange(), library.elements)
-    return PrototypeSampler(library, card, learned)
+    return _known(weights)
 
 
 def random_exchange(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
@@ -97,7 +96,8 @@ def wyckoff(weights: str | Path | None = None, device: str = "cpu") -> WyckoffSa
     """
     card = weight_files.read_card(weight_files.find(WYCKOFF, weights))
     geometry = load_sampler("dao-g-flow", device=device)
-    return WyckoffSampler(scaffold_proposals(WYCKOFF, weights), card, geometry, prototypes())
+    odds = {int(n): float(x) for n, x in card.config.get("template_odds", {}).items()}
+    return WyckoffSampler(scaffold_proposals(WYCKOFF, weights), card, geometry, _known(None, odds))
 
 
 def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposals:
@@ -116,6 +116,13 @@ def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposal
     weighing = Weighing(**card.config.get("weighing", {}))
     vote = Vote(**about.config["vote"])
     return Proposals(library, vote, ScaffoldDecoder(network), weighing, sizes)
+
+
+def _known(weights: str | Path | None, odds: Mapping[int, float] | None = None) -> PrototypeSampler:
+    """Known crystals that get their elements from the model of `site-elements`."""
+    library, card = _library(weights)
+    learned = LearnedExchange(load_exchange(), library.elements)
+    return PrototypeSampler(library, card, learned, odds)
 
 
 def _library(weights: str | Path | None) -> tuple[Library, Card]:

@@ -32,6 +32,7 @@ from ase_crysdiff.sampling.tasks.base import (
     Held,
     Matrix,
     ModelWithCard,
+    Plan,
 )
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
@@ -76,8 +77,12 @@ class ModelSampler(Sampler):
         model.denoiser.encoder.tabulate()
 
     def evaluations(self, request: SampleRequest) -> int:
-        plan = request.task.plan(self.subject.settings, request.steps)
-        steps = sum(s < t for t, s in plan)
+        chosen = self._proposed(request) and self._load_proposals is not None
+        return self.evaluations_on(chosen or request.symmetric, request)
+
+    def evaluations_on(self, sites: bool, request: SampleRequest) -> int:
+        """Network evaluations per crystal, held on given sites or not."""
+        steps = sum(s < t for t, s in self._plan(sites, request))
         return self.solver.evaluations(steps) if steps else 0
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
@@ -108,7 +113,7 @@ class ModelSampler(Sampler):
         if contents.species is not None:
             species = torch.cat([contents.species[i] for i in order])
             context = {"species": species.to(self.device)}
-        plan = request.task.plan(self.subject.settings, request.steps)
+        plan = self._plan(scaffolds is not None, request)
         conditions = self._conditions(request, layout, context, streams, scaffolds is not None)
         held = request.task.symmetry(self.subject, layout, streams)
         if scaffolds is not None:
@@ -130,6 +135,15 @@ class ModelSampler(Sampler):
         return (
             Sampled(crystals, said) if scaffolds is None else Sampled(*named(scaffolds, crystals))
         )
+
+    def _plan(self, sites: bool, request: SampleRequest) -> Plan:
+        """The times that are visited. On sites the card may ask for fewer, but not where conditions
+        of the request act at each of them.
+        """
+        task, settings = request.task, self.subject.settings
+        if (sites or task.knows_sites) and not request.conditions:
+            settings = settings.on_sites
+        return task.plan(settings, request.steps)
 
     @cached_property
     def _proposals(self) -> Proposals | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -130,19 +131,20 @@ class Proposals:
         if asked.group is not None or asked.wished is not None:
             choice = Symmetry(self.library, asked.group, asked.wished)
         groups = None if asked.group is None else frozenset({asked.group})
+        wish = {"groups": groups, "hull": asked.hull, "guidance_weight": asked.guidance_weight}
         ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
         looked_at = [ranking[i] for i in range(min(len(ranking), self.weighing.considered))]
         pairs = [(self._scaffold(candidate), candidate) for candidate in looked_at]
         log_units = self._log_units(asked.cells, ranking)
         if asked.wished is None:
-            thought_of = self._thought_of(asked.cells, log_units, groups)
+            thought_of = self._thought_of(asked.cells, log_units, wish)
         else:
             able = ways(asked.wished, dict(asked.cells[0]))
             thought_of = list(dict.fromkeys(scaffold.canonical() for scaffold in able))
             pairs = [pair for pair in pairs if pair[0] in thought_of]
         old = [scaffold for scaffold, _ in pairs]
         scaffolds = old + [scaffold for scaffold in thought_of if scaffold not in set(old)]
-        log_model = self.decoder.log_probabilities(scaffolds, groups=groups)
+        log_model = self.decoder.log_probabilities(scaffolds, **wish)
         log_model = log_model + [log_units[scaffold.num_atoms] for scaffold in scaffolds]
         templates = [candidate for _, candidate in pairs]
         votes = np.array([candidate.score for candidate in templates])
@@ -191,7 +193,7 @@ class Proposals:
         self,
         cells: Sequence[Contents],
         log_units: dict[int, float],
-        groups: frozenset[int] | None,
+        wish: dict[str, Any],
     ) -> list[Scaffold]:
         """The likeliest scaffolds by the model."""
         atoms = [sum(n for _, n in contents) for contents in cells]
@@ -201,8 +203,8 @@ class Proposals:
             [dict(cells[i]) for i in probable],
             self.weighing.kept,
             log_weights=[log_units[atoms[i]] for i in probable],
-            groups=groups,
             beam=self.weighing.beam,
+            **wish,
         )
         return [one.scaffold.canonical() for one in likeliest]
 

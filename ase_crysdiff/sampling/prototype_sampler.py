@@ -1,5 +1,6 @@
 """Known crystals with other elements on their sites, as a sampler."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from ase_crysdiff.crystal.elements import SYMBOLS
@@ -46,15 +47,23 @@ class PrototypeSampler(Sampler):
         card: Of the library.
         exchange: How new crystals get their elements; None exchanges by chance, by the card's
             settings.
+        odds: By how much more often templates of new crystals have a space group, by its number.
     """
 
     card: Card
 
-    def __init__(self, library: Library, card: Card, exchange: Exchange | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        card: Card,
+        exchange: Exchange | None = None,
+        odds: Mapping[int, float] | None = None,
+    ) -> None:
         self.library, self.card = library, card
         self.vote = Vote(**card.config["vote"])
         chance = RandomExchange(library.distance, library.elements, **card.config["exchange"])
-        self.templates = Templates(library, card.config["template_atoms"], chance, exchange)
+        usual = card.config["template_atoms"]
+        self.templates = Templates(library, usual, chance, exchange, odds)
         self.capabilities = Capabilities(
             tasks=frozenset({DeNovo, CSP}),
             constraints=frozenset(

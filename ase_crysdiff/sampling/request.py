@@ -36,6 +36,8 @@ class SampleRequest:
         known: Whether crystals that a sampler's library holds may be answers; None leaves it to the
             task: predictions of structures may be known, new crystals may not.
         properties: Wished values by name of the property, in the unit of the sampler's card.
+        guidance_weight: How much they count: 1 is the model's conditional probability, 0 ignores
+            them, more overstates them.
         conditions: Further conditions on the sampling loop.
         filters: Further reasons to reject a crystal that was drawn (a batch of one): each gives a
             reason, or None.
@@ -52,6 +54,7 @@ class SampleRequest:
     prototype: PrototypeWish = None
     known: bool | None = None
     properties: Mapping[str, float] = field(default_factory=dict)
+    guidance_weight: float = 1.0
     conditions: tuple[Condition, ...] = ()
     filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()
     steps: int | None = None
@@ -69,9 +72,7 @@ class SampleRequest:
                 f"lattice must be three rows of three finite numbers in Å, got {self.lattice!r}."
             )
         self._check_symmetry()
-        for name, value in self.properties.items():
-            if not math.isfinite(value):
-                raise InputError(f"The wished {name} must be a finite number, got {value!r}.")
+        self._check_properties()
         if self.steps is not None:
             UniformPlan(self.steps)  # raises on a number of steps that no plan has
 
@@ -86,6 +87,17 @@ class SampleRequest:
     def symmetric(self) -> bool:
         """Whether the symmetry of the crystals is given."""
         return self.space_group is not None or bool(self.prototypes)
+
+    def _check_properties(self) -> None:
+        for name, value in self.properties.items():
+            if not math.isfinite(value):
+                raise InputError(f"The wished {name} must be a finite number, got {value!r}.")
+        arguments.not_negative("guidance_weight", self.guidance_weight)
+        if self.guidance_weight != 1 and not self.properties:
+            raise InputError(
+                "guidance_weight weighs wished properties, and none is wished. Give some, such as "
+                "properties={'energy_above_hull': 0.0}."
+            )
 
     def _check_symmetry(self) -> None:
         if self.prototype not in (None, False):

@@ -1,5 +1,6 @@
 """New crystals: templates drawn from a library, with other elements on their sites."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -38,6 +39,8 @@ class Templates:
         usual: Atoms of the largest template, unless the number of atoms or a prototype is given.
         chance: Exchange of near elements, which says how often a crystal may become what is wished.
         exchange: How new crystals get their elements; None exchanges by chance.
+        odds: By how much more often than the others templates of a space group come, by its number;
+            1 for those that are not named.
     """
 
     def __init__(
@@ -46,8 +49,13 @@ class Templates:
         usual: int,
         chance: RandomExchange,
         exchange: Exchange | None = None,
+        odds: Mapping[int, float] | None = None,
     ) -> None:
         self.library, self.usual, self.chance = library, usual, chance
+        #: Of each space group, by its number.
+        self.odds: Floats = np.ones(231)
+        for group, factor in (odds or {}).items():
+            self.odds[group] = factor
         self.exchange = chance if exchange is None else exchange
         self.sums = lru_cache(maxsize=_REMEMBERED)(self._sums)
 
@@ -88,6 +96,7 @@ class Templates:
             wished: A wished prototype.
         """
         weights = template_weights(self.library, self.chance, self._wish(task))
+        weights *= self.odds[self.library.group]
         sizes = self.library.num_atoms
         preferred = [~(self.library.energy > _TEMPLATE_ENERGY)]
         if task.num_atoms is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.partial import check_elements
 from ase_crysdiff.randomness import Streams
@@ -17,6 +18,7 @@ from ase_crysdiff.sampling.answers import (
     Asked,
     Drawn,
     batch_of,
+    hull_wish,
     said_of,
     turns,
     wished_in,
@@ -47,8 +49,10 @@ class WyckoffSampler(Sampler):
     Args:
         proposals: Scaffolds for compositions.
         card: Of the weights of the model of scaffolds. Of its config `max_atoms` is the largest
-            cell; for new crystals `temperature` divides the logarithms of the probabilities, and
-            `curiosity` is added to those of arrangements that the library lacks.
+            cell, and `properties` names what the model was conditioned on; for new crystals
+            `temperature` divides the logarithms of the probabilities, and `curiosity` is added to
+            those of arrangements that the library lacks, and the templates of their contents come
+            with `template_odds`, see `Templates`.
         geometry: Draws crystals on scaffolds, for given species.
         known: Draws from the library.
     """
@@ -64,6 +68,7 @@ class WyckoffSampler(Sampler):
         self.capabilities = Capabilities(
             tasks=known.capabilities.tasks,
             constraints=known.capabilities.constraints,
+            properties=frozenset(card.config.get("properties", ())),
             max_atoms=min(int(card.config["max_atoms"]), geometry.subject.max_atoms),
             known_elements=frozenset(card.elements)
             & frozenset(geometry.card.elements)
@@ -77,10 +82,15 @@ class WyckoffSampler(Sampler):
                 check_elements(dict(amounts))
         super().check(request)
         if isinstance(request.task, DeNovo):
+            if request.prototypes and request.properties:
+                raise InputError(
+                    f"{self.name!r} chooses arrangements by {', '.join(request.properties)}, and a "
+                    "prototype leaves none to choose for new crystals. Leave one of the two out."
+                )
             self.known.check(self._drafted(request))
 
     def evaluations(self, request: SampleRequest) -> int:
-        return self.geometry.evaluations(request)
+        return self.geometry.evaluations_on(True, request)
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
@@ -153,14 +163,16 @@ class WyckoffSampler(Sampler):
             if group is not None and not feasible(group, list(counts.values())):
                 found[i] = "the space group has no sites for what was drawn"
                 continue
-            asked = Asked((tuple(counts.items()),), group, None, bool(request.known))
+            cell, known = tuple(counts.items()), bool(request.known)
+            asked = Asked((cell,), group, None, known, *hull_wish(request))
             found[i] = self._chosen(asked, draw)
         return found
 
     def _drafted(self, request: SampleRequest) -> SampleRequest:
         """What the library is asked for, so that new crystals know their contents: any space group,
-        if it has no crystal of the one that is wished.
+        if it has no crystal of the one that is wished. It knows nothing of properties.
         """
+        request = replace(request, properties={}, guidance_weight=1.0)
         task, group = request.task, request.space_group
         if group is None or request.prototypes or not isinstance(task, DeNovo):
             return request

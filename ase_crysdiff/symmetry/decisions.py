@@ -20,6 +20,8 @@ from ase_crysdiff.symmetry.tables import LETTERS
 
 #: Elements of a crystal that a sequence has room for.
 MAX_ELEMENTS = 8
+#: The property that scaffolds may hang on beside their composition, eV/atom.
+ENERGY_ABOVE_HULL = "energy_above_hull"
 #: Upper edges of the classes of the energy above the hull, eV/atom; class 0 is unknown.
 HULL_EDGES = (0.0, 0.025, 0.05, 0.1, 0.2)
 NUM_HULL_CLASSES = len(HULL_EDGES) + 2

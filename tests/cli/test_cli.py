@@ -183,6 +183,8 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     tuned = [
         "--solver",
         "heun",
+        "--symmetric-steps",
+        "5",
         "--start",
         "0.9",
         "--hurry",
@@ -194,7 +196,7 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     ]
     assert main(["export", "miad", str(runs / "miad"), "-o", str(tmp_path / "tuned"), *tuned]) == 0
     sampling = weights.read_card(tmp_path / "tuned").sampling
-    assert (sampling.solver, sampling.start) == ("heun", 0.9)
+    assert (sampling.solver, sampling.symmetric_steps, sampling.start) == ("heun", 5, 0.9)
     assert sampling.velocity_annealing == {"frac_coords": 4.0}
     assert sampling.closest_approach == 0.7
     assert sampling.corrections == {"frac_coords": 1e-6}

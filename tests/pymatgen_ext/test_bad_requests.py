@@ -7,7 +7,7 @@ import pytest
 from ase.calculators.lj import LennardJones
 from pymatgen.core import Composition, Lattice, Structure
 
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import StructureSampler
@@ -44,6 +44,27 @@ def test_compositions_of_no_crystal_are_refused(composition, message, toy_csp):
         StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu").sample(
             1, composition=composition
         )
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        ("energy_above_hull", "maps names to numbers"),
+        ({1: 0.0}, "maps names to numbers"),
+        ({"energy_above_hull": "low"}, "must be a number, got 'low'"),
+        ({"energy_above_hull": float("nan")}, "must be a finite number"),
+    ],
+)
+def test_properties_that_are_none_are_refused(properties, message, toy_csp):
+    csp = StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu")
+    with pytest.raises(InputError, match=message):
+        csp.sample(1, composition="NaCl", properties=properties)
+
+
+def test_samplers_that_take_a_property_are_named(toy_csp):
+    csp = StructureSampler("dao-g-perov5", weights=str(toy_csp), device="cpu")
+    with pytest.raises(IncompatibleError, match="takes no property.* that can: wyckoff"):
+        csp.sample(1, composition="NaCl", properties={"energy_above_hull": 0.0})
 
 
 def test_oxidation_states_that_balance_are_left_out(toy_csp):

@@ -1,9 +1,11 @@
 """What a card may ask of its sampler, through the public door."""
 
 import pytest
+from pymatgen.core import Lattice, Structure
 from toys import tiny_config, write_weights
 
 from ase_crysdiff import registry
+from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.sampling.loading import load_sampler
 from pymatgen_ext import StructureSampler
 
@@ -48,6 +50,14 @@ def flow(request, crystals, tmp_path_factory):
     registry.unregister(registry.SAMPLERS, "toy-flow")
 
 
+@pytest.fixture(scope="module")
+def few_on_sites(crystals, tmp_path_factory):
+    sampling = {"steps": 8, "symmetric_steps": 3, "solver": "euler", "start": 1.0}
+    config = tiny_config("dao-g-flow", crystals)
+    folder = write_weights("dao-g-flow", config, tmp_path_factory.mktemp("w") / "few", sampling)
+    return StructureSampler("dao-g-flow", weights=str(folder), device="cpu")
+
+
 def draw(sampler, count=5, **constraints):
     return sampler.sample(count, **{"seed": 3, "redraws": 30, "progress": False} | constraints)
 
@@ -72,3 +82,32 @@ def test_flows_predict_structures_and_count_their_evaluations(flow):
     samples = draw(sampler, composition="SrTiO3", formula_units=1)
     assert {s.composition.formula for s in samples} == {"Sr1 Ti1 O3"}
     assert samples.report.evaluations == (8 if solver == "euler" else 15)
+
+
+def test_sites_take_the_steps_of_the_card_for_sites(few_on_sites):
+    """Not where symmetry is open, nor where a condition acts at every step or steps are given."""
+    wanted = {"composition": "SrTiO3", "formula_units": 1}
+    on_sites = {**wanted, "space_group": 221}
+    held = draw(few_on_sites, **on_sites)
+    assert held.report.evaluations == 3
+    assert list(held) == list(draw(few_on_sites, **on_sites, steps=3))
+    assert draw(few_on_sites, **wanted).report.evaluations == 8
+    assert draw(few_on_sites, **on_sites, steps=5).report.evaluations == 5
+    idle = ClosestApproach(1e-3)
+    conditioned = draw(few_on_sites, **on_sites, conditions=[idle])
+    assert conditioned.report.evaluations == 8
+    assert list(conditioned) == list(draw(few_on_sites, **on_sites, conditions=[idle], steps=8))
+
+
+def test_guests_on_sites_take_the_steps_of_the_card_for_sites(few_on_sites):
+    """But jumps need the levels of the whole plan."""
+    cube = Structure(Lattice.cubic(3.9), ["Ti"], [[0, 0, 0]])
+    asked = {"num_samples": 2, "seed": 0, "redraws": 60, "progress": False}
+
+    def evaluations(**how):
+        return few_on_sites.inpaint(cube, {"O": 3}, **asked, **how).report.evaluations
+
+    assert evaluations(keep_symmetry=True) == 3
+    assert evaluations(keep_symmetry=True, steps=5) == 5
+    assert evaluations(keep_symmetry=True, repeats=2, jump_length=4) == 12
+    assert evaluations() == 8

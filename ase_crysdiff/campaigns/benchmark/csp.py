@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.metrics.match_rate import Comparison, PairKey
     from ase_crysdiff.storage import Store
 
-_PAIRS = "pairs"
+_PAIRS, _RERANKED = "pairs", "reranked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,8 @@ class CspOptions(CompositionOptions):
             prototypes
         limit: use the first so many targets only
         metre: also compare with all other targets of the same composition
+        rerank: potential in which the samples of a target are relaxed and ordered anew, by energy
+            and the sampler's order
     """
 
     targets: Path
@@ -44,14 +46,15 @@ class CspOptions(CompositionOptions):
     library: Path | None = None
     limit: int | None = None
     metre: bool = False
+    rerank: str | None = None
     output: Path = Path("csp.json")
 
 
 def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     """Match rate and RMSE of structures predicted for the compositions of known crystals.
 
-    First draws only, nothing redrawn or dropped. What is drawn and compared is kept at once, so
-    that a killed run goes on where it was.
+    First draws only, nothing redrawn or dropped. What is drawn, relaxed and compared is kept at
+    once, so that a killed run goes on where it was.
 
     Args:
         options: What is asked for.
@@ -81,10 +84,12 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         read_crystals,
         shipped_prototypes,
     )
+    from ase_crysdiff.campaigns.benchmark.reranking import reranked
     from ase_crysdiff.campaigns.benchmark.results import results, summary
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.campaigns.benchmark.targets import read_targets
     from ase_crysdiff.metrics.composition import is_neutral
+    from ase_crysdiff.potentials.loading import load_potential
 
     check(options)
     check_given(options.given)
@@ -93,7 +98,12 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     )  # needs SMACT: better to say so now than after a night of sampling
     targets = read_targets(options.targets, options.limit)
     crystals = None if options.library is None else read_crystals(options.library)
-    more = {"given": options.given}
+    judge = None if options.rerank is None else load_potential(options.rerank)
+    more = {"given": options.given} | ({} if judge is None else {"rerank": judge.name})
+    # More samples come in between those that were ranked, and what was compared is another.
+    journals = (
+        [_PAIRS] if judge is None else [f"{n}-{options.samples}" for n in (_PAIRS, _RERANKED)]
+    )
     bench = Run.on_targets("csp", options, sampler, targets, options.targets.name, more)
     workers, timeout = options.workers, options.timeout
     scaffolds = scaffolds_of(bench.folder, targets, workers=workers, timeout=timeout)
@@ -104,7 +114,10 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
         )
     told = told_of(options.given, targets, scaffolds)
     rows = bench.predict(targets, options.samples, told=told)
-    comparison, matching = _compare_missing(bench.folder, rows, targets, options)
+    if judge is not None:
+        rows = reranked(bench.folder, journals[1], rows, judge, options.seed)
+        bench.facts["ranked"] = True
+    comparison, matching = _compare_missing(bench.folder, journals[0], rows, targets, options)
     bench.facts["seconds"]["matching"] = round(matching, 2)
     numbers = results(
         comparison,
@@ -120,7 +133,7 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     content = bench.content(options.samples, **numbers)
     if options.keep is not None:
         _keep(options.keep, comparison, rows, targets)
-    return bench.finish(content, summary(content), SCAFFOLDS, LIBRARY, _PAIRS)
+    return bench.finish(content, summary(content), SCAFFOLDS, LIBRARY, *journals)
 
 
 BENCHMARK = Benchmark(
@@ -130,14 +143,17 @@ BENCHMARK = Benchmark(
 
 def _compare_missing(
     folder: "Store",
+    name: str,
     rows: Sequence[Sequence["Structure | None"]],
     targets: "Targets",
     options: CspOptions,
 ) -> tuple["Comparison", float]:
-    """The comparison, and the seconds that this run has spent on it."""
+    """The comparison, from the journal of that name and made now, and the seconds that this run has
+    spent on it.
+    """
     from ase_crysdiff.metrics.match_rate import Pair, compare
 
-    journal = folder.journal(_PAIRS, "target", "sample", "distance", "volume_error", "failure")
+    journal = folder.journal(name, "target", "sample", "distance", "volume_error", "failure")
     known = {
         (e["target"], e["sample"]): Pair(e["distance"], e["volume_error"], e["failure"])
         for e in journal.read()

@@ -31,6 +31,8 @@ class DenovoOptions(DrawingOptions):
         library: crystals whose prototypes count as known; default those of training
         potential: relaxes the draws, for their stability and the symmetry that they keep
         hull: table of formation energies beside a potential: a CSV file, or shipped
+        energy_above_hull: wished, eV/atom, of samplers that are conditioned on it
+        guidance_weight: how much that wish counts; 0 ignores it, above 1 overstates it
     """
 
     num_samples: int = 1000
@@ -39,6 +41,8 @@ class DenovoOptions(DrawingOptions):
     library: Path | None = None
     potential: str | None = None
     hull: str = "shipped"
+    energy_above_hull: float | None = None
+    guidance_weight: float = 1.0
     output: Path = Path("denovo.json")
 
 
@@ -79,9 +83,10 @@ def denovo(
     training = PackedCrystals.load(options.training)
     validation = Reference(PackedCrystals.load(options.validation))
     crystals = training if options.library is None else read_crystals(options.library)
-    request = SampleRequest(steps=options.steps)
+    wishes = _wishes(options)
+    request = SampleRequest(steps=options.steps, **wishes)
     sampler.check(request)
-    bench = Run.open("denovo", options, sampler)
+    bench = Run.open("denovo", options, sampler, more=wishes)
     drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
@@ -113,6 +118,16 @@ def denovo(
     )
     lines += [f"  {n} rejected: {reason}" for reason, n in content["rejections"].items()]
     return bench.finish(content, "\n".join(lines), LIBRARY)
+
+
+def _wishes(options: DenovoOptions) -> dict[str, Any]:
+    """Fields of the request that the options say something of."""
+    found: dict[str, Any] = {}
+    if options.energy_above_hull is not None:
+        found["properties"] = {"energy_above_hull": options.energy_above_hull}
+    if options.guidance_weight != 1:
+        found["guidance_weight"] = options.guidance_weight
+    return found
 
 
 def _content(

@@ -163,8 +163,8 @@ def _joined(values: Sequence[Token]) -> Value:
     if len(words) < len(values):
         stray = values[len(words)]
         raise InputError(
-            f"Line {stray.line} begins with {stray.text[:40]!r}, a value that belongs to no tag and "
-            "no loop. A tag may stand inside of a loop, or a quote may be missing."
+            f"Line {stray.line} begins with {stray.text[:40]!r}, a value that belongs to no tag "
+            "and no loop. A tag may stand inside of a loop, or a quote may be missing."
         )
     return values[0].value if len(words) == 1 else " ".join(words)
 

@@ -111,6 +111,11 @@ class Task(ABC):
         """Atomic numbers that each crystal must have, and no others; None if that is left open."""
         return None
 
+    @property
+    def knows_sites(self) -> bool:
+        """Whether the task itself says on which symmetric sites everything new lies."""
+        return False
+
     def check(self, name: str, capabilities: "Capabilities") -> None:
         """Refuses what a sampler with these capabilities cannot do.
 

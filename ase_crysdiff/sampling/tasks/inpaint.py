@@ -72,6 +72,11 @@ class Inpaint(Task):
         if self.atom_count_prior is not None:
             AtomCountPrior(self.atom_count_prior)
 
+    @property
+    def knows_sites(self) -> bool:
+        # Jumps are as long as they are in a plan of the full length.
+        return self.fillings is not None and self.repeats == 1
+
     def check(self, name: str, capabilities: "Capabilities") -> None:
         reason = self._incompatibility(capabilities)
         if reason is not None:

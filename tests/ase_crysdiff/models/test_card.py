@@ -81,10 +81,19 @@ def test_a_misspelt_setting_is_an_error_that_names_the_right_one(entry, meant):
     assert meant is None or f"Did you mean '{meant}'" in str(caught.value)
 
 
+def test_sites_may_have_steps_of_their_own():
+    own = SamplingSettings.of({"steps": 50, "symmetric_steps": 10, "solver": "euler"})
+    assert own.on_sites == SamplingSettings.of({**own.as_dict(), "steps": 10})
+    same = SamplingSettings.of({"steps": 50})
+    assert same.on_sites == same
+    assert "symmetric_steps" not in same.as_dict()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"steps": 0},
+        {"symmetric_steps": 0},
         {"start": 1.5},
         {"species_temperature": 0.0},
         {"closest_approach": -0.1},

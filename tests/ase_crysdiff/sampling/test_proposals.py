@@ -97,6 +97,20 @@ def test_several_formula_units_share_the_probability(proposals):
     assert logsumexp([one.log_probability for one in found]) == pytest.approx(0, abs=1e-6)
 
 
+def test_a_wished_class_of_energies_weighs_proposals(proposals):
+    """By the model's logits l0 + w (l - l0): with w = 0 the class counts for nothing."""
+    plain, wished, ignored = (
+        proposals.evidence(Asked((MAGNESIA,), known=False, hull=hull, guidance_weight=weight))
+        for hull, weight in ((0, 1.0), (1, 1.0), (1, 0.0))
+    )
+    np.testing.assert_array_equal(plain.log_model, ignored.log_model)
+    old = len(plain.templates)
+    assert wished.scaffolds[:old] == plain.scaffolds[:old]
+    shared = proposals.decoder.log_probabilities(plain.scaffolds[:old], hull=1)
+    np.testing.assert_allclose(wished.log_model[:old], shared, rtol=1e-12)
+    assert not np.allclose(plain.log_model[:old], shared)
+
+
 def test_draws_share_the_proposals_by_their_probability(proposals):
     asked = Asked((MAGNESIA,), known=False)
     ranked = proposals.ranked(asked)

@@ -26,6 +26,8 @@ RUTILE = ((22, 1), (8, 2))
         (SampleRequest, {"lattice": ()}, "three rows .* got"),
         (SampleRequest, {"lattice": ((4.0, 0.0, 0.0), (0.0, 4.0, 0.0), (0.0, 0.0, math.nan))}, "Å"),
         (SampleRequest, {"properties": {"band_gap": math.nan}}, "wished band_gap .* got nan"),
+        (SampleRequest, {"guidance_weight": 2.0}, "none is wished"),
+        (SampleRequest, {"properties": {"x": 1.0}, "guidance_weight": -1.0}, "weight .* got -1"),
         (CSP, {"composition": ()}, "no element"),
         (CSP, {"composition": ((22, -1),)}, "amount .* got -1"),
         (CSP, {"composition": ((0, 1),)}, "atomic number .* got 0"),

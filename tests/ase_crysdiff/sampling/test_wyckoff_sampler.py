@@ -1,6 +1,7 @@
 """Scaffolds from a model, geometry from another: symmetric whatever both have learnt."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from textbook import textbook_library
 
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.crystal.convert import to_structures
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.autoregressive import ScaffoldModel
 from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
@@ -35,6 +36,7 @@ def sampler(toy_csp, tmp_path_factory):
     torch.random.default_generator.manual_seed(0)
     decoder = ScaffoldDecoder(ScaffoldModel(hidden=32, layers=1, heads=2).eval())
     config = {"recipe": "wyckoff", "kind": "sampler", "max_atoms": 20, "sizes": {"2": 3, "4": 1}}
+    config["properties"] = ["energy_above_hull"]
     card = Card("wyckoff", config, None, {}, {}, tuple(range(1, 95)), "MIT", "0" * 64)
     known = prototypes(folder)
     proposals = Proposals(known.library, known.vote, decoder, Weighing(), {2: 3, 4: 1})
@@ -130,6 +132,36 @@ def test_a_group_that_no_template_has_is_held(sampler):
     assert made
     assert set(made) == {space_group(4).symbol}
     assert sum(int(n) > 0 for n in found.crystals.num_atoms) == len(made)
+
+
+@pytest.mark.parametrize("task", [CSP(composition=ROCK_SALT), DeNovo()])
+def test_a_wished_energy_above_the_hull_counts_as_much_as_asked(sampler, task):
+    streams = Streams(0, tuple(range(6)))
+    nothing = sampler.sample(SampleRequest(task=task, steps=4), streams)
+    wished = {"energy_above_hull": 0.0}
+    ignored = SampleRequest(task=task, properties=wished, guidance_weight=0.0, steps=4)
+    assert sampler.sample(ignored, streams).properties == nothing.properties
+    strongly = SampleRequest(task=task, properties=wished, guidance_weight=40.0, steps=4)
+    found = sampler.sample(strongly, streams)
+    check(found, 6)
+    assert found.properties["scaffold"] != nothing.properties["scaffold"]
+
+
+def test_a_prototype_leaves_nothing_to_an_energy_above_the_hull(sampler):
+    wished = {"energy_above_hull": 0.0}
+    prototype = Prototype.parse("Fm-3m a|b")
+    with pytest.raises(InputError, match="leaves none to choose"):
+        sampler.check(SampleRequest(properties=wished, prototype=prototype))
+    task = CSP(composition=ROCK_SALT)  # which element goes where can be chosen
+    sampler.check(SampleRequest(task=task, properties=wished, prototype=prototype))
+
+
+def test_a_model_that_never_saw_energies_takes_no_wish_for_them(sampler):
+    config = {**sampler.card.config, "properties": []}
+    card = replace(sampler.card, config=config)
+    blind = WyckoffSampler(sampler.proposals, card, sampler.geometry, sampler.known)
+    with pytest.raises(IncompatibleError, match="was not conditioned on energy_above_hull"):
+        blind.check(SampleRequest(properties={"energy_above_hull": 0.0}))
 
 
 def test_too_many_elements_are_refused_before_anything_is_drawn(sampler):

@@ -81,6 +81,25 @@ def test_sampler_that_knows_the_answers(oracle, tmp_path, capsys):
     assert capsys.readouterr().out == ""  # a library prints nothing
 
 
+def test_samples_ordered_anew_by_a_potential(oracle, tmp_path):
+    kept = tmp_path / "kept"
+    for samples in (1, 2):
+        options = CspOptions(
+            targets=oracle,
+            output=tmp_path / "csp.json",
+            keep=kept,
+            samples=samples,
+            rerank="dao-p",
+        )
+        content = csp(options, StructureSampler("oracle")).content
+        assert content["rerank"] == "dao-p"
+        assert content["curve_of"].startswith("top-k of distinct ranked candidates")
+        assert content["results"]["match_rate"]["value"] == 0.8
+        # The true cells come to rest in minima of the potential, which lie elsewhere.
+        assert 1e-3 < content["results"]["volume_error"]["value"] < 0.2
+        assert (kept / f"reranked-{samples}.jsonl").is_file()
+
+
 def test_result_is_what_the_file_holds(oracle, tmp_path):
     output = tmp_path / "csp.json"
     result = csp(CspOptions(targets=oracle, output=output), StructureSampler("oracle"))
