@@ -123,6 +123,15 @@ READ = {
         ),
         "Mg4 O4",
     ),
+    "operators beside names that contradict each other": (
+        cif(
+            "_symmetry_Int_Tables_number 1\n" + hm("F m -3 m")
+            + "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'1/2+x,.5+y,z'\n",
+            CUBIC,
+            MGO,
+        ),
+        "Mg2 O2",
+    ),
     "values without quotes": (
         cif("_symmetry_space_group_name_H-M F m -3 m\n", CUBIC, MGO),
         "Mg4 O4",

@@ -22,8 +22,8 @@ from textbook_crystals import CRYSTALS
 
 SMALL = [name for name, crystal in CRYSTALS.items() if len(crystal.structure) < 20]
 WORDS = [
-    "?", ".", "'", '"', ";", "#", "loop_", "data_", "save_", "0", "-1", "1e400", "nan", "inf", "0.333",
-    "1/3", "1/0", "0.5(99)", "--1", "(", "x,y,z", "x,x,x", "x/0,y,z", "_cell_length_a",
+    "?", ".", "'", '"', ";", "#", "loop_", "data_", "save_", "0", "-1", "1e400", "nan", "inf",
+    "0.333", "1/3", "1/0", "0.5(99)", "--1", "(", "x,y,z", "x,x,x", "x/0,y,z", "_cell_length_a",
     "_atom_site_label", "Ho", "D", "Wat", "Fe3+", "99999999999999999999", "é", "\x00", "\ufeff",
 ]  # fmt: skip
 KINDS = ("insert", "replace", "drop", "repeat", "letter")

@@ -128,7 +128,12 @@ def _candidates(block: Block, cell: NDArray[np.float64]) -> tuple[list[Operators
             listed = Operators.parse(texts, f"the {len(texts)} listed operators", centring)
         except InputError as error:
             reasons.append(str(error))
-    named, names = _named(block, cell)
+    try:
+        named, names = _named(block, cell)
+    except InputError:  # names that contradict each other say nothing
+        if listed is None:
+            raise
+        named, names = [], []
     if listed is None:
         if not names:
             return ([Operators.identity()], reasons) if not reasons else ([], reasons)
