@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pymatgen_ext.named_sampler import available_samplers
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.samplers import StructureSampler
-    from pymatgen_ext.site_orderings import orderings
     from pymatgen_ext.stability import energy_above_hull
     from pymatgen_ext.transformation import InpaintTransformation
 
@@ -39,7 +38,6 @@ __all__ = [
     "evaluate",
     "find_scaffold",
     "from_disordered",
-    "orderings",
     "relax",
 ]
 
@@ -48,7 +46,6 @@ _HOMES = {
     "HostGuidedGeneration": "pymatgen_ext.host_guided",
     "InpaintTransformation": "pymatgen_ext.transformation",
     "from_disordered": "pymatgen_ext.disorder",
-    "orderings": "pymatgen_ext.site_orderings",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",
     "StructureSampler": "pymatgen_ext.samplers",

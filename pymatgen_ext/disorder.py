@@ -21,7 +21,7 @@ def from_disordered(
     become guests. Of sites with the same occupancies there are as many guests and empty sites
     together as sites: amounts become whole by largest remainders, elements before empty sites. A
     larger cell rounds less: `host.properties["crysdiff_occupancies"]` holds for each element what
-    the occupancies add up to and what was taken. `orderings` puts the guests on the given sites
+    the occupancies add up to and what was taken. `ordering.orderings` puts the guests on the given sites
     instead.
 
     Args:
@@ -49,8 +49,8 @@ def from_disordered(
     if not full:
         raise InputError(
             f"Every site of {given.composition.formula} is partially occupied or shared, so "
-            "there is no host. orderings(structure) puts whole atoms on its sites; or predict the "
-            "structure of its composition."
+            "there is no host. pymatgen_ext.ordering.orderings puts whole atoms on its sites; or "
+            "predict the structure of its composition."
         )
     check_none_vanishes(cell, groups, [cell[i].specie.symbol for i in full])
     taken: Counter[str] = Counter()

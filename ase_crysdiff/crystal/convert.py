@@ -31,8 +31,8 @@ def check_structure(structure: Structure) -> None:
     if not structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} is disordered (a site is partially occupied or "
-            "shared); only ordered structures can be used. pymatgen_ext.orderings(structure) puts "
-            "whole atoms on its sites, from_disordered(structure) makes a host and guests of it."
+            "shared); only ordered structures can be used. pymatgen_ext.ordering.orderings puts "
+            "whole atoms on its sites, pymatgen_ext.from_disordered makes a host and guests of it."
         )
     if not all(structure.lattice.pbc):
         raise InputError(

@@ -132,6 +132,14 @@ READ = {
         ),
         "Mg2 O2",
     ),
+    "an origin of its own": (
+        cif(
+            "loop_\n_symmetry_equiv_pos_as_xyz\n'x,y,z'\n'-x+31/432,-y+0.123456,-z'\n",
+            CUBIC,
+            "Mg1 Mg 0.035880 0.061728 0\nO1 O 0.535880 0.561728 0.5\nN1 N 0.2 0.3 0.4\n",
+        ),
+        "Mg1 N2 O1",
+    ),
     "values without quotes": (
         cif("_symmetry_space_group_name_H-M F m -3 m\n", CUBIC, MGO),
         "Mg4 O4",

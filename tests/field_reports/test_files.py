@@ -17,7 +17,7 @@ from pymatgen.entries.computed_entries import ComputedStructureEntry
 
 from ase_crysdiff.data.readers import read_all, read_records, read_structure
 from ase_crysdiff.errors import InputError
-from pymatgen_ext import energy_above_hull, evaluate, relax
+from pymatgen_ext import evaluate, relax
 
 MGO = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5] * 3])
 CIF = MGO.to(fmt="cif")
@@ -267,7 +267,7 @@ def test_json_without_structures_says_what_is_expected(tmp_path):
 # Names of files where crystals are expected (U2)
 
 
-@pytest.mark.parametrize("call", [relax, evaluate, lambda s: energy_above_hull(s, "dao-p", {})])
+@pytest.mark.parametrize("call", [relax, evaluate])
 def test_a_file_name_is_no_list_of_crystals(call):
     with pytest.raises(InputError, match="got the name 'lfp.cif'. Read the file first"):
         call("lfp.cif")

@@ -9,7 +9,8 @@ from ase_crysdiff.data.table import shortest_distance
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.uniqueness import uniqueness
 from ase_crysdiff.testing.pair_potential import PairPotential
-from pymatgen_ext import StructurePredictor, StructureSampler, from_disordered, orderings, parsing
+from pymatgen_ext import StructurePredictor, StructureSampler, from_disordered, parsing
+from pymatgen_ext.ordering import orderings
 
 
 def rock(cation) -> Structure:

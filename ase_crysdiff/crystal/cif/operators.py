@@ -1,7 +1,8 @@
 """Symmetry operators: read from text and held against a cell."""
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +15,8 @@ from ase_crysdiff.errors import InputError
 PARTS = 24
 #: A written translation may be as far from one of them: three digits of a third.
 _ROUNDING = 2e-3
+#: Translations are the same if they differ by less: those of one group differ by 1/24 at least.
+_SAME = 5e-3
 #: By how much a symmetry operator may change lengths of a cell (share) and angles (degrees): cells
 #: of files are measured, rounded or relaxed.
 _LENGTH, _ANGLE = 0.01, 1.0
@@ -77,14 +80,17 @@ class Operators:
             name,
             np.array([sign for _, _, sign in rows]),
         )
-        found._check_group(set(keys))
+        found._check_group()
         return found
 
-    def _check_group(self, keys: set[tuple[int, ...]]) -> None:
+    def _check_group(self) -> None:
         """Products with a few operators suffice to find a list that breaks off."""
+        shifts = defaultdict(list)
+        for rotation, shift in zip(self.rotations, self.translations, strict=True):
+            shifts[rotation.tobytes()].append(shift)
         for rotation, shift in zip(self.rotations[:8], self.translations[:8], strict=True):
             products = rotation @ self.rotations, self.translations @ rotation.T + shift
-            if any(_key(r, t) not in keys for r, t in zip(*products, strict=True)):
+            if not all(_is_among(t, shifts[r.tobytes()]) for r, t in zip(*products, strict=True)):
                 raise InputError(
                     f"{self.name} are no group: the product of two of them is not among them. "
                     "Perhaps the list is not complete."
@@ -145,18 +151,25 @@ def parse_operator(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], i
                 rotation[row, "xyz".index(axis)] += size
             else:
                 shift[row] += size
+    # Decimals of a third are rounded. In cells with an origin of their own any other shift may be
+    # meant, which whether the operators form a group will show.
     parted = np.round(shift * PARTS) / PARTS
+    shift = np.where(np.abs(shift - parted) < _ROUNDING, parted, shift)
     whole = np.round(rotation).astype(np.int64)
     if (
         len(parts) < 3
         or np.abs(rotation - whole).max() > 0
         or round(abs(float(np.linalg.det(rotation)))) != 1
-        or np.abs(shift - parted).max() > _ROUNDING
     ):
         raise InputError(
             f"{text!r} is no symmetry operator. Expected three parts such as 'x-y, -y, z+1/2'."
         )
-    return whole, parted % 1.0, -1 if parts[3:] == ["-1"] else 1
+    return whole, shift % 1.0, -1 if parts[3:] == ["-1"] else 1
+
+
+def _is_among(shift: NDArray[np.float64], shifts: Sequence[NDArray[np.float64]]) -> bool:
+    """Whether a translation is one of some, up to lattice vectors and rounding."""
+    return any(np.abs(d - np.rint(d)).max() < _SAME for d in (shift - other for other in shifts))
 
 
 def _key(rotation: NDArray[np.int64], shift: NDArray[np.float64]) -> tuple[int, ...]:
