@@ -21,8 +21,8 @@ def from_disordered(
     become guests. Of sites with the same occupancies there are as many guests and empty sites
     together as sites: amounts become whole by largest remainders, elements before empty sites. A
     larger cell rounds less: `host.properties["crysdiff_occupancies"]` holds for each element what
-    the occupancies add up to and what was taken. `ordering.orderings` puts the guests on the given sites
-    instead.
+    the occupancies add up to and what was taken. `ordering.orderings` puts the guests on the given
+    sites instead.
 
     Args:
         structure: Periodic along three axes, with at least one disordered and one ordered site.

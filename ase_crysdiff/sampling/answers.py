@@ -18,8 +18,10 @@ from ase_crysdiff.sampling.symmetry_wishes import possible_units
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.decisions import ENERGY_ABOVE_HULL, hull_class
+from ase_crysdiff.symmetry.mirrors import mirror_image
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
+from ase_crysdiff.symmetry.tables import enantiomorph
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,24 @@ class Drawn:
     log_votes: float = 0.0
 
     @staticmethod
-    def of(candidate: Candidate, library: Library, log_votes: float = 0.0) -> "Drawn | None":
-        """A candidate of a library; None if its atoms are too close or its cell is absurd."""
-        crystal = candidate.crystal(library)
+    def of(
+        candidate: Candidate, library: Library, log_votes: float = 0.0, group: int | None = None
+    ) -> "Drawn | None":
+        """A candidate of a library; None if its atoms are too close or its cell is absurd.
+
+        Args:
+            candidate: Which crystal, with which elements.
+            library: The crystals.
+            log_votes: For its arrangement.
+            group: Number of the space group that is wished, of which the library may hold the
+                mirror image.
+        """
+        crystal, template = candidate.crystal(library), candidate.template(library)
         if unsound(crystal.lattice, crystal.frac_coords, crystal.species, DRAWN) is not None:
             return None
-        return Drawn(crystal.scaffold, crystal, candidate.template(library), log_votes)
+        if group is not None and crystal.scaffold.group == enantiomorph(group) != group:
+            crystal, template = mirror_image(crystal), f"{template}, mirror image"
+        return Drawn(crystal.scaffold, crystal, template, log_votes)
 
 
 class Answers:
@@ -86,6 +100,13 @@ class Asked:
     known: bool = True
     hull: int = 0
     guidance_weight: float = 1.0
+
+    @property
+    def held(self) -> int | None:
+        """Number of the space group that answers have; None leaves it open."""
+        if self.group is not None or self.wished is None:
+            return self.group
+        return self.wished.group
 
     @staticmethod
     def of(request: SampleRequest, number: int, largest: int) -> "Asked":

@@ -113,7 +113,7 @@ class Proposals:
         logs = probabilities(self.weighing, evidence.votes, evidence.log_model)
         new = len(logs) - len(evidence.templates)
         found = [
-            Proposal(_named(scaffold, asked.group), log, template)
+            Proposal(_named(scaffold, asked.held), log, template)
             for scaffold, log, template in zip(
                 evidence.scaffolds, logs.tolist(), evidence.templates + [None] * new, strict=True
             )
@@ -131,7 +131,11 @@ class Proposals:
         if asked.group is not None or asked.wished is not None:
             choice = Symmetry(self.library, asked.group, asked.wished)
         groups = None if asked.group is None else frozenset({asked.group})
-        wish = {"groups": groups, "hull": asked.hull, "guidance_weight": asked.guidance_weight}
+        wish: dict[str, Any] = {
+            "groups": groups,
+            "hull": asked.hull,
+            "guidance_weight": asked.guidance_weight,
+        }
         ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
         looked_at = [ranking[i] for i in range(min(len(ranking), self.weighing.considered))]
         pairs = [(self._scaffold(candidate), candidate) for candidate in looked_at]

@@ -128,7 +128,8 @@ class PrototypeSampler(Sampler):
         ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
         most = float(ranking.scores.max()) if len(ranking) else 0.0
         made = (
-            Drawn.of(one, self.library, 0.0 if one.known else one.score - most) for one in ranking
+            Drawn.of(one, self.library, 0.0 if one.known else one.score - most, asked.held)
+            for one in ranking
         )
         return Answers(made, len(ranking))
 

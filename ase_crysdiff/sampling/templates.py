@@ -66,6 +66,7 @@ class Templates:
         task = request.task
         assert isinstance(task, DeNovo)
         sums = self.sums(task, request.space_group, wished)
+        group = request.space_group or (None if wished is None else wished.group)
         for step in range(_TRIES):
             rng = _generator(stream, step)
             row = int(np.searchsorted(sums, rng.random() * sums[-1], "right"))
@@ -78,7 +79,7 @@ class Templates:
                 continue
             same = all(old == new for old, new in elements.items())
             candidate = Candidate(row, elements, 0.0, same)
-            if drawn := Drawn.of(candidate, self.library):
+            if drawn := Drawn.of(candidate, self.library, group=group):
                 return drawn
         lacking = "" if request.known else " of a formula that the library lacks"
         return f"{_TRIES} exchanges gave no sound crystal{lacking}"

@@ -141,7 +141,7 @@ class WyckoffSampler(Sampler):
             votes = 0.0 if one.known else one.log_probability - most
             if one.template is None:
                 return Drawn(one.scaffold, log_votes=votes)
-            return Drawn.of(one.template, self.known.library, votes)
+            return Drawn.of(one.template, self.known.library, votes, asked.held)
 
         return proposals, Answers(map(made, proposals), len(proposals))
 
@@ -186,7 +186,7 @@ class WyckoffSampler(Sampler):
         sums = np.exp((logs - logs.max()) / self.temperature).cumsum()
         proposal = proposals[int(np.searchsorted(sums, draw * sums[-1], "right"))]
         if proposal.template is not None:
-            drawn = Drawn.of(proposal.template, self.known.library)
+            drawn = Drawn.of(proposal.template, self.known.library, group=asked.held)
             if drawn is not None:
                 return drawn
         return Drawn(proposal.scaffold)

@@ -7,7 +7,7 @@ finished when its atoms are placed. Which decisions are legal is known exactly a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ def letters_that_follow(
     return allowed
 
 
-@cache
+@lru_cache(1 << 12)
 def groups_that_hold(counts: tuple[int, ...]) -> Bool[np.ndarray, " groups"]:
     """Which groups can hold these numbers of atoms, in ascending order; column n is group n."""
     allowed = np.zeros(231, bool)

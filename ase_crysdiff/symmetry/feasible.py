@@ -5,7 +5,7 @@ that one element occupies once; the others may be occupied any number of times.
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from ase_crysdiff.symmetry.tables import space_group
 
 #: Atoms of each element that are still to be placed.
 Needs = tuple[int, ...]
+#: Answers that are remembered: those for hundreds of compositions, some tens of megabytes.
+_REMEMBERED = 1 << 17
 
 
 def feasible(group: int, counts: Iterable[int]) -> bool:
@@ -53,7 +55,7 @@ def feasible_units(group: int, unit: Iterable[int], largest: int) -> list[int]:
     return [z for z in range(1, limit + 1) if feasible(group, [z * n for n in amounts])]
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def can_follow(group: int, needs: Needs, used: int, lowest: int) -> bool:
     """Whether the rest of a scaffold can be completed.
 
@@ -101,7 +103,7 @@ def _needs(counts: Iterable[int]) -> Needs:
     return tuple(sorted(int(n) for n in given))
 
 
-@cache
+@lru_cache(_REMEMBERED)
 def _count(group: int, needs: Needs, used: int, lowest: int) -> int:
     if not needs:
         return 1
@@ -135,7 +137,7 @@ def _sites(group: int) -> tuple[tuple[int, int], ...]:
     return tuple((p.multiplicity, p.free) for p in space_group(group).positions)
 
 
-@cache
+@lru_cache(1 << 14)
 def _sums(group: int, largest: int) -> tuple[int, int]:
     """Bit n is set if n atoms are a sum of multiplicities: of positions that may be occupied again,
     and of all.

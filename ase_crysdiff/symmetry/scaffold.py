@@ -115,12 +115,18 @@ class Scaffold:
 
         Letters are relabelled under the affine normaliser, mirror images take the lower group.
         """
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> "Scaffold":
         group = self.space_group
         found = min(
             tuple(sorted(((z, relabelled[LETTERS.index(x)]) for z, x in self.sites), key=_order))
             for relabelled in group.relabellings.tolist()
         )
-        return Scaffold(group.mirrored, tuple((z, LETTERS[index]) for z, index in found))
+        least = Scaffold(group.mirrored, tuple((z, LETTERS[index]) for z, index in found))
+        least.__dict__["_canonical"] = least  # searches ask again and again
+        return least
 
     def descriptions(self) -> list["Scaffold"]:
         """All descriptions of the same crystal, without repetition, this one first."""

@@ -164,6 +164,14 @@ def mirrored(number: int) -> int:
     return _MIRRORED.get(number, number)
 
 
+def enantiomorph(number: int) -> int:
+    """The group of the mirror images of a group's crystals, without its tables: itself, or the
+    other one of its enantiomorphic pair.
+    """
+    others = {low: high for high, low in _MIRRORED.items()} | _MIRRORED
+    return others.get(number, number)
+
+
 @cache
 def space_group(number: int) -> SpaceGroup:
     """The space group of a number.

@@ -31,6 +31,8 @@ class DenovoOptions(DrawingOptions):
         library: crystals whose prototypes count as known; default those of training
         potential: relaxes the draws, for their stability and the symmetry that they keep
         hull: table of formation energies beside a potential: a CSV file, or shipped
+        known_sites: every crystal is held on the sites of a known one, drawn as templates of
+            prototypes are; the sampler finds the elements
         energy_above_hull: wished, eV/atom, of samplers that are conditioned on it
         guidance_weight: how much that wish counts; 0 ignores it, above 1 overstates it
     """
@@ -41,6 +43,7 @@ class DenovoOptions(DrawingOptions):
     library: Path | None = None
     potential: str | None = None
     hull: str = "shipped"
+    known_sites: bool = False
     energy_above_hull: float | None = None
     guidance_weight: float = 1.0
     output: Path = Path("denovo.json")
@@ -71,7 +74,12 @@ def denovo(
         InputError: If an option makes no sense, or the folder of `keep` holds a run with other
             settings.
     """
-    from ase_crysdiff.campaigns.benchmark.library import LIBRARY, prototypes_of, read_crystals
+    from ase_crysdiff.campaigns.benchmark.library import (
+        LIBRARY,
+        prototypes_of,
+        read_crystals,
+        scaffolds_of_library,
+    )
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
     from ase_crysdiff.isolation import WorkerPool
@@ -84,9 +92,13 @@ def denovo(
     validation = Reference(PackedCrystals.load(options.validation))
     crystals = training if options.library is None else read_crystals(options.library)
     wishes = _wishes(options)
-    request = SampleRequest(steps=options.steps, **wishes)
+    sites = None
+    if options.known_sites:
+        sites = scaffolds_of_library(options.num_samples, options.seed, sampler.max_atoms)
+    request = SampleRequest(steps=options.steps, prototype=sites, **wishes)
     sampler.check(request)
-    bench = Run.open("denovo", options, sampler, more=wishes)
+    given = {"known_sites": options.num_samples} if options.known_sites else {}
+    bench = Run.open("denovo", options, sampler, more={**wishes, **given})
     drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.packing import pack
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.isolation import TIMEOUT, Workers
 from ase_crysdiff.metrics.prototypes import PrototypeLibrary
 from ase_crysdiff.sampling.loading import prototypes
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.storage import Store
+from ase_crysdiff.symmetry.scaffold import Scaffold
 
 #: The journal of the prototypes that were found in crystals.
 LIBRARY = "library"
@@ -47,6 +51,23 @@ def read_crystals(path: Path) -> PackedCrystals:
         InputError: If the file cannot be read.
     """
     return PackedCrystals.load(path) if path.suffix == ".safetensors" else pack([path])[0]
+
+
+def scaffolds_of_library(number: int, seed: int, max_atoms: int | None) -> tuple[Scaffold, ...]:
+    """Scaffolds of crystals of the library that `prototypes` draws from, as often as they are its
+    templates.
+
+    Args:
+        number: How many.
+        seed: Of the choice.
+        max_atoms: Of the largest primitive cell; None for no limit.
+    """
+    templates = prototypes().templates
+    weights = np.diff(templates.sums(DeNovo(), None, None), prepend=0)
+    if max_atoms is not None:
+        weights *= templates.library.num_atoms <= max_atoms
+    rows = np.random.default_rng(seed).choice(len(weights), number, p=weights / weights.sum())
+    return tuple(templates.library.scaffold(row) for row in rows.tolist())
 
 
 def shipped_prototypes() -> PrototypeLibrary | None:

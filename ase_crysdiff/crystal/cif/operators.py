@@ -13,8 +13,8 @@ from ase_crysdiff.errors import InputError
 
 #: Translations of all settings are whole numbers of these parts of a cell.
 PARTS = 24
-#: A written translation may be as far from one of them: three digits of a third.
-_ROUNDING = 2e-3
+#: Two digits of a third are as far from it at most.
+_ROUNDING = 0.01
 #: Translations are the same if they differ by less: those of one group differ by 1/24 at least.
 _SAME = 5e-3
 #: By how much a symmetry operator may change lengths of a cell (share) and angles (degrees): cells
@@ -139,7 +139,7 @@ def parse_operator(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], i
         InputError: If it cannot be read, or does not keep volumes.
     """
     parts = text.lower().replace(" ", "").strip("'\"").split(",")
-    rotation, shift = np.zeros((3, 3)), np.zeros(3)
+    rotation, shift, unit = np.zeros((3, 3)), np.zeros(3), np.zeros(3)
     for row, part in enumerate(parts[:3]):
         terms = list(_TERM.finditer(part))
         if not part or "".join(t[0] for t in terms) != part:
@@ -151,10 +151,11 @@ def parse_operator(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], i
                 rotation[row, "xyz".index(axis)] += size
             else:
                 shift[row] += size
-    # Decimals of a third are rounded. In cells with an origin of their own any other shift may be
-    # meant, which whether the operators form a group will show.
+                unit[row] = 0 if divisor else 10.0 ** -len((number or "").partition(".")[2])
+    # Decimals of a third are rounded or broken off. In cells with an origin of their own any other
+    # shift may be meant; whether the operators form a group will show.
     parted = np.round(shift * PARTS) / PARTS
-    shift = np.where(np.abs(shift - parted) < _ROUNDING, parted, shift)
+    shift = np.where(np.abs(shift - parted) < np.minimum(unit, _ROUNDING), parted, shift)
     whole = np.round(rotation).astype(np.int64)
     if (
         len(parts) < 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ class Wish:
         return _groups_for(tuple(sorted(needs)), self.groups)
 
 
-@cache
+@lru_cache(1 << 12)
 def _groups_for(
     needs: tuple[int, ...], groups: frozenset[int] | None
 ) -> Bool[np.ndarray, " groups"]:

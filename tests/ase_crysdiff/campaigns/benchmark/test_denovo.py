@@ -5,12 +5,14 @@ import torch
 from benchmark_toys import lasting, write_table
 
 from ase_crysdiff.campaigns.benchmark.denovo import DenovoOptions, denovo
+from ase_crysdiff.campaigns.benchmark.library import scaffolds_of_library
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.uniqueness import uniqueness
 from ase_crysdiff.registry import SAMPLERS, register, unregister
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext.evaluation import evaluate
 from pymatgen_ext.samplers import StructureSampler
@@ -49,6 +51,30 @@ def test_first_draws_of_the_sampler_are_scored(toy_miad, options, tmp_path, caps
     assert result.content["weights"] == sampler.version
     assert f"{len(drawn)} of 8 crystals by miad (seed 0)" in result.text
     assert capsys.readouterr().out == ""
+
+
+def test_sites_of_known_crystals_are_given(toy_miad, options, tmp_path):
+    """Every draw has those of a crystal of the library, with elements of its own."""
+    seen = []
+
+    def nothing(structures, **keywords):
+        seen.extend(structures)
+        return {"uniqueness": uniqueness(structures)}
+
+    run(toy_miad, tmp_path / "d.json", nothing, known_sites=True, **options)
+    largest = StructureSampler("miad", str(toy_miad), "cpu").max_atoms
+    given = scaffolds_of_library(8, 0, largest)
+    assert given[:3] == scaffolds_of_library(3, 0, largest)
+    assert any(structure is not None for structure in seen)
+    for structure, scaffold in zip(seen, given, strict=True):
+        assert scaffold.num_atoms <= largest
+        if structure is None:
+            continue
+        assert len(structure) == scaffold.num_atoms
+        counts = structure.composition.get_el_amt_dict().values()
+        assert sorted(counts) == sorted(scaffold.counts.values())
+        found = find_symmetric(structure, 1e-3).scaffold.space_group
+        assert len(found.rotations) >= len(scaffold.space_group.rotations)
 
 
 def test_metrics_name_what_they_compare_with(toy_miad, options, tmp_path):
