@@ -1,107 +1,69 @@
 """From a crystal with partially occupied sites to a host and guests."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-import numpy as np
+from ase import Atoms
 from numpy.typing import ArrayLike
-from pymatgen.core import Element, Structure
+from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.convert import as_structure
 from ase_crysdiff.errors import InputError
-
-#: Occupancies above this count as full.
-FULL = 0.999
+from pymatgen_ext.shared_sites import check_none_vanishes, shared_sites, supercell_of
 
 
 def from_disordered(
-    structure: Structure, supercell: int | Sequence[int] | ArrayLike | None = None
+    structure: Structure | Atoms, supercell: int | Sequence[int] | ArrayLike | None = None
 ) -> tuple[Structure, dict[str, int]]:
     """The fully occupied sites of a crystal, and how many atoms belong on the others.
 
     Sites that are partially occupied, or shared by several elements, are taken out; their contents
-    become guests, whose numbers are the occupancies added up over the cell and rounded to the
-    nearest whole number. A larger cell rounds less: `host.properties["crysdiff_occupancies"]` holds
-    for each element what the occupancies add up to and what was taken.
+    become guests. Of sites with the same occupancies there are as many guests and empty sites
+    together as sites: amounts become whole by largest remainders, elements before empty sites. A
+    larger cell rounds less: `host.properties["crysdiff_occupancies"]` holds for each element what
+    the occupancies add up to and what was taken. `ordering.orderings` puts the guests on the given
+    sites instead.
 
     Args:
         structure: Periodic along three axes, with at least one disordered and one ordered site.
+            Sites that one element fills in several oxidation states are ordered.
         supercell: A number, three numbers or a matrix of whole numbers that multiplies the cell,
             as `Structure.make_supercell` takes it; None keeps the cell.
 
     Returns:
-        The host, and the guests as `StructureSampler.inpaint` takes them.
+        The host, its sites as they were given, and the guests as `StructureSampler.inpaint` takes
+        them.
 
     Raises:
-        InputError: If it is no Structure, nothing or everything is disordered, or all guests round
-            to zero.
+        InputError: If nothing or everything is disordered, or an element rounds to no atoms; the
+            message then names the smallest supercell that holds all.
     """
-    if not isinstance(structure, Structure):
+    given = as_structure(structure)
+    if given.is_ordered:
         raise InputError(
-            f"from_disordered takes a pymatgen Structure, got {type(structure).__name__}."
-        )
-    if structure.is_ordered:
-        raise InputError(
-            f"{structure.composition.formula} has no partially occupied site. Pass it to inpaint "
+            f"{given.composition.formula} has no partially occupied site. Pass it to inpaint "
             "as it is."
         )
-    cell = (
-        structure
-        if supercell is None
-        else structure.make_supercell(_scaling(supercell), in_place=False)
-    )
-    full = [len(site.species) == 1 and site.species.num_atoms > FULL for site in cell]
-    if not any(full):
+    cell = supercell_of(given, supercell)
+    full, groups = shared_sites(cell)
+    if not full:
         raise InputError(
-            f"Every site of {structure.composition.formula} is partially occupied or shared, so "
-            "there is no host. "
-            "Predict the structure of its composition instead."
+            f"Every site of {given.composition.formula} is partially occupied or shared, so "
+            "there is no host. pymatgen_ext.ordering.orderings puts whole atoms on its sites; or "
+            "predict the structure of its composition."
         )
+    check_none_vanishes(cell, groups, [cell[i].specie.symbol for i in full])
+    taken: Counter[str] = Counter()
     wanted: dict[str, float] = defaultdict(float)
-    for site, is_full in zip(cell, full, strict=True):
-        if not is_full:
-            for species, occupancy in site.species.items():
-                wanted[_symbol(species)] += float(occupancy)
-    taken = {symbol: int(np.floor(amount + 0.5 + 1e-9)) for symbol, amount in wanted.items()}
-    guests = {symbol: number for symbol, number in taken.items() if number}
-    if not guests:
-        amounts = ", ".join(f"{amount:.2f} {symbol}" for symbol, amount in wanted.items())
-        raise InputError(
-            f"This cell holds {amounts}, which rounds to no atoms. Choose a larger supercell."
-        )
-    ordered = [
-        (site, _symbol(site.specie)) for site, is_full in zip(cell, full, strict=True) if is_full
-    ]
-    occupancies = {s: {"occupancy": round(wanted[s], 6), "taken": taken[s]} for s in wanted}
-    host = Structure(
-        cell.lattice,
-        [symbol for _, symbol in ordered],
-        [site.frac_coords for site, _ in ordered],
-        properties={"crysdiff_occupancies": occupancies},
-    )
-    return host, guests
-
-
-def _scaling(supercell: int | Sequence[int] | ArrayLike) -> list[int] | list[list[int]]:
-    array = np.asarray(supercell)
-    if array.ndim == 0:
-        array = np.repeat(array, 3)
-    whole = np.issubdtype(array.dtype, np.integer)
-    if not whole or array.shape not in ((3,), (3, 3)):
-        raise InputError(
-            "supercell must be a whole number, three of them or a 3 × 3 matrix of them, got "
-            f"{supercell!r}."
-        )
-    size = round(float(abs(np.linalg.det(np.diag(array) if array.ndim == 1 else array))))
-    if size < 1 or (array.ndim == 1 and (array < 1).any()):
-        raise InputError(
-            f"supercell must make the cell at least as large as it is, got {supercell!r}."
-        )
-    return array.tolist()
-
-
-def _symbol(species: object) -> str:
-    """The element of a species, without oxidation state; deuterium and tritium are hydrogen."""
-    number = getattr(species, "Z", None)
-    if number is None:
-        raise InputError(f"{species} is no element.")
-    return str(Element.from_Z(int(number)).symbol)
+    for group in groups:
+        taken.update(group.counts())
+        for symbol, amount in group.amounts.items():
+            wanted[symbol] += amount
+    host = Structure.from_sites([cell[i] for i in full])
+    host.properties = {
+        "crysdiff_occupancies": {
+            symbol: {"occupancy": round(amount, 6), "taken": taken[symbol]}
+            for symbol, amount in wanted.items()
+        }
+    }
+    return host, {symbol: number for symbol, number in taken.items() if number}

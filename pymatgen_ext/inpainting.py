@@ -26,6 +26,7 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
+from pymatgen_ext.disorder import from_disordered
 from pymatgen_ext.masks import Mask, masked_sites
 from pymatgen_ext.symmetric_hosts import symmetric_fillings
 
@@ -55,7 +56,7 @@ class Filling:
 def prepare(
     check: Callable[[SampleRequest], None],
     host: Structure | Atoms,
-    guests: GuestCounts,
+    guests: GuestCounts | None,
     *,
     mask: Mask | None = None,
     relax_cell: bool = False,
@@ -71,8 +72,10 @@ def prepare(
     Args:
         check: Raises if the sampler cannot serve a request; asked first, so that what is far too
             large costs nothing.
-        host: The known part of the crystal.
-        guests: Atoms to place: element symbol -> number, or (smallest, largest) number.
+        host: The known part of the crystal; if it is disordered and no guests are given, its
+            full sites, and the atoms of the others are the guests.
+        guests: Atoms to place: element symbol -> number, or (smallest, largest) number. None for
+            those that `mask` takes out.
         mask: Sites of the host that are taken out first.
         relax_cell: Whether the cell is let go towards the end.
         charge_balance: Whether the charge must balance by guessed oxidation states.
@@ -86,23 +89,7 @@ def prepare(
     Raises:
         InputError: If an argument makes no sense, or no guest can be where it should.
     """
-    if not isinstance(host, Structure | Atoms):
-        raise InputError(
-            f"host must be a pymatgen Structure or ASE Atoms, got {type(host).__name__}."
-        )
-    host = as_structure(host)
-    if not host.is_ordered:
-        raise InputError(
-            f"{host.composition.formula} is disordered. from_disordered(structure) turns it into a "
-            "host and guests for inpaint."
-        )
-    if len(host) == 0:
-        raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
-    check_structure(host)
-    if mask is not None:
-        gone = set(masked_sites(host, mask))
-        left = [site for i, site in enumerate(host) if i not in gone]
-        host = Structure.from_sites(left, properties=host.properties)
+    host, guests = _host(host, guests, mask)
     offered = parse_guests(guests)
     cell = CellMap.of(host.lattice)
     inside = host.frac_coords @ cell.matrix % 1.0
@@ -114,9 +101,10 @@ def prepare(
     check(request)
     _check_host(host, cell, inside)
     _check_room(host, offered)
-    notes: tuple[str, ...] = ()
+    notes = parsing.isotope_note(None, list(guests))
     if charge_balance:
-        offered, notes = _balanced(host, offered)
+        offered, found = _balanced(host, offered)
+        notes += found
         request = replace(request, filters=(ChargeBalance(),))
     free = not relax_cell and not known.counts_are_known
     prior = _atom_count_prior(host, offered) if free else None
@@ -125,6 +113,43 @@ def prepare(
         task = symmetric_fillings(task, host, cell)
     request = replace(request, task=task)
     return Filling(request, HostCell(cell, host, relax_cell), notes)
+
+
+def _host(
+    host: Structure | Atoms, guests: GuestCounts | None, mask: Mask | None
+) -> tuple[Structure, GuestCounts]:
+    """The sites that stay, and what is to be placed between them.
+
+    Raises:
+        InputError: If the host is no crystal, or nothing says what to place.
+    """
+    if not isinstance(host, Structure | Atoms):
+        raise InputError(
+            f"host must be a pymatgen Structure or ASE Atoms, got {type(host).__name__}."
+        )
+    known = as_structure(host)
+    if not known.is_ordered and guests is None and mask is None:
+        return from_disordered(known)
+    if not known.is_ordered:
+        raise InputError(
+            f"{known.composition.formula} is disordered. from_disordered(structure) turns it into "
+            "a host and guests for inpaint; so does inpaint without guests."
+        )
+    if len(known) == 0:
+        raise InputError("The host has no atoms. Use sample(lattice=...) to fill an empty cell.")
+    check_structure(known)
+    gone = set() if mask is None else set(masked_sites(known, mask))
+    if guests is None and not gone:
+        raise InputError(
+            "Nothing says what to place in the host. Give guests such as {'Li': 3}, or a mask that "
+            "takes out what is to be placed again."
+        )
+    if guests is None:
+        guests = Counter(Element.from_Z(known[i].specie.Z).symbol for i in sorted(gone))
+    if not gone:
+        return known, guests
+    left = [site for i, site in enumerate(known) if i not in gone]
+    return Structure.from_sites(left, properties=known.properties), guests
 
 
 def prepare_empty(

@@ -17,6 +17,7 @@ from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import group_number
+from pymatgen_ext.formulas import read_formula, whole_multiple
 
 Formula: TypeAlias = str | Mapping[str, float] | Composition
 #: A prototype as users give it: a structure, a scaffold or a text; False forbids any.
@@ -57,14 +58,8 @@ def composition(value: Formula) -> tuple[tuple[int, int], ...]:
     Raises:
         InputError: If it cannot be read, carries a charge, or if an amount is not a whole number.
     """
-    try:
-        parsed = value if isinstance(value, Composition) else Composition(value)
-        amounts = parsed.element_composition.get_el_amt_dict()
-    except Exception as error:
-        raise InputError(
-            f"{value!r} cannot be read as a composition ({error}). Write, for example, 'SrTiO3', "
-            "without charges."
-        ) from error
+    parsed = _composition(value)
+    amounts = parsed.element_composition.get_el_amt_dict()
     charge = sum(
         (getattr(species, "oxi_state", None) or 0) * amount for species, amount in parsed.items()
     )
@@ -77,15 +72,56 @@ def composition(value: Formula) -> tuple[tuple[int, int], ...]:
     counts = []
     for symbol, amount in amounts.items():
         if abs(amount - round(amount)) > 1e-8 or round(amount) < 1:
+            whole = whole_multiple(parsed.element_composition)
             raise InputError(
                 f"{value!r} has {amount:g} {symbol} per formula unit; amounts must be whole "
-                "numbers. "
-                "Multiply the formula until they are."
+                f"numbers. {f'Write {whole}.' if whole else 'Multiply the formula until they are.'}"
             )
         counts.append((element(symbol), round(amount)))
     if not counts:
         raise InputError(f"{value!r} is an empty composition.")
     return tuple(counts)
+
+
+def _composition(value: Formula) -> Composition:
+    """What pymatgen makes of a formula, a mapping or a composition.
+
+    Raises:
+        InputError: If it cannot be read, or an amount is zero.
+    """
+    if isinstance(value, str):
+        return read_formula(value)
+    try:
+        parsed = Composition(value)
+    except Exception as error:
+        raise InputError(
+            f"{value!r} cannot be read as a composition ({error}). Write, for example, "
+            "{'Sr': 1, 'Ti': 1, 'O': 3}."
+        ) from error
+    zero = [str(symbol) for symbol, amount in value.items() if amount == 0]
+    if zero:
+        raise InputError(f"{value!r} has an amount of zero ({', '.join(zero)}). Leave it out.")
+    return parsed
+
+
+def isotope_note(
+    composition: Formula | None = None, *symbols: str | Iterable[Any] | None
+) -> tuple[str, ...]:
+    """What a report says where deuterium or tritium is asked for.
+
+    Args:
+        composition: One formula unit, or nothing.
+        symbols: Elements, as `elements` takes them.
+    """
+    text = composition if isinstance(composition, str) else " ".join(map(str, composition or ()))
+    named = set(re.findall(r"[DT](?![a-z])", text))
+    for value in symbols:
+        words = re.split(r"[-,\s]+", value) if isinstance(value, str) else list(value or ())
+        named |= {str(word) for word in words}
+    found = sorted(named & {"D", "T"})
+    if not found:
+        return ()
+    return (f"{' and '.join(found)} drawn as H: the models know elements, not isotopes",)
 
 
 def formula_units(value: int | Iterable[int] | str) -> tuple[int, ...] | None:

@@ -20,6 +20,7 @@ from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.settings import primitive_setting
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
+from pymatgen_ext.conventional import ConventionalCell
 
 
 def sample_request(
@@ -37,7 +38,7 @@ def sample_request(
     guidance_weight: float = 1.0,
     conditions: Conditions,
     steps: int | None,
-) -> tuple[SampleRequest, CellMap | None]:
+) -> tuple[SampleRequest, CellMap | ConventionalCell | None]:
     """The keywords of `StructureSampler.sample` as a request, and the way back to a given cell.
 
     A composition makes it a prediction of structures, else crystals are made from nothing.
@@ -49,7 +50,7 @@ def sample_request(
         chemical_system: Exactly these elements.
         elements: Only these elements.
         num_atoms: Atoms per cell.
-        lattice: The cell, Å.
+        lattice: The cell, Å; with a centred space group the primitive or the conventional one.
         space_group: Number or short symbol.
         prototype: A structure, a scaffold or a text; False forbids any.
         known: Whether crystals of a library may be answers.
@@ -63,20 +64,21 @@ def sample_request(
     """
     if known not in (True, False, None):
         raise InputError(f"known must be True, False or None, got {known!r}.")
-    cell = None if lattice is None else CellMap.of(lattice)
+    given = None if lattice is None else CellMap.of(lattice)
     if formula_units != "auto" and composition is None:
         raise InputError("formula_units means nothing without a composition.")
     unit = None if composition is None else parsing.composition(composition)
     units = parsing.formula_units(formula_units)
     constraints = element_constraints(chemical_system, elements, num_atoms)
+    group, wished = parsing.space_group(space_group), parsing.prototype(prototype)
+    cell = None if given is None else _symmetric_cell(given, group, wished)
+    if isinstance(cell, ConventionalCell):
+        units, constraints["num_atoms"] = _per_lattice_point(cell, units, constraints["num_atoms"])
     task: Task = DeNovo(**constraints)
     if unit is not None:
         if cell is not None and units is None and constraints["num_atoms"] is None:
             units = _units_in(unit, cell)
         task = CSP(unit, units, constraints["num_atoms"])
-    group, wished = parsing.space_group(space_group), parsing.prototype(prototype)
-    if cell is not None:
-        cell = _symmetric_cell(cell, group, wished)
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
@@ -91,21 +93,40 @@ def sample_request(
     return request, cell
 
 
-def _symmetric_cell(cell: CellMap, group: int | None, wished: PrototypeWish) -> CellMap:
-    """A given cell in the primitive standard setting of a wished space group.
+def _symmetric_cell(
+    cell: CellMap, group: int | None, wished: PrototypeWish
+) -> CellMap | ConventionalCell:
+    """A given cell in the primitive standard setting of a wished space group, or as a conventional
+    cell of it.
 
     Raises:
-        InputError: If no choice of its vectors has that symmetry.
+        InputError: If it is neither in any choice of its vectors.
     """
     if isinstance(wished, Prototype | Scaffold):
         group = wished.group
     if group is None:
         return cell
-    return cell.in_setting(primitive_setting(group, np.array(cell.niggli.matrix)))
+    try:
+        return cell.in_setting(primitive_setting(group, np.array(cell.niggli.matrix)))
+    except InputError:
+        conventional = ConventionalCell.of(group, cell.given)
+        if conventional is None:
+            raise
+        return conventional
 
 
-def _units_in(unit: Amounts, cell: CellMap) -> tuple[int, ...] | None:
-    """As many formula units as the given cell has room for; None where nobody knows."""
+def _per_lattice_point(
+    cell: ConventionalCell, units: tuple[int, ...] | None, num_atoms: int | None
+) -> tuple[tuple[int, ...] | None, int | None]:
+    """Formula units and atoms of the primitive cell, where those of the given one are asked for."""
+    return (
+        None if units is None else tuple(cell.share("formula_units", n) for n in units),
+        None if num_atoms is None else cell.share("num_atoms", num_atoms),
+    )
+
+
+def _units_in(unit: Amounts, cell: CellMap | ConventionalCell) -> tuple[int, ...] | None:
+    """As many formula units as the cell that is drawn in has room for; None where nobody knows."""
     amounts = {Element.from_Z(z).symbol: count for z, count in unit}
     return formula_units_in(amounts, abs(float(np.linalg.det(cell.niggli_rows))))
 

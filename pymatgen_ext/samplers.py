@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
-    from pymatgen_ext.cells import CellMap, CellTransform
+    from pymatgen_ext.cells import CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
     from pymatgen_ext.parsing import Formula, PrototypeLike
@@ -82,7 +82,8 @@ class StructureSampler(NamedSampler):
             elements: Only these elements may occur.
             num_atoms: Atoms per cell.
             lattice: A cell that is given and kept: a Lattice, 3 × 3 numbers in Å, or a b c alpha
-                beta gamma, in Å and degrees.
+                beta gamma, in Å and degrees. With a centred space group it is the primitive or the
+                conventional cell; formula units and atoms are those of the given one.
             space_group: Number or short symbol; each structure has this space group, or a
                 supergroup, at 1e-3 Å.
             prototype: Occupied Wyckoff positions: those of a structure, a `Scaffold`, or a text
@@ -130,6 +131,7 @@ class StructureSampler(NamedSampler):
                 that can.
             InputError: If an argument makes no sense.
         """
+        from pymatgen_ext.parsing import isotope_note
         from pymatgen_ext.selection import Refinement
 
         request, cell = self.request(
@@ -150,7 +152,8 @@ class StructureSampler(NamedSampler):
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
         how = _how(batch_size, workers, seed, redraws, progress)
-        return self._refined(num_samples, request, cell, refine, how)
+        notes = isotope_note(composition, chemical_system, elements)
+        return self._refined(num_samples, request, cell, refine, how, notes)
 
     @own_state()
     def vary(
@@ -216,7 +219,7 @@ class StructureSampler(NamedSampler):
     def inpaint(
         self,
         host: "Structure | Atoms",
-        guests: "GuestCounts",
+        guests: "GuestCounts | None" = None,
         *,
         num_samples: int = 1,
         mask: "Mask | None" = None,
@@ -243,10 +246,11 @@ class StructureSampler(NamedSampler):
         All keywords that are not listed here are those of `sample`.
 
         Args:
-            host: The known part of the crystal, ordered and periodic, a structure or ASE atoms; its
-                cell is kept.
+            host: The known part of the crystal, periodic, a structure or ASE atoms; its cell is
+                kept.
             guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how
-                many there are.
+                many there are. None for those that `mask` takes out, or for those on the shared
+                sites of a disordered host, as `from_disordered` counts them.
             num_samples: How many structures.
             mask: Sites of `host` that are taken out first: element symbols, site indices, one bool
                 per site, or `{"centre": fractional coordinates, "radius": Å}`.
@@ -309,7 +313,7 @@ class StructureSampler(NamedSampler):
         guidance_weight: float = 1.0,
         conditions: "Conditions" = (),
         steps: int | None = None,
-    ) -> "tuple[SampleRequest, CellMap | None]":
+    ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from pymatgen_ext.requests import sample_request
 

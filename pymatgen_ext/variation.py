@@ -15,7 +15,7 @@ from pymatgen.core import Element, Lattice, Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.convert import atoms_to_structure, check_structure
+from ase_crysdiff.crystal.convert import as_structure, check_structure
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import SampleRequest
@@ -160,12 +160,11 @@ def _checked(structure: Structure | Atoms) -> Structure:
     Raises:
         InputError: If it is none, or not sound.
     """
-    if isinstance(structure, Atoms):
-        structure = atoms_to_structure(structure)
-    if not isinstance(structure, Structure):
+    if not isinstance(structure, Structure | Atoms):
         raise InputError(
             f"vary needs a pymatgen Structure or ASE Atoms, got {type(structure).__name__}."
         )
+    structure = as_structure(structure)
     check_structure(structure)
     problem = gate(structure)
     if problem is not None:

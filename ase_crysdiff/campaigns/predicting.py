@@ -14,7 +14,7 @@ from ase_crysdiff.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ase_crysdiff.data.readers import Record
+    from ase_crysdiff.data.reading.record import Record
 
 #: Crystals that are held in memory at a time.
 _GROUP = 4096
@@ -107,11 +107,11 @@ def predict_files(
         InputError: If the output cannot be written, a file does not exist, or no table has numbers
             in that column.
     """
-    from ase_crysdiff.data.readers import read_records
+    from ase_crysdiff.data.readers import read_all
     from ase_crysdiff.storage import write_text
 
     check_output(output)
-    records = [record for file in files for record in read_records(file)]
+    records = read_all(files)
     known = _known(records, compare)
     structures, values, spread, reasons, remarks = _predict(predictor, records)
     if output.suffix == ".csv":

@@ -187,11 +187,10 @@ def _relax_missing(
 
 def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":
     """Structures by position in the input, and what could not be read."""
-    from ase_crysdiff.data.readers import read_records
+    from ase_crysdiff.data.readers import read_all
 
     structures, unreadable = {}, {}
-    records = (record for file in files for record in read_records(file))
-    for i, record in enumerate(records):
+    for i, record in enumerate(read_all(files)):
         try:
             structure = record.load()
         except Exception as error:  # whatever a parser raises concerns this entry only

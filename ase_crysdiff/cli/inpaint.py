@@ -17,15 +17,16 @@ from ase_crysdiff.errors import InputError
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add = parser.add_argument
-    add("host", type=Path, help="file that pymatgen reads: CIF, POSCAR, json")
+    add("host", type=Path, help="one crystal: CIF, POSCAR, json, extended XYZ")
     add(
         "-g",
         "--guest",
         action="append",
-        required=True,
         metavar="EL=N",
-        help="Li=3, or Li=0..6 to let the sampler decide",
+        help="Li=3, or Li=0..6 to let the sampler decide; without it what --mask takes out, or "
+        "what a disordered host has on its shared sites",
     )
+    add("--supercell", type=int, nargs="+", metavar="N", help="repeat the host: 2, or 1 1 2")
     add("--sampler", default="chggen", help="a sampler, see: crysdiff list (default chggen)")
     add("--mask", help="elements to take out of the host first, such as Li-Na")
     add("--mask-sites", type=int, nargs="+", help="sites to take out first, counted from 0")
@@ -49,26 +50,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
-    from pymatgen.core import Structure
-
+    from ase_crysdiff.data.readers import read_structure
     from pymatgen_ext.inpainting import prepare
     from pymatgen_ext.samplers import StructureSampler
+    from pymatgen_ext.shared_sites import supercell_of
 
     refine = refinement(options, fixed_cell=not options.relax_cell)
     conditions = guidance(options)
     if options.mask is not None and options.mask_sites is not None:
         raise InputError("--mask and --mask-sites exclude each other. Give one of them.")
-    try:
-        content = options.host.read_bytes()
-        host = Structure.from_file(options.host)
-    except Exception as error:  # readers raise all kinds of errors
-        raise InputError(f"{options.host} cannot be read as a structure ({error}).") from error
+    host = read_structure(options.host)
+    if options.supercell:
+        host = supercell_of(host, _repeats(options.supercell))
+    content = options.host.read_bytes()
     sampler = StructureSampler(options.sampler, options.weights, options.device)
     names = ("relax_cell", "charge_balance", "jump_length", "repeats", "steps")
     mask = options.mask if options.mask is not None else options.mask_sites
     constraints = {"mask": mask} | {name: getattr(options, name) for name in names}
     constraints |= {"keep_symmetry": True} if options.keep_symmetry else {}
-    guests = parse_guests(options.guest)
+    guests = parse_guests(options.guest) if options.guest else None
     task = prepare(sampler.check, host, guests, conditions=conditions, **constraints)
     settings = {
         "sampler": options.sampler,
@@ -76,8 +76,20 @@ def run(options: argparse.Namespace) -> int:
         "guests": guests,
         "host": hashlib.sha256(content).hexdigest(),
         **constraints,
+        **({"supercell": _repeats(options.supercell)} if options.supercell else {}),
     }
     return draw_and_select(options, sampler, task.request, settings, refine, task.cell, task.notes)
+
+
+def _repeats(numbers: list[int]) -> list[int]:
+    """How often the cell is repeated along each axis.
+
+    Raises:
+        InputError: If there are neither one nor three numbers.
+    """
+    if len(numbers) not in (1, 3):
+        raise InputError(f"--supercell takes one number or three, got {len(numbers)}.")
+    return numbers * 3 if len(numbers) == 1 else numbers
 
 
 def parse_guests(words: list[str]) -> dict[str, int | tuple[int, int]]:

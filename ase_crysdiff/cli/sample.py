@@ -64,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
+    from pymatgen_ext.parsing import isotope_note
     from pymatgen_ext.samplers import StructureSampler
 
     refine = refinement(options, fixed_cell=options.lattice is not None)
@@ -93,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         settings["known"] = options.known
     if properties:
         settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
-    return draw_and_select(options, sampler, request, settings, refine, cell)
+    notes = isotope_note(options.composition, options.chemical_system, options.elements)
+    return draw_and_select(options, sampler, request, settings, refine, cell, notes)
 
 
 def _properties(options: argparse.Namespace) -> dict[str, float]:
@@ -120,8 +122,7 @@ def _symmetry(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         InputError: If one of them cannot be read.
     """
-    from pymatgen.core import Structure
-
+    from ase_crysdiff.data.readers import read_structure
     from pymatgen_ext import parsing
 
     found: dict[str, Any] = {}
@@ -129,6 +130,6 @@ def _symmetry(options: argparse.Namespace) -> dict[str, Any]:
         found["space_group"] = parsing.space_group(options.space_group)
     if options.prototype is not None:
         path = Path(options.prototype)
-        given = Structure.from_file(path) if path.is_file() else options.prototype
+        given = read_structure(path) if path.is_file() else options.prototype
         found["prototype"] = parsing.prototype(given)
     return found

@@ -13,7 +13,6 @@ from ase_crysdiff.cli.drawing import (
     guidance,
     refinement,
 )
-from ase_crysdiff.errors import InputError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,20 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
-    from ase_crysdiff.data.readers import read_records
+    from ase_crysdiff.data.readers import read_structure
     from pymatgen_ext.samplers import StructureSampler
     from pymatgen_ext.variation import prepare
 
     refine = refinement(options)
     conditions = guidance(options)
-    records = list(read_records(options.file))
-    if len(records) != 1:
-        raise InputError(f"{options.file} holds {len(records)} crystals; vary takes one.")
-    try:
-        structure = records[0].load()
-        content = hashlib.sha256(options.file.read_bytes()).hexdigest()
-    except Exception as error:  # whatever a parser raises
-        raise InputError(f"{options.file} cannot be read as a structure ({error}).") from error
+    structure = read_structure(options.file)
+    content = hashlib.sha256(options.file.read_bytes()).hexdigest()
     sampler = StructureSampler(options.sampler, options.weights, options.device)
     names = ("chemical_system", "elements", "num_atoms", "steps")
     constraints = {name: getattr(options, name) for name in names}

@@ -13,6 +13,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.decorations import ordered_by_element
 from ase_crysdiff.crystal.held_atoms import FLAGS, flags_of
 from ase_crysdiff.errors import InputError
 
@@ -32,9 +33,8 @@ def check_structure(structure: Structure) -> None:
     if not structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} is disordered (a site is partially occupied or "
-            "shared); only ordered "
-            "structures can be used. Order it first, for example with pymatgen's "
-            "OrderDisorderedStructureTransformation."
+            "shared); only ordered structures can be used. pymatgen_ext.ordering.orderings puts "
+            "whole atoms on its sites, pymatgen_ext.from_disordered makes a host and guests of it."
         )
     if not all(structure.lattice.pbc):
         raise InputError(
@@ -116,7 +116,8 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
 
 
 def as_structure(entry: Any) -> Structure:
-    """A structure as it is, or that of ASE atoms.
+    """A structure as it is, or that of ASE atoms; sites that only oxidation states or isotopes of
+    one element share have that element.
 
     Args:
         entry: What a user has given as one crystal.
@@ -127,21 +128,23 @@ def as_structure(entry: Any) -> Structure:
     structure = atoms_to_structure(entry) if isinstance(entry, Atoms) else entry
     if not isinstance(structure, Structure):
         raise InputError(f"Expected a pymatgen Structure or ASE Atoms, got {type(entry).__name__}.")
-    return structure
+    return ordered_by_element(structure)
 
 
 def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
     """The entries of a list of crystals; one crystal by itself is a list of one.
 
     Raises:
-        InputError: If it is a text or a path, whose letters would be taken for crystals.
+        InputError: If it is the name of a file, or nothing that has entries.
     """
     if isinstance(crystals, str | bytes | PathLike):
         raise InputError(
-            f"Expected structures, got the {type(crystals).__name__} {str(crystals)!r}. Read "
-            "the file first: Structure.from_file(path) or ase.io.read(path). The command crysdiff "
-            "takes files as they are."
+            f"Expected structures or ASE atoms, got the name {str(crystals)!r}. Read the file "
+            "first, with read_structure(path), or with read_records(path) if it holds several "
+            "crystals, from ase_crysdiff.data.readers."
         )
+    if not isinstance(crystals, Iterable):
+        raise InputError(f"Expected structures or ASE atoms, got {type(crystals).__name__}.")
     return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
 
 

@@ -13,7 +13,7 @@ import torch
 from ase_crysdiff.crystal.elements import atomic_number
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.perturbations import Perturbation
-from ase_crysdiff.data.readers import open_table
+from ase_crysdiff.data.reading.tables import open_table
 from ase_crysdiff.errors import InputError
 
 _FIELDS = (

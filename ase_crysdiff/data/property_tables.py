@@ -23,9 +23,12 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from tqdm import tqdm
 
+from ase_crysdiff.crystal.cif.reading import structure_from_cif
+from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.crystal.reduction import Cell, batch_of, reduced_cell
 from ase_crysdiff.data.labelled import LabelledCrystals
-from ase_crysdiff.data.readers import open_table, read_records, structure_from_cif
+from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.data.reading.tables import open_table
 from ase_crysdiff.errors import CrysDiffError, InputError
 
 _ID_COLUMNS = ("material_id", "id", "name", "")
@@ -241,7 +244,8 @@ def _cell(row: Row, elements: Collection[int] | None) -> Cell:
         ) from error
     if elements is not None and not set(cell.species.tolist()) <= set(elements):
         unknown = sorted(set(cell.species.tolist()) - set(elements))
-        raise InputError(f"elements that the model does not know: {unknown}")
+        symbols = ", ".join(SYMBOLS[z] for z in unknown)
+        raise InputError(f"elements that the model does not know: {symbols}")
     return cell
 
 

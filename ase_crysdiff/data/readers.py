@@ -1,247 +1,186 @@
-"""Crystals from files: CDVAE-style tables, folders of CIF or POSCAR, extended XYZ, ASE
-databases.
+"""Crystals from files and folders: CIF, POSCAR, extended XYZ, JSON, tables with CIF texts, ASE
+databases, packed or in archives.
 """
 
-import csv
-import gzip
-import json
-import re
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from io import TextIOWrapper
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import ase.db
-import ase.io
-import numpy as np
 from pymatgen.core import Structure
-from pymatgen.io.cif import CifParser
 
-from ase_crysdiff.crystal.convert import ROLE, atoms_to_structure
+from ase_crysdiff.data.reading.json_entries import has_structures, json_records
+from ase_crysdiff.data.reading.kinds import KNOWN, reader_of, stem_of
+from ase_crysdiff.data.reading.record import Record, broken, in_words
+from ase_crysdiff.data.reading.source import Source, members_of
+from ase_crysdiff.data.reading.tables import has_cif_column, table_records
 from ase_crysdiff.errors import InputError
 
-_ID_COLUMNS = ("material_id", "id", "")
-_NEGATIVE_LENGTH = re.compile(r"(?m)^\s*_cell_length_[abc]\s+-")
+log = logging.getLogger(__name__)
+
 #: The file of all crystals that `crysdiff sample` and `crysdiff relax` write beside one CIF file
 #: for each.
 ALL_CRYSTALS = "crystals.extxyz"
-#: Where the rows of our ASE databases keep site properties, in their `data`.
-SITE_PROPERTIES = "crysdiff_site_properties"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One entry of a source: a way to get the structure, which may fail, and the numbers beside
-    it.
-    """
-
-    name: str
-    load: Callable[[], Structure]
-    values: dict[str, float] = field(default_factory=dict)
+#: Files with crystals that a folder of ours holds as CIF files, too.
+_AGAIN = (ALL_CRYSTALS, "selected.extxyz")
+#: What else our commands write into a folder: none of it is a crystal that is left out.
+_OURS = ("run.json", "journal.jsonl", "table.csv", "selected.csv", "report.html", "metrics.json")
+_NAMED = 8
 
 
 def read_records(path: str | Path) -> Iterator[Record]:
     """The entries of a file or folder, one by one; a broken entry fails only when it is loaded, and
     a broken file is one entry.
 
-    Recognised: `.csv` and `.csv.gz` with a `cif` column, `.cif` (every data block), POSCAR files,
-    `.json` of structures, `.extxyz` / `.xyz`, ASE `.db`, and folders of those. Records can be sent
-    to other processes.
+    Recognised, also packed as `.gz`, `.bz2`, `.xz`: `.cif` and `.mcif` (every data block that holds
+    a crystal), POSCAR and CONTCAR in any spelling (`X_POSCAR`, `POSCAR.X`, `.vasp`), `.extxyz` /
+    `.xyz`, `.json` of structures and entries, `.csv` with a `cif` column; ASE `.db`, `.zip`
+    archives and folders of those. Records can be sent to other processes.
 
     In a folder, tables without a `cif` column and JSON files without structures are no sources, and
-    `crystals.extxyz` beside CIF files is left out: in the folders of `crysdiff sample` and
-    `crysdiff relax` it holds the same crystals once more, and the CIF files are complete even if
-    the run was interrupted.
+    `crystals.extxyz` and `selected.extxyz` beside CIF files are left out: in the folders of
+    `crysdiff sample` and `crysdiff relax` they hold the same crystals once more, and the CIF files
+    are complete even if the run was interrupted. What else is left out, subfolders too, is named in
+    a warning of the logger `ase_crysdiff.data.readers`.
+
+    A CIF file with two descriptions of one crystal, such as a published and a standardised cell, is
+    two entries.
 
     Raises:
         InputError: If the path does not exist or its kind is not known, or a table given by name
             has no column `cif`.
     """
-    source = Path(path)
-    if not source.exists():
-        raise InputError(f"{source} does not exist.")
-    if source.is_dir():
-        files = _sources(source)
-        if not files:
-            raise InputError(f"{source} holds no CIF, POSCAR, extended XYZ, table or database.")
-        for file in files:
-            yield from read_records(file)
+    given = Path(path)
+    if not given.exists():
+        raise InputError(f"{given} does not exist.")
+    if given.is_dir() or given.suffix.lower() == ".zip":
+        yield from _together(given)
         return
-    reader = _reader(source)
-    if reader is None:
-        raise InputError(
-            f"{source.name} is of no known kind. Known: .csv, .csv.gz, .cif, .vasp, POSCAR*, "
-            "CONTCAR*, .json, .extxyz, .xyz, .db"
-        )
-    yield from _guarded(source, reader)
+    if reader_of(Source(given)) is None:
+        raise InputError(f"{given.name} is of no known kind. Known: {KNOWN}")
+    yield from _guarded(Source(given), by_name=True)
 
 
-def _sources(folder: Path) -> list[Path]:
-    """The files of a folder that hold crystals, each crystal once."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and _reader(p) is not None)
-    has_cif = any(p.suffix.lower() == ".cif" for p in files)
-    readers = {p: _reader(p) for p in files if not (has_cif and p.name == ALL_CRYSTALS)}
-    return [
-        p
-        for p, reader in readers.items()
-        if not (reader is _table and not _has_cif_column(p)) and not _is_other_json(p)
-    ]
+def read_structure(path: str | Path) -> Structure:
+    """The one crystal of a file.
 
-
-def _has_cif_column(path: Path) -> bool:
-    try:
-        with open_table(path) as file:
-            return "cif" in (csv.DictReader(file).fieldnames or ())
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error):
-        return True  # damaged: it is reported when it is read
-
-
-def _is_other_json(path: Path) -> bool:
-    return path.suffix == ".json" and b'"sites"' not in path.read_bytes()
-
-
-def _guarded(source: Path, reader: Callable[[Path], Iterator[Record]]) -> Iterator[Record]:
-    """The records of a file; one that fails in its place if the file breaks off or holds none."""
-    count = 0
-    try:
-        for record in reader(source):
-            count += 1
-            yield record
-    except InputError:
-        raise
-    except Exception as error:  # whatever a parser raises concerns this file only
-        yield Record(
-            source.stem,
-            partial(_refuse, f"{source.name} breaks off after {count} entries: {error!r}"),
-        )
-    else:
-        if not count:
-            yield Record(source.stem, partial(_refuse, f"{source.name} holds no crystals."))
-
-
-def _refuse(reason: str) -> Structure:
-    raise InputError(reason)
-
-
-def _reader(path: Path) -> Callable[[Path], Iterator[Record]] | None:
-    name = path.name.lower()
-    if name.endswith((".csv", ".csv.gz")):
-        return _table
-    if name.endswith(".cif"):
-        return _cif
-    if name.endswith(".json"):
-        return _json
-    if name.endswith(".vasp") or name.startswith(("poscar", "contcar")):
-        return _single
-    if name.endswith((".extxyz", ".xyz")):
-        return _xyz
-    return _database if name.endswith(".db") else None
-
-
-def open_table(path: Path) -> TextIOWrapper:
-    """A table as text, packed or not."""
-    csv.field_size_limit(10**8)
-    return gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")
-
-
-def _table(path: Path) -> Iterator[Record]:
-    with open_table(path) as file:
-        table = csv.DictReader(file)
-        if "cif" not in (table.fieldnames or ()):
-            raise InputError(f"{path.name} has no column 'cif'; it has {table.fieldnames}.")
-        for number, row in enumerate(table):
-            key = next((c for c in _ID_COLUMNS if row.get(c)), None)
-            values = {}
-            for column, text in row.items():
-                if column not in (key, "cif", "source", "formula") and text:
-                    try:
-                        values[column] = float(text)
-                    except ValueError:
-                        continue
-            yield Record(
-                row[key] if key is not None else str(number),
-                partial(structure_from_cif, row["cif"] or ""),
-                values,
-            )
-
-
-def structure_from_cif(text: str) -> Structure:
-    """The first crystal of a CIF text.
+    Args:
+        path: What `read_records` knows.
 
     Raises:
-        InputError: If there is none, with what the parser says of it.
+        InputError: If it cannot be read, or holds several crystals.
     """
-    if _NEGATIVE_LENGTH.search(text):  # the parser takes it for a mirror image
-        raise InputError("unreadable CIF: a negative cell length")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            parser = CifParser.from_str(text, occupancy_tolerance=1.0)
-        except (ValueError, ZeroDivisionError) as error:
-            raise InputError(f"unreadable CIF: {error}") from error
-        try:
-            return _with_roles(parser.parse_structures(primitive=False)[0], parser)
-        except ValueError as error:
-            found = parser.warnings[-1].splitlines()[-1] if parser.warnings else "there are no data"
-            raise InputError(f"unreadable CIF, no crystal in it: {found}") from error
+    records = list(read_records(path))
+    if len(records) != 1:
+        raise InputError(f"{path} holds {len(records)} crystals, and one is needed.")
+    try:
+        return records[0].load()
+    except Exception as error:  # whatever a parser raises
+        raise InputError(f"{path} cannot be read as a structure: {in_words(error)}") from error
 
 
-def _with_roles(structure: Structure, parser: CifParser) -> Structure:
-    """The structure with the roles of its sites, if the file tells them.
+def read_all(paths: Iterable[str | Path]) -> list[Record]:
+    """The entries of several files and folders. Entries of different files that have the same name
+    get the names of their folders before it.
 
-    pymatgen sorts the sites and reads no columns of others; what stays with a site is its label.
+    Args:
+        paths: What `read_records` knows.
+
+    Raises:
+        InputError: As `read_records`.
     """
-    block = next(iter(parser.as_dict().values()))
-    roles = block.get(f"_atom_site_{ROLE}")
-    labels = block.get("_atom_site_label")
-    if roles is None or labels is None:
-        return structure
-    of = dict(zip(labels, roles, strict=False))
-    if len(of) == len(roles) and all(site.label in of for site in structure):
-        structure.add_site_property(ROLE, [of[site.label] for site in structure])
-    return structure
+    records = [record for path in paths for record in read_records(path)]
+    for level in range(3):
+        sources = defaultdict(set)
+        for record in records:
+            sources[record.name].add(record.source)
+        records = [
+            replace(r, name=f"{r.source.absolute().parents[level].name}/{r.name}")
+            if len(sources[r.name]) > 1 and r.source and len(r.source.absolute().parents) > level
+            else r
+            for r in records
+        ]
+    return records
 
 
-def _cif(path: Path) -> Iterator[Record]:
-    blocks = re.split(r"(?m)^(?=data_)", path.read_text(errors="replace"))
-    blocks = [b for b in blocks if b.startswith("data_")] or [blocks[0]]
-    for number, block in enumerate(blocks):
-        yield Record(
-            path.stem if len(blocks) == 1 else f"{path.stem}-{number}",
-            partial(structure_from_cif, block),
+def _together(given: Path) -> Iterator[Record]:
+    """The entries of a folder or an archive."""
+    folder = given.is_dir()
+    everything = [Source(p) for p in sorted(given.iterdir())] if folder else _members(given)
+    chosen = _sources(everything)
+    left_out = [
+        str(s) + "/" * s.path.is_dir()
+        for s in everything
+        if s not in chosen and not _is_ours(s, everything)
+    ]
+    if not chosen:
+        hint = f" Left out: {_listed(left_out)}." if left_out else ""
+        raise InputError(
+            f"{given} holds no CIF, POSCAR, extended XYZ, JSON, table or database.{hint} Known: "
+            f"{KNOWN}. Folders in it are given one by one."
         )
+    if left_out:
+        log.warning("%s: left out %s", given, _listed(left_out))
+    for source in chosen:
+        if source.member is None and source.path.suffix.lower() == ".zip":
+            yield from _together(source.path)
+        else:
+            yield from _guarded(source, by_name=False)
 
 
-def _single(path: Path) -> Iterator[Record]:
-    yield Record(path.stem, partial(Structure.from_file, path))
+def _members(archive: Path) -> list[Source]:
+    try:
+        return members_of(archive)
+    except Exception as error:  # whatever the archive raises
+        raise InputError(f"{archive} is no readable zip archive ({in_words(error)}).") from error
 
 
-def _json(path: Path) -> Iterator[Record]:
-    """A structure, a list of them, or what `SampleSet.write` makes."""
-    content = json.loads(path.read_text())
-    if isinstance(content, dict) and "structures" not in content:
-        yield Record(path.stem, partial(Structure.from_dict, content))
-        return
-    for number, entry in enumerate(content["structures"] if isinstance(content, dict) else content):
-        yield Record(f"{path.stem}-{number}", partial(Structure.from_dict, entry))
+def _sources(everything: list[Source]) -> list[Source]:
+    """The sources that hold crystals, each crystal once."""
+    files = [s for s in everything if not s.path.is_dir()]
+    has_cif = any(s.name.lower().endswith(".cif") for s in files)
+    found = []
+    for source in files:
+        reader = reader_of(source)
+        is_archive = source.member is None and source.path.suffix.lower() == ".zip"
+        if (reader is None and not is_archive) or (has_cif and source.name in _AGAIN):
+            continue
+        if (reader is table_records and not has_cif_column(source)) or (
+            reader is json_records and not has_structures(source)
+        ):
+            continue
+        found.append(source)
+    return found
 
 
-def _xyz(path: Path) -> Iterator[Record]:
-    for number, atoms in enumerate(ase.io.iread(path, format="extxyz")):
-        yield Record(f"{path.stem}-{number}", partial(atoms_to_structure, atoms))
+def _is_ours(source: Source, everything: list[Source]) -> bool:
+    """Whether a source that is left out is no loss: a file of our commands, or a hidden one."""
+    if source.name.startswith(".") or source.name in _OURS:
+        return True
+    return source.name in _AGAIN and any(s.name.lower().endswith(".cif") for s in everything)
 
 
-def _database(path: Path) -> Iterator[Record]:
-    for row in ase.db.connect(path).select():
-        yield Record(f"{path.stem}-{row.id}", partial(_from_row, row))
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
-def _from_row(row: Any) -> Structure:
-    atoms, data = row.toatoms(), dict(row.data)
-    for name, values in data.pop(SITE_PROPERTIES, {}).items():
-        atoms.set_array(name, np.array(values))
-    atoms.info.update(data)
-    return atoms_to_structure(atoms)
+def _guarded(source: Source, by_name: bool) -> Iterator[Record]:
+    """The records of a file; one that fails in its place if the file breaks off or holds none. A
+    file that a user names and that is of another kind than it seems is refused.
+    """
+    reader, stem, count = reader_of(source), stem_of(source), 0
+    assert reader is not None
+    try:
+        for record in reader(source, stem):
+            count += 1
+            yield replace(record, source=source.path)
+    except Exception as error:  # whatever a parser raises concerns this file only
+        if by_name and not count and isinstance(error, InputError):
+            raise
+        reason = f"{source} breaks off after {count} entries: {in_words(error)}"
+        yield replace(broken(stem, reason), source=source.path)
+    else:
+        if not count:
+            yield replace(broken(stem, f"{source} holds no crystals."), source=source.path)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import ROLE, has_place, structure_to_atoms
-from ase_crysdiff.data.readers import SITE_PROPERTIES
+from ase_crysdiff.data.reading.kinds import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.storage import ensure_writable, write_by
@@ -40,9 +41,14 @@ FORCES, STRESS = "crysdiff_forces", "crysdiff_stress"
 
 
 def cif_name(structure: Structure) -> str:
-    """`0003-SrTiO3.cif`: the index, then the formula."""
+    """`0003-SrTiO3.cif`: the index, then the name in the file that it was read from, if any, else
+    the formula.
+    """
     index = int(structure.properties.get("crysdiff_index", 0))
-    return f"{index:04d}-{structure.composition.reduced_formula}.cif"
+    source = structure.properties.get("crysdiff_source")
+    name = structure.composition.reduced_formula if source is None else str(source)
+    plain = re.sub(r"[^\w.()+-]+", "_", name)[:80]  # names of folders before it, for example
+    return f"{index:04d}-{plain}.cif"
 
 
 def write_cif(

@@ -56,9 +56,21 @@ def primitive_setting(group: int, lattice: Floats) -> Ints:
         raise InputError(
             f"The lattice contradicts {space_group(group).symbol} ({group}): no choice of its "
             "vectors has the symmetry of that group's primitive cell within 0.1 %. A given lattice "
-            "is that of the primitive cell."
+            "is that of the primitive cell, or of the conventional cell of a centred group."
         )
     return chosen
+
+
+def fits_group(group: int, lattice: Floats) -> bool:
+    """Whether a cell has the symmetry of the primitive standard cell of a space group.
+
+    Args:
+        group: Number of the space group.
+        lattice: Rows in Å, in the setting of that cell.
+    """
+    gram = lattice @ lattice.T
+    off = np.abs(gram.reshape(9) @ (gram_average(group) - np.eye(9)).T).max()
+    return bool(off < _TOLERANCE * gram.diagonal().max())
 
 
 @cache

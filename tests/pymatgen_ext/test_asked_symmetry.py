@@ -99,7 +99,29 @@ def test_a_given_cell_is_kept_in_its_own_setting(csp):
     np.testing.assert_allclose(found.lattice.matrix, cell.matrix, atol=1e-9)
     assert find_symmetric(found, 1e-3).scaffold.group == 221
     with pytest.raises(InputError, match="The lattice contradicts Fm-3m"):
-        sample(csp, composition="NaCl", lattice=cube, space_group=225)
+        sample(csp, composition="NaCl", lattice=Lattice.tetragonal(4.1, 4.5), space_group=225)
+
+
+@pytest.mark.parametrize(
+    ("group", "cell"),
+    [
+        (225, Lattice.cubic(5.6)),
+        (139, Lattice.tetragonal(3.8, 7.4)),
+        (139, Lattice.orthorhombic(7.4, 3.8, 3.8)),
+        (166, Lattice.hexagonal(4.2, 10.0)),
+    ],
+)
+def test_a_conventional_cell_is_kept(csp, group, cell):
+    points = {225: 4, 139: 2, 166: 3}[group]
+    for units in ("auto", points):
+        (found,) = sample(
+            csp, 1, composition="NaCl", lattice=cell, space_group=group, formula_units=units
+        )
+        np.testing.assert_allclose(found.lattice.matrix, cell.matrix, atol=1e-9)
+        assert find_symmetric(found, 1e-3).scaffold.group >= group
+        assert len(found) % (2 * points) == 0
+    with pytest.raises(InputError, match=f"must be a multiple of {points}, got 1"):
+        sample(csp, 1, composition="NaCl", lattice=cell, space_group=group, formula_units=1)
 
 
 def test_what_cannot_be_is_refused_with_what_could(csp, miad):

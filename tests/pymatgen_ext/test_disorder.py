@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.crystal.decorations import FULL
 from ase_crysdiff.errors import InputError
 from pymatgen_ext import from_disordered
-from pymatgen_ext.disorder import FULL
 
 
 def chloride():

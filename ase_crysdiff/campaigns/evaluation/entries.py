@@ -14,7 +14,8 @@ from pymatgen.core import Structure
 from ase_crysdiff.constants import VOLUME_PER_ATOM
 from ase_crysdiff.crystal.convert import as_structure, check_structure, entries_of
 from ase_crysdiff.crystal.soundness import gate, unusable_species
-from ase_crysdiff.data.readers import Record, read_records
+from ase_crysdiff.data.readers import read_all
+from ase_crysdiff.data.reading.record import Record
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.isolation import Failure, map_isolated
 from ase_crysdiff.metrics.examined import NO_STRUCTURE
@@ -65,7 +66,7 @@ def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Ent
     `crysdiff sample` included.
 
     Args:
-        sources: What `read_records` knows.
+        sources: What `readers.read_all` knows.
         workers: Processes, which may hang or die at the cost of the file in work; 0 reads in this
             one.
 
@@ -73,7 +74,7 @@ def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Ent
         InputError: If a source does not exist or is of no known kind, or there are no crystals at
             all.
     """
-    records = [record for source in sources for record in read_records(source)]
+    records = read_all(sources)
     if not records:
         raise InputError(f"There are no crystals in {', '.join(map(str, sources))}.")
     found = map_isolated(read_and_gate, records, workers=workers, timeout=READ_LIMIT)

@@ -76,24 +76,24 @@ def texts(good: str) -> dict[str, tuple[bytes, str]]:
         "empty": (b"", "there are no data"),
         "page": (b"<html><body>404 Not Found</body></html>", "there are no data"),
         "bytes": (bytes(range(256)) * 8, "there are no data"),
-        "torn head": (good[: good.index("_atom_site")].encode(), "unreadable CIF: "),
+        "torn head": (good[: good.index("_atom_site")].encode(), "unreadable CIF, no crystal"),
         "torn table": (good[: good.rindex("_atom_site")].encode(), "unreadable CIF: "),
-        "nan coordinate": (good.replace(good.splitlines()[-1], nan).encode(), "NaN"),
-        "nan cell": (re.sub(r"(_cell_length_a\s+)\S+", r"\1nan", good).encode(), "not finite"),
-        "no length": (re.sub(r"(_cell_length_a\s+)\S+", r"\g<1>0.0", good).encode(), "Singular"),
+        "nan coordinate": (good.replace(good.splitlines()[-1], nan).encode(), "not a number"),
+        "nan cell": (re.sub(r"(_cell_length_a\s+)\S+", r"\1nan", good).encode(), "not a number"),
+        "no length": (re.sub(r"(_cell_length_a\s+)\S+", r"\g<1>0.0", good).encode(), "no cell has"),
         "negative length": (
             re.sub(r"(_cell_length_b\s+)(\S+)", r"\g<1>-\2", good).encode(),
             "negative cell length",
         ),
         "flat angle": (
             re.sub(r"(_cell_angle_gamma\s+)\S+", r"\g<1>180", good).encode(),
-            "Singular",
+            "no cell has",
         ),
         "astronomic": (
             re.sub(r"(_cell_length_[abc]\s+)\S+", r"\g<1>1e30", good).encode(),
             "Å³ per atom, above",
         ),
-        "no element": (good.replace(columns[0], "Qq").encode(), "no element"),
+        "no element": (good.replace(columns[0], "Qq").encode(), "no chemical element"),
     }
 
 

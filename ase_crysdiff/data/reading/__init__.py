@@ -1,0 +1,1 @@
+"""Kinds of files that hold crystals, each with a reader."""

@@ -1,0 +1,70 @@
+"""Sixty textbook crystals in nineteen dialects of CIF: read right, or refused; never anything else.
+
+What a file leaves open or contradicts itself about may be refused, but how much of it is still read
+must not fall.
+"""
+
+from collections import Counter
+
+import pytest
+from dialects import OPEN, RIGHT, WRONG, Dialect
+from textbook_crystals import CRYSTALS, same_crystal
+
+from ase_crysdiff.crystal.cif.reading import structure_from_cif
+from ase_crysdiff.errors import InputError
+
+
+def verdicts(dialect: Dialect) -> dict[str, str]:
+    """What became of each crystal: "right", "refused", or the formula of something else."""
+    found = {}
+    for name, crystal in CRYSTALS.items():
+        try:
+            structure = structure_from_cif(dialect(crystal))
+        except InputError:
+            found[name] = "refused"
+        else:
+            right = same_crystal(structure, crystal.structure)
+            found[name] = "right" if right else structure.formula
+    return found
+
+
+@pytest.mark.parametrize("dialect", RIGHT)
+def test_what_is_said_is_read(dialect):
+    assert {n: v for n, v in verdicts(RIGHT[dialect]).items() if v != "right"} == {}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "read"),
+    [
+        ("symbol_only", 57),
+        ("other_setting_unnamed", 50),
+        ("identity_only", 60),
+        ("uncentred", 60),
+        ("broken_off", 60),
+        ("foreign_operators", 33),
+    ],
+)
+def test_what_is_left_open_is_read_right_or_refused(dialect, read):
+    found = verdicts(OPEN[dialect])
+    assert {n: v for n, v in found.items() if v not in ("right", "refused")} == {}
+    assert Counter(found.values())["right"] >= read
+
+
+@pytest.mark.parametrize("dialect", WRONG)
+def test_what_cannot_be_is_refused(dialect):
+    assert set(verdicts(WRONG[dialect]).values()) == {"refused"}
+
+
+def test_the_crystals_differ_from_each_other():
+    """Else the comparison would prove nothing."""
+    structures = {n: c.structure for n, c in CRYSTALS.items()}
+    alike = [
+        (a, b)
+        for a in structures
+        for b in structures
+        if a < b
+        and structures[a].composition.reduced_formula == structures[b].composition.reduced_formula
+        and same_crystal(structures[a], structures[b])
+    ]
+    assert alike == []
+    assert len(structures) == 60
