@@ -1,13 +1,14 @@
 # Two commands on a fresh machine:
 #   make crystals   installs into .venv if need be and draws 16 crystals into the folder crystals
 #   make test       installs into .venv if need be and runs all checks and tests
+#   make fuzz       10,000 inputs of every kind, in an hour or so
 # VENV=path takes or makes another environment, PYTHON=python3.12 another interpreter.
 VENV ?= .venv
 PYTHON ?= python3
 N ?= 16
 BIN := $(VENV)/bin
 
-.PHONY: crystals test check smoke clean
+.PHONY: crystals test check fuzz smoke clean
 
 crystals: $(VENV)/.installed
 	$(BIN)/crysdiff sample miad -n $(N) -o crystals
@@ -20,6 +21,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# Thousands of inputs of every kind to what users call; `make test` tries a few of them.
+fuzz: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= tests/fuzz --hypothesis-profile=fuzz
 
 # The wheel as a user gets it: built, installed into an empty environment, used away from this folder.
 smoke: $(VENV)/.installed-dev

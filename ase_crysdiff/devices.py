@@ -21,6 +21,8 @@ def resolve(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n", maxsplit=1)[0]
+        if reason.startswith("Expected one of"):  # and then torch's own list of twenty
+            reason = "torch knows no device of that name"
         raise InputError(
             f"device {name!r} cannot be used ({reason}). Use 'cpu', 'cuda' or 'auto'."
         ) from error

@@ -41,5 +41,9 @@ class SamplingError(CrysDiffError):
     """Sampling could not deliver what was asked for."""
 
 
+class WorkerError(CrysDiffError):
+    """Worker processes cannot be started; the message says what is wrong with the set-up."""
+
+
 class MissingExtraError(CrysDiffError, ImportError):
     """An optional dependency is needed; the message holds the line that installs it."""

@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.spawn import is_forking
 from types import ModuleType
 from typing import Any, TypeAlias
+
+from ase_crysdiff.errors import WorkerError
 
 #: A fresh process imports pymatgen before it answers; on a busy machine that takes its time.
 START_LIMIT = 900.0
@@ -26,6 +29,14 @@ _TOGETHER = 16
 #: Exit code of a process whose processor time is used up; nothing handles the signal, so it ends
 #: even compiled code.
 _OUT_OF_TIME = -getattr(signal, "SIGPROF", 0)
+
+
+_NOT_BEGUN = (
+    "Two worker processes have ended before they began (exit code {code}); what they said of it is "
+    "on stderr. A script that defines what its workers use needs 'if __name__ == \"__main__\":' "
+    "around all that it does, and what was defined in a notebook or a piped script must move to a "
+    "module. Or ask for workers=0, which computes in this process."
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class _Worker:
     process: Any = None
     pipe: Connection = field(init=False)
     knows_main: bool = False
+    has_begun: bool = False
+    ended_before: int = 0
 
     def give(self, function: Callable[[Any], Any], timeout: float, chunk: _Chunk) -> None:
         self.timeout = timeout
@@ -77,7 +90,7 @@ class _Worker:
             self.stop()
         if self.process is None:
             self._start(asks_main)
-        self.chunk, self.answered = chunk, 0
+        self.chunk, self.answered, self.has_begun = chunk, 0, False
         self.allow(START_LIMIT)
         with suppress(OSError):  # a dead process shows at the next receive
             self.pipe.send_bytes(message)
@@ -91,6 +104,11 @@ class _Worker:
         """
         # Spawned, not forked: a fork after numerical libraries have started their threads may hang.
         context = multiprocessing.get_context("spawn")
+        if is_forking(sys.argv):  # before the program has let multiprocessing take over
+            raise WorkerError(
+                "This is a program frozen into one file, which runs anew in each of its processes. "
+                "Call multiprocessing.freeze_support() first of all, or ask for workers=0."
+            )
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other,), daemon=True)
         script = sys.modules["__main__"]
@@ -251,6 +269,7 @@ def _receive(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, A
         return
     worker.allow(WAIT_LIMIT[0] + WAIT_LIMIT[1] * worker.timeout)
     if message is None:
+        worker.has_begun, worker.ended_before = True, 0
         return
     position = chunk.first + worker.answered
     worker.answered += 1
@@ -262,17 +281,26 @@ def _receive(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, A
 def _ended(worker: _Worker, todo: deque[_Chunk]) -> Iterator[tuple[int, int, Any]]:
     """Tries the item at which a process ended once more, unless it has used up its time or its
     second try.
+
+    Raises:
+        WorkerError: If two processes have ended before they began to work.
     """
     assert worker.chunk is not None
-    rest = worker.chunk.after(worker.answered, suspect=True)
+    rest = worker.chunk.after(worker.answered, suspect=worker.has_begun or worker.chunk.suspect)
     code = worker.stop()
-    if _OUT_OF_TIME and code == _OUT_OF_TIME:
+    if not worker.has_begun:  # nothing was worked on, so nothing can be said of any item
+        worker.ended_before += 1
+        if worker.ended_before > 1:
+            worker.chunk = None
+            raise WorkerError(_NOT_BEGUN.format(code=code))
+    elif _OUT_OF_TIME and code == _OUT_OF_TIME:
         yield _give_up(worker, todo, f"no answer within {worker.timeout:g} s of processor time")
+        return
     elif worker.chunk.suspect and worker.answered == 0:
         yield _give_up(worker, todo, "the process ended")
-    else:
-        todo.appendleft(rest)
-        worker.chunk = None
+        return
+    todo.appendleft(rest)
+    worker.chunk = None
 
 
 def _give_up(worker: _Worker, todo: deque[_Chunk], reason: str) -> tuple[int, int, Any]:

@@ -100,7 +100,7 @@ def shipped(group: str) -> tuple[str, ...]:
 def _kind_of(card: Path) -> str | None:
     """The kind on a card; None where it cannot be read, which is said when somebody loads it."""
     try:
-        found = json.loads(card.read_text())["config"].get("kind")
+        found = json.loads(card.read_text(encoding="utf-8"))["config"].get("kind")
     except (OSError, ValueError, LookupError, AttributeError):
         return None
     return None if found is None else str(found)
@@ -243,7 +243,7 @@ def _declared(group: str) -> dict[str, str]:
     project = Path(__file__).parents[1] / "pyproject.toml"
     if not project.is_file():
         return {}
-    found: dict[str, str] = tomllib.loads(project.read_text())["project"]["entry-points"].get(
-        group, {}
-    )
+    found: dict[str, str] = tomllib.loads(project.read_text(encoding="utf-8"))["project"][
+        "entry-points"
+    ].get(group, {})
     return found

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,7 @@ from pymatgen.core import Element, Lattice, Structure
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import ROLE, to_structures
+from ase_crysdiff.crystal.held_atoms import FLAGS
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix
 
@@ -137,6 +139,17 @@ class CellMap:
         return self.back(to_structures(crystal, [dict(properties)])[0])
 
 
+#: Site properties of atoms of which nothing else is known.
+_OF_GUESTS: Mapping[str, Any] = MappingProxyType(
+    {FLAGS: [True] * 3, "magmom": 0.0, "charge": 0.0, "tags": 0}
+)
+
+
+def _not_ours(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user has noted, without what this package had noted of an earlier state."""
+    return {name: value for name, value in values.items() if not name.startswith("crysdiff_")}
+
+
 @dataclass(frozen=True)
 class HostCell:
     """The way back from a filled host in its Niggli cell to the user's cell and sites.
@@ -152,8 +165,8 @@ class HostCell:
     relax_cell: bool = False
 
     def structure(self, crystal: CrystalBatch, properties: Mapping[str, Any]) -> Structure:
-        """The host's sites in their order, with the oxidation states, labels and properties that
-        they have, then the guests; site property `crysdiff_role` tells them apart.
+        """The host's sites in their order, with their species, labels and properties untouched,
+        then the guests; site property `crysdiff_role` tells them apart.
         """
         count = len(self.host)
         frac_coords = crystal.frac_coords.double().numpy() @ np.linalg.inv(self.cell.matrix) % 1.0
@@ -164,14 +177,14 @@ class HostCell:
             else self.host.lattice
         )
         guests = [Element.from_Z(int(z)) for z in crystal.species[count:]]
-        unknown = [None] * len(guests)
-        kept = {name: [*values, *unknown] for name, values in self.host.site_properties.items()}
+        known = _not_ours(self.host.site_properties)
+        sites = {name: [*v, *[_OF_GUESTS.get(name)] * len(guests)] for name, v in known.items()}
         return Structure(
             lattice,
             [*self.host.species, *guests],
             frac_coords,
-            site_properties={**kept, ROLE: ["host"] * count + ["guest"] * len(guests)},
-            properties=dict(properties),
+            site_properties={**sites, ROLE: ["host"] * count + ["guest"] * len(guests)},
+            properties={**_not_ours(self.host.properties), **properties},
             labels=[*self.host.labels, *(guest.symbol for guest in guests)],
         )
 

@@ -9,6 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import to_structures
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.sampling.batched import Attempt, SamplerSpec, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
@@ -22,6 +23,7 @@ OnDraws = Callable[[list[Attempt], list[Structure]], None]
 _BATCH_SIZES = (16, 256)
 
 
+@own_state()
 def collect(
     spec: SamplerSpec,
     sampler: Sampler,

@@ -9,6 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 
 if TYPE_CHECKING:
     from ase_crysdiff.metrics.base import MetricResult
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.loading import PotentialLike
 
 
+@own_state()
 def evaluate(
     structures: Structure | Atoms | Iterable[Any],
     *,

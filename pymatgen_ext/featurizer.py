@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
@@ -47,6 +48,7 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         """
         return self.featurize_many([structure])[0]
 
+    @own_state()
     def featurize_many(
         self,
         entries: Iterable[Any],
@@ -106,6 +108,7 @@ class EncoderFeaturizer(_Base):  # type: ignore[misc]
         """Who made it."""
         return ["The ase-crysdiff developers"]
 
+    @own_state()
     def _load(self) -> "tuple[Backbone, frozenset[int], str]":
         from ase_crysdiff.models.pretrained import load_backbone
 

@@ -12,9 +12,11 @@ from pymatgen.core import Element, Lattice, Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.campaigns.host_guided import steps as stages
 from ase_crysdiff.campaigns.pipeline import Candidate, Pipeline, PipelineResult
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.volume import volume_per_atom
 from ase_crysdiff.data.writing import write
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.metrics.space_groups import symmetries, symmetry_success
@@ -136,7 +138,10 @@ class HostGuidedResult(Sequence[Structure]):
 
     def __getitem__(self, position: Any) -> Any:
         found = [
-            c.structure.copy(properties={"crysdiff_index": c.record["rank"], **_flat(c)})
+            copy_of(
+                c.structure,
+                {**c.structure.properties, "crysdiff_index": c.record["rank"], **_flat(c)},
+            )
             for c in self.candidates
         ]
         return found[position]
@@ -282,6 +287,7 @@ class HostGuidedGeneration:
             )
         )
 
+    @own_state()
     def run(
         self,
         folder: str | Path | None = None,

@@ -148,7 +148,8 @@ def _host(
         guests = Counter(Element.from_Z(known[i].specie.Z).symbol for i in sorted(gone))
     if not gone:
         return known, guests
-    return Structure.from_sites([s for i, s in enumerate(known) if i not in gone]), guests
+    left = [site for i, site in enumerate(known) if i not in gone]
+    return Structure.from_sites(left, properties=known.properties), guests
 
 
 def prepare_empty(

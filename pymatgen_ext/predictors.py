@@ -2,8 +2,9 @@
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,6 +17,7 @@ from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
+from ase_crysdiff.predictors.reports import FinetuneReport, PredictionReport
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
@@ -27,44 +29,6 @@ if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cos
 
 Array: TypeAlias = NDArray[np.float64]
 Crystals: TypeAlias = "Structure | Atoms | Iterable[Structure | Atoms | None]"
-
-
-@dataclass(frozen=True)
-class PredictionReport:
-    """What became of the structures of a call.
-
-    Args:
-        asked: Structures given.
-        refused: Reason by position, for those without a value.
-        seconds: Taken in all.
-        predictor: Name and version of the weights.
-        target: What was predicted.
-        unit: Of the values.
-    """
-
-    asked: int
-    refused: dict[int, str]
-    seconds: float
-    predictor: str
-    target: str
-    unit: str
-
-
-@dataclass(frozen=True)
-class FinetuneReport:
-    """What became of the rows that a predictor was fine-tuned on.
-
-    Args:
-        read: Rows given.
-        kept: Rows used.
-        left_out: Name and reason of the others.
-        measured: Errors with intervals, as on the card.
-    """
-
-    read: int
-    kept: int
-    left_out: tuple[tuple[str, str], ...]
-    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def available_predictors() -> list[str]:
@@ -117,7 +81,9 @@ class StructurePredictor(MSONable):
         """The property of each structure, in `unit`, in the given order.
 
         What cannot be predicted (disordered, atoms on each other, elements that the predictor does
-        not know, no structure at all) is NaN, and its reason is in `.report.refused`.
+        not know, no structure at all) is NaN, and its reason is in `.report.refused`. Values that
+        are not what they seem, such as heights above a hull that lacks the formula, have their
+        remark in `.report.remarks`.
 
         Args:
             structures: Structures or ASE atoms, periodic along all axes. They are not changed.
@@ -131,6 +97,9 @@ class StructurePredictor(MSONable):
         Raises:
             InputError: If none of the structures can be used.
             IncompatibleError: If this is an encoder that has not learned a property.
+
+        Warns:
+            UserWarning: Once for a call, if there are remarks.
         """
         from ase_crysdiff.predictors.structures import predict_structures
 
@@ -144,7 +113,15 @@ class StructurePredictor(MSONable):
             self._label(),
             predictor.target,
             predictor.unit,
+            dict(found.remarks),
         )
+        if found.remarks:
+            first = next(iter(found.remarks.values()))
+            warnings.warn(
+                f"{len(found.remarks)} of {len(given)} values of {self.name} need a remark, which "
+                f".report.remarks has by position; the first: {first}.",
+                stacklevel=2,
+            )
         values, uncertainty = found.values.numpy(), found.uncertainty.numpy()
         return (values, uncertainty) if return_uncertainty else values
 
@@ -152,7 +129,8 @@ class StructurePredictor(MSONable):
         """Copies with the prediction in `Structure.properties` or `Atoms.info`.
 
         The keys are `crysdiff_<target>`, `crysdiff_<target>_uncertainty` where it is known,
-        `crysdiff_<target>_unit` and `crysdiff_<target>_predictor`. What cannot be predicted is
+        `crysdiff_<target>_unit`, `crysdiff_<target>_predictor`, and `crysdiff_<target>_remark`
+        where there is one. What cannot be predicted is
         copied as it is.
 
         Args:
@@ -161,12 +139,13 @@ class StructurePredictor(MSONable):
         """
         given = _listed(structures)
         found = self.predict(given, return_uncertainty=True, progress=progress)
+        remarks = {} if self.report is None else self.report.remarks
         return [
-            self.annotated(structure, *numbers)
-            for structure, *numbers in zip(given, *found, strict=True)
+            self.annotated(structure, value, spread, remarks.get(i, ""))
+            for i, (structure, value, spread) in enumerate(zip(given, *found, strict=True))
         ]
 
-    def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
+    def annotated(self, structure: Any, value: float, uncertainty: float, remark: str = "") -> Any:
         """A copy of one structure with a value of this predictor in its properties or info, under
         the keys that `annotate` names.
 
@@ -174,17 +153,22 @@ class StructurePredictor(MSONable):
             structure: A Structure, ASE atoms, or None, which stays None.
             value: In the unit of the predictor; not written if it is not finite.
             uncertainty: One standard deviation; not written if it is not finite.
+            remark: What must be said beside the value; not written if it is empty.
         """
         from ase import Atoms
 
+        from ase_crysdiff.crystal.convert import copy_of
+
         if structure is None:
             return None
-        copy = structure.copy()
+        copy = structure.copy() if isinstance(structure, Atoms) else copy_of(structure)
         if math.isfinite(value):
             key = f"crysdiff_{self.target}"
             notes = {key: float(value), f"{key}_unit": self.unit, f"{key}_predictor": self._label()}
             if math.isfinite(uncertainty):
                 notes[f"{key}_uncertainty"] = float(uncertainty)
+            if remark:
+                notes[f"{key}_remark"] = remark
             (copy.info if isinstance(copy, Atoms) else copy.properties).update(notes)
         return copy
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class StructureSampler(NamedSampler):
         UnknownNameError: If no sampler has this name.
     """
 
+    @own_state()
     def sample(
         self,
         num_samples: int = 1,
@@ -153,6 +155,7 @@ class StructureSampler(NamedSampler):
         notes = isotope_note(composition, chemical_system, elements)
         return self._refined(num_samples, request, cell, refine, how, notes)
 
+    @own_state()
     def vary(
         self,
         structure: "Structure | Atoms",
@@ -183,7 +186,7 @@ class StructureSampler(NamedSampler):
         given one. All keywords that are not listed here are those of `sample`.
 
         Args:
-            structure: The seed, ordered and periodic.
+            structure: The seed, ordered and periodic, a structure or ASE atoms.
             strength: Time to which it is noised: near 0 gives the structure back, 1 forgets it.
             num_samples: How many.
             keep_symmetry: Whether the seed is refined within 0.1 Å and every variation keeps its
@@ -212,6 +215,7 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
+    @own_state()
     def inpaint(
         self,
         host: "Structure | Atoms",
@@ -242,7 +246,8 @@ class StructureSampler(NamedSampler):
         All keywords that are not listed here are those of `sample`.
 
         Args:
-            host: The known part of the crystal, periodic; its cell is kept.
+            host: The known part of the crystal, periodic, a structure or ASE atoms; its cell is
+                kept.
             guests: Atoms to place: `{"Li": 3}`, or `{"Li": (0, 6)}` where the sampler decides how
                 many there are. None for those that `mask` takes out, or for those on the shared
                 sites of a disordered host, as `from_disordered` counts them.
@@ -266,9 +271,8 @@ class StructureSampler(NamedSampler):
                 host, too, and the cell only with `relax_cell`.
 
         Returns:
-            Structures with the host's sites first, in the host's order and with the oxidation
-            states, labels and properties that they have; site property `crysdiff_role` is "host" or
-            "guest".
+            Structures with the host's sites first, in the host's order, with their oxidation
+            states, labels and properties; site property `crysdiff_role` is "host" or "guest".
 
         Raises:
             IncompatibleError: If this sampler cannot serve the request, with its limits.

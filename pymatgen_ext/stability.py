@@ -1,18 +1,24 @@
 """`energy_above_hull`: how far structures lie above the hull of known compounds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from ase import Atoms
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.convert import as_structure, entries_of
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.formation import Energies, energies_above_hull
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 
 
+@own_state()
 def energy_above_hull(
-    structures: Structure | Sequence[Structure | None],
-    potential: PotentialLike,
-    hull: HullLike,
+    structures: Structure | Atoms | Iterable[Structure | Atoms | None],
+    potential: PotentialLike = "dao-p",
+    hull: HullLike = "shipped",
     *,
     element_references: Mapping[str, float | int] | None = None,
 ) -> Energies:
@@ -22,7 +28,7 @@ def energy_above_hull(
     that fails is reported in `.failures`, has NaN, and touches no other.
 
     Args:
-        structures: Ordered structures; None counts as a failure.
+        structures: Ordered structures or ASE atoms; None counts as a failure.
         potential: Name of a potential ("dao-p", "chgnet"), a potential or any ASE calculator.
         hull: Formation energies of known compounds, eV/atom, with the elements at 0: "shipped" for
             the table that comes with the package, a `Hull`, a CSV file (columns reduced_formula and
@@ -35,7 +41,8 @@ def energy_above_hull(
     Returns:
         Arrays by position: `.energy_above_hull`, `.formation_energy`, `.hull_energy`, `.energy`
         (eV/atom) and `.is_listed`, false where the hull does not hold the composition and a partial
-        hull is only an upper bound.
+        hull is only an upper bound; `.remarks` says so by position, and `.ranking` puts exact
+        heights first.
 
     Raises:
         InputError: If the hull cannot be read, or reference energies are needed and missing.
@@ -43,5 +50,13 @@ def energy_above_hull(
             reasons name them.
     """
     resolved = as_potential(potential)
-    given = [structures] if isinstance(structures, Structure) else list(structures)
-    return energies_above_hull(given, resolved, hull_from(hull, resolved), element_references)
+    reasons: dict[int, str] = {}
+    given: list[Structure | None] = []
+    for position, entry in enumerate(entries_of(structures)):
+        try:
+            given.append(None if entry is None else as_structure(entry))
+        except InputError as error:
+            given.append(None)
+            reasons[position] = str(error)
+    found = energies_above_hull(given, resolved, hull_from(hull, resolved), element_references)
+    return replace(found, failures={**found.failures, **reasons}) if reasons else found

@@ -10,6 +10,7 @@ from ase.calculators.calculator import CalculationFailed, Calculator, all_change
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state, threads_for
 
 if TYPE_CHECKING:
     from ase_crysdiff.potentials.base import Potential
@@ -80,6 +81,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         found: dict[str, Any] = super().set(**changes)
         return found
 
+    @own_state()
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -96,7 +98,8 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         potential = self.potential
         configurations = from_atoms([self.atoms])
         # A potential refuses what it cannot be asked: that is its contract, and nobody else's rule.
-        answer = potential.evaluate(configurations)
+        with threads_for(len(self.atoms)):
+            answer = potential.evaluate(configurations)
         if answer.failures:
             raise CalculationFailed(
                 f"{potential.name} has no answer for {self.atoms.get_chemical_formula()}: "

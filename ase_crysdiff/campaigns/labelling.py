@@ -23,6 +23,7 @@ from ase_crysdiff.data.packing import reason_of
 from ase_crysdiff.data.perturbations import Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import CheckpointError, CrysDiffError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.storage import Store, check_ending, write_bytes
@@ -79,6 +80,7 @@ class _Piece:
     oracle: Oracle
 
 
+@own_state()
 def label(
     sources: Sequence[str | Path],
     output: str | Path,

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class PropertyPredictor(Protocol):
 
     @property
     def report(self) -> Any:
-        """Of the last prediction: `refused`, reasons by position; None before the first."""
+        """Of the last prediction: `refused` and `remarks`, by position; None before the first."""
         ...
 
     def predict(self, structures: Any, *, return_uncertainty: bool, progress: bool | None) -> Any:
@@ -48,8 +49,8 @@ class PropertyPredictor(Protocol):
         """
         ...
 
-    def annotated(self, structure: Any, value: float, uncertainty: float) -> Any:
-        """A copy of a structure with value and uncertainty among its properties."""
+    def annotated(self, structure: Any, value: float, uncertainty: float, remark: str) -> Any:
+        """A copy of a structure with value, uncertainty and remark among its properties."""
         ...
 
 
@@ -62,6 +63,7 @@ class PredictedFiles:
         values: One each, in the predictor's unit; NaN where there is none.
         uncertainty: One each, in the same unit; NaN where there is none.
         reasons: Why crystals have no value, by position.
+        remarks: What must be said beside a value, by position.
         comparison: With known values: mean absolute error, how many known values have no
             prediction, and the name of the plot beside the output; None if nothing was compared.
     """
@@ -70,6 +72,7 @@ class PredictedFiles:
     values: "NDArray[Any]"
     uncertainty: "NDArray[Any]"
     reasons: Mapping[int, str]
+    remarks: Mapping[int, str]
     comparison: Mapping[str, Any] | None = None
 
 
@@ -110,19 +113,19 @@ def predict_files(
     check_output(output)
     records = read_all(files)
     known = _known(records, compare)
-    structures, values, spread, reasons = _predict(predictor, records)
+    structures, values, spread, reasons, remarks = _predict(predictor, records)
     if output.suffix == ".csv":
-        write_text(output, _table(predictor, records, values, spread, reasons))
+        write_text(output, _table(predictor, records, values, spread, {**remarks, **reasons}))
     else:
-        _write_annotated(predictor, structures, values, spread, output)
+        _write_annotated(predictor, structures, values, spread, remarks, output)
     comparison = None if known is None else _compared(predictor, known, values, output)
-    return PredictedFiles([r.name for r in records], values, spread, reasons, comparison)
+    return PredictedFiles([r.name for r in records], values, spread, reasons, remarks, comparison)
 
 
 def _predict(
     predictor: "PropertyPredictor", records: "list[Record]"
-) -> "tuple[list[Any], NDArray[Any], NDArray[Any], dict[int, str]]":
-    """Structures, values, uncertainties, and reason by position of what has none."""
+) -> "tuple[list[Any], NDArray[Any], NDArray[Any], dict[int, str], dict[int, str]]":
+    """Structures, values, uncertainties, reason by position of what has none, and remarks."""
     import numpy as np
     from tqdm import tqdm
 
@@ -131,6 +134,7 @@ def _predict(
     values, spread = np.full(len(records), np.nan), np.full(len(records), np.nan)
     structures: list[Any] = []
     reasons: dict[int, str] = {}
+    remarks: dict[int, str] = {}
     for first in tqdm(
         range(0, len(records), _GROUP), desc=predictor.name, unit=" groups", disable=None
     ):
@@ -144,15 +148,19 @@ def _predict(
         structures += group
         part = slice(first, first + len(group))
         try:
-            values[part], spread[part] = predictor.predict(
-                group, return_uncertainty=True, progress=False
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # remarks stand in the table
+                values[part], spread[part] = predictor.predict(
+                    group, return_uncertainty=True, progress=False
+                )
         except InputError as error:  # none of this group; others may be better
             refused = dict.fromkeys(range(len(group)), str(error))
         else:
             refused = dict(predictor.report.refused) if predictor.report else {}
+            told = dict(predictor.report.remarks) if predictor.report else {}
+            remarks |= {first + k: remark for k, remark in told.items()}
         reasons = {first + k: reason for k, reason in refused.items()} | reasons
-    return structures, values, spread, dict(sorted(reasons.items()))
+    return structures, values, spread, dict(sorted(reasons.items())), remarks
 
 
 def _table(
@@ -160,7 +168,7 @@ def _table(
     records: "list[Record]",
     values: "NDArray[Any]",
     spread: "NDArray[Any]",
-    reasons: dict[int, str],
+    remarks: Mapping[int, str],
 ) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -168,7 +176,7 @@ def _table(
     table.writerow(["name", column, f"uncertainty ({predictor.unit})", "remark"])
     for i, record in enumerate(records):
         numbers = ("" if math.isnan(x) else f"{x:.8g}" for x in (values[i], spread[i]))
-        table.writerow([record.name, *numbers, reasons.get(i, "")])
+        table.writerow([record.name, *numbers, remarks.get(i, "")])
     return text.getvalue()
 
 
@@ -177,12 +185,17 @@ def _write_annotated(
     structures: list[Any],
     values: "NDArray[Any]",
     spread: "NDArray[Any]",
+    remarks: Mapping[int, str],
     output: Path,
 ) -> None:
     from ase_crysdiff.data.writing import write
 
     readable = [i for i, structure in enumerate(structures) if structure is not None]
-    write([predictor.annotated(structures[i], values[i], spread[i]) for i in readable], {}, output)
+    annotated = (
+        predictor.annotated(structures[i], values[i], spread[i], remarks.get(i, ""))
+        for i in readable
+    )
+    write(list(annotated), {}, output)
 
 
 def _known(records: "list[Record]", column: str | None) -> "NDArray[Any] | None":

@@ -5,16 +5,18 @@ where it was.
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+    from ase_crysdiff.data.folder import CrystalFolder
     from ase_crysdiff.relaxation.results import RelaxResult
     from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 
@@ -86,16 +88,9 @@ class RelaxedFiles:
 
     def table(self) -> str:
         """A row per relaxed crystal, with its energy, remaining force, steps and verdict."""
-        from ase_crysdiff.data.wide_table import wide_table
+        from ase_crysdiff.relaxation.relax_set import relaxed_table
 
-        def cells(structure: "Structure") -> str:
-            p = structure.properties
-            return (
-                f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
-                f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
-            )
-
-        return wide_table(self.structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+        return relaxed_table(self.structures)
 
     def __str__(self) -> str:
         converged = sum(s.properties["crysdiff_converged"] for s in self.structures)
@@ -107,6 +102,7 @@ class RelaxedFiles:
         )
 
 
+@own_state()
 def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     """Relaxes what is missing in the folder, then writes the common files there.
 
@@ -122,8 +118,6 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
             written or holds a run with other settings or other crystals.
         UnknownNameError: If there is no potential of that name.
     """
-    from tqdm import tqdm
-
     from ase_crysdiff.data.folder import CrystalFolder
     from ase_crysdiff.data.writing import write
     from ase_crysdiff.potentials.loading import as_potential
@@ -147,30 +141,48 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     }
     kept = {} if symmetry is None else {"symmetric": vars(symmetry)}
     settings = {"potential": potential.name, **choices, **kept, "inputs": _digest(structures)}
+    how: dict[str, Any] = {"max_atoms": max_atoms, "symmetry": symmetry}
     folder = CrystalFolder(Store(options.output, settings))
-    missing = [i for i in structures if i not in folder.done]
-    if len(missing) < len(structures):
-        there = len(structures) - len(missing)
+    there = sum(i in folder.done for i in structures)
+    if there:
         log.info("%d structures are already in %s", there, options.output)
-    found = iter_relax(
-        [structures[i] for i in missing],
-        potential,
-        **choices,
-        max_atoms=max_atoms,
-        symmetry=symmetry,
+    failed |= _relax_missing(
+        folder, structures, lambda some: iter_relax(some, potential, **choices, **how)
     )
-    for k, result in tqdm(found, total=len(missing), desc="relax", unit=" crystals", disable=None):
-        if result.structure is None or math.isnan(result.energy):  # nothing was computed
-            source = structures[missing[k]].properties["crysdiff_source"]
-            failed[missing[k]] = f"{source}: {result.reason}"
-        else:
-            folder.add([_labelled(result, result.structure, missing[k])])
     done = [folder.done[i] for i in sorted(folder.done)]
     if done:
         write(done, {}, options.output / CrystalFolder.XYZ)
         write(done, {}, options.output / "table.csv")
     failures = dict(sorted(failed.items()))
     return RelaxedFiles(done, failures, requested, potential.name, options.output)
+
+
+def _relax_missing(
+    folder: "CrystalFolder",
+    structures: "Mapping[int, Structure]",
+    relaxed: "Callable[[Sequence[Structure]], Iterator[tuple[int, RelaxResult]]]",
+) -> dict[int, str]:
+    """Relaxes what the folder lacks into it; why the rest has no energy, by index.
+
+    Whole groups are relaxed, so that a resumed run computes each crystal beside the same others:
+    its last digits depend on them.
+    """
+    from tqdm import tqdm
+
+    from ase_crysdiff.campaigns.evaluation.relaxing import groups
+
+    failed: dict[int, str] = {}
+    todo = [group for group in groups(structures) if not folder.done.keys() >= set(group)]
+    with tqdm(total=sum(map(len, todo)), desc="relax", unit=" crystals", disable=None) as bar:
+        for group in todo:
+            for k, result in relaxed([structures[i] for i in group]):
+                bar.update()
+                if result.structure is None or math.isnan(result.energy):  # nothing was computed
+                    source = structures[group[k]].properties["crysdiff_source"]
+                    failed[group[k]] = f"{source}: {result.reason}"
+                elif group[k] not in folder.done:
+                    folder.add([result.labelled(group[k])])
+    return failed
 
 
 def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":
@@ -198,34 +210,3 @@ def _digest(structures: "Mapping[int, Structure]") -> str:
             structure.lattice.matrix.round(8).tobytes() + structure.frac_coords.round(8).tobytes()
         )
     return digest.hexdigest()[:16]
-
-
-def _labelled(result: "RelaxResult", structure: "Structure", index: int) -> "Structure":
-    """The structure with its numbers among its properties, for the files."""
-    labels: dict[str, Any] = {
-        "crysdiff_index": index,
-        "crysdiff_energy": result.energy,
-        "crysdiff_energy_per_atom": result.energy_per_atom,
-        "crysdiff_first_energy": result.first_energy,
-        "crysdiff_fmax": result.fmax,
-        "crysdiff_steps": result.steps,
-        "crysdiff_converged": result.converged,
-        "crysdiff_accepted": result.accepted,
-        "crysdiff_remark": result.reason or "",
-    }
-    of_symmetry = {
-        "crysdiff_first_space_group": result.space_group,
-        "crysdiff_unsymmetric": result.unsymmetric,
-        "crysdiff_symmetric_energy": result.symmetric_energy,
-        "crysdiff_kept_symmetry": result.kept_symmetry,
-    }
-    labels |= {name: value for name, value in of_symmetry.items() if value is not None}
-    labelled: Structure = structure.copy(properties={**structure.properties, **labels})
-    return labelled
-
-
-def _fall(properties: Mapping[str, Any]) -> str:
-    """Says that a crystal has left its symmetry when it was released."""
-    if properties.get("crysdiff_kept_symmetry", True):
-        return ""
-    return f"; left {properties['crysdiff_first_space_group']}"

@@ -65,10 +65,17 @@ def _evaluate(options: argparse.Namespace) -> Any:
     return evaluate
 
 
+def _calculator(options: argparse.Namespace) -> Any:
+    from calculators import PotentialCalculator
+
+    return PotentialCalculator
+
+
 #: What benchmarks may need, from the edge that this command stands on.
 _GIVEN: dict[str, Callable[[argparse.Namespace], Any]] = {
     "sampler": _sampler,
     "guidance": _guidance,
     "prepare": _prepare,
     "evaluate": _evaluate,
+    "calculator": _calculator,
 }

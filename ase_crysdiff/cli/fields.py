@@ -23,8 +23,8 @@ def add_fields(
 ) -> None:
     """Adds an option for every field.
 
-    A field without a default becomes a positional argument if it is text, and a required option
-    otherwise. A truth value becomes a flag, a tuple an option with several values.
+    A field without a default becomes a positional argument if it is text, or several texts, and a
+    required option otherwise. A truth value becomes a flag, a tuple an option with several values.
 
     Args:
         parser: Of the command.
@@ -90,7 +90,8 @@ def _kind(hint: Any) -> tuple[Any, bool]:
 
 
 def _is_positional(f: "Field[Any]", hint: Any) -> bool:
-    return f.default is MISSING and f.default_factory is MISSING and hint is str
+    is_required = f.default is MISSING and f.default_factory is MISSING
+    return is_required and hint in (str, tuple[str, ...])
 
 
 def _default(f: "Field[Any]") -> Any:

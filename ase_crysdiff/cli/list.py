@@ -64,7 +64,7 @@ def _docstring(value: str) -> str:
     file = home.parent.joinpath(*module.split(".")).with_suffix(".py")
     if not module.startswith("ase_crysdiff.") or not file.is_file():
         return ""
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     made = [
         node
         for node in tree.body

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from ase_crysdiff import __version__
 from ase_crysdiff.cli.messages import printed_reports
@@ -34,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0 on success, 1 on an error that is explained, 2 on wrong usage, 130
     on Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without "Å" must not cost the results
+            stream.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(
         prog="crysdiff", description="Generate crystals from ASE and pymatgen."
     )
@@ -51,6 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.run(options))
     except CrysDiffError as error:
         print(f"crysdiff {options.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read what is printed has had enough
+        sys.stdout = None  # nothing more can be flushed there
+        return 1
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"crysdiff {options.command}: {error.strerror or error}{where}. Finished work is kept: "
+            "make room or choose another folder, and give the same command again to go on.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(

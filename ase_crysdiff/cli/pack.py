@@ -2,6 +2,20 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ase_crysdiff.data.label_sources import LabelSource
+
+_LABELS_ONLY = (
+    "energies",
+    "label_sources",
+    "references",
+    "uncorrected",
+    "leave_out",
+    "free_atoms",
+    "expanded_copies",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -9,10 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources",
         nargs="+",
-        type=Path,
+        metavar="[LEVEL=]FILE",
         help=(
             "CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives "
-            "of labels"
+            "of labels, each with its level of theory where there are several"
         ),
     )
     parser.add_argument(
@@ -29,41 +43,78 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="pack space group and sites as well, for training with symmetric_share",
     )
-    parser.add_argument(
+    labels = parser.add_argument_group("labels only")
+    labels.add_argument(
         "--energies",
         type=Path,
-        help="labels only: CSV with DFT formation energies that correct them",
+        nargs="+",
+        default=[],
+        metavar="TABLE",
+        help="CSV with DFT formation energies: of one level they correct the labels, of several "
+        "they give the references of each, and the energies of packed crystals (.safetensors)",
     )
-    parser.add_argument(
+    labels.add_argument(
+        "--label-sources",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="only energies whose column label_source is one of these",
+    )
+    labels.add_argument(
         "--references",
         type=Path,
-        help="labels only: packed labels whose references of the elements to use",
+        help="packed labels whose references of the elements to use",
+    )
+    labels.add_argument(
+        "--uncorrected",
+        nargs="+",
+        default=[],
+        metavar="LEVEL_OR_FILE",
+        help="levels, or files by name, of plain PBE energies: they get the Materials Project's "
+        "corrections",
+    )
+    labels.add_argument(
+        "--leave-out",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="archives, tables or texts that name materials to leave out",
+    )
+    labels.add_argument(
+        "--free-atoms",
+        type=Path,
+        metavar="TABLE",
+        help="CSV with heats of formation of free atoms (symbol, eV_per_atom)",
+    )
+    labels.add_argument(
+        "--expanded-copies",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of each crystal of the first level, with energies on the way to its free atoms",
     )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Packs, and prints what was skipped and why."""
+    from ase_crysdiff.data.label_sources import LabelSource
     from ase_crysdiff.data.packing import pack
     from ase_crysdiff.errors import InputError
     from ase_crysdiff.storage import check_ending, ensure_writable
 
     check_ending(options.output, (".safetensors",))
     ensure_writable(options.output.parent)
-    labels = [source for source in options.sources if source.suffix == ".npz"]
-    if labels:
-        if len(labels) < len(options.sources):
-            raise InputError(
-                "Archives of labels (.npz) and crystals cannot share a packed file. Pack them one "
-                "after the other."
-            )
-        return _pack_labels(labels, options)
-    if options.energies or options.references:
-        raise InputError(
-            "--energies and --references correct labels (.npz); crystals have none. Leave them out."
-        )
+    sources = [LabelSource.parse(text) for text in options.sources]
+    if any(source.path.suffix == ".npz" for source in sources):
+        return _pack_labels(sources, options)
+    given = [name for name in _LABELS_ONLY if getattr(options, name)]
+    if given or any(source.level for source in sources):
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "A level of theory"
+        raise InputError(f"{words} concerns labels (.npz); crystals have none. Leave it out.")
     packed, report = pack(
-        options.sources,
+        [source.path for source in sources],
         max_atoms=options.max_atoms,
         primitive=options.primitive,
         symmetry=options.symmetry,
@@ -76,11 +127,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pack_labels(sources: list[Path], options: argparse.Namespace) -> int:
+def _pack_labels(sources: "list[LabelSource]", options: argparse.Namespace) -> int:
     from ase_crysdiff.data.label_packing import pack_labels, references_of
+    from ase_crysdiff.data.label_sources import read_names
+    from ase_crysdiff.errors import InputError
 
+    others = [str(s.path) for s in sources if s.path.suffix not in (".npz", ".safetensors")]
+    if others:
+        raise InputError(
+            f"Archives of labels (.npz) share a packed file with packed crystals only, not with "
+            f"{', '.join(others)}. Pack these first."
+        )
     references = None if options.references is None else references_of(options.references)
-    labels, report = pack_labels(sources, options.energies, references)
+    labels, report = pack_labels(
+        sources,
+        options.energies,
+        references,
+        label_sources=options.label_sources,
+        uncorrected=options.uncorrected,
+        leave_out=read_names(options.leave_out),
+        free_atoms=options.free_atoms,
+        expanded_copies=options.expanded_copies,
+    )
     labels.save(options.output)
     for name, value in report.items():
         print(f"  {name}: {value:,.4g}" if isinstance(value, float) else f"  {name}: {value:,}")

@@ -39,6 +39,12 @@ def run(options: argparse.Namespace) -> int:
     for i, reason in found.reasons.items():
         print(f"no value: {found.names[i]}: {reason}", file=sys.stderr)
     count = len(found.names)
+    if found.remarks:
+        first = next(iter(found.remarks.values()))
+        print(
+            f"{len(found.remarks)} values have a remark beside them; the first: {first}",
+            file=sys.stderr,
+        )
     print(
         f"{count - len(found.reasons)} of {count} crystals: {predictor.target} in "
         f"{predictor.unit}, {options.output}"

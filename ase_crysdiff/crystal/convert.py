@@ -1,6 +1,7 @@
 """Structure ↔ CrystalBatch ↔ Atoms: the only converters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from os import PathLike
 from typing import Any
 
@@ -13,6 +14,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.decorations import ordered_by_element
+from ase_crysdiff.crystal.held_atoms import FLAGS, flags_of
 from ase_crysdiff.errors import InputError
 
 #: Site property of filled hosts: "host" or "guest".
@@ -105,7 +107,11 @@ def atoms_to_structure(atoms: Atoms) -> Structure:
     bare.info = {
         k: v.tolist() if isinstance(v, np.ndarray | np.generic) else v for k, v in bare.info.items()
     }
+    flags = flags_of(bare)
+    bare.set_constraint()
     structure: Structure = AseAtomsAdaptor.get_structure(bare, to_unit_cell=True)
+    if flags is not None:
+        structure.add_site_property(FLAGS, flags)
     return structure
 
 
@@ -142,17 +148,31 @@ def entries_of(crystals: Structure | Atoms | Iterable[Any]) -> list[Any]:
     return [crystals] if isinstance(crystals, Structure | Atoms) else list(crystals)
 
 
+def copy_of(structure: Structure, properties: Mapping[str, Any] | None = None) -> Structure:
+    """A copy that shares nothing with the structure. `Structure.copy` shares the dictionary of
+    properties, and writes into it what is given for the copy.
+
+    Args:
+        structure: What is copied.
+        properties: Of the copy; None takes those of the structure.
+    """
+    copied: Structure = structure.copy()
+    copied.properties = deepcopy(dict(structure.properties if properties is None else properties))
+    return copied
+
+
 def structure_to_atoms(structure: Structure) -> Atoms:
     """ASE atoms with the structure's properties in `info` and its site properties as arrays.
 
     The names are those of pymatgen's `AseAtomsAdaptor`. Site properties that are unknown for some
     sites, or no numbers or words, have no place in an array and are left out; so are oxidation
-    states that only some sites have.
+    states that only some sites have, and what has the name of a quantity (`magmom`, `tags`) and is
+    none.
 
     Args:
         structure: An ordered structure.
     """
-    known = {n: v for n, v in structure.site_properties.items() if _is_array(v)}
+    known = {n: v for n, v in structure.site_properties.items() if has_place(n, v)}
     plain = Structure(
         structure.lattice,
         [Element.from_Z(site.specie.Z) for site in structure],
@@ -164,7 +184,32 @@ def structure_to_atoms(structure: Structure) -> Atoms:
     states = [getattr(site.specie, "oxi_state", None) for site in structure]
     if _is_array(states):
         atoms.set_array("oxi_states", np.array(states, dtype=float))
+    spins = [getattr(site.specie, "spin", None) for site in structure]
+    if any(spins) and not atoms.has("initial_magmoms"):
+        atoms.set_initial_magnetic_moments([spin or 0.0 for spin in spins])
     return atoms
+
+
+#: Kinds of numbers, and numbers for each site, of the arrays that ASE computes with.
+_QUANTITIES: dict[str, tuple[str, set[tuple[int, ...]]]] = {
+    "magmom": ("bif", {(), (3,)}),
+    "final_magmom": ("bif", {(), (3,)}),
+    "charge": ("bif", {()}),
+    "final_charge": ("bif", {()}),
+    "masses": ("bif", {()}),
+    "momenta": ("bif", {(3,)}),
+    "tags": ("bi", {()}),
+    FLAGS: ("b", {(3,)}),
+}
+
+
+def has_place(name: str, values: Sequence[Any]) -> bool:
+    """Whether ASE can keep a site property as an array of that name."""
+    if name in ("numbers", "positions") or not _is_array(values):
+        return False
+    array = np.array(values)
+    kinds, shapes = _QUANTITIES.get(name, (array.dtype.kind, {array.shape[1:]}))
+    return array.dtype.kind in kinds and array.shape[1:] in shapes
 
 
 def _is_array(values: Sequence[Any]) -> bool:
@@ -173,7 +218,7 @@ def _is_array(values: Sequence[Any]) -> bool:
         array = np.array(values)
     except ValueError:  # ragged
         return False
-    return len(array) > 0 and (
+    return array.size > 0 and (
         (array.dtype.kind in "bif" and array.ndim <= 2)
         or (array.dtype.kind == "U" and array.ndim == 1)
     )

@@ -12,7 +12,6 @@ from math import gcd
 from typing import Any
 
 import numpy as np
-import spglib
 import torch
 from numpy.typing import NDArray
 from pymatgen.core import Structure
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import as_structure, check_structure
+from ase_crysdiff.crystal.niggli import niggli_rows
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.crystal.translations import translations
 from ase_crysdiff.errors import InputError
@@ -138,7 +138,7 @@ def primitive(cell: Cell) -> Cell:
 
 def niggli(cell: Cell) -> Cell:
     """A crystal in its Niggli cell."""
-    lattice = spglib.niggli_reduce(cell.lattice)
+    lattice = niggli_rows(cell.lattice)
     if lattice is None:
         raise InputError("the cell cannot be reduced: its vectors are nearly in a plane")
     change = np.rint(lattice @ np.linalg.inv(cell.lattice))

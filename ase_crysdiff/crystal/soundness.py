@@ -5,13 +5,13 @@ after a relaxation.
 from collections.abc import Sequence
 
 import numpy as np
-import spglib
-from ase.data import covalent_radii
+from ase.data import chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
-from ase_crysdiff.constants import GATE, PHYSICAL, Limits
+from ase_crysdiff.constants import GATE, LONELY_DISTANCE, LONELY_FRACTION, PHYSICAL, Limits
 from ase_crysdiff.crystal.close_pairs import close_pairs, pairs_within
+from ase_crysdiff.crystal.niggli import niggli_rows
 
 
 def unsound(
@@ -52,7 +52,7 @@ def _too_close(
 ) -> str | None:
     spacings = 1 / np.linalg.norm(np.linalg.inv(lattice), axis=0)
     if spacings.min() < limits.distance:  # perhaps only the choice of vectors makes it look thin
-        reduced = spglib.niggli_reduce(lattice)
+        reduced = niggli_rows(lattice)
         if (
             reduced is None
             or (1 / np.linalg.norm(np.linalg.inv(reduced), axis=0)).min() < limits.distance
@@ -107,7 +107,48 @@ def unphysical(structure: Structure) -> str | None:
     Args:
         structure: One that passes the gate.
     """
-    return structure_unsound(structure, PHYSICAL)
+    return structure_unsound(structure, PHYSICAL) or lonely(structure)
+
+
+def lonely(structure: Structure) -> str | None:
+    """Which atom has no neighbour at all, so that the structure is a gas and no crystal; None if
+    there is none.
+
+    Args:
+        structure: One that passes the gate.
+    """
+    species = np.array([site.specie.Z for site in structure], dtype=np.int64)
+    matrix = np.array(structure.lattice.matrix)
+    return lonely_atom(matrix, np.array(structure.frac_coords).reshape(-1, 3), species)
+
+
+def lonely_atom(
+    lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], species: NDArray[np.int64]
+) -> str | None:
+    """Which atom of a crystal has no neighbour at all; None if there is none.
+
+    Potentials that see no farther than their cutoff give such atoms the energy that they were
+    fitted to have in compounds, often lower than that of any solid.
+
+    Args:
+        lattice: Rows in Å, shape (3, 3).
+        frac_coords: Shape (atoms, 3).
+        species: Atomic numbers, shape (atoms,).
+    """
+    first, _, _ = pairs_within(lattice, frac_coords, LONELY_DISTANCE)
+    alone = np.setdiff1d(np.arange(len(species)), first)
+    if len(alone):
+        radii = covalent_radii[species]
+        reach = LONELY_FRACTION * float(radii[alone].max() + radii.max())
+        first, second, distances = pairs_within(lattice, frac_coords, max(reach, LONELY_DISTANCE))
+        near = distances <= LONELY_FRACTION * (radii[first] + radii[second])
+        alone = np.setdiff1d(alone, first[near])
+    if not len(alone):
+        return None
+    return (
+        f"atom {alone[0]} ({chemical_symbols[species[alone[0]]]}) has no neighbour within "
+        f"{LONELY_DISTANCE:g} Å: a gas, not a crystal"
+    )
 
 
 def unusable_species(structure: Structure | None) -> str | None:

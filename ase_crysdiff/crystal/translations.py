@@ -7,9 +7,10 @@ needs no search, only a check.
 """
 
 import numpy as np
-import spglib
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from ase_crysdiff.crystal.niggli import niggli_rows
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -90,7 +91,7 @@ class Search:
         self.lattice, self.frac_coords, self.tolerance = lattice, frac_coords, tolerance
         # A tree of a periodic box knows no angles. In the axes of the Niggli cell, with lengths in
         # Å, its nearest atom is the nearest of all where atoms do not overlap.
-        reduced = spglib.niggli_reduce(lattice)
+        reduced = niggli_rows(lattice)
         reduced = lattice if reduced is None else reduced
         self.change = lattice @ np.linalg.inv(reduced)
         self.box = np.linalg.norm(reduced, axis=1)

@@ -110,7 +110,7 @@ def electronegativity_spread(pairs: list[tuple[float, float]]) -> float:
 @cache
 def coefficients() -> dict[str, tuple[float, float, float]]:
     """Electronegativity, a and b of each element."""
-    text = files("ase_crysdiff.resources").joinpath("volumes.json").read_text()
+    text = files("ase_crysdiff.resources").joinpath("volumes.json").read_text(encoding="utf-8")
     return {
         symbol: (float(x), float(a), float(b)) for symbol, (x, a, b) in json.loads(text).items()
     }

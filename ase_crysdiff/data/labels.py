@@ -3,7 +3,8 @@ many atoms.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,8 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.neighbors import neighbor_list
-from ase_crysdiff.networks.graph import Graph
+from ase_crysdiff.networks.graph import Graph, Neighborhood
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.randomness import epoch_generator
 from ase_crysdiff.shapes import Float, Int, Tensor
@@ -28,10 +28,13 @@ class Labels:
     Args:
         configurations: Positions, cells and species.
         energy: Total energy of each, eV, shape (sets,).
-        forces: eV/Å, shape (atoms, 3).
-        stress: eV/Å³, tension positive, shape (sets, 3, 3).
+        forces: eV/Å, NaN where they are not known, shape (atoms, 3).
+        stress: eV/Å³, tension positive, NaN where it is not known, shape (sets, 3, 3).
         kind: How each was made, a `data.perturbations.Perturbation` by its number, shape (sets,).
         metadata: Where the data come from; among it the references of formation energies as JSON.
+        level: By which method each was labelled, a position in `levels`; None for one and the same.
+            Shape (sets,).
+        levels: Names of the methods.
     """
 
     configurations: Configurations
@@ -40,9 +43,23 @@ class Labels:
     stress: Float[Tensor, "sets 3 3"]
     kind: Int[Tensor, " sets"]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    level: Int[Tensor, " sets"] | None = None
+    levels: Sequence[str] = ("",)
 
     def __len__(self) -> int:
         return len(self.energy)
+
+    def of_level(self, name: str) -> "Labels":
+        """The configurations of one level of theory.
+
+        Raises:
+            InputError: If there is no such level.
+        """
+        if name not in self.levels:
+            raise InputError(f"There is no level {name!r} in these labels, but {self.levels}.")
+        if self.level is None:
+            return self
+        return self.select(torch.nonzero(self.level == list(self.levels).index(name)).flatten())
 
     def select(self, sets: Int[Tensor, " chosen"]) -> "Labels":
         """The configurations at these positions, in this order."""
@@ -62,6 +79,8 @@ class Labels:
             self.stress[sets],
             self.kind[sets],
             self.metadata,
+            None if self.level is None else self.level[sets],
+            self.levels,
         )
 
     def to(self, device: torch.device) -> "Labels":
@@ -69,6 +88,8 @@ class Labels:
         moved = {
             name: getattr(self, name).to(device) for name in ("energy", "forces", "stress", "kind")
         }
+        if self.level is not None:
+            moved["level"] = self.level.to(device)
         return replace(self, configurations=self.configurations.to(device), **moved)
 
     @property
@@ -81,10 +102,12 @@ class Labels:
 
     def save(self, path: str | Path) -> None:
         """Writes the file atomically."""
-        write_tensors(Path(path), self._tensors(), {**self.metadata, "format": FORMAT})
+        levels = {"levels": json.dumps(list(self.levels))} if self.level is not None else {}
+        write_tensors(Path(path), self._tensors(), {**self.metadata, **levels, "format": FORMAT})
 
     def _tensors(self) -> dict[str, Tensor]:
         c = self.configurations
+        level = {} if self.level is None else {"level": self.level.to(torch.int8)}
         return {
             "positions": c.positions,
             "cells": c.cells,
@@ -94,6 +117,7 @@ class Labels:
             "forces": self.forces,
             "stress": self.stress,
             "kind": self.kind.to(torch.int8),
+            **level,
         }
 
     @staticmethod
@@ -121,8 +145,17 @@ class Labels:
         configurations = Configurations(
             t["positions"], t["cells"], periodic, t["species"].long(), t["num_atoms"].long()
         )
+        levels = json.loads(metadata.pop("levels", '[""]'))
+        level = t["level"].long() if "level" in t else None
         return Labels(
-            configurations, t["energy"], t["forces"], t["stress"], t["kind"].long(), metadata
+            configurations,
+            t["energy"],
+            t["forces"],
+            t["stress"],
+            t["kind"].long(),
+            metadata,
+            level,
+            tuple(levels),
         )
 
 
@@ -149,14 +182,25 @@ class LabelBatches:
     Args:
         labels: All of them.
         batch_atoms: Atoms of a batch, at most; a larger configuration is a batch of its own.
-        cutoff: Of the network, Å.
+        neighborhood: Which edges the network reads.
         device: Where the tensors live.
+        shares: How often a configuration is seen in an epoch, by its level, at most once; None sees
+            all of them.
     """
 
     def __init__(
-        self, labels: Labels, batch_atoms: int, cutoff: float, device: torch.device
+        self,
+        labels: Labels,
+        batch_atoms: int,
+        neighborhood: Neighborhood,
+        device: torch.device,
+        shares: Sequence[float] | None = None,
     ) -> None:
-        self.labels, self.batch_atoms, self.cutoff = labels.to(device), batch_atoms, cutoff
+        self.labels, self.batch_atoms = labels.to(device), batch_atoms
+        self.neighborhood = neighborhood
+        self.share = None
+        if shares is not None and labels.level is not None:
+            self.share = torch.tensor(shares)[labels.level.cpu()]
         self.left_out = 0
         self.sizes = labels.configurations.num_atoms.cpu()
 
@@ -167,10 +211,14 @@ class LabelBatches:
         self, seed: int, epoch: int, rank: int = 0, world_size: int = 1
     ) -> Iterator[LabelBatch]:
         """The batches of one epoch, a pure function of the arguments; each process takes every
-        world_size-th of them.
+        world_size-th of them. Of a level with a share, other configurations are left out in every
+        epoch.
         """
         generator = epoch_generator(seed, epoch)
-        plan = self._plan(torch.randperm(len(self), generator=generator))
+        order = torch.randperm(len(self), generator=generator)
+        if self.share is not None:
+            order = order[torch.rand(len(self), generator=generator) < self.share[order]]
+        plan = self._plan(order)
         whole = len(plan) - len(plan) % world_size
         for sets in plan[rank:whole:world_size]:
             yield self._batch(sets)
@@ -193,12 +241,12 @@ class LabelBatches:
 
     def _batch(self, sets: Tensor) -> LabelBatch:
         labels = self.labels.select(sets.to(self.labels.energy.device))
-        return LabelBatch(graph_of(labels.configurations, self.cutoff), labels)
+        return LabelBatch(graph_of(labels.configurations, self.neighborhood), labels)
 
 
-def graph_of(configurations: Configurations, cutoff: float) -> Graph:
-    """The graph of configurations within a cutoff."""
+def graph_of(configurations: Configurations, neighborhood: Neighborhood) -> Graph:
+    """The graph of configurations, with the edges of a neighborhood."""
     c, index = configurations, configurations.index
-    neighbors = neighbor_list(c.positions, c.cells, c.periodic, c.num_atoms, cutoff)
+    neighbors = neighborhood.pairs(c.positions, c.cells, c.periodic, c.species, c.num_atoms)
     vectors = neighbors.vectors(c.positions, c.cells, index)
     return Graph.of_pairs(c.species, index, len(c), neighbors, vectors)

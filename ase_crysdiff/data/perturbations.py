@@ -24,8 +24,8 @@ Species = NDArray[np.int64]
 class Perturbation(IntEnum):
     """How a labelled configuration came about. The numbers stand as `kind` in archives of labels.
 
-    0 to 5, 16 and 17 are made here, see `perturbed`; the others come with data sets from
-    elsewhere.
+    0 to 5, 16 and 17 are made here, see `perturbed`; 18 comes with its energies; the others come
+    with data sets from elsewhere.
     """
 
     UNPERTURBED = 0
@@ -52,6 +52,8 @@ class Perturbation(IntEnum):
     NEAR_EXCHANGE = 15
     SUPERCELL = 16
     COMPRESSED_PAIR = 17
+    #: Blown up, with energies on the way to free atoms, see `data.expansion`.
+    EXPANDED = 18
 
     @property
     def word(self) -> str:

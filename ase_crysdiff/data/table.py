@@ -1,12 +1,14 @@
 """One line about a structure."""
 
+import math
 from collections.abc import Iterable
-from itertools import product
 
 import numpy as np
 import pandas as pd
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.close_pairs import close_pairs
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS, space_group
 
 HEADERS = {
@@ -37,12 +39,17 @@ def summarise(structure: Structure) -> dict[str, str | int | float]:
 
 
 def shortest_distance(structure: Structure) -> float:
-    """Shortest distance between two atoms or an atom and its image, Å."""
-    distances = structure.distance_matrix[~np.eye(len(structure), dtype=bool)]
-    # Of reduced vectors one of the nearest combinations is the shortest of the lattice.
-    steps = np.array([n for n in product((-1, 0, 1), repeat=3) if any(n)])
-    own = np.linalg.norm(steps @ structure.lattice.lll_matrix, axis=1).min()
-    return float(min(distances.min() if distances.size else own, own))
+    """Shortest distance between two atoms or an atom and its image, Å, in whatever cell.
+
+    No packing of equal spheres is denser than the closest one, so that n atoms in a volume V have a
+    pair within the cube root of √2 V / n.
+    """
+    reach = math.cbrt(math.sqrt(2) * structure.volume / len(structure))
+    try:
+        distances = close_pairs(structure, 1.001 * reach)[2]
+    except InputError:  # a cell that is almost flat
+        distances = np.array([])
+    return float(min(distances, default=min(structure.lattice.abc)))
 
 
 def format_table(structures: Iterable[Structure]) -> str:
@@ -59,5 +66,13 @@ def format_table(structures: Iterable[Structure]) -> str:
 
 def to_dataframe(structures: Iterable[Structure]) -> pd.DataFrame:
     """A row per structure: what `summarise` tells, then the structure's properties."""
-    rows = [{**summarise(s), **s.properties} for s in structures]
+    rows = [
+        {**summarise(s), **{k: v for k, v in s.properties.items() if not _is_matrix(v)}}
+        for s in structures
+    ]
     return pd.DataFrame(rows, columns=None if rows else list(HEADERS))
+
+
+def _is_matrix(value: object) -> bool:
+    """Whether a property has no place in a cell of a table, such as a stress."""
+    return isinstance(value, list | tuple) and any(isinstance(row, list | tuple) for row in value)

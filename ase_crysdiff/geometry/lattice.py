@@ -7,7 +7,9 @@ import torch
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Shifts to the 27 cells around the origin.
-NEIGHBOUR_CELLS = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 3)
+NEIGHBOUR_CELLS = torch.cartesian_prod(
+    *[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float32, device="cpu")] * 3
+)
 
 
 def from_parameters(

@@ -36,6 +36,11 @@ class Neighbors:
     senders: Int[Tensor, " pairs"]
     cell_offsets: Int[Tensor, "pairs 3"]
 
+    def select(self, which: Bool[Tensor, " pairs"]) -> "Neighbors":
+        """The pairs for which the mask is true, in the same order."""
+        chosen = torch.nonzero(which).flatten()
+        return Neighbors(*(column.index_select(0, chosen) for column in _columns(self)))
+
     def vectors(
         self,
         positions: Float[Tensor, "atoms 3"],

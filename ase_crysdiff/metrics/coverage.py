@@ -134,7 +134,9 @@ def _featurisers() -> tuple[Any, Any]:
 @lru_cache(maxsize=1)
 def _scaler() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means and standard deviations that the published codes share."""
-    table = json.loads((files("ase_crysdiff.resources") / "magpie_scaler.json").read_text())
+    table = json.loads(
+        (files("ase_crysdiff.resources") / "magpie_scaler.json").read_text(encoding="utf-8")
+    )
     return np.array(table["means"]), np.array(table["stds"])
 
 

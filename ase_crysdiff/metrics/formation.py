@@ -11,7 +11,8 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.metrics.hull import Hull, amounts
+from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.metrics.hull import Footing, Hull, amounts, footing
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
 from ase_crysdiff.potentials.element_references import formation_energy
@@ -33,6 +34,8 @@ class Energies:
             would break it.
         is_listed: Whether the hull holds the composition; where not, a partial hull is an upper
             bound and stability optimistic.
+        remarks: What must be said beside a height, by position: that it is a lower bound, or rests
+            on nothing; nothing for exact ones.
         failures: Reason by position.
         settings: Potential, references and hull that the values depend on.
     """
@@ -44,11 +47,33 @@ class Energies:
     is_listed: NDArray[np.bool_]
     failures: Mapping[int, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    remarks: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def footing(self) -> list[Footing | None]:
+        """What each height rests on; None where there is no height."""
+        heights = zip(self.is_listed.tolist(), self.energy_above_hull.tolist(), strict=True)
+        return [None if np.isnan(height) else footing(listed, height) for listed, height in heights]
+
+    @property
+    def ranking(self) -> list[int]:
+        """Positions, the best first: exact heights by height, then lower bounds, then what rests on
+        nothing, and at the end what has no height.
+        """
+        order = {grade: k for k, grade in enumerate(Footing)}
+        grades, heights = self.footing, self.energy_above_hull.tolist()
+
+        def place(i: int) -> tuple[int, float]:
+            grade = grades[i]
+            return (len(order), 0.0) if grade is None else (order[grade], heights[i])
+
+        return sorted(range(len(self)), key=place)
 
     def __len__(self) -> int:
         return len(self.energy)
 
 
+@own_state()
 def energies_per_atom(
     structures: Sequence[Structure | None], potential: Potential
 ) -> tuple[NDArray[np.float64], dict[int, str]]:
@@ -166,13 +191,14 @@ def energies_above_hull(
         )
     heights = np.full(len(own), np.nan)
     listed = np.zeros(len(own), dtype=bool)
-    failures = dict(base.failures)
+    failures, remarks = dict(base.failures), {}
     for i, structure in enumerate(structures):
         if structure is None or i in failures:
             continue
         try:
             heights[i] = hull.energy(structure.composition)
             listed[i] = hull.is_listed(structure.composition)
+            remarks[i] = hull.remark(structure.composition, float(own[i] - heights[i]))
         except InputError as error:
             failures[i] = str(error)
     return Energies(
@@ -183,6 +209,7 @@ def energies_above_hull(
         listed,
         dict(sorted(failures.items())),
         {**base.settings, **hull.settings},
+        {i: remark for i, remark in remarks.items() if remark is not None},
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,31 @@ Key: TypeAlias = tuple[tuple[str, float], ...]
 #: Systems with more elements are looked up by going through all compounds, not through all subsets
 #: of the elements.
 _MOST_SUBSETS = 10
+#: No crystal that can be made lies deeper below the hull of all others, eV/atom: deeper ones say
+#: that competitors are missing in the table, or that the potential is far off.
+DEEPEST = 0.1
+
+
+class Footing(StrEnum):
+    """What a height above a hull rests on."""
+
+    EXACT = "exact"
+    BOUND = "lower bound"
+    NONE = "no footing"
+
+
+def footing(is_listed: bool, height: float) -> Footing:
+    """What a height rests on: a compound of its formula in the table, or only its neighbours in
+    composition, among which competitors may be missing, so that the true height is larger; or
+    nothing, if it is deeper than `DEEPEST`.
+
+    Args:
+        is_listed: Whether the table holds the formula.
+        height: Energy above the hull, eV/atom.
+    """
+    if height < -DEEPEST:
+        return Footing.NONE
+    return Footing.EXACT if is_listed else Footing.BOUND
 
 
 class Hull:
@@ -99,6 +125,32 @@ class Hull:
         upper bound of the true hull.
         """
         return fractions(composition) in self._lowest
+
+    def remark(self, composition: Formula, height: float) -> str | None:
+        """What must be said beside a height at a composition; None if it is exact.
+
+        Args:
+            composition: Of the crystal.
+            height: Its energy above the hull, eV/atom.
+        """
+        formula, listed = Composition(composition).reduced_formula, self.is_listed(composition)
+        grade = footing(listed, height)
+        if grade is Footing.BOUND:
+            return (
+                f"a lower bound: {formula} is not among the {len(self):,} formulas of the hull "
+                f"{self.name!r}, and compounds that it lacks may lie below"
+            )
+        if grade is Footing.NONE and listed:
+            return (
+                f"{-height:.2f} eV/atom below the known compound {formula} cannot be: the "
+                "potential is wrong about this crystal, or it is none"
+            )
+        if grade is Footing.NONE:
+            return (
+                f"{-height:.2f} eV/atom below a hull {self.name!r} that lacks {formula} cannot be: "
+                f"compounds are missing there. energy_above_hull takes a table that holds them"
+            )
+        return None
 
     def energy(self, composition: Formula) -> float:
         """Height of the hull at a composition, eV/atom.

@@ -54,6 +54,16 @@ class Recipe(ABC):
             data: What `load_data` returns.
         """
 
+    def of_data(self, config: Config, data: Any) -> dict[str, Any]:
+        """The config of a training that begins with other weights: those of its entries that are
+        statistics of the data may be the data's own; by default all stay.
+
+        Args:
+            config: Of the weights.
+            data: What `load_data` returns.
+        """
+        return dict(config)
+
     @abstractmethod
     def load_data(self, path: Path) -> Any:
         """A packed file as a training or validation set.

@@ -56,7 +56,7 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read as a card ({error!r}).") from error

@@ -5,6 +5,8 @@ Sources: covalent radii of Cordero et al. 2008 (as `ase.data.covalent_radii`), P
 electronegativities (as `pymatgen.core.Element.X`); tests compare the tables with both.
 """
 
+from functools import lru_cache
+
 import torch
 
 from ase_crysdiff.constants import NUM_SPECIES
@@ -26,9 +28,12 @@ _RADII = (
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
 
+@lru_cache(maxsize=4)
 def covalent_radii(dtype: torch.dtype = torch.float64) -> Float[Tensor, " elements"]:
-    """Radius by atomic number in Å, 0 at place 0; elements nobody has measured have 0.2."""
-    return torch.tensor(_RADII, dtype=dtype)
+    """Radius by atomic number in Å, 0 at place 0; elements nobody has measured have 0.2. One tensor
+    for all: do not write to it.
+    """
+    return torch.tensor(_RADII, dtype=dtype, device="cpu")
 
 
 def electronegativities(dtype: torch.dtype = torch.float64) -> Float[Tensor, " elements"]:

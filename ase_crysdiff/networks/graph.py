@@ -14,7 +14,9 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.nearest import Nearest, nearest_neighbors
 from ase_crysdiff.geometry.neighbors import Neighbors, neighbor_list
-from ase_crysdiff.shapes import Float, Int, Tensor
+from ase_crysdiff.geometry.segments import segment_index
+from ase_crysdiff.networks.element_properties import covalent_radii
+from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 #: Species of an atom whose element is hidden from the network, as pretraining does.
 MASKED = 0
@@ -32,6 +34,8 @@ class Neighborhood:
             no farther than the last of them by more than the tolerance for ties; 0 for no edges,
             None for all within the cutoff.
         cutoff: Å; read only where neighbours are not counted.
+        reach: Two atoms see each other at least as far as this multiple of the sum of their
+            covalent radii, whatever the cutoff: 5 Å do not hold the nearest neighbours of caesium.
         profile: Ascending distances to as many nearest neighbours, for pointwise distance
             distributions; 0 for none.
         self_edges: Whether every atom has edges to its images along the edges and shorter diagonals
@@ -45,12 +49,64 @@ class Neighborhood:
     cutoff: float | None = None
     profile: int = 0
     self_edges: bool = False
+    reach: float = 0.0
 
     def __post_init__(self) -> None:
         if self.neighbors is None and self.cutoff is None:
             raise InputError(
                 "A neighborhood needs a number of neighbours or a cutoff; give one of them."
             )
+
+    def cutoffs(
+        self, first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"], dtype: torch.dtype
+    ) -> Float[Tensor, " pairs"]:
+        """How far two atoms see each other, Å.
+
+        Args:
+            first: Atomic numbers.
+            second: Atomic numbers.
+            dtype: Of the result.
+        """
+        radii = covalent_radii(dtype).to(first.device)
+        return self.limits(radii[first] + radii[second])
+
+    def limits(self, bonds: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
+        """How far atoms see each other whose covalent radii add up to these lengths, Å."""
+        assert self.cutoff is not None
+        return (self.reach * bonds).clamp_min(self.cutoff)
+
+    def pairs(
+        self,
+        positions: Float[Tensor, "atoms 3"],
+        cells: Float[Tensor, "systems 3 3"],
+        periodic: Bool[Tensor, "systems 3"],
+        species: Int[Tensor, " atoms"],
+        num_atoms: Int[Tensor, " systems"],
+    ) -> Neighbors:
+        """All pairs of atoms that see each other, where neighbours are not counted.
+
+        Args:
+            positions: Å, anywhere.
+            cells: Lattice vectors as rows, Å.
+            periodic: Which axes repeat.
+            species: Atomic numbers.
+            num_atoms: Atoms of each system.
+
+        Raises:
+            InputError: If a cell cannot be searched, see `neighbor_list`.
+        """
+        assert self.cutoff is not None
+        if not self.reach:
+            return neighbor_list(positions, cells, periodic, num_atoms, self.cutoff)
+        index = segment_index(num_atoms)
+        own = self.cutoffs(species, species, torch.float64)
+        farthest = own.new_full((len(num_atoms),), self.cutoff).scatter_reduce(
+            0, index, own, "amax"
+        )
+        found = neighbor_list(positions, cells, periodic, num_atoms, farthest)
+        limits = self.cutoffs(species[found.receivers], species[found.senders], torch.float64)
+        vectors = found.vectors(positions.double(), cells.double(), index)
+        return found.select(vectors.square().sum(-1) < limits.square())
 
 
 @dataclass(frozen=True)
@@ -207,9 +263,8 @@ def find_edges(crystals: CrystalBatch, neighborhood: Neighborhood) -> Nearest:
     )
     pairs = nearest.neighbors
     if neighborhood.neighbors is None:
-        assert neighborhood.cutoff is not None
         periodic = torch.ones(len(cells), 3, dtype=torch.bool, device=cells.device)
-        pairs = neighbor_list(positions, cells, periodic, counts, neighborhood.cutoff)
+        pairs = neighborhood.pairs(positions, cells, periodic, crystals.species, counts)
     if neighborhood.self_edges:
         pairs = _with_self_edges(pairs, len(positions))
     return Nearest(pairs, nearest.profile.to(crystals.lattice.dtype))

@@ -3,6 +3,7 @@ cutoff.
 """
 
 import math
+from typing import Any
 
 import torch
 
@@ -31,8 +32,23 @@ def envelope(x: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
     Source: Gasteiger et al. 2020 (DimeNet), equation 8 with p = 5, factored so that it is exactly 0
     at 1.
     """
-    x = x.clamp(max=1.0)
-    return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * 15))))
+    return _Envelope.apply(x.clamp(max=1.0))
+
+
+class _Envelope(torch.autograd.Function):
+    """The polynomial with its derivative in closed form, -105 x⁴ (1 - x)²: a fifth of the
+    operations that its Horner form leaves behind. Differentiable twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (1 - x) ** 3 * (1 + x * (3 + x * (6 + x * (10 + x * 15))))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient * (-105 * (x.square() * (1 - x)).square())
 
 
 def bessel(x: Float[Tensor, " edges"], count: int) -> Float[Tensor, "count edges"]:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -30,6 +31,9 @@ class Configurations:
         periodic: Which axes repeat, shape (systems, 3).
         species: Atomic numbers, shape (atoms,).
         num_atoms: Atoms of each system, shape (systems,).
+        labels: What else is known of each system, for engines that read it: arrays with one entry
+            per atom by ASE's names (`initial_magmoms`, `initial_charges`, `tags`, `masses`) and
+            `info`, a mapping; empty, or one mapping for each system. Networks do not look at it.
 
     Raises:
         ShapeError: If the tensors do not fit together.
@@ -40,6 +44,7 @@ class Configurations:
     periodic: Bool[Tensor, "systems 3"]
     species: Int[Tensor, " atoms"]
     num_atoms: Int[Tensor, " systems"]
+    labels: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         total = int(self.num_atoms.sum())
@@ -51,6 +56,11 @@ class Configurations:
                 f"{atoms[0]} positions, {atoms[1]} "
                 f"species, {systems[0]} cells and {systems[1]} rows of periodic. Every atom must "
                 "belong to one system."
+            )
+        if len(self.labels) not in (0, len(self.num_atoms)):
+            raise ShapeError(
+                f"There are labels for {len(self.labels)} of {len(self.num_atoms)} systems; give "
+                "none, or a mapping for each."
             )
 
     def __len__(self) -> int:
@@ -73,7 +83,7 @@ class Configurations:
         self, device: torch.device | None = None, dtype: torch.dtype | None = None
     ) -> "Configurations":
         """The configurations on a device, their floating point tensors in a dtype."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        moved = {name: getattr(self, name).to(device) for name in _TENSORS}
         moved |= {name: moved[name].to(dtype) for name in ("positions", "cells")}
         return replace(self, **moved)
 
@@ -86,7 +96,20 @@ class Configurations:
             self.periodic[chosen],
             self.species[atoms],
             self.num_atoms[chosen],
+            tuple(self.labels[i] for i in chosen.tolist()) if self.labels else (),
         )
+
+    @staticmethod
+    def cat(parts: "Sequence[Configurations]") -> "Configurations":
+        """The systems of all parts, one part after the other."""
+        tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
+        labels: tuple[Mapping[str, Any], ...] = ()
+        if any(part.labels for part in parts):
+            labels = tuple(label for p in parts for label in (p.labels or ({},) * len(p)))
+        return Configurations(**tensors, labels=labels)
+
+
+_TENSORS = tuple(f.name for f in fields(Configurations) if f.name != "labels")
 
 
 @dataclass(frozen=True)

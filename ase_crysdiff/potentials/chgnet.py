@@ -73,7 +73,11 @@ class CHGNetPotential(Potential):
                 model_name=weights, use_device=str(self.device), verbose=False
             )
         self._model.requires_grad_(False)
-        table = json.loads(_REFERENCES.read_text()) if weights == "0.3.0" else {"energies": {}}
+        table = (
+            json.loads(_REFERENCES.read_text(encoding="utf-8"))
+            if weights == "0.3.0"
+            else {"energies": {}}
+        )
         self.formation_references = {
             atomic_numbers[symbol]: float(energy) for symbol, energy in table["energies"].items()
         }

@@ -1,6 +1,7 @@
 """Atoms ↔ Configurations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.checks import FARTHEST, reciprocal
+
+#: Arrays that engines read: a magnetic state to start from, charges, groups of atoms, isotopes.
+LABELS = ("initial_magmoms", "initial_charges", "tags", "masses")
 
 
 def from_atoms(atoms: Sequence[Atoms]) -> Configurations:
@@ -27,22 +31,43 @@ def from_atoms(atoms: Sequence[Atoms]) -> Configurations:
             np.concatenate([*(a.numbers for a in atoms), np.zeros(0)]).astype(np.int64)
         ),
         torch.tensor([len(a) for a in atoms], dtype=torch.long),
+        labels_of(atoms),
     )
 
 
+def labels_of(atoms: Sequence[Atoms]) -> tuple[dict[str, Any], ...]:
+    """What an engine may read of atoms beside where they are (`Configurations.labels`); nothing if
+    none of them has any.
+    """
+    labels = []
+    for a in atoms:
+        arrays = {name: a.arrays[name] for name in LABELS if name in a.arrays}
+        labels.append(arrays | ({"info": dict(a.info)} if a.info else {}))
+    return tuple(labels) if any(labels) else ()
+
+
 def to_atoms(configurations: Configurations) -> list[Atoms]:
-    """ASE atoms without a calculator, in the given order."""
+    """ASE atoms without a calculator, in the given order, with their labels."""
     counts = configurations.num_atoms.tolist()
     return [
-        Atoms(numbers, positions, cell=cell, pbc=periodic)
-        for numbers, positions, cell, periodic in zip(
+        _labelled(Atoms(numbers, positions, cell=cell, pbc=periodic), labels)
+        for numbers, positions, cell, periodic, labels in zip(
             (part.cpu().numpy() for part in configurations.species.split(counts)),
             (part.double().cpu().numpy() for part in configurations.positions.split(counts)),
             configurations.cells.double().cpu().numpy(),
             configurations.periodic.cpu().numpy(),
+            configurations.labels or ({},) * len(configurations),
             strict=True,
         )
     ]
+
+
+def _labelled(atoms: Atoms, labels: Mapping[str, Any]) -> Atoms:
+    for name in LABELS:
+        if name in labels:
+            atoms.set_array(name, np.array(labels[name]))
+    atoms.info.update(labels.get("info", {}))
+    return atoms
 
 
 def _wrapped(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import callers_state
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
 from ase_crysdiff.potentials.convert import to_atoms
@@ -57,12 +58,13 @@ class CalculatorPotential(Potential):
         """Energies, forces and stresses; a system for which the calculator raises or returns NaN
         fails alone.
         """
-        given = configurations.to(self.device, self.dtype)
+        given = configurations.to(self.device, torch.float64)
         check(given, self.elements, self.name)
         parts, failures = [], {}
         for i, atoms in enumerate(to_atoms(given)):
             try:
-                parts.append(self._one(atoms))
+                with callers_state():
+                    parts.append(self._one(atoms))
             except Exception as error:  # whatever an engine raises concerns this system only
                 failures[i] = (
                     str(error)
@@ -77,10 +79,10 @@ class CalculatorPotential(Potential):
                     )
                 )
         energies = torch.from_numpy(np.concatenate([*(p[0] for p in parts), np.zeros(0)]))
-        total = torch.zeros(len(given), dtype=self.dtype).index_add(0, given.index, energies)
+        total = torch.zeros_like(given.cells[:, 0, 0]).index_add(0, given.index, energies)
         forces = torch.from_numpy(np.concatenate([*(p[1] for p in parts), np.zeros((0, 3))]))
         stress = torch.from_numpy(np.array([p[2] for p in parts]).reshape(-1, 3, 3))
-        return Evaluation(energies, total, forces, stress, failures)
+        return Evaluation(energies, total, forces.to(self.dtype), stress.to(self.dtype), failures)
 
     def _one(
         self, atoms: Atoms

@@ -10,11 +10,18 @@ import torch
 
 from ase_crysdiff import registry
 from ase_crysdiff.devices import resolve
-from ase_crysdiff.errors import CheckpointError, IncompatibleError, NeedsWeightsError
+from ase_crysdiff.errors import (
+    CheckpointError,
+    IncompatibleError,
+    InputError,
+    NeedsWeightsError,
+)
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.levels import level_energies
 from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.potentials.reference_energies import check_reference_energies
 
@@ -22,6 +29,7 @@ from ase_crysdiff.potentials.reference_energies import check_reference_energies
 PotentialLike: TypeAlias = "str | Potential | Any"
 
 
+@own_state()
 def load_potential(
     name: str,
     weights: str | Path | None = None,
@@ -56,6 +64,7 @@ def load_potential(
     return potential
 
 
+@own_state()
 def as_potential(potential: PotentialLike) -> Potential:
     """The potential of a name, of an ASE calculator or itself.
 
@@ -119,14 +128,16 @@ def assemble(
     dtype: torch.dtype = torch.float32,
 ) -> NeuralPotential:
     """A network and what its config says, as a potential."""
+    (elements,) = level_energies(config).values()
     return NeuralPotential(
         name,
         network,
-        torch.tensor(config["references"], dtype=torch.float64),
+        elements.references,
         config["elements"],
         device,
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
+        elements.depths,
     )
 
 
@@ -179,4 +190,33 @@ def matgl(
     return MatglPotential(weights)
 
 
+def sevennet(
+    name: str,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """SevenNet with the weights of a name that its package brings.
+
+    Raises:
+        InputError: If other weights are asked for.
+        IncompatibleError: If another dtype than single precision is asked for.
+        MissingExtraError: If the package is not installed.
+    """
+    if weights is not None:
+        raise InputError(
+            f"sevennet-{name} has the weights of its package, not {weights}. Give a calculator of "
+            "yours in place of the name."
+        )
+    if dtype != torch.float32:
+        raise IncompatibleError(
+            f"SevenNet computes in torch.float32 only, not {dtype}; dao-p knows both."
+        )
+    from ase_crysdiff.potentials.sevennet import SevenNetPotential
+
+    return SevenNetPotential(name, device)
+
+
 dao_p = partial(neural, "dao-p")
+sevennet_0 = partial(sevennet, "0")
+sevennet_l3i5 = partial(sevennet, "l3i5")

@@ -13,7 +13,7 @@ import torch
 
 from ase_crysdiff.constants import PHYSICAL_FRACTION
 from ase_crysdiff.networks.element_properties import covalent_radii
-from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials
+from ase_crysdiff.networks.energy import EnergyTerms, forces_and_virials, no_terms
 from ase_crysdiff.networks.graph import Graph
 from ase_crysdiff.networks.radial import envelope
 from ase_crysdiff.shapes import Float, Int, Tensor
@@ -58,20 +58,20 @@ def repulsion(graph: Graph) -> EnergyTerms:
     """Repulsion of all atoms of a graph. Each atom has half of the energy of its pairs; no gradient
     for training.
     """
-    energies = graph.vectors.new_zeros(len(graph.species))
-    gradient = torch.zeros_like(graph.vectors)
     species = graph.species
     distance = torch.linalg.vector_norm(graph.vectors.detach(), dim=-1)
     near = torch.nonzero(
         distance < reach(species[graph.receivers], species[graph.senders])
     ).flatten()
-    if len(near):
-        vectors = graph.vectors.detach()[near].requires_grad_(True)
-        first, second = graph.receivers[near], graph.senders[near]
-        with torch.enable_grad():
-            length = vectors.square().sum(-1).clamp_min(1e-12).sqrt()
-            half = pair_energy(species[first], species[second], length) / 2
-            (part,) = torch.autograd.grad(half.sum(), vectors)
-        gradient[near] = part
-        energies = energies.index_add(0, first, half.detach())
+    if not len(near):
+        return no_terms(graph)
+    vectors = graph.vectors.detach()[near].requires_grad_(True)
+    first, second = graph.receivers[near], graph.senders[near]
+    with torch.enable_grad():
+        length = vectors.square().sum(-1).clamp_min(1e-12).sqrt()
+        half = pair_energy(species[first], species[second], length) / 2
+        (part,) = torch.autograd.grad(half.sum(), vectors)
+    gradient = torch.zeros_like(graph.vectors)
+    gradient[near] = part
+    energies = graph.vectors.new_zeros(len(species)).index_add(0, first, half.detach())
     return EnergyTerms(energies, *forces_and_virials(graph, gradient))

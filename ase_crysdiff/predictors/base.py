@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -41,11 +41,13 @@ class Estimates:
         uncertainty: One standard deviation in the same unit, NaN where it is not known, shape
             (crystals,).
         failures: Reason by position.
+        remarks: What must be said beside a value, by position; nothing for most.
     """
 
     values: Float[Tensor, " crystals"]
     uncertainty: Float[Tensor, " crystals"]
     failures: Mapping[int, str]
+    remarks: Mapping[int, str] = field(default_factory=dict)
 
 
 class Predictor(ABC):

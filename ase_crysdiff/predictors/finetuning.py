@@ -19,6 +19,7 @@ from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
 from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
@@ -148,6 +149,7 @@ def finetune(
     return _measured(card, stored, data, split, device)
 
 
+@own_state(one_thread=False)
 def finetune_structures(
     structures: Sequence[Any],
     values: Sequence[float | None] | NDArray[np.float64],

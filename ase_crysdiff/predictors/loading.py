@@ -7,6 +7,7 @@ import torch
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.potentials.loading import load_potential
@@ -15,6 +16,7 @@ from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.predictors.potential import HullPredictor, PotentialPredictor
 
 
+@own_state()
 def load_predictor(name: str | Path, device: str | torch.device = "cpu") -> Predictor:
     """A predictor, by its registered name or the folder that `crysdiff finetune` or
     `StructurePredictor.save` wrote.
@@ -29,6 +31,7 @@ def load_predictor(name: str | Path, device: str | torch.device = "cpu") -> Pred
     return found
 
 
+@own_state()
 def from_folder(
     name: str, weights: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> Predictor:

@@ -51,6 +51,11 @@ class PotentialPredictor(Predictor):
                     values[row] = formation_energy(energy, amounts, references)
                 except InputError as error:
                     failures[row] = str(error)
+        for row, crystal in enumerate(crystals.split()):
+            alone = _lonely(crystal)
+            if alone is not None:
+                values[row] = torch.nan
+                failures[row] = f"{self.potential.name} has no energy for it: {alone}"
         return Estimates(values, torch.full_like(values, torch.nan), failures)
 
 
@@ -59,8 +64,9 @@ class HullPredictor(PotentialPredictor):
     composition.
 
     The hull is partial: at a formula that it does not list the true one may lie lower, so that the
-    value is a lower bound. Values below 0 are kept: they say by how much a crystal would lie under
-    the known ones, or how far the potential is off.
+    value is a lower bound, and says so among the remarks. Values a little below 0 are kept: they
+    say by how much a crystal would lie under the known ones. What lies deeper than `DEEPEST` is no
+    value: competitors are missing, or the potential is wrong.
 
     Args:
         card: Names the potential.
@@ -72,16 +78,38 @@ class HullPredictor(PotentialPredictor):
         from ase.data import chemical_symbols  # nobody else here needs ASE and pymatgen
 
         from ase_crysdiff.metrics.fingerprints import open_hull
+        from ase_crysdiff.metrics.hull import Footing, footing
 
         formation, hull = super().predict(crystals), open_hull()
         values, failures = formation.values.clone(), dict(formation.failures)
+        remarks: dict[int, str] = {}
         for row, composition in enumerate(_amounts(crystals, chemical_symbols.__getitem__)):
+            if row in failures:
+                continue
             try:
                 values[row] -= hull.energy(composition)
             except InputError as error:
-                values[row] = torch.nan
-                failures.setdefault(row, str(error))
-        return replace(formation, values=values, failures=dict(sorted(failures.items())))
+                values[row], failures[row] = torch.nan, str(error)
+                continue
+            height = float(values[row])
+            remark = hull.remark(composition, height)
+            if footing(hull.is_listed(composition), height) is Footing.NONE:
+                values[row], failures[row] = torch.nan, str(remark)
+            elif remark is not None:
+                remarks[row] = remark
+        return replace(
+            formation, values=values, failures=dict(sorted(failures.items())), remarks=remarks
+        )
+
+
+def _lonely(crystal: CrystalBatch) -> str | None:
+    from ase_crysdiff.crystal.soundness import lonely_atom
+
+    return lonely_atom(
+        crystal.lattice[0].double().cpu().numpy(),
+        crystal.frac_coords.double().cpu().numpy(),
+        crystal.species.cpu().numpy(),
+    )
 
 
 def _amounts(crystals: CrystalBatch, name: Callable[[int], str]) -> list[dict[str, int]]:

@@ -8,9 +8,11 @@ from ase.data import chemical_symbols
 
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cells
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.predictors.base import Estimates, Predictor
 
 
+@own_state()
 def predict_structures(
     predictor: Predictor, structures: Sequence[Any], progress: bool | None = None
 ) -> Estimates:
@@ -44,10 +46,11 @@ def predict_structures(
             f"None of {len(structures)} structures can be used. Number {first[0]}: {first[1]}."
         )
     values = torch.full((len(structures),), torch.nan, dtype=torch.float64)
-    uncertainty = values.clone()
+    uncertainty, remarks = values.clone(), {}
     if cells:
         positions = list(cells)
         found = predictor.predict(batch_of([cells[i] for i in positions]))
         values[positions], uncertainty[positions] = found.values, found.uncertainty
         refused |= {positions[k]: reason for k, reason in found.failures.items()}
-    return Estimates(values, uncertainty, dict(sorted(refused.items())))
+        remarks = {positions[k]: remark for k, remark in found.remarks.items()}
+    return Estimates(values, uncertainty, dict(sorted(refused.items())), remarks)

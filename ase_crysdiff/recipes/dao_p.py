@@ -6,6 +6,7 @@ one is both, see `networks.encoders.crysformer.periodic`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,23 +19,47 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import Recipe, Tensors
-from ase_crysdiff.networks.energy import AtomicEnergies
+from ase_crysdiff.networks.energy import AtomicEnergies, readouts
 from ase_crysdiff.networks.energy import build as build_network
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
+from ase_crysdiff.potentials.separation import REACH
 from ase_crysdiff.training.energy import energy_task
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
+#: Entries of a config that depend on the labels.
+_OF_DATA = ("levels", "references", "depths", "formation_references", "elements", "level", "shares")
+#: A network that a CPU can train.
+_ENCODER = {
+    "name": "crysformer",
+    "edges": "periodic",
+    "hidden": 64,
+    "layers": 3,
+    "heads": 4,
+    "key_width": 8,
+    "cutoff": 5.0,
+    "reach": REACH,
+    "closest": 0.55,
+    "num_radial": [12, 8, 4],
+    "expansion": 2,
+}
+
 
 class DaoP(Recipe):
-    """Atomic energies on top of reference energies and short-range repulsion."""
+    """Atomic energies on top of reference energies and short-range repulsion.
+
+    Labels of several levels of theory train one network with a readout for each. The first of them
+    is what the weights answer with, unless the config's `answers` names another; only its readout
+    ships.
+    """
 
     name = "dao-p"
     kind: ClassVar[Kind] = Kind.POTENTIAL
+    optional = ("answers",)
 
     def build(self, config: Config) -> AtomicEnergies:
         """The network of a config."""
-        return build_network(config["encoder"])
+        return build_network(config["encoder"], len(config.get("levels") or [None]))
 
     def configure(self, data: Labels) -> dict[str, Any]:
         """The default config for a set of labels: reference energies fitted to it and a network
@@ -43,25 +68,45 @@ class DaoP(Recipe):
         return {
             "recipe": self.name,
             "kind": self.kind,
-            "encoder": {
-                "name": "crysformer",
-                "edges": "periodic",
-                "hidden": 64,
-                "layers": 3,
-                "heads": 4,
-                "key_width": 8,
-                "cutoff": 5.0,
-                "waves": [12, 8, 4],
-                "expansion": 2,
-            },
-            "references": atom_energies(data),
-            "formation_references": json.loads(data.metadata.get("references", "{}")),
+            "encoder": _ENCODER,
             "loss_weights": {"energy": 2.0, "forces": 1.0, "virial": 0.3},
-            "elements": [int(z) for z in torch.unique(data.configurations.species)],
+            **self.of_data({}, data),
         }
+
+    def of_data(self, config: Config, data: Labels) -> dict[str, Any]:
+        """A config whose elements and energies of elements are those of the labels.
+
+        Args:
+            config: Of the weights that the training begins with, or empty.
+            data: What it learns from.
+        """
+        names = data.levels if data.level is not None else ("",)
+        known = json.loads(data.metadata.get("references", "{}"))
+        fitted = dict.fromkeys(names, known) if len(names) == 1 else known
+        entries = {
+            name: element_energies(data.of_level(name), fitted.get(name, {})) for name in names
+        }
+        found = {int(z) for z in torch.unique(data.configurations.species)}
+        elements = sorted(found | set(config.get("elements", ())))
+        rest = {key: value for key, value in config.items() if key not in _OF_DATA}
+        if len(names) == 1:
+            return {**rest, **entries[names[0]], "elements": elements}
+        shares = dict.fromkeys(names, 1.0)
+        return {**rest, "levels": entries, "shares": shares, "elements": elements}
 
     def load_data(self, path: Path) -> Labels:
         return Labels.load(path)
+
+    def fixed_by_origin(self, changes: Config) -> list[str]:
+        return sorted(set(changes) - {"encoder", "shares", "answers", "loss_weights"})
+
+    def fill(self, model: AtomicEnergies, tensors: Tensors, source: Path) -> None:
+        """Copies weights; where they answer for one level of theory and the model for several, all
+        readouts begin as that one.
+        """
+        if len(tensors.get("out.bias", ())) == 1 and model.levels > 1:
+            tensors = readouts(tensors, [0] * model.levels)
+        super().fill(model, tensors, source)
 
     def task(
         self,
@@ -78,7 +123,7 @@ class DaoP(Recipe):
         self, config: Config, tensors: Tensors, whole: bool = False
     ) -> tuple[Config, Tensors]:
         """The weights, and the config with the energies that they give for reference crystals: they
-        are checked whenever the weights are loaded.
+        are checked whenever the weights are loaded. Of several levels of theory one answers.
 
         Args:
             config: Of the training run.
@@ -86,13 +131,15 @@ class DaoP(Recipe):
             whole: Not used; all of a potential ships.
 
         Raises:
-            CheckpointError: If the tensors do not fit the network, or no reference crystal consists
-                of its elements.
+            CheckpointError: If the tensors do not fit the network, no reference crystal consists of
+                its elements, or the level that is to answer is none of the levels.
         """
         # Here, since they need ASE, which training does without.
         from ase_crysdiff.potentials.loading import assemble
         from ase_crysdiff.potentials.reference_energies import reference_energies
 
+        if config.get("levels"):
+            config, tensors = _of_one_level(config, tensors)
         network = self.build(config)
         weights.fill(network, tensors, Path(self.name))
         energies = reference_energies(assemble(self.name, network, config))
@@ -102,6 +149,42 @@ class DaoP(Recipe):
                 "crystal consists."
             )
         return {**config, "reference_energies": energies}, tensors
+
+
+def _of_one_level(config: Config, tensors: Tensors) -> tuple[dict[str, Any], Tensors]:
+    """Config and weights of the level that answers; what the others were is left to the card's
+    account of the training.
+    """
+    levels = config["levels"]
+    name = config.get("answers") or next(iter(levels))
+    if name not in levels:
+        raise CheckpointError(f"The level to answer is {name!r}, but there are {list(levels)}.")
+    rest = {key: value for key, value in config.items() if key not in ("levels", "answers")}
+    config = {**rest, **levels[name], "level": name}
+    return config, readouts(tensors, [list(levels).index(name)])
+
+
+def element_energies(labels: Labels, formation_references: Mapping[str, float]) -> dict[str, Any]:
+    """What stands for the elements at one level of theory, for a config: references fitted to the
+    labels, and how far above them the free atoms lie.
+
+    Args:
+        labels: Of this level.
+        formation_references: Energies of the elements by atomic number that turn its energies into
+            formation energies, eV. Of an element without one, or without a heat of formation of its
+            free atom among the labels' metadata, the free atom is not known.
+    """
+    references = atom_energies(labels)
+    depths = [0.0] * NUM_SPECIES
+    for z, heat in json.loads(labels.metadata.get("free_atoms", "{}")).items():
+        if z in formation_references:
+            above = float(formation_references[z]) + float(heat) - references[int(z)]
+            depths[int(z)] = round(above, 6)
+    return {
+        "references": references,
+        "depths": depths,
+        "formation_references": dict(formation_references),
+    }
 
 
 def atom_energies(labels: Labels) -> list[float]:

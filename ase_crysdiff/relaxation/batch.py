@@ -57,9 +57,7 @@ class Batch:
         """Some of the systems, then new ones, with as many rows as the largest needs."""
         part = self.systems.select(kept)
         parts = [part] if new is None else [part, new.systems]
-        systems = Configurations(
-            *(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Configurations))
-        )
+        systems = Configurations.cat(parts)
         num_rows = CELL_ROWS + (int(systems.num_atoms.max()) if len(systems) else 0)
         values: dict[str, Tensor] = {}
         for name in (f.name for f in fields(self) if f.name != "systems"):

@@ -8,16 +8,17 @@ from functools import partial
 import torch
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import problems
 from ase_crysdiff.relaxation.base import Optimizer
 from ase_crysdiff.relaxation.batch import Batch
 from ase_crysdiff.relaxation.evaluation import averaged, evaluate_each, unusable, without
 from ase_crysdiff.relaxation.fire import FIRE
 from ase_crysdiff.relaxation.frechet import FrechetRows
+from ase_crysdiff.relaxation.held import Held, Moves
 from ase_crysdiff.relaxation.lbfgs import LBFGS
 from ase_crysdiff.relaxation.settings import FMAX, STEPS
-from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.symmetry.averaging import Averaging
 from ase_crysdiff.symmetry.operations import Operations
 
@@ -44,6 +45,8 @@ class Outcome:
         steps: Steps taken.
         converged: Whether `fmax` is below the limit.
         failure: Why it was given up; None if it was not. Running out of steps is no failure.
+        forces: What the potential says of `final`, eV/Å, shape (atoms, 3); None after a failure.
+        stress: Likewise, eV/Å³, tension positive, shape (3, 3); NaN if it gives none.
     """
 
     final: Configurations
@@ -53,6 +56,8 @@ class Outcome:
     steps: int
     converged: bool
     failure: str | None = None
+    forces: Float[Tensor, "atoms 3"] | None = None
+    stress: Float[Tensor, "3 3"] | None = None
 
 
 def relaxations(
@@ -65,6 +70,7 @@ def relaxations(
     optimizer: str = "lbfgs",
     max_atoms: int = MAX_ATOMS,
     operations: Sequence[Operations] | None = None,
+    moves: Moves | None = None,
 ) -> Iterator[tuple[int, Outcome]]:
     """Relaxes every system; gives (position, outcome) as soon as one is done, so in any order.
 
@@ -82,9 +88,12 @@ def relaxations(
         max_atoms: Atoms of a batch; a larger system goes alone.
         operations: The symmetry that each system has at the start and keeps: forces and stresses
             are averaged over it, so no step leaves it. None keeps nothing.
+        moves: For each system the moves that its atoms may make; forces along others count for
+            nothing. None leaves all atoms free.
 
     Raises:
-        InputError: If an option makes no sense, or there are not operations for every system.
+        InputError: If an option makes no sense, or there are not operations or moves for every
+            system.
     """
     check_options(fmax, steps, optimizer, max_atoms)
     if operations is not None and [o.num_atoms for o in operations] != (
@@ -95,6 +104,12 @@ def relaxations(
             f"{[o.num_atoms for o in operations]} atoms, where the systems have "
             f"{configurations.num_atoms.tolist()}."
         )
+    sizes = configurations.num_atoms.tolist()
+    if moves is not None and (
+        len(moves) != len(sizes)
+        or any(m is not None and len(m) != n for m, n in zip(moves, sizes, strict=True))
+    ):
+        raise InputError(f"moves must be those of systems of {sizes} atoms.")
     if not len(configurations):
         return iter(())
     return _relaxations(
@@ -106,6 +121,7 @@ def relaxations(
         OPTIMIZERS[optimizer](),
         max_atoms,
         operations,
+        None if moves is None or all(m is None for m in moves) else moves,
     )
 
 
@@ -134,6 +150,7 @@ def _relaxations(
     method: Optimizer,
     max_atoms: int,
     operations: Sequence[Operations] | None,
+    moves: Moves | None,
 ) -> Iterator[tuple[int, Outcome]]:
     refused = problems(everything, potential.elements, potential.name)
     if relax_cell:
@@ -150,7 +167,7 @@ def _relaxations(
     sizes = everything.num_atoms.tolist()
     queue = deque(i for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]) if i not in refused)
     batch = Batch.start(everything, _next(queue, sizes, max_atoms))
-    averaging = _averaging(batch, operations)
+    averaging, held = _averaging(batch, operations), _held(batch, moves)
     while len(batch):
         layout = FrechetRows(batch.first_cells, batch.systems.num_atoms, relax_cell)
         found = evaluate_each(potential, batch.systems)
@@ -159,12 +176,14 @@ def _relaxations(
         if averaging is not None:
             usable = averaged(usable, batch.systems, averaging)
         forces = layout.forces(batch.rows, batch.systems, usable)
+        if held is not None:
+            forces = held.allowed(forces)
         norms = torch.linalg.vector_norm(forces, dim=-1).amax(-1)
         is_sound = torch.ones_like(norms, dtype=torch.bool)
         is_sound[list(given_up)] = False
         batch = batch.evaluated(found.energy, norms, is_sound)
         is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
-        yield from _outcomes(batch, layout, is_done, found.energy, norms, fmax, given_up)
+        yield from _outcomes(batch, layout, is_done, found, norms, fmax, given_up)
 
         batch = batch.moved(
             method.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
@@ -175,7 +194,13 @@ def _relaxations(
         if new or len(kept) < len(batch):
             batch = batch.regroup(kept, Batch.start(everything, new) if new else None)
             method.rebatch(kept, len(new), batch.rows.shape[1])
-            averaging = _averaging(batch, operations)
+            averaging, held = _averaging(batch, operations), _held(batch, moves)
+
+
+def _held(batch: Batch, moves: Moves | None) -> Held | None:
+    if moves is None:
+        return None
+    return Held([moves[i] for i in batch.ids.tolist()], batch.rows.shape[1], batch.rows)
 
 
 def _averaging(batch: Batch, operations: Sequence[Operations] | None) -> Averaging | None:
@@ -198,7 +223,7 @@ def _outcomes(
     batch: Batch,
     layout: FrechetRows,
     is_done: Tensor,
-    energy: Tensor,
+    found: Evaluation,
     norms: Tensor,
     fmax: float,
     given_up: dict[int, str],
@@ -207,7 +232,7 @@ def _outcomes(
     for i in torch.nonzero(is_done).flatten().tolist():
         reason = given_up.get(i)
         systems, values = (
-            (batch.systems, (energy, norms))
+            (batch.systems, (found.energy, norms))
             if reason is None
             else (at_best, (batch.best_energy, batch.best_fmax))
         )
@@ -221,5 +246,7 @@ def _outcomes(
                 steps=int(batch.steps[i]),
                 converged=reason is None and bool(norms[i] < fmax),
                 failure=reason,
+                forces=None if reason else found.forces[batch.systems.index == i].cpu(),
+                stress=None if reason else found.stress[i].cpu(),
             ),
         )

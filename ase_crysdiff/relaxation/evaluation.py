@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from ase_crysdiff.errors import CrysDiffError
+from ase_crysdiff.foreign_state import threads_for
 from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
 from ase_crysdiff.potentials.checks import problems
 from ase_crysdiff.symmetry.averaging import Averaging
@@ -36,7 +37,8 @@ def evaluate_each(
     def fill(chosen: list[int]) -> None:
         part = systems if len(chosen) == count else systems.select(chosen)
         try:
-            found = ask(part.to(potential.device, potential.dtype))
+            with threads_for(len(part.species)):
+                found = ask(part.to(potential.device, potential.dtype))
         # What a potential says of bad input. Errors of other kinds are bugs, and must be seen.
         except (CrysDiffError, ValueError, ArithmeticError, RuntimeError) as error:
             at_fault = problems(part, potential.elements, potential.name)

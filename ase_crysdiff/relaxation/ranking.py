@@ -9,8 +9,10 @@ import numpy as np
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.relaxation.results import RelaxResult
@@ -30,6 +32,7 @@ ENERGY_CAP = 0.2
 CONTENTION = 0.1
 
 
+@own_state()
 def rank(
     structures: Sequence[Structure], potential: Potential, prior: float | None = None
 ) -> tuple[list[Structure], dict[int, str]]:
@@ -70,7 +73,7 @@ def rank(
     for i in sorted(range(len(structures)), key=lambda i: (found[i], energies[i])):
         more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": found[i]}
         known = more if math.isfinite(energies[i]) else {}
-        ranked.append(structures[i].copy(properties={**structures[i].properties, **known}))
+        ranked.append(copy_of(structures[i], {**structures[i].properties, **known}))
     return ranked, reasons
 
 
@@ -84,6 +87,7 @@ def scores(energies: Sequence[float], priors: Sequence[float]) -> list[float]:
     ]
 
 
+@own_state()
 def relaxed(
     structures: Sequence[Structure],
     potential: Potential,
@@ -148,7 +152,7 @@ def _at_rest(
         has_fallen = result.kept_symmetry is False
         more = {"crysdiff_fallen_from": result.space_group} if has_fallen else {}
         known = _with_symmetry_of(result.structure, structure.properties)
-        kept.append(result.structure.copy(properties={**known, **more}))
+        kept.append(copy_of(result.structure, {**known, **more}))
         energies.append(result.energy / len(structure))
     return kept, reasons, energies
 

@@ -1,22 +1,32 @@
 """What is said of a relaxed structure, and whether it is believed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.close_pairs import close_pairs
+from ase_crysdiff.crystal.convert import copy_of
+from ase_crysdiff.crystal.soundness import lonely
+from ase_crysdiff.data.writing import FORCES, STRESS
 from ase_crysdiff.relaxation.engine import Outcome
+from ase_crysdiff.shapes import Tensor
 
+#: Property of the draws of a sampler, whose cells are guesses.
+DRAWN_BY = "crysdiff_sampler"
 #: A relaxed cell may differ from the first one by this share of its volume.
 MAX_VOLUME_CHANGE = 0.2
 #: Energies per atom that differ by less are taken as equal, eV: single precision on a total energy.
 _ENERGY_RESOLUTION = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RelaxResult:
     """What became of one structure.
 
@@ -31,7 +41,8 @@ class RelaxResult:
         first_energy: Total energy before, eV; NaN if it could not be evaluated.
         accepted: Whether the result is trusted: nothing failed, the energy has not risen, the
             volume has changed by less than 20 %, no two atoms are closer than 0.7 of the sum of
-            their covalent radii, and the formula is the same. A structure that ran out of steps may
+            their covalent radii, none is far from all others, and the formula is the same. The
+            draw of a sampler may change its volume at will. A structure that ran out of steps may
             be accepted; `converged` tells.
         reason: Why it is not accepted or not converged; None if it is both.
         space_group: Symbol of the group that was found at the start and kept; None if none was
@@ -41,6 +52,10 @@ class RelaxResult:
         released_energy: Total energy at rest after the release, eV; None likewise.
         kept_symmetry: Whether `structure` has the space group after the release: no for what has
             fallen from a saddle. None if it was not released.
+        forces: On the atoms of `structure`, eV/Å, shape (atoms, 3); those on held atoms, too. None
+            after a failure.
+        stress: On its cell, eV/Å³, tension positive, shape (3, 3); None after a failure or where
+            the potential gives none.
     """
 
     structure: Structure | None
@@ -56,11 +71,75 @@ class RelaxResult:
     symmetric_energy: float | None = None
     released_energy: float | None = None
     kept_symmetry: bool | None = None
+    forces: NDArray[np.float64] | None = field(default=None, compare=False)
+    stress: NDArray[np.float64] | None = field(default=None, compare=False)
 
     @property
     def energy_per_atom(self) -> float:
         """eV/atom."""
         return self.energy / len(self.structure) if self.structure else math.nan
+
+    @property
+    def verdict(self) -> str:
+        """`reason`, or "accepted"."""
+        return self.reason or "accepted"
+
+    def __repr__(self) -> str:
+        what = "no structure" if self.structure is None else self.structure.composition.formula
+        return (
+            f"RelaxResult({what}: {self.energy:.4f} eV, {self.fmax:.3g} eV/Å after {self.steps} "
+            f"steps; {self.verdict})"
+        )
+
+    def labelled(self, index: int) -> Structure:
+        """The structure with its numbers among its properties, and the forces as a site property:
+        what files of relaxed structures hold.
+
+        Args:
+            index: Its number among all, which becomes `crysdiff_index`.
+        """
+        assert self.structure is not None
+        known = {
+            "crysdiff_index": index,
+            "crysdiff_energy": self.energy,
+            "crysdiff_energy_per_atom": self.energy_per_atom,
+            "crysdiff_first_energy": self.first_energy,
+            "crysdiff_fmax": self.fmax,
+            "crysdiff_steps": self.steps,
+            "crysdiff_converged": self.converged,
+            "crysdiff_accepted": self.accepted,
+            "crysdiff_remark": self.reason or "",
+            "crysdiff_first_space_group": self.space_group,
+            "crysdiff_unsymmetric": self.unsymmetric,
+            "crysdiff_symmetric_energy": self.symmetric_energy,
+            "crysdiff_kept_symmetry": self.kept_symmetry,
+            STRESS: None if self.stress is None else self.stress.tolist(),
+        }
+        told = {name: value for name, value in known.items() if value is not None}
+        labelled = copy_of(self.structure, {**self.structure.properties, **told})
+        if self.forces is not None:
+            labelled.add_site_property(FORCES, self.forces.tolist())
+        return labelled
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, from which `from_dict` makes the result again."""
+        given = {name: getattr(self, name) for name in _ARRAYS}
+        arrays = {name: None if a is None else a.tolist() for name, a in given.items()}
+        structure = None if self.structure is None else self.structure.as_dict()
+        kind = {"@module": type(self).__module__, "@class": type(self).__name__}
+        return {**kind, **vars(self), **arrays, "structure": structure}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "RelaxResult":
+        """The result that `as_dict` described."""
+        values = {name: value for name, value in d.items() if not name.startswith("@")}
+        if isinstance(values["structure"], Mapping):
+            values["structure"] = Structure.from_dict(values["structure"])
+        arrays = {n: None if values.get(n) is None else np.array(values[n]) for n in _ARRAYS}
+        return cls(**{**values, **arrays})
+
+
+_ARRAYS = ("forces", "stress")
 
 
 def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
@@ -71,7 +150,7 @@ def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
         outcome: What became of it.
         fmax: Limit of its forces, eV/Å.
     """
-    final = first.copy()
+    final = copy_of(first)
     final.lattice = Lattice(outcome.final.cells[0].cpu().numpy())
     for site, position in zip(final, outcome.final.positions.cpu().numpy(), strict=True):
         site.coords = position
@@ -91,7 +170,15 @@ def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
         outcome.first_energy,
         accepted,
         reason,
+        forces=_finite(outcome.forces),
+        stress=_finite(outcome.stress),
     )
+
+
+def _finite(values: Tensor | None) -> NDArray[np.float64] | None:
+    """As an array; None if a number is missing."""
+    found = None if values is None else values.double().numpy()
+    return None if found is None or not np.isfinite(found).all() else found
 
 
 def rejection_reason(
@@ -114,7 +201,7 @@ def rejection_reason(
     if not rise <= _ENERGY_RESOLUTION:
         return f"the energy has risen by {rise:.3g} eV/atom"
     change = final.volume / first.volume - 1
-    if not abs(change) < MAX_VOLUME_CHANGE:
+    if not (abs(change) < MAX_VOLUME_CHANGE or DRAWN_BY in first.properties):
         return f"the volume has changed by {100 * change:+.0f} %"
     radii = covalent_radii[[site.specie.Z for site in final]]
     one, other, distances = close_pairs(final, 2 * ACCEPT_FRACTION * float(radii.max()))
@@ -126,4 +213,4 @@ def rejection_reason(
             f"{pair} are {distances[k]:.2f} Å apart, {shares[k]:.2f} of the sum of their covalent "
             "radii"
         )
-    return None
+    return lonely(final)

@@ -7,19 +7,30 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from numpy.typing import NDArray
 from pymatgen.core import Structure
 from tqdm import tqdm
 
-from ase_crysdiff.crystal.convert import as_structure, check_structure, entries_of
+from ase_crysdiff.crystal.convert import (
+    as_structure,
+    check_structure,
+    entries_of,
+    structure_to_atoms,
+)
+from ase_crysdiff.crystal.held_atoms import allowed_moves
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.potentials.convert import labels_of
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options, relaxations
+from ase_crysdiff.relaxation.relax_set import RelaxSet
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
 from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry, kept_symmetry
 
 
+@own_state()
 def relax(
     structures: Structure | Atoms | Iterable[Any],
     potential: PotentialLike = "dao-p",
@@ -34,9 +45,14 @@ def relax(
     optimizer: str = "lbfgs",
     progress: bool | None = None,
     max_atoms: int = MAX_ATOMS,
-) -> list[RelaxResult]:
+) -> RelaxSet:
     """Relaxes structures in batches, each one by itself; one result per structure, in the given
     order.
+
+    Atoms that are held stay: those under ASE's `FixAtoms`, `FixScaled`, `FixCartesian`,
+    `FixedLine` and `FixedPlane`, and those whose site property `selective_dynamics` says so. Where
+    the cell moves, they go with it. Magnetic moments, charges, tags, masses and `info` reach an ASE
+    calculator as they were given.
 
     Args:
         structures: Ordered structures or ASE atoms, periodic along all axes. They are not changed.
@@ -67,9 +83,8 @@ def relax(
     check_options(fmax, steps, optimizer, max_atoms)
     symmetry = kept_symmetry(symmetric, symprec, release, seed)
     given = entries_of(structures)
-    found = iter_relax(
-        given, as_potential(potential), fmax, steps, relax_cell, optimizer, max_atoms, symmetry
-    )
+    resolved = as_potential(potential)
+    found = iter_relax(given, resolved, fmax, steps, relax_cell, optimizer, max_atoms, symmetry)
     bar = tqdm(
         found,
         total=len(given),
@@ -78,7 +93,7 @@ def relax(
         disable=None if progress is None else not progress,
     )
     results = dict(bar)
-    return [results[i] for i in range(len(given))]
+    return RelaxSet((results[i] for i in range(len(given))), resolved.name)
 
 
 def iter_relax(
@@ -95,10 +110,17 @@ def iter_relax(
     any order.
     """
     usable: dict[int, Structure] = {}
+    held: dict[int, NDArray[np.float64] | None] = {}
     for position, entry in enumerate(structures):
         try:
             structure = as_structure(entry)
             check_structure(structure)
+            moves = allowed_moves(entry)
+            if moves is not None and symmetry is not None:
+                raise InputError(
+                    "Some of its atoms are held, and symmetric=True moves atoms to where the "
+                    "symmetry wants them. Take the constraints off, or relax without symmetry."
+                )
         except InputError as error:
             shown = entry if isinstance(entry, Structure) else None
             yield (
@@ -106,7 +128,7 @@ def iter_relax(
                 RelaxResult(shown, False, 0, math.nan, math.nan, math.nan, False, str(error)),
             )
         else:
-            usable[position] = structure
+            usable[position], held[position] = structure, moves
     how: dict[str, Any] = {
         "fmax": fmax,
         "steps": steps,
@@ -118,7 +140,8 @@ def iter_relax(
         yield from _symmetric(usable, potential, symmetry, how)
         return
     positions = list(usable)
-    found = relaxations(configurations(list(usable.values())), potential, **how)
+    starts = configurations(list(usable.values()))
+    found = relaxations(starts, potential, **how, moves=list(held.values()))
     for k, outcome in found:
         yield positions[k], result_of(usable[positions[k]], outcome, fmax)
 
@@ -151,7 +174,9 @@ def _symmetric(
 
 
 def configurations(structures: Sequence[Structure]) -> Configurations:
-    """Ordered structures as a potential reads them, in double precision."""
+    """Ordered structures as a potential reads them, in double precision, with what is known of
+    their sites.
+    """
     count = len(structures)
     return Configurations(
         torch.tensor(np.concatenate([*(s.cart_coords for s in structures), np.zeros((0, 3))])),
@@ -159,4 +184,5 @@ def configurations(structures: Sequence[Structure]) -> Configurations:
         torch.ones(count, 3, dtype=torch.bool),
         torch.tensor([site.specie.Z for s in structures for site in s], dtype=torch.long),
         torch.tensor([len(s) for s in structures], dtype=torch.long),
+        labels_of([structure_to_atoms(s) for s in structures]),
     )

@@ -9,6 +9,7 @@ import torch
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff import arguments
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
@@ -102,7 +103,7 @@ class KeptSymmetry:
         noise = scale * stream.normal(3).numpy()
         strain = (noise[:3] + noise[:3].T) / 2 / math.cbrt(structure.volume)
         rows = structure.lattice.matrix @ (np.eye(3) + strain * relax_cell)
-        moved = structure.copy()
+        moved = copy_of(structure)
         moved.lattice = Lattice(rows)
         moves = noise[3:] @ np.linalg.inv(rows)
         for site, frac, move in zip(moved, structure.frac_coords, moves, strict=True):

@@ -36,7 +36,9 @@ def html_report(results: Mapping[str, Any]) -> str:
     template = _environment().get_template("page.html.j2")
     return template.render(
         results=results,
-        style=Markup(files("ase_crysdiff.report").joinpath("style.css").read_text()),
+        style=Markup(
+            files("ase_crysdiff.report").joinpath("style.css").read_text(encoding="utf-8")
+        ),
         title=f"Evaluation of {results['requested']:,} crystals",
         headline=_headline(results["metrics"]),
         sources=_named(results["sources"]),

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CrysDiffError, PluginError, SamplingError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
@@ -54,6 +55,7 @@ class SamplerSpec:
     weights: str | None
     device: str
 
+    @own_state()
     def load(self) -> Sampler:
         """The sampler, from the registry.
 

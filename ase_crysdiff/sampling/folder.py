@@ -60,7 +60,9 @@ class SampleFolder(CrystalFolder):
         kind.
         """
         try:
-            failed = json.loads((path / Store.RECORD).read_text())["last_run"]["failed"]
+            failed = json.loads((path / Store.RECORD).read_text(encoding="utf-8"))["last_run"][
+                "failed"
+            ]
             return {int(index): str(reason) for index, reason in failed.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}

@@ -3,17 +3,17 @@
 import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
 import pandas as pd
 from ase import Atoms
+from monty.json import jsanitize
 from pymatgen.core import Structure
 
-from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.data.table import to_dataframe
-from ase_crysdiff.data.writing import write
+from ase_crysdiff.data.writing import frame, write
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,42 @@ class Report:
     selection: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "Report":
+        """The report that `vars` described, as JSON gives it back: numbers of crystals are words
+        there, and tuples are lists.
+        """
+        values = {name: value for name, value in d.items() if not name.startswith("@")}
+        values["failed"] = {int(i): reason for i, reason in values.get("failed", {}).items()}
+        return cls(**{**values, "notes": tuple(values.get("notes", ()))})
+
+    def part(self, count: int) -> "Report":
+        """Of so many of the crystals."""
+        if count == self.made:
+            return self
+        return replace(self, made=count, notes=(*self.notes, f"a part of the {self.made} made"))
+
+    def __add__(self, other: "Report") -> "Report":
+        """Of the crystals of both; failures of the second are counted on from the first."""
+        shifted = {self.asked + i: reason for i, reason in other.failed.items()}
+        seeds = () if self.seed == other.seed else (f"seeds {self.seed} and {other.seed}",)
+        selection = self.selection if self.selection == other.selection else {}
+        return replace(
+            self,
+            sampler=_both(self.sampler, other.sampler),
+            weights=_both(self.weights, other.weights),
+            asked=self.asked + other.asked,
+            made=self.made + other.made,
+            redrawn=self.redrawn + other.redrawn,
+            seconds=self.seconds + other.seconds,
+            rejections=dict(Counter(self.rejections) + Counter(other.rejections)),
+            guidance=_summed(self.guidance, other.guidance),
+            failed={**self.failed, **shifted},
+            evaluations=self.evaluations if self.evaluations == other.evaluations else None,
+            selection=selection,
+            notes=(*dict.fromkeys((*self.notes, *other.notes)), *seeds),
+        )
+
     def __str__(self) -> str:
         text = (
             f"{self.made} of {self.asked} crystals by {self.sampler} (seed {self.seed}) in "
@@ -87,6 +123,14 @@ class Report:
         return "; ".join([text, *self.notes])
 
 
+def _summed(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {**one, **other}}
+
+
+def _both(one: str, other: str) -> str:
+    return one if one == other else f"{one} and {other}"
+
+
 class SampleSet(Sequence[Structure]):
     """Generated structures, in the order of their index, or of their energy if they were ranked.
 
@@ -114,15 +158,22 @@ class SampleSet(Sequence[Structure]):
     def __getitem__(self, position: slice) -> "SampleSet": ...
     def __getitem__(self, position: int | slice) -> "Structure | SampleSet":
         if isinstance(position, slice):
-            return SampleSet(self.structures[position], self.report)
+            chosen = self.structures[position]
+            return SampleSet(chosen, self.report.part(len(chosen)))
         return self.structures[position]
+
+    def __add__(self, other: "SampleSet") -> "SampleSet":
+        """The structures of both, and a report of both."""
+        if not isinstance(other, SampleSet):
+            return NotImplemented
+        return SampleSet([*self.structures, *other.structures], self.report + other.report)
 
     def __repr__(self) -> str:
         return f"SampleSet({self.report})"
 
     def to_atoms(self) -> list[Atoms]:
-        """ASE atoms, with the origin in `info`."""
-        return [structure_to_atoms(s) for s in self.structures]
+        """ASE atoms, with the origin in `info`, and an energy where the set was ranked by one."""
+        return [frame(s) for s in self.structures]
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row per structure: formula, atoms, space group, density, shortest distance,
@@ -130,14 +181,34 @@ class SampleSet(Sequence[Structure]):
         """
         return to_dataframe(self.structures)
 
-    def write(self, path: str | Path) -> Path:
-        """Writes the set: a folder of CIF files, or one `.extxyz`, `.json`, `.csv` or ASE `.db`
-        file, by the ending.
+    def write(self, path: str | Path, *, symprec: float | None = None) -> Path:
+        """Writes the set: a folder of CIF files, or one `.cif`, `.extxyz`, `.json`, `.csv` or ASE
+        `.db` file, by the ending. `monty.serialization.loadfn` makes the set again of `.json`.
+
+        Args:
+            path: Where to.
+            symprec: Tolerance in Å of the symmetry that CIF files are written with, in the
+                conventional cell; None writes all sites of the cell as it is.
 
         Raises:
             InputError: If the ending is not known or the place cannot be written.
         """
-        return write(self.structures, vars(self.report), Path(path))
+        return write(self.structures, self._described(), Path(path), symprec=symprec)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, from which `from_dict` makes the set again."""
+        return {**self._described(), "structures": [s.as_dict() for s in self.structures]}
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "SampleSet":
+        """The set that `as_dict` described."""
+        given, report = d["structures"], d["report"]
+        structures = [s if isinstance(s, Structure) else Structure.from_dict(s) for s in given]
+        return cls(structures, report if isinstance(report, Report) else Report.from_dict(report))
+
+    def _described(self) -> dict[str, Any]:
+        kind = {"@module": type(self).__module__, "@class": type(self).__name__}
+        return {**kind, "report": jsanitize(vars(self.report))}
 
     def _repr_html_(self) -> str:
         frame: Any = self.to_dataframe()

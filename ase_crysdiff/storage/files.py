@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import save
@@ -66,7 +67,12 @@ def write_by(path: Path, writer: Callable[[Path], object]) -> None:
         writer: Is given the temporary name, which has the ending of `path`.
     """
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    writer(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        writer(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:  # a full disk: half a file would only take more of it
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

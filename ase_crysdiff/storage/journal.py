@@ -65,7 +65,7 @@ class Journal:
                 numbers, everything else that JSON does not know becomes text.
         """
         text = "".join(json.dumps(dict(entry), default=_plain) + "\n" for entry in entries)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

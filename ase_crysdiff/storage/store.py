@@ -68,7 +68,7 @@ class Store:
         if not file.exists():
             return {}
         try:
-            found = dict(json.loads(file.read_text()))
+            found = dict(json.loads(file.read_text(encoding="utf-8")))
             # Before there were facts, a record was the settings themselves.
             return found if isinstance(found.get("settings"), dict) else {"settings": found}
         except (ValueError, TypeError) as error:
@@ -132,7 +132,7 @@ class Store:
         if not file.exists():
             return None
         try:
-            return json.loads(file.read_text())
+            return json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(
                 f"{file} is damaged ({error!r}). Remove that file: what it held is computed again."

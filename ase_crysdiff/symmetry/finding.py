@@ -14,6 +14,7 @@ from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import as_structure
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.scaffold import Scaffold, Site
 from ase_crysdiff.symmetry.tables import Floats, Ints, space_group
@@ -32,6 +33,7 @@ _ROUNDS = 4
 _Cell = tuple[Floats, Floats, Ints]
 
 
+@own_state()
 def find_scaffold(structure: Structure | Atoms, symprec: float = SYMPREC) -> Scaffold:
     """The space group of a structure and the Wyckoff positions of its elements.
 
@@ -50,6 +52,7 @@ def find_scaffold(structure: Structure | Atoms, symprec: float = SYMPREC) -> Sca
     return find_symmetric(structure, symprec).scaffold.canonical()
 
 
+@own_state()
 def find_symmetric(structure: Structure | Atoms, symprec: float = SYMPREC) -> SymmetricCrystal:
     """A structure in the primitive standard cell of its space group, idealised.
 

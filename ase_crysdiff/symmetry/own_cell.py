@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import spglib
 from pymatgen.core import Structure
-from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.operations import Floats, Operations
-from ase_crysdiff.symmetry.refinement import EXACT, SYMMETRY_ERRORS, symmetrise
+from ase_crysdiff.symmetry.refinement import EXACT, SYMMETRY_ERRORS, analyser_of, symmetrise
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def _exact_operations(refined: Structure) -> tuple[Operations, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dataset = SpacegroupAnalyzer(refined, symprec=EXACT).get_symmetry_dataset()
+            dataset = analyser_of(refined, EXACT).get_symmetry_dataset()
     except SYMMETRY_ERRORS as error:
         raise InputError(f"no symmetry was found within {EXACT} Å") from error
     kinds = {species: k for k, species in enumerate(dict.fromkeys(refined.species))}

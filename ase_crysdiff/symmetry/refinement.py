@@ -44,9 +44,7 @@ def symmetrise(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            analyser = SpacegroupAnalyzer(
-                structure, symprec=symprec, angle_tolerance=angle_tolerance
-            )
+            analyser = analyser_of(structure, symprec, angle_tolerance)
             dataset = analyser.get_symmetry_dataset()
             number, symbol = int(dataset.number), str(dataset.international)
     except SYMMETRY_ERRORS as error:
@@ -100,8 +98,23 @@ def space_group(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        analyser = SpacegroupAnalyzer(structure, symprec=symprec, angle_tolerance=angle_tolerance)
+        analyser = analyser_of(structure, symprec, angle_tolerance)
         return analyser.get_space_group_symbol(), analyser.get_space_group_number()
+
+
+def analyser_of(
+    structure: Structure, symprec: float, angle_tolerance: float = 5.0
+) -> SpacegroupAnalyzer:
+    """The analyser of species and places alone. pymatgen reads moments that are among the site
+    properties, where they lower no symmetry here and may be anything.
+
+    Args:
+        structure: Ordered.
+        symprec: Tolerance, Å.
+        angle_tolerance: Tolerance, degrees.
+    """
+    bare = Structure(structure.lattice, structure.species, structure.frac_coords)
+    return SpacegroupAnalyzer(bare, symprec=symprec, angle_tolerance=angle_tolerance)
 
 
 def _idealised(

@@ -9,14 +9,14 @@ from ase.build import bulk
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.crystal.convert import copy_of, from_structures
 
 
 def prototypes() -> dict[str, Structure]:
     """One atom, two species, a perovskite, a layered cell, a skewed triclinic chain of five
     elements.
     """
-    return {name: structure.copy() for name, structure in _prototypes().items()}
+    return {name: copy_of(structure) for name, structure in _prototypes().items()}
 
 
 @cache

@@ -159,7 +159,8 @@ def batch_independence(potential: Potential) -> None:
 def unchanged_input(potential: Potential) -> None:
     """What was given is as it was, and asks for no gradient."""
     given = _systems(potential)
-    before = {f.name: getattr(given, f.name).clone() for f in fields(given)}
+    values = {f.name: getattr(given, f.name) for f in fields(given)}
+    before = {name: v.clone() for name, v in values.items() if isinstance(v, torch.Tensor)}
     potential.evaluate(given)
     potential.evaluate_energies(given)
     for name, value in before.items():

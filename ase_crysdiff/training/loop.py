@@ -143,7 +143,7 @@ class Loop:
         with (
             bar,
             ending_by_signal(self.request_stop),
-            (self.folder / "log.jsonl").open("a") as lines,
+            (self.folder / "log.jsonl").open("a", encoding="utf-8") as lines,
         ):
             for batch in self._batches():
                 if self._over(deadline, stop):

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models.recipe import Recipe, recipe
 from ase_crysdiff.models.weights import find, read_card
 from ase_crysdiff.training import checkpoint
@@ -27,6 +28,7 @@ from ase_crysdiff.training.run_record import differences, plain
 from ase_crysdiff.training.settings import TrainSettings
 
 
+@own_state(one_thread=False)
 def train(
     name: str,
     data: str | Path,
@@ -138,7 +140,8 @@ def prepare(
     held_out = None if validation is None else made.load_data(validation)
     start = None if origin is None else Origin.read(origin)
     if start is not None:
-        config = start.config_for(made, name, changes)
+        own = replace(start, config=made.of_data(start.config, training))
+        config = own.config_for(made, name, changes)
     else:
         config = made.configure(training)
         config = config if noise is None else made.guiding(config, noise)

@@ -17,6 +17,7 @@ from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 from ase_crysdiff.campaigns.benchmark.run import written
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.testing.crystals import rattled
+from ase_crysdiff.testing.pair_potential import PairPotential
 
 KINDS = registry.names(registry.BENCHMARKS)
 
@@ -99,6 +100,28 @@ def test_benchmark_of_a_third_party_is_one_object(toy_miad, tmp_path, capsys):
         registry.unregister(registry.BENCHMARKS, "adding")
     assert capsys.readouterr().out.startswith("miad: 3.5\n")
     assert json.loads((tmp_path / "s.json").read_text()) == {"sum": 3.5}
+
+
+def test_potentials_side_by_side(tmp_path, capsys):
+    def make(depth):
+        return lambda weights, device, dtype: PairPotential(depth=depth)
+
+    output = tmp_path / "p.json"
+    names = {"shallow": 0.2, "deep": 0.4}
+    for name, depth in names.items():
+        registry.register(registry.POTENTIALS, name, make(depth))
+    try:
+        words = ["benchmark", "potential", *names, "--reference", "deep", "--only", "speed"]
+        assert main([*words, "--sizes", "8", "-o", str(output)]) == 0
+    finally:
+        for name in names:
+            registry.unregister(registry.POTENTIALS, name)
+    text = capsys.readouterr().out
+    assert text.split()[:2] == ["shallow", "deep"]
+    assert "one call, one thread, against deep" in text
+    assert f"Written to {output}" in text
+    rows = json.loads(output.read_text())["results"]["speed"]["rows"]
+    assert rows[1]["values"]["deep"] == 1
 
 
 @pytest.mark.parametrize(

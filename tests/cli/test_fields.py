@@ -100,6 +100,28 @@ def test_required_options_are_required_and_text_may_be_one(capsys):
     assert found == Options(name="miad", times=(1.0,))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Options with several names.
+
+    Args:
+        names: of the models
+        only: parts of them
+    """
+
+    names: tuple[str, ...]
+    only: tuple[str, ...] = ()
+
+
+def test_several_texts_without_a_default_are_positional(capsys):
+    parser = argparse.ArgumentParser()
+    add_fields(parser, Several)
+    found = read_fields(parser.parse_args(["miad", "dao-g", "--only", "a", "b"]), Several)
+    assert found == Several(names=("miad", "dao-g"), only=("a", "b"))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--only", "a"])
+
+
 BENCHMARKS = [registry.load(registry.BENCHMARKS, n) for n in registry.names(registry.BENCHMARKS)]
 
 

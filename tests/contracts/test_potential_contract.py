@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase_crysdiff import registry
-from ase_crysdiff.errors import NeedsWeightsError
+from ase_crysdiff.errors import MissingExtraError, NeedsWeightsError
 from ase_crysdiff.networks.energy import build
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.potentials.neural import NeuralPotential
@@ -18,7 +18,7 @@ from ase_crysdiff.testing.potentials import CHECKS
 def registered(request):
     try:
         return load_potential(request.param)
-    except NeedsWeightsError as error:
+    except (NeedsWeightsError, MissingExtraError) as error:
         pytest.skip(str(error))
 
 

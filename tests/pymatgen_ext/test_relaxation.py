@@ -89,6 +89,23 @@ def test_order_is_kept_and_bad_entries_are_reported():
     assert relax([], PairPotential()) == []
 
 
+@pytest.mark.parametrize(
+    "gas",
+    [
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(11.4), ["Ga", "N"], [[0] * 3, [0.5] * 3]),
+        Structure(Lattice.cubic(5.6), ["O"], [[0] * 3]),
+    ],
+    ids=lambda s: s.composition.reduced_formula,
+)
+def test_a_gas_never_converges(gas):
+    """No forces are no minimum where a potential sees nothing."""
+    (result,) = relax(gas)
+    assert not result.converged
+    assert not result.accepted
+    assert math.isnan(result.energy)
+    assert "Atom 0 has no neighbour" in result.reason
+
+
 def test_fixed_cell_and_running_out_of_steps():
     (structure,) = rattled(1)
     structure.make_supercell([2, 1, 1])

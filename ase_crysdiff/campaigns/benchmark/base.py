@@ -120,9 +120,9 @@ class Benchmark:
         summary: What it measures, in half a line.
         needs: What it must be given beside its options, among "sampler" (a `StructureSource`),
             "guidance" (name of a potential and guidance scale -> a condition), "prepare" (`check`,
-            host and guests -> `Prepared`, with the keywords of `StructureSampler.inpaint`) and
+            host and guests -> `Prepared`, with the keywords of `StructureSampler.inpaint`),
             "evaluate" (structures -> metrics by name, with the keywords of
-            `pymatgen_ext.evaluate`).
+            `pymatgen_ext.evaluate`) and "calculator" (a potential -> an ASE calculator).
     """
 
     measure: Callable[..., BenchmarkResult]

@@ -13,6 +13,7 @@ from ase_crysdiff.campaigns.benchmark.base import (
     BenchmarkResult,
     CompositionOptions,
 )
+from ase_crysdiff.crystal.convert import copy_of
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
@@ -197,7 +198,7 @@ def _keep(
             if pair.distance is not None:
                 structure.properties["rms_distance"] = pair.distance
             predictions.append(structure)
-    true = [s.copy() for s in targets.structures]
+    true = [copy_of(s) for s in targets.structures]
     for name, structure in zip(targets.names, true, strict=True):
         structure.properties = {"target": name}
     write(predictions, {}, folder / "predictions.extxyz")

@@ -31,7 +31,7 @@ def _processor() -> str:
     if cpuinfo.exists():
         names = [
             line.partition(":")[2].strip()
-            for line in cpuinfo.read_text().splitlines()
+            for line in cpuinfo.read_text(encoding="utf-8").splitlines()
             if line.startswith("model name")
         ]
         if names:

@@ -1,21 +1,12 @@
-"""Formation energies against data, forces against a reference, and relaxing back."""
+"""Potentials side by side: energies, forces, relaxations, solids, elasticity, dynamics, speed."""
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
-from ase_crysdiff.errors import InputError
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
-
-    from ase_crysdiff.potentials.base import Potential
-
-_COLUMN = "formation_energy_per_atom"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,197 +14,95 @@ class PotentialOptions:
     """Options of `potential`.
 
     Args:
-        potential: name of a potential, such as dao-p
+        potentials: names of potentials, such as dao-p chgnet; NAME=FOLDER takes other weights
+        only: sections to measure, among formation forces relaxation polymorphs solids elasticity
+            heat-capacity equilibrium dynamics consistency speed; default all that have their input
+        reference: potential that forces, candidates and speed are compared with
         structures: CSV with the columns cif and formation_energy_per_atom (eV/atom)
-        weights: folder with other weights
         limit: use the first so many structures only
-        reference: potential that forces are compared with
-        rattled: structures, evenly spread, whose forces are compared
+        rattled: structures, evenly spread, that are rattled, and strained
         relaxed: structures, evenly spread, that are relaxed twice
+        compositions: compositions, evenly spread, whose first candidates are relaxed
+        elasticity: file of MatCalc-Bench with elastic moduli
+        heat_capacity: file of MatCalc-Bench with heat capacities
+        equilibrium: file of MatCalc-Bench with relaxed crystals
+        count: crystals of each of these three, drawn at random; default all
         amplitude: standard deviation of each coordinate, Å
         strain: standard deviation of the strain's entries
-        seed: of the displacements and strains
+        picoseconds: of molecular dynamics, for each solid
+        sizes: atoms of the cells whose time is taken
+        seed: of displacements, strains, velocities and choices
+        keep: folder that keeps the values of every item, so that more can follow
         output: JSON file of the result
     """
 
-    potential: str
-    structures: Path
-    weights: str | None = None
-    limit: int | None = None
+    potentials: tuple[str, ...]
+    only: tuple[str, ...] = ()
     reference: str = "chgnet"
+    structures: Path | None = None
+    limit: int | None = None
     rattled: int = 200
     relaxed: int = 200
+    compositions: int = 100
+    elasticity: Path | None = None
+    heat_capacity: Path | None = None
+    equilibrium: Path | None = None
+    count: int | None = None
     amplitude: float = 0.1
     strain: float = 0.03
+    picoseconds: float = 1.0
+    sizes: tuple[int, ...] = (8, 64, 512)
     seed: int = 0
+    keep: Path | None = None
     output: Path = Path("potential.json")
 
 
-def potential(options: PotentialOptions) -> BenchmarkResult:
-    """Errors of a potential's formation energies and forces, and whether crystals relax back.
+def potential(
+    options: PotentialOptions,
+    *,
+    calculator: Callable[[Any], Any],
+    others: Mapping[str, Any] | None = None,
+) -> BenchmarkResult:
+    """Figures of potentials side by side: errors against data, against a reference potential and
+    against what is known of solids, faults, drift of the energy, time and memory.
 
     Args:
         options: What is asked for.
+        calculator: Makes an ASE calculator of a potential: `calculators.PotentialCalculator`.
+        others: Further potentials or ASE calculators by the name of their column, which stands for
+            the same in every run that shares `keep`; the reference may be one of them.
 
     Returns:
-        `results`: numbers by name with their unit. Energies are compared with the data, forces on
-        rattled copies with another potential; crystals are relaxed, moved and strained, and relaxed
-        again.
+        `results`: figures by section, as rows with their unit and the value of each potential.
+        Beside the JSON file lie parity plots.
 
     Raises:
-        InputError: If the file holds no structures with energies.
+        InputError: If an option makes no sense, a section lacks its input, or a file cannot be
+            used.
+        MissingExtraError: If a set of MatCalc-Bench is asked for, and matcalc is not installed.
         UnknownNameError: If there is no potential of a name.
     """
     from ase_crysdiff.campaigns.benchmark.machine import machine
+    from ase_crysdiff.campaigns.benchmark.potentials.room import Room
+    from ase_crysdiff.campaigns.benchmark.potentials.table import plots, table
     from ase_crysdiff.campaigns.benchmark.run import written
-    from ase_crysdiff.potentials.loading import load_potential
-    from ase_crysdiff.storage import ensure_writable
 
-    ensure_writable(options.output.parent)
-    structures, known = _read(options.structures, options.limit)
-    ours = load_potential(options.potential, options.weights)
-    results: dict[str, Any] = {}
     started = time.perf_counter()
-    results |= _formation(structures, known, ours)
-    amplitude, strain, seed = options.amplitude, options.strain, options.seed
-    if options.rattled:
-        chosen, theirs = _spread(structures, options.rattled), load_potential(options.reference)
-        results |= _forces(chosen, ours, theirs, amplitude, seed)
-    if options.relaxed:
-        chosen = _spread(structures, options.relaxed)
-        results |= _returns(chosen, ours, amplitude, strain, seed)
-    names = ("limit", "rattled", "relaxed", "amplitude", "strain", "seed")
+    room = Room.open(options, calculator, others or {})
+    outcomes = room.measure()
+    names = [contender.name for contender in room.contenders]
     content = {
-        "potential": options.potential,
+        "benchmark": "potential",
+        "potentials": {c.name: dict(c.identity) for c in room.contenders},
         "reference": options.reference,
-        "structures": options.structures.name,
-        "settings": {name: getattr(options, name) for name in names},
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine("cpu"),
-        "results": results,
+        "results": {outcome.section.name: outcome.as_plain() for outcome in outcomes},
+        "plots": [path.name for path in plots(outcomes, options.output)],
     }
-    text = "\n".join(f"{name:48} {value:.4g}" for name, value in results.items())
-    return written(content, text, options.output)
+    result = written(content, table(outcomes, names, options.reference), options.output)
+    room.close()
+    return result
 
 
-BENCHMARK = Benchmark(
-    potential, PotentialOptions, "energies, forces and relaxations of a potential"
-)
-
-
-def _read(path: Path, limit: int | None) -> tuple[list["Structure"], list[float]]:
-    from itertools import islice
-
-    from ase_crysdiff.data.readers import read_records
-
-    structures, known = [], []
-    for record in islice(read_records(path), limit):
-        structures.append(record.load())
-        known.append(record.values.get(_COLUMN, math.nan))
-    if all(math.isnan(x) for x in known):
-        raise InputError(
-            f"{path} holds no structures with a number in the column {_COLUMN}, which energies are "
-            "compared with."
-        )
-    return structures, known
-
-
-def _spread(structures: Sequence["Structure"], count: int) -> list["Structure"]:
-    """So many structures at even distances in the file."""
-    count = min(count, len(structures))
-    return [structures[i * len(structures) // count] for i in range(count)]
-
-
-def _formation(
-    structures: list["Structure"], known: list[float], potential: "Potential"
-) -> dict[str, float]:
-    import numpy as np
-
-    from ase_crysdiff.metrics.formation import formation_energies
-
-    found = formation_energies(structures, potential)
-    errors = np.abs(found.formation_energy - np.array(known))
-    return {
-        "formation energy MAE, eV/atom": float(np.nanmean(errors)),
-        "formation energy median error, eV/atom": float(np.nanmedian(errors)),
-        "formation energy structures": float(np.isfinite(errors).sum()),
-        "formation energy failures": float(len(found.failures)),
-    }
-
-
-def _moved(
-    structures: list["Structure"], amplitude: float, strain: float, seed: int
-) -> list["Structure"]:
-    """Copies with normal displacements of every coordinate, and a normal strain."""
-    import numpy as np
-    from pymatgen.core import Lattice, Structure
-
-    generator = np.random.default_rng(seed)
-    moved = []
-    for structure in structures:
-        change = strain * generator.standard_normal((3, 3))
-        deformation = np.eye(3) + (change + change.T) / 2
-        shifts = amplitude * generator.standard_normal((len(structure), 3))
-        places = structure.cart_coords @ deformation + shifts
-        lattice = Lattice(structure.lattice.matrix @ deformation)
-        moved.append(Structure(lattice, structure.species, places, coords_are_cartesian=True))
-    return moved
-
-
-def _forces(
-    structures: list["Structure"],
-    potential: "Potential",
-    reference: "Potential",
-    amplitude: float,
-    seed: int,
-) -> dict[str, float]:
-    """Errors against the other potential on rattled structures that both can compute."""
-    import torch
-
-    from ase_crysdiff.crystal.convert import structure_to_atoms
-    from ase_crysdiff.potentials.convert import from_atoms
-    from ase_crysdiff.relaxation.evaluation import evaluate_each
-
-    given = from_atoms([structure_to_atoms(s) for s in _moved(structures, amplitude, 0.0, seed)])
-    ours, theirs = evaluate_each(potential, given), evaluate_each(reference, given)
-    energy = (ours.energy - theirs.energy).abs() / given.num_atoms
-    good = torch.isfinite(energy)
-    forces, stress = (
-        (ours.forces - theirs.forces)[good[given.index]].abs(),
-        (ours.stress - theirs.stress)[good].abs(),
-    )
-    return {
-        "rattled: force MAE, eV/Å": float(forces.mean()),
-        "rattled: energy MAE, eV/atom": float(energy[good].mean()),
-        "rattled: stress MAE, eV/Å³": float(stress.mean()),
-        "rattled: structures": float(good.sum()),
-    }
-
-
-def _returns(
-    structures: list["Structure"],
-    potential: "Potential",
-    amplitude: float,
-    strain: float,
-    seed: int,
-) -> dict[str, float]:
-    """Relaxes, moves and strains the result, relaxes again: does it converge, and to the same
-    crystal?
-    """
-    from ase_crysdiff.metrics.matching import match, reduced
-    from ase_crysdiff.relaxation.structures import relax
-
-    first = [r for r in relax(structures, potential) if r.converged and r.structure is not None]
-    minima = [r.structure for r in first if r.structure is not None]
-    again = relax(_moved(minima, amplitude, strain, seed + 1), potential)
-    back = [
-        r.converged and r.structure is not None and match(reduced(r.structure), reduced(s))
-        for r, s in zip(again, minima, strict=True)
-    ]
-    count = max(len(minima), 1)
-    return {
-        "relaxation: converged from the data, %": 100 * len(minima) / len(structures),
-        "relaxation: converged again, %": 100 * sum(r.converged for r in again) / count,
-        "relaxation: back to the same crystal, %": 100 * sum(back) / count,
-        "relaxation: mean steps of the second": sum(r.steps for r in again) / count,
-    }
+BENCHMARK = Benchmark(potential, PotentialOptions, "potentials side by side", needs=("calculator",))

@@ -29,6 +29,7 @@ from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.evaluation.summary import summarise
 from ase_crysdiff.campaigns.evaluation.writing import write_evaluation
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.composition import has_smact
 from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined
 from ase_crysdiff.metrics.formation import energies_above_hull
@@ -173,6 +174,7 @@ class _Plan:
     workers: int
     progress: bool | None
 
+    @own_state()
     def run(
         self, read: Callable[[], list[Entry]], output: Path, inputs: Mapping[str, Any]
     ) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate, unphysical
 from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined, examined
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
@@ -46,7 +47,7 @@ def relaxed_by(structures: Sequence[Structure | None], potential: PotentialLike)
     given, resolved = examined(structures), as_potential(potential)
     # Coordinates far outside the cell make some potentials hang.
     wrapped = [
-        s.copy().translate_sites(list(range(len(s))), [0, 0, 0], to_unit_cell=True)
+        copy_of(s).translate_sites(list(range(len(s))), [0, 0, 0], to_unit_cell=True)
         for s in given.sound.values()
     ]
     found = dict(zip(given.sound, relax(wrapped, resolved, fmax=FMAX, steps=STEPS), strict=True))

@@ -15,6 +15,7 @@ import torch
 from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.batching import runs_of_size
+from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
@@ -53,16 +54,13 @@ class Options:
 
 def as_plain(index: int, result: RelaxResult) -> dict[str, Any]:
     """A result as plain values."""
-    structure = None if result.structure is None else result.structure.as_dict()
-    return {"index": index, **vars(result), "structure": structure}
+    return {"index": index, **result.as_dict()}
 
 
 def from_plain(values: Mapping[str, Any]) -> tuple[int, RelaxResult]:
     """What `as_plain` described."""
     fields = {name: value for name, value in values.items() if name != "index"}
-    structure = fields["structure"]
-    fields["structure"] = None if structure is None else Structure.from_dict(structure)
-    return int(values["index"]), RelaxResult(**fields)
+    return int(values["index"]), RelaxResult.from_dict(fields)
 
 
 def groups(structures: Mapping[int, Structure]) -> list[list[int]]:
@@ -114,6 +112,7 @@ def _singly(
 _Task = tuple[PotentialLike, Options, list[tuple[int, Structure]]]
 
 
+@own_state()
 def relax_group(task: _Task) -> list[RelaxResult]:
     """The results of one group; to be called in another process."""
     potential, options, members = task

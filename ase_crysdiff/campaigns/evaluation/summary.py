@@ -9,7 +9,9 @@ from ase_crysdiff.campaigns.evaluation.distributions import distributions, eleme
 from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.versions import versions
 from ase_crysdiff.metrics.base import plain
+from ase_crysdiff.metrics.hull import Footing, footing
 from ase_crysdiff.metrics.space_groups import group_symbol
+from ase_crysdiff.metrics.stability import TOLERANCE, is_unary
 
 FORMAT = "crysdiff-evaluation-1"
 #: Crystals that are drawn.
@@ -105,6 +107,7 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             row["energy_per_atom"] = _cell(float(scored.energies.energy[i]))
             row["formation_energy"] = _cell(float(scored.energies.formation_energy[i]))
             row["on_listed_formula"] = bool(scored.energies.is_listed[i])
+            row["hull_remark"] = scored.energies.remarks.get(i, "")
         elif relaxation is not None:
             row["energy_per_atom"] = _cell(relaxation.energy_per_atom)
         if relaxation is not None:
@@ -184,18 +187,29 @@ def _judged(scored: Scored) -> list[Judged]:
 
 
 def _best(scored: Scored) -> list[int]:
+    """Those that are drawn: exact heights first, then lower bounds; what rests on nothing, and
+    elements below the hull, last. Among those novel ones first, then the lowest.
+    """
     novel, heights = scored.verdict("novelty"), scored.heights
-    alive = [
+    order = {grade: k for k, grade in enumerate(Footing)}
+
+    def place(i: int) -> tuple[int, bool, float, int]:
+        height = heights[i]
+        if height is None or scored.energies is None:
+            return len(order), novel[i] is not True, 0.0, i
+        grade = footing(bool(scored.energies.is_listed[i]), height)
+        if height < -TOLERANCE and is_unary(scored.final[i]):
+            grade = Footing.NONE
+        return order[grade], novel[i] is not True, height, i
+
+    chosen = [
         i
         for i, structure in enumerate(scored.final)
-        if structure is not None and scored.lost(i) is None
+        if structure is not None
+        and scored.lost(i) is None
+        and scored.verdict("uniqueness")[i] is True
     ]
-    chosen = [i for i in alive if scored.verdict("uniqueness")[i] is True]
-    order = sorted(
-        chosen,
-        key=lambda i: (novel[i] is not True, math.inf if heights[i] is None else heights[i], i),
-    )
-    return order[:MOST_DRAWN]
+    return sorted(chosen, key=place)[:MOST_DRAWN]
 
 
 def _report_entry(scored: Scored, i: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.evaluation.summary import table
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.data.folder import CrystalFolder
 from ase_crysdiff.data.writing import write
 from ase_crysdiff.storage import write_text
@@ -39,12 +40,13 @@ def write_evaluation(scored: Scored, results: Mapping[str, Any], output: Path) -
     write_text(output / "table.csv", lines.getvalue())
     if scored.relaxed is not None:
         final = [
-            s.copy(
-                properties={
+            copy_of(
+                s,
+                {
                     "crysdiff_index": i,
                     "crysdiff_source": scored.entries[i].name,
                     **_numbers(rows[i]),
-                }
+                },
             )
             for i, s in enumerate(scored.relaxed.structures)
             if s is not None

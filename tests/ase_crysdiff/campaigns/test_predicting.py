@@ -24,10 +24,11 @@ class Counting:
         refused = {i: "copper" for i, s in enumerate(structures) if _refused(s)}
         if len(refused) == len(structures):
             raise InputError("none of these can be used")
-        self.report = SimpleNamespace(refused=refused)
+        odd = {i: "an odd number" for i, value in enumerate(values) if value % 2 == 1}
+        self.report = SimpleNamespace(refused=refused, remarks=odd)
         return values, values / 10
 
-    def annotated(self, structure, value, uncertainty):
+    def annotated(self, structure, value, uncertainty, remark):
         return structure.copy(properties={"atoms": value, "atoms_uncertainty": uncertainty})
 
 
@@ -59,7 +60,8 @@ def test_table_holds_values_and_reasons(table, tmp_path, capsys):
     assert found.comparison is None
     rows = list(csv.DictReader(output.open()))
     assert [row["atoms (1)"] for row in rows] == ["2", "", "5", ""]
-    assert rows[1]["remark"] == "copper"
+    assert [row["remark"] for row in rows[:3]] == ["", "copper", "an odd number"]
+    assert found.remarks == {2: "an odd number"}
     assert capsys.readouterr().out == ""
 
 

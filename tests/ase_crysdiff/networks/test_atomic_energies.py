@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights
+from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.networks.energy import AtomicEnergies, build
-from ase_crysdiff.networks.graph import build_graph
+from ase_crysdiff.networks.graph import Neighborhood, build_graph
 from ase_crysdiff.networks.registry import make_backbone, make_encoder
 from ase_crysdiff.testing.crystals import rattled
 
@@ -37,6 +39,26 @@ def test_forces_of_any_smooth_encoder_are_gradients_by_finite_differences(spec):
     numeric = -(energies[0] - energies[1]) / 2e-4
     assert float(terms.forces[atom, 0]) == pytest.approx(numeric, rel=1e-4, abs=1e-7)
     assert float(terms.forces.abs().max()) > 1e-4
+
+
+def test_open_metals_have_neighbours_within_their_reach():
+    """Caesium's are 5.3 Å away; what lies within the cutoff anyway stays as it is."""
+    caesium = from_structures([Structure(Lattice.cubic(6.14), ["Cs"] * 2, [[0] * 3, [0.5] * 3])])
+    salt = from_structures([rattled(5)[0]])
+    short, long = Neighborhood(None, 5.0), Neighborhood(None, 5.0, reach=1.6)
+    assert not len(build_graph(caesium, short).receivers)
+    graph = build_graph(caesium, long)
+    assert len(graph.receivers) == 2 * 14
+    limits = long.cutoffs(graph.species, graph.species, torch.float64)
+    assert limits.tolist() == pytest.approx([1.6 * 4.88] * 2)
+    assert float(graph.distances.max()) < 1.6 * 4.88
+    for crystal in (caesium, salt):
+        graphs = [build_graph(crystal, n) for n in (short, long)]
+        bond = covalent_radii()[graphs[1].species]
+        near = graphs[1].distances < 5.0
+        assert int(near.sum()) == len(graphs[0].receivers)
+        ends = bond[graphs[1].receivers] + bond[graphs[1].senders]
+        assert bool((near | (graphs[1].distances < 1.6 * ends)).all())
 
 
 def test_the_graph_of_the_caller_stays_as_it_is():

@@ -27,6 +27,13 @@ def test_envelope_ends_with_two_vanishing_derivatives():
     assert first.item() == second.item() == 0
 
 
+def test_envelope_has_its_own_derivatives():
+    """Written out in closed form, for forces and for training on them."""
+    x = torch.linspace(0.05, 1.3, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(envelope, x)
+    assert torch.autograd.gradgradcheck(envelope, x)
+
+
 def test_bessel_waves_are_sines():
     x = torch.tensor([0.3, 1.0], dtype=torch.float64)
     expected = [[np.sin(n * np.pi * v) / (2 * v) for n in (1, 2, 3)] for v in x.tolist()]

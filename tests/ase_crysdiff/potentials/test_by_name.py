@@ -15,7 +15,8 @@ from ase_crysdiff.testing.pair_potential import PairPotential
 
 
 def test_our_potentials_are_registered():
-    assert {"dao-p", "chgnet", "matgl"} <= set(registry.names(registry.POTENTIALS))
+    ours = {"dao-p", "chgnet", "matgl", "sevennet-0", "sevennet-l3i5"}
+    assert ours <= set(registry.names(registry.POTENTIALS))
 
 
 def test_others_register_theirs():

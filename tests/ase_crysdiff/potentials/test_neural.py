@@ -6,18 +6,21 @@ import torch
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 
+from ase_crysdiff.data.labels import graph_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.encoders.crysformer.periodic import PeriodicCrysformer
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.neural import NeuralPotential
+from ase_crysdiff.potentials.separation import REACH
+from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.testing.crystals import prototypes
 
 CUTOFF = 4.0
 DOUBLE = torch.float64
 
 
-def make(dtype=DOUBLE, **changes):
+def make(dtype=DOUBLE, depths=None, **changes):
     """An untrained potential whose interactions are as strong as a trained one's."""
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(3)
@@ -29,12 +32,18 @@ def make(dtype=DOUBLE, **changes):
         with torch.no_grad():
             network.out.weight.mul_(4)
     references = -torch.arange(100, dtype=DOUBLE) / 10
-    return NeuralPotential("toy", network, references, range(1, 99), dtype=dtype)
+    return NeuralPotential("toy", network, references, range(1, 99), dtype=dtype, depths=depths)
 
 
 @pytest.fixture(scope="module")
 def potential():
     return make()
+
+
+@pytest.fixture(scope="module")
+def separable():
+    """It knows free atoms: 3 eV above their references."""
+    return make(depths=torch.full((100,), 3.0, dtype=DOUBLE), reach=REACH)
 
 
 def configurations(*systems):
@@ -217,24 +226,48 @@ def test_stress_needs_three_periodic_axes_and_slabs_are_not_bulk(potential):
 
 
 @pytest.mark.parametrize("number", [1, 8, 57, 58, 92])
-def test_isolated_atoms_have_their_reference_energy(number, potential):
+def test_isolated_atoms_have_the_energy_of_free_ones(number, separable):
     for pbc in (False, True):
         atoms = Atoms([number], cell=[20, 20, 20], pbc=pbc)
-        found = potential.evaluate(configurations(atoms))
-        assert float(found.energy) == -number / 10
+        found = separable.evaluate(configurations(atoms))
+        assert float(found.energy) == 3 - number / 10
         assert float(found.forces.abs().max()) == 0
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_where_free_atoms_are_not_known_they_are_refused_alone(cut, potential, monkeypatch):
+    """The reference energy of an element lies far below its free atom: a gas would be stable."""
+    if cut:
+        monkeypatch.setattr("ase_crysdiff.potentials.neural.ATOMS", 4)
+    gas = bulk("GaN", "rocksalt", 11.4)
+    near = Atoms("O3", [[0, 0, 0], [0, 0, 1.3], [9, 9, 9]], cell=[30] * 3, pbc=True)
+    systems = [triclinic(), gas, SYSTEMS["copper"], near]
+    found = potential.evaluate(configurations(*systems))
+    assert sorted(found.failures) == [1, 3]
+    assert "Atom 0 has no neighbour within 4 Å" in found.failures[1]
+    assert "Atom 2 has no neighbour" in found.failures[3]
+    assert found.energy.isnan().tolist() == [False, True, False, True]
+    assert found.forces.isnan().any(1).tolist() == [False] * 5 + [True] * 2 + [False] + [True] * 3
+    alone = potential.evaluate(configurations(triclinic()))
+    torch.testing.assert_close(found.energies[:5], alone.energies)
+    assert sorted(potential.evaluate_energies(configurations(*systems)).failures) == [1, 3]
+
+
+def test_separation_needs_a_network_that_sees_as_far():
+    with pytest.raises(InputError, match="reach"):
+        make(depths=torch.ones(100, dtype=DOUBLE))
 
 
 @pytest.mark.parametrize(
     "others", [[[0.0, 0, 0]], [[0.0, 0, 0], [1.9, 0.3, 0]], [[0.0, 0, 0], [0, 3.95, 0]]]
 )
-def test_an_atom_crosses_the_cutoff_smoothly(others, potential):
+def test_an_atom_crosses_the_cutoff_smoothly(others, separable):
     """Next to one atom, to a pair, and to an atom that itself just sees another: the force fades
     like the square of the way.
     """
     gaps = np.array([0.04, 0.02, 0.01, 0.005, -0.005, -0.3])
     systems = [Atoms([8] * len(others) + [26], [*others, [gap - CUTOFF, 0, 0]]) for gap in gaps]
-    found = potential.evaluate(configurations(*systems))
+    found = separable.evaluate(configurations(*systems))
     force = found.forces[:, 0].view(len(systems), -1)[:, -1].numpy()
     assert np.abs(force[0]) > 1e-6
     np.testing.assert_allclose(force[:3] / force[1:4], 4, rtol=0.1)
@@ -250,6 +283,25 @@ def test_overlapping_atoms_repel(pair, potential):
     found = potential.evaluate(configurations(*atoms))
     assert bool((found.forces.view(-1, 2, 3)[:, 1, 0] > 1).all())
     assert bool((found.energy.diff() < 0).all())
+
+
+def test_distances_of_overlapping_atoms_look_alike_to_the_network(potential):
+    """So their energy rises by the repulsion alone; bonds are seen as before."""
+    blunt = make(closest=0.55)
+    apart = [Atoms("O2", [[0, 0, 0], [0, 0, d]]) for d in (0.3, 0.4, 0.5)]
+    systems = configurations(*apart)
+    found = blunt.evaluate(systems)
+    graph = graph_of(systems, blunt.network.neighborhood)
+    learnt = blunt.network.energies(graph).view(3, 2).detach()
+    torch.testing.assert_close(learnt[0], learnt[2], atol=1e-4, rtol=0)
+    told = potential.network.energies(graph).view(3, 2).detach()
+    assert float(told.diff(dim=0).abs().max()) > 0.01
+    wall = repulsion(graph).energies.view(3, 2).sum(1)
+    torch.testing.assert_close(found.energy.diff(), wall.diff(), atol=1e-3, rtol=0)
+    bond = configurations(molecule("H2O"), SYSTEMS["copper"], SYSTEMS["rocksalt"])
+    torch.testing.assert_close(
+        blunt.evaluate(bond).energy, potential.evaluate(bond).energy, atol=1e-5, rtol=0
+    )
 
 
 def test_elements_of_a_column_differ(potential):

@@ -6,8 +6,11 @@ from ase.build import bulk, molecule
 from ase.data import covalent_radii
 
 from ase_crysdiff.data.labels import graph_of
+from ase_crysdiff.networks.graph import Neighborhood
 from ase_crysdiff.potentials.convert import from_atoms
 from ase_crysdiff.potentials.zbl import pair_energy, reach, repulsion
+
+NEAR = Neighborhood(None, 5.0)
 
 
 def by_hand(z1, z2, r):
@@ -53,7 +56,7 @@ def test_nothing_is_added_at_bond_lengths():
         bulk("MgO", "rocksalt", 4.21),
         molecule("C2H2"),
     ):
-        graph = graph_of(from_atoms([atoms]), 5.0)
+        graph = graph_of(from_atoms([atoms]), NEAR)
         assert float(repulsion(graph).energies.abs().max()) == 0
 
 
@@ -69,9 +72,9 @@ def test_terms_are_consistent():
     def total(x):
         copy = atoms.copy()
         copy.positions = x
-        return float(repulsion(graph_of(from_atoms([copy]), 5.0)).energies.sum())
+        return float(repulsion(graph_of(from_atoms([copy]), NEAR)).energies.sum())
 
-    graph = graph_of(from_atoms([atoms]), 5.0)
+    graph = graph_of(from_atoms([atoms]), NEAR)
     terms = repulsion(graph)
     forces = terms.forces
     for i in range(4):

@@ -27,8 +27,7 @@ def configurations(count=SETS, deviation=0.03):
 
 
 def joined(parts):
-    names = ("positions", "cells", "periodic", "species", "num_atoms")
-    return Configurations(*(torch.cat([getattr(p, name) for p in parts]) for name in names))
+    return Configurations.cat(parts)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from ase_crysdiff.report.crystals import drawing
 from ase_crysdiff.report.elements import periodic_table, place
 from ase_crysdiff.report.labels import number
 from ase_crysdiff.report.page import html_report
-from ase_crysdiff.report.parity import parity_plot
+from ase_crysdiff.report.parity import parity_plot, parity_plots
 from ase_crysdiff.testing.crystals import prototypes
 
 VOID = {"meta", "rect", "line", "circle", "path", "br", "i"}
@@ -233,6 +233,15 @@ def test_parity_plot_is_a_file_of_its_own_and_the_same_every_time():
     assert sum("use" in element.tag for element in root.iter()) == 3
     assert "dc:date" not in svg
     assert "</svg>" in parity_plot([1.0], [1.0], "flat", "GPa")
+
+
+def test_parity_plots_show_several_series_with_their_names():
+    series = {"dao-p": ([0.1, 2.5], [0.2, 2.0]), "chgnet": ([0.1], [0.0])}
+    svg = parity_plots(series, "force", "eV/Å", "the reference")
+    assert svg == parity_plots(series, "force", "eV/Å", "the reference")
+    root = ElementTree.fromstring(svg)
+    words = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"force of the reference, eV/Å", "found, eV/Å", "dao-p", "chgnet"} <= words
 
 
 def test_numbers():

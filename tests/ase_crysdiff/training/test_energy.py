@@ -1,6 +1,7 @@
 """Training of potentials: labels, their corrections, the loop, and the way to weights that load."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,15 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file, save_file
 
 from ase_crysdiff.cli.main import main
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data import label_packing
+from ase_crysdiff.data.label_sources import LabelSource
 from ase_crysdiff.data.labels import LabelBatches, Labels
+from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights
+from ase_crysdiff.networks.graph import Neighborhood
 from ase_crysdiff.potentials.base import Configurations
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
 from ase_crysdiff.potentials.loading import load_potential
@@ -26,6 +31,7 @@ from ase_crysdiff.testing.pair_potential import PairPotential
 from ase_crysdiff.training.energy import energy_task
 from ase_crysdiff.training.export import export
 from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.run import launched, prepare
 from ase_crysdiff.training.settings import TrainSettings
 
 TINY = {"hidden": 16, "layers": 1, "heads": 2, "cutoff": 4.0, "waves": [6, 4, 2]}
@@ -177,7 +183,7 @@ def test_damaged_archives_are_explained(change, archive, tmp_path):
 
 
 def test_an_epoch_holds_every_configuration_once(labels):
-    batches = LabelBatches(labels, 30, 4.0, torch.device("cpu"))
+    batches = LabelBatches(labels, 30, Neighborhood(None, 4.0), torch.device("cpu"))
     found = list(batches.epoch(1, 0))
     energies = torch.cat([b.labels.energy for b in found])
     assert torch.equal(energies.sort().values, labels.energy.sort().values)
@@ -187,6 +193,119 @@ def test_an_epoch_holds_every_configuration_once(labels):
     assert not torch.equal(torch.cat([b.labels.energy for b in batches.epoch(1, 1)]), energies)
     shares = [torch.cat([b.labels.energy for b in batches.epoch(1, 0, rank, 2)]) for rank in (0, 1)]
     assert not set(shares[0].tolist()) & set(shares[1].tolist())
+
+
+@pytest.fixture(scope="module")
+def two_levels(archive, tmp_path_factory):
+    """The archive as one level, and its crystals with energies alone, lower by 1 eV/atom, as the
+    other; three materials are left out.
+    """
+    folder = tmp_path_factory.mktemp("levels")
+    arrays = dict(np.load(archive))
+    first = arrays["kind"] == 0
+    atoms = np.repeat(first, arrays["num_atoms"])
+    crystals = PackedCrystals(
+        CrystalBatch(
+            torch.from_numpy(arrays["lattice"][first]),
+            torch.from_numpy(arrays["frac_coords"][atoms]),
+            torch.from_numpy(arrays["atomic_numbers"][atoms]).long(),
+            torch.from_numpy(arrays["num_atoms"][first]).long(),
+        ),
+        {"formation_energy_per_atom": torch.from_numpy(arrays["energy_per_atom"][first] - 1)},
+        names=tuple(name.decode() for name in arrays["material_id"][first]),
+    )
+    crystals.save(folder / "crystals.safetensors")
+    sources = [
+        LabelSource(archive, "pair"),
+        LabelSource(folder / "crystals.safetensors", "relaxed"),
+    ]
+    return label_packing.pack_labels(sources, leave_out=["mp-1", "mp-4", "mp-9"])
+
+
+def test_levels_share_a_file(two_levels, archive, tmp_path):
+    labels, report = two_levels
+    assert report == {
+        "pair configurations": 45,
+        "pair left out": 15,
+        "relaxed configurations": 9,
+        "relaxed left out": 3,
+    }
+    labels.save(tmp_path / "l.safetensors")
+    again = Labels.load(tmp_path / "l.safetensors")
+    assert again.levels == ("pair", "relaxed")
+    pair, relaxed = again.of_level("pair"), again.of_level("relaxed")
+    assert (len(pair), len(relaxed)) == (45, 9)
+    assert relaxed.forces.isnan().all()
+    assert relaxed.stress.isnan().all()
+    difference = (relaxed.energy - pair.energy[::5]) / relaxed.configurations.num_atoms
+    assert difference.tolist() == pytest.approx([-1] * 9, abs=1e-5)
+    with pytest.raises(InputError, match="no level 'dft'"):
+        again.of_level("dft")
+
+
+def test_shares_leave_others_out_in_every_epoch(two_levels):
+    labels, _ = two_levels
+    near = Neighborhood(None, 4.0)
+    batches = LabelBatches(labels, 30, near, torch.device("cpu"), [0.5, 1.0])
+    seen = [torch.cat([b.labels.level for b in batches.epoch(0, epoch)]) for epoch in range(40)]
+    assert all(int((levels == 1).sum()) == 9 for levels in seen)
+    assert np.mean([int((levels == 0).sum()) for levels in seen]) == pytest.approx(22.5, abs=2)
+    first = torch.cat([b.labels.energy for b in batches.epoch(0, 3)])
+    assert torch.equal(first, torch.cat([b.labels.energy for b in batches.epoch(0, 3)]))
+
+
+def test_one_network_answers_for_two_levels_and_ships_one(two_levels, tmp_path):
+    """Without forces of its own the second level learns its energies, and the first one ships."""
+    labels, _ = two_levels
+    loop = trainer(labels, tmp_path / "run", steps=60, learning_rate=1e-2, ema_decay=0.9)
+    loop.run(progress=False)
+    config = loop.task.config
+    assert list(config["levels"]) == ["pair", "relaxed"]
+    batch = next(iter(loop.task.data.everything()))
+    network = loop.task.network
+    shifted = torch.ones_like(batch.labels.level)
+    one, other = (network.energies(batch.graph, level) for level in (shifted * 0, shifted))
+    assert not torch.allclose(one, other)
+    card = export(tmp_path / "run", tmp_path / "w", "dao-p")
+    assert card.config["level"] == "pair"
+    assert card.config["references"] == config["levels"]["pair"]["references"]
+    assert "levels" not in card.config
+    potential = load_potential("dao-p", tmp_path / "w")
+    averaged = dao_p.RECIPE.build(config)
+    averaged.load_state_dict(loop.average.weights, strict=False)
+    with torch.no_grad():
+        expected = averaged.energies(batch.graph, shifted * 0)
+        found = potential.network.energies(batch.graph)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_path):
+    """Each readout then says what the one said; references and elements are those of the labels."""
+    trainer(labels, tmp_path / "one").run(progress=False)
+    packed = tmp_path / "l.safetensors"
+    two_levels[0].save(packed)
+    loop = prepare(
+        "dao-p",
+        packed,
+        tmp_path / "two",
+        TrainSettings(steps=2, batch_atoms=40),
+        launched("cpu"),
+        {"shares": {"relaxed": 0.5}, "encoder": {"reach": 1.6}},
+        origin=tmp_path / "one",
+    )
+    assert loop.task.config["shares"] == {"pair": 1.0, "relaxed": 0.5}
+    hidden, out = loop.task.network.hidden.weight, loop.task.network.out.weight
+    assert torch.equal(hidden[:16], hidden[16:])
+    assert torch.equal(out[0], out[1])
+    loop.run(progress=False)
+    with pytest.raises(InputError, match="levels of theory are"):
+        energy_task(
+            loop.task.network,
+            {**loop.task.config, "levels": {"other": loop.task.config["levels"]["pair"]}},
+            two_levels[0],
+            TrainSettings(),
+            torch.device("cpu"),
+        )
 
 
 def test_training_lowers_every_error(labels, tmp_path):
@@ -250,6 +369,57 @@ def test_command_line_packs_trains_and_exports_weights_that_load(archive, tmp_pa
     assert card.training["steps"] == 3
     assert card.sampling is None
     refused(target, tmp_path)
+
+
+def test_command_line_packs_levels(archive, tmp_path, capsys):
+    """Energies of one table give the references of the level; heats of formation go along."""
+    (tmp_path / "energies.csv").write_text(
+        "material_id,formation_energy_per_atom,label_source\n"
+        + "".join(f"mp-{i},-1.0,{'given' if i % 2 else 'guessed'}\n" for i in range(12))
+    )
+    (tmp_path / "ids.txt").write_text("mp-0 mp-2")
+    (tmp_path / "atoms.csv").write_text("symbol,eV_per_atom\nNa,1.1142\nCl,1.2572\n")
+    packed, plain = tmp_path / "l.safetensors", tmp_path / "plain.npz"
+    shutil.copy(archive, plain)
+    words = [
+        *("pack", f"one={archive}", f"two={plain}", "-o", str(packed)),
+        *("--energies", str(tmp_path / "energies.csv"), "--label-sources", "given"),
+        *("--leave-out", str(tmp_path / "ids.txt"), "--uncorrected", "plain.npz"),
+        *("--free-atoms", str(tmp_path / "atoms.csv"), "--expanded-copies", "1"),
+    ]
+    assert main(words) == 0
+    assert "two left out: 10" in capsys.readouterr().out
+    labels = Labels.load(packed)
+    assert labels.levels == ("one", "two")
+    one, two = labels.of_level("one"), labels.of_level("two")
+    assert len(one) == len(two) == 50
+    assert json.loads(labels.metadata["free_atoms"]) == {"11": 1.1142, "17": 1.2572}
+    references = json.loads(labels.metadata["references"])
+    assert set(references) == {"one", "two"}
+    salt = [
+        i
+        for i, c in enumerate(one.configurations.num_atoms.tolist())
+        if set(one.select(torch.tensor([i])).configurations.species.tolist()) == {11, 17}
+    ]
+    added = ((two.energy - one.energy) / one.configurations.num_atoms)[salt]
+    assert added.tolist() == pytest.approx([-0.614 / 2] * len(salt), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a={archive}", "--uncorrected", "b"], "no level or file b"),
+        (["a={archive}", "{archive}.csv"], "Pack these first"),
+        (["{archive}.csv", "--free-atoms", "x.csv"], "--free-atoms concerns labels"),
+        (["a={archive}.csv"], "level of theory concerns labels"),
+        (["{archive}", "--leave-out", "nowhere.csv"], "does not exist"),
+        (["{archive}", "--expanded-copies", "1"], "give formation energies"),
+    ],
+)
+def test_packing_that_makes_no_sense_is_explained(words, message, archive, tmp_path, capsys):
+    given = [word.format(archive=archive) for word in words]
+    assert main(["pack", *given, "-o", str(tmp_path / "l.safetensors")]) != 0
+    assert message in capsys.readouterr().err
 
 
 def refused(target, tmp_path):

@@ -38,6 +38,8 @@ _COMPONENTS = (1, 3, 5)
 #: Weighted means over neighbours nearly cancel; with this initial gain their invariants are of
 #: order 1.
 _GAIN = 4.0
+#: How gently distances below the closest one become alike, over the sum of the radii.
+_SOFTNESS = 0.025
 
 
 class _Columns(NamedTuple):
@@ -64,7 +66,8 @@ class _Edges:
         senders: Neighbour of each of its slots, a row of the tables.
         vectors: To that neighbour, Å, shape (slots, 3).
         radii: Covalent radius of every atom, Å, in the order of the tables.
-        cutoff: Å.
+        neighborhood: How far atoms see each other.
+        closest: Shortest distance that is told from shorter ones, over the sum of the radii.
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
     """
 
@@ -74,23 +77,30 @@ class _Edges:
         senders: Tensor,
         vectors: Tensor,
         radii: Tensor,
-        cutoff: float,
+        neighborhood: Neighborhood,
+        closest: float,
         num_radial: Sequence[int],
     ) -> None:
+        assert neighborhood.cutoff is not None
         self.piece = piece
         # Everything is laid out with one row per component or function, so that operations run
         # along the edges: several times faster than along three or five numbers.
         vectors = vectors.t().contiguous()
         # No atom lies on another; the bound only keeps the gradient finite if one does.
         distance = vectors.square().sum(0).clamp_min(1e-12).sqrt()
-        #: Weight of an edge by its length, 0 at the cutoff, (atoms, width).
-        self.envelope = envelope(distance / cutoff).unflatten(0, (-1, piece.width))
         bond = radii[senders] + radii[piece.atoms].repeat_interleave(piece.width)
+        limit = neighborhood.limits(bond)
+        #: Weight of an edge by its length, 0 at its cutoff, (atoms, width).
+        self.envelope = envelope(distance / limit).unflatten(0, (-1, piece.width))
+        seen = distance
+        if closest:
+            x = (distance / bond - closest) / _SOFTNESS
+            seen = bond * (closest + _SOFTNESS * functional.softplus(x))
         half = max(num_radial) // 2
         # Bessel functions of the distance over the cutoff and Gaussians of the distance over the
         # bond length take turns.
         radial = torch.stack(
-            [bessel(distance / cutoff, half), gaussian_basis(distance / bond, half)], 1
+            [bessel(seen / neighborhood.cutoff, half), gaussian_basis(seen / bond, half)], 1
         ).flatten(0, 1)
         unit = vectors / distance
         parts = [radial[: num_radial[0]]]
@@ -204,9 +214,14 @@ class PeriodicCrysformer(Backbone):
         heads: Of the attention; divides `hidden`.
         key_width: Width of queries and keys per head.
         cutoff: How far an atom sees in one round, Å.
+        reach: Two atoms see each other at least as far as this multiple of the sum of their
+            covalent radii.
         num_radial: Radial functions for harmonics of degree 0, 1 and 2.
         expansion: Width of the feed-forward blocks over `hidden`.
         num_species: Rows of the embedding: atomic numbers below it, and 0 for a hidden element.
+        closest: Shorter distances than this multiple of the sum of the covalent radii look alike: a
+            network knows nothing of atoms that overlap, and would attract them as likely as not.
+            What remains there is a potential's own repulsion. 0 tells all distances.
     """
 
     is_smooth = True
@@ -221,10 +236,14 @@ class PeriodicCrysformer(Backbone):
         num_radial: Sequence[int] = (12, 8, 4),
         expansion: int = 2,
         num_species: int = NUM_ELEMENTS,
+        reach: float = 0.0,
+        closest: float = 0.0,
     ) -> None:
         super().__init__()
         self.hidden, self.cutoff, self.num_radial = hidden, cutoff, tuple(num_radial)
-        self.neighborhood = Neighborhood(None, cutoff)
+        self.closest = closest
+        self.neighborhood = Neighborhood(None, cutoff, reach=reach)
+        self.farthest = float(self.neighborhood.limits(2 * covalent_radii().max()))
         self.radii: Tensor
         self.register_buffer("radii", covalent_radii(torch.float32)[:num_species], persistent=False)
         self.elements = DescribedElements(hidden, num_species)
@@ -233,13 +252,15 @@ class PeriodicCrysformer(Backbone):
         )
 
     def forward(self, graph: Graph) -> Features:
-        tables = neighbor_tables(graph, self.cutoff)
+        tables = neighbor_tables(graph, self.farthest)
         species = graph.species[tables.order]
         nodes = self.elements(species)  # refuses what it does not know
         radii = self.radii[species]
         split = tables.split_slots
         parts = zip(tables.pieces, split(tables.senders), split(tables.vectors), strict=True)
-        pieces = [_Edges(*part, radii, self.cutoff, self.num_radial) for part in parts]
+        pieces = [
+            _Edges(*part, radii, self.neighborhood, self.closest, self.num_radial) for part in parts
+        ]
         for layer in self.layers:
             nodes = layer(nodes, tables, pieces)
         return features(nodes.index_select(0, tables.rank), graph)

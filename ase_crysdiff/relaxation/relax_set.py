@@ -1,0 +1,182 @@
+"""What `relax` returns: a result for every structure, and what is asked of all of them."""
+
+import html
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+from ase import Atoms
+from pymatgen.core import Structure
+
+from ase_crysdiff.data.table import to_dataframe
+from ase_crysdiff.data.wide_table import wide_table
+from ase_crysdiff.data.writing import frame, write
+from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.relaxation.results import RelaxResult
+
+
+class RelaxSet(Sequence[RelaxResult]):
+    """Results in the order of the structures that were given, or of their energy if they were
+    ranked.
+
+    Args:
+        results: One for each structure.
+        potential: Name of the potential.
+    """
+
+    def __init__(self, results: Iterable[RelaxResult], potential: str) -> None:
+        self.results, self.potential = list(results), potential
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[RelaxResult]:
+        return iter(self.results)
+
+    @overload
+    def __getitem__(self, position: int) -> RelaxResult: ...
+    @overload
+    def __getitem__(self, position: slice) -> "RelaxSet": ...
+    def __getitem__(self, position: int | slice) -> "RelaxResult | RelaxSet":
+        if isinstance(position, slice):
+            return RelaxSet(self.results[position], self.potential)
+        return self.results[position]
+
+    def __add__(self, other: "RelaxSet") -> "RelaxSet":
+        """The results of both.
+
+        Raises:
+            IncompatibleError: If they were relaxed with different potentials, whose energies do not
+                compare.
+        """
+        if not isinstance(other, RelaxSet):
+            return NotImplemented
+        if other.potential != self.potential:
+            raise IncompatibleError(
+                f"Energies of {self.potential} and {other.potential} do not compare. Keep the sets "
+                "apart, or relax all structures with one potential."
+            )
+        return RelaxSet([*self.results, *other.results], self.potential)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, RelaxSet):
+            return self.results == other.results and self.potential == other.potential
+        return isinstance(other, list) and self.results == other
+
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+    def __str__(self) -> str:
+        computed = [r for r in self.results if not math.isnan(r.energy)]
+        return (
+            f"{len(computed)} of {len(self)} structures relaxed with {self.potential}: "
+            f"{sum(r.converged for r in computed)} converged, "
+            f"{sum(r.accepted for r in computed)} accepted, {len(self) - len(computed)} failed"
+        )
+
+    def __repr__(self) -> str:
+        return f"RelaxSet({self})"
+
+    @property
+    def structures(self) -> list[Structure]:
+        """The structures that have an energy, with the numbers of their results among their
+        properties: `crysdiff_energy`, `crysdiff_fmax`, `crysdiff_accepted`, `crysdiff_remark`, ...
+        """
+        found = []
+        for position, result in enumerate(self.results):
+            if result.structure is not None and not math.isnan(result.energy):
+                index = result.structure.properties.get("crysdiff_index", position)
+                found.append(result.labelled(int(index)))
+        return found
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Why structures have no energy, by position."""
+        return {i: str(r.reason) for i, r in enumerate(self.results) if math.isnan(r.energy)}
+
+    def rank(self) -> "RelaxSet":
+        """The results by energy per atom, the lowest first; those that are not accepted stand
+        after those that are, and those without an energy last. Energies of different formulas do
+        not compare: for those ask `energy_above_hull`.
+        """
+
+        def place(result: RelaxResult) -> tuple[bool, bool, float]:
+            lost = math.isnan(result.energy)
+            return lost, not result.accepted, 0.0 if lost else result.energy_per_atom
+
+        return RelaxSet(sorted(self.results, key=place), self.potential)
+
+    def to_atoms(self) -> list[Atoms]:
+        """ASE atoms with energy, forces and stress, of the structures that have an energy."""
+        return [frame(structure) for structure in self.structures]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each structure that has an energy: what `SampleSet.to_dataframe` tells, then
+        energy, forces, steps and verdict.
+        """
+        return to_dataframe(self.structures)
+
+    def table(self) -> str:
+        """A plain text table, a row for each structure that has an energy."""
+        return relaxed_table(self.structures)
+
+    def write(self, path: str | Path, *, symprec: float | None = None) -> Path:
+        """Writes the structures that have an energy: a folder of CIF files, or one `.cif`,
+        `.extxyz`, `.json`, `.csv` or ASE `.db` file, by the ending. Extended XYZ and databases hold
+        energies, forces and stresses as ASE has them.
+
+        Args:
+            path: Where to.
+            symprec: Tolerance in Å of the symmetry that CIF files are written with, in the
+                conventional cell; None writes all sites of the cell as it is.
+
+        Raises:
+            InputError: If the ending is not known or the place cannot be written.
+        """
+        content = self.as_dict() if Path(path).suffix == ".json" else {}
+        return write(self.structures, content, Path(path), symprec=symprec)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, from which `from_dict` makes the set again."""
+        return {
+            "@module": type(self).__module__,
+            "@class": type(self).__name__,
+            "potential": self.potential,
+            "results": [result.as_dict() for result in self.results],
+        }
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> "RelaxSet":
+        """The set that `as_dict` described."""
+        given = d["results"]
+        results = (r if isinstance(r, RelaxResult) else RelaxResult.from_dict(r) for r in given)
+        return cls(results, str(d["potential"]))
+
+    def _repr_html_(self) -> str:
+        frame: Any = self.to_dataframe()
+        return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
+
+
+def relaxed_table(structures: Iterable[Structure]) -> str:
+    """A row per relaxed structure, with its energy, remaining force, steps and verdict.
+
+    Args:
+        structures: With the properties of `RelaxResult.labelled`.
+    """
+
+    def cells(structure: Structure) -> str:
+        p = structure.properties
+        return (
+            f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
+            f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
+        )
+
+    return wide_table(structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+
+
+def _fall(properties: Mapping[str, Any]) -> str:
+    """Says that a crystal has left its symmetry when it was released."""
+    if properties.get("crysdiff_kept_symmetry", True):
+        return ""
+    return f"; left {properties['crysdiff_first_space_group']}"
