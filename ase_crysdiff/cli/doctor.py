@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_crysdiff import __version__, registry
-from ase_crysdiff.errors import CrysDiffError, NeedsWeightsError
+from ase_crysdiff.errors import CrysDiffError, MissingExtraError, NeedsWeightsError
 
 _LIBRARIES = (
     "ase",
@@ -123,6 +123,8 @@ def _parts() -> list[str]:
                     print(f"  {kind:12} {name}")
             except NeedsWeightsError:
                 print(f"  {kind:12} {name} (with weights of yours)")
+            except MissingExtraError as error:
+                print(f"  {kind:12} {name} ({error})")
             except CrysDiffError as error:
                 problems.append(str(error))
             except Exception as error:

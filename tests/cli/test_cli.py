@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import ase.io
@@ -293,6 +294,8 @@ def test_doctor_prints_what_is_there(tmp_path):
         (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
         assert line.split()[1][0].isdigit()
     assert "is imported from" not in out
+    if find_spec("sevenn") is None:  # what is optional is no problem
+        assert "sevennet-l3i5 (SevenNet needs its package: pip install" in out
     for kind, name in (("potential", "dao-p"), ("potential", "chgnet"), ("predictor", "band-gap")):
         assert f"  {kind:12} {name}\n" in out
     missing = [

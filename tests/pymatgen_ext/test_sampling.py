@@ -43,7 +43,9 @@ def test_samples_know_their_origin(miad):
     assert origin["crysdiff_seed"] == 0
     assert len(origin["crysdiff_weights"]) == 12
     assert samples.report.evaluations == 20
-    assert samples[:2].report is samples.report
+    part = samples[:2].report
+    assert (part.made, part.seed, part.weights) == (2, 0, samples.report.weights)
+    assert "a part of the 6 made" in part.notes
     assert "6 of 6 crystals by miad" in repr(samples)
     assert "<table" in samples._repr_html_()
 

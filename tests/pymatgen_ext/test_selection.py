@@ -203,7 +203,8 @@ def test_relaxed_sets_tell_saddles_from_minima():
     assert perovskite.properties["crysdiff_fallen_from"] == "Pm-3m"
     assert perovskite.properties["crysdiff_energy_per_atom"] < -1.26 - 0.04
     assert "crysdiff_fallen_from" not in copper.properties
-    assert sheets == samples[2]  # no sound end: as it was drawn
+    assert list(sheets) == list(samples[2])  # no sound end: as it was drawn
+    assert samples[2].properties == {"crysdiff_index": 2}  # and that stays as it was given
     selection = found.report.selection
     assert set(selection["unrelaxed"]) == {2}
     assert "relaxed (symmetric, then released), 1 left as drawn" in str(found.report)
