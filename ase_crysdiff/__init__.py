@@ -13,9 +13,9 @@ except (
 ):  # training from a source tree on a machine where nothing can be installed
     __version__ = "0+source"
 
-#: Public names by the package that offers them; imported when they are first used. They are written
-#: down here, since `from ase_crysdiff import registry` looks for an attribute first, and must import
-#: neither package, which a source tree for training does not have.
+#: Public names by the package that offers them; imported when they are first used. They stand here,
+#: since `from ase_crysdiff import registry` looks for an attribute first and may import neither
+#: package, which a source tree for training cannot.
 _OFFERED = {
     "calculators": ("DAOPCalculator", "PotentialCalculator"),
     "pymatgen_ext": (
