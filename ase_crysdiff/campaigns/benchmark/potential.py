@@ -15,14 +15,17 @@ class PotentialOptions:
 
     Args:
         potentials: names of potentials, such as dao-p chgnet; NAME=FOLDER takes other weights
-        only: sections to measure, among formation forces relaxation polymorphs solids elasticity
-            heat-capacity equilibrium dynamics consistency speed; default all that have their input
-        reference: potential that forces, candidates and speed are compared with
+        only: sections to measure, among formation forces relaxation polymorphs phonons solids
+            surfaces vacancies dissociation elasticity heat-capacity equilibrium dynamics
+            consistency speed; default all that have their input
+        reference: potential that forces, candidates, phonons, surfaces, vacancies and speed are
+            compared with
         structures: CSV with the columns cif and formation_energy_per_atom (eV/atom)
         limit: use the first so many structures only
         rattled: structures, evenly spread, that are rattled, and strained
         relaxed: structures, evenly spread, that are relaxed twice
         compositions: compositions, evenly spread, whose first candidates are relaxed
+        phonons: small symmetric structures, evenly spread, whose phonons are computed
         elasticity: file of MatCalc-Bench with elastic moduli
         heat_capacity: file of MatCalc-Bench with heat capacities
         equilibrium: file of MatCalc-Bench with relaxed crystals
@@ -33,7 +36,7 @@ class PotentialOptions:
         sizes: atoms of the cells whose time is taken
         seed: of displacements, strains, velocities and choices
         keep: folder that keeps the values of every item, so that more can follow
-        output: JSON file of the result
+        output: JSON file of the result; the table lies beside it in Markdown
     """
 
     potentials: tuple[str, ...]
@@ -44,6 +47,7 @@ class PotentialOptions:
     rattled: int = 200
     relaxed: int = 200
     compositions: int = 100
+    phonons: int = 20
     elasticity: Path | None = None
     heat_capacity: Path | None = None
     equilibrium: Path | None = None
@@ -74,23 +78,27 @@ def potential(
 
     Returns:
         `results`: figures by section, as rows with their unit and the value of each potential.
-        Beside the JSON file lie parity plots.
+        Beside the JSON file lie the table in Markdown and parity plots.
 
     Raises:
         InputError: If an option makes no sense, a section lacks its input, or a file cannot be
             used.
-        MissingExtraError: If a set of MatCalc-Bench is asked for, and matcalc is not installed.
+        MissingExtraError: If a section is asked for that needs matcalc or phonopy, and it is not
+            installed.
         UnknownNameError: If there is no potential of a name.
     """
     from ase_crysdiff.campaigns.benchmark.machine import machine
     from ase_crysdiff.campaigns.benchmark.potentials.room import Room
-    from ase_crysdiff.campaigns.benchmark.potentials.table import plots, table
+    from ase_crysdiff.campaigns.benchmark.potentials.table import markdown, plots, table
     from ase_crysdiff.campaigns.benchmark.run import written
+    from ase_crysdiff.storage import write_text
 
     started = time.perf_counter()
     room = Room.open(options, calculator, others or {})
     outcomes = room.measure()
     names = [contender.name for contender in room.contenders]
+    page = options.output.with_suffix(".md")
+    write_text(page, markdown(outcomes, names, options.reference))
     content = {
         "benchmark": "potential",
         "potentials": {c.name: dict(c.identity) for c in room.contenders},
@@ -98,6 +106,7 @@ def potential(
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine("cpu"),
         "results": {outcome.section.name: outcome.as_plain() for outcome in outcomes},
+        "table": page.name,
         "plots": [path.name for path in plots(outcomes, options.output)],
     }
     result = written(content, table(outcomes, names, options.reference), options.output)

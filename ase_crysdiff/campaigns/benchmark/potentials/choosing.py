@@ -16,6 +16,8 @@ from ase_crysdiff.campaigns.benchmark.potentials.crystals import (
     Crystals,
     read_crystals,
 )
+from ase_crysdiff.campaigns.benchmark.potentials.defects import Surfaces, Vacancies
+from ase_crysdiff.campaigns.benchmark.potentials.dissociation import Dissociation
 from ase_crysdiff.campaigns.benchmark.potentials.dynamics import Dynamics
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import EquationsOfState
 from ase_crysdiff.campaigns.benchmark.potentials.formation import Formation
@@ -26,9 +28,10 @@ from ase_crysdiff.campaigns.benchmark.potentials.matcalc_sets import (
     MatCalcSection,
 )
 from ase_crysdiff.campaigns.benchmark.potentials.perturbed import Perturbed
+from ase_crysdiff.campaigns.benchmark.potentials.phonons import Phonons
 from ase_crysdiff.campaigns.benchmark.potentials.returning import Returning
 from ase_crysdiff.campaigns.benchmark.potentials.speed import Speed
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions
@@ -83,6 +86,15 @@ class _Inputs:
             raise _LacksInputError(f"--{kind.name}")
         return kind(path, self.options.count, self.options.seed)
 
+    def with_extra(self, make: Callable[[], Section]) -> Section:
+        """A section that an extra brings, which is needed only by who asks for the section."""
+        try:
+            return make()
+        except MissingExtraError:
+            if self.options.only:
+                raise
+            raise _LacksInputError("the extra") from None
+
 
 #: In the order of the table.
 SECTIONS: Mapping[str, Callable[[_Inputs], Section]] = {
@@ -90,7 +102,11 @@ SECTIONS: Mapping[str, Callable[[_Inputs], Section]] = {
     Perturbed.name: lambda i: Perturbed(i.crystals("rattled"), i.options.rattled, *i.moves),
     Returning.name: lambda i: Returning(i.crystals("relaxed"), i.options.relaxed, *i.moves),
     Candidates.name: lambda i: Candidates(i.crystals("compositions"), i.options.compositions),
+    Phonons.name: lambda i: i.with_extra(lambda: Phonons(i.crystals("phonons"), i.options.phonons)),
     EquationsOfState.name: lambda i: EquationsOfState(),
+    Surfaces.name: lambda i: i.with_extra(Surfaces),
+    Vacancies.name: lambda i: i.with_extra(Vacancies),
+    Dissociation.name: lambda i: Dissociation(),
     Elasticity.name: lambda i: i.of_file(Elasticity, i.options.elasticity),
     HeatCapacity.name: lambda i: i.of_file(HeatCapacity, i.options.heat_capacity),
     Equilibrium.name: lambda i: i.of_file(Equilibrium, i.options.equilibrium),
@@ -106,7 +122,7 @@ def sections_of(options: "PotentialOptions") -> list[Section]:
     Raises:
         InputError: If there is no section of a name, one that is named lacks its input, or a file
             cannot be used.
-        MissingExtraError: If matcalc is needed and not installed.
+        MissingExtraError: If matcalc or phonopy is needed and not installed.
     """
     unknown = [name for name in options.only if name not in SECTIONS]
     if unknown:

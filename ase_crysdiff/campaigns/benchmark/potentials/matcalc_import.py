@@ -1,12 +1,35 @@
-"""The benchmark classes of matcalc, imported when they are needed."""
+"""What the extra `benchmark` brings, imported when it is needed and quiet while it works."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ase_crysdiff.errors import MissingExtraError
+
+#: Loggers that speak of what a table says as well, or of what no user can change: models of a hub
+#: that could not be asked for, imaginary modes, what phonopy computes next.
+_TALKATIVE = ("matgl.utils.io", "matcalc", "phonopy")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Warnings and messages of the extra's packages are not shown: of fits to components that
+    symmetry makes zero, of imaginary modes, of names that will change.
+    """
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -16,15 +39,37 @@ def _offline() -> Iterator[None]:
     """
     import huggingface_hub.constants as hub
 
-    log = logging.getLogger("matgl.utils.io")  # says that it could not ask
-    before, level = hub.HF_HUB_OFFLINE, log.level
+    before = hub.HF_HUB_OFFLINE
     hub.HF_HUB_OFFLINE = True
-    log.setLevel(logging.ERROR)
     try:
-        yield
+        with quiet():
+            yield
     finally:
         hub.HF_HUB_OFFLINE = before
-        log.setLevel(level)
+
+
+@contextmanager
+def _needed(what: str) -> Iterator[None]:
+    """A package that is missing is named with the extra that brings it."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{what} needs matcalc, matminer and phonopy ({error}): "
+            "pip install 'ase-crysdiff[benchmark]'"
+        ) from error
+
+
+def matcalc() -> Any:
+    """The package `matcalc`.
+
+    Raises:
+        MissingExtraError: If it or what it needs is not installed.
+    """
+    with _needed("This section"), _offline():
+        import matcalc
+
+        return matcalc
 
 
 def matcalc_benchmarks() -> Any:
@@ -33,15 +78,22 @@ def matcalc_benchmarks() -> Any:
     Raises:
         MissingExtraError: If it or what it needs is not installed.
     """
-    try:
-        with _offline():
-            import matcalc.benchmark
-    except ImportError as error:
-        raise MissingExtraError(
-            f"MatCalc-Bench needs matcalc, matminer and phonopy ({error}): "
-            "pip install 'ase-crysdiff[benchmark]'"
-        ) from error
-    return matcalc.benchmark
+    with _needed("MatCalc-Bench"), _offline():
+        import matcalc.benchmark
+
+        return matcalc.benchmark
+
+
+def phonopy() -> Any:
+    """The package `phonopy`.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    with _needed("This section"), quiet():
+        import phonopy
+
+        return phonopy
 
 
 def entries_in(path: Path) -> int:

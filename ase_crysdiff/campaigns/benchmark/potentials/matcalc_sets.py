@@ -8,7 +8,6 @@ leaderboard.
 import hashlib
 import math
 import random
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +29,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
 from ase_crysdiff.campaigns.benchmark.potentials.matcalc_import import (
     entries_in,
     matcalc_benchmarks,
+    quiet,
 )
 from ase_crysdiff.campaigns.versions import versions
 from ase_crysdiff.errors import InputError
@@ -66,7 +66,8 @@ class MatCalcSection(Section):
         try:
             make = getattr(matcalc_benchmarks(), self.kind)
             samples = None if count is None else min(count, entries_in(path))
-            self.benchmark = make(benchmark_name=path, n_samples=samples, seed=seed)
+            with quiet():
+                self.benchmark = make(benchmark_name=path, n_samples=samples, seed=seed)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path} is no file of {self.kind}: {type(error).__name__}: {error}."
@@ -80,14 +81,13 @@ class MatCalcSection(Section):
         self.settings = {"file": path.name, "sha256": digest, **versions(("matcalc", "phonopy"))}
 
     def items(self, folder: Store) -> list[Item]:
-        return [Item(key, structure) for key, structure in self._structures.items()]
+        return [Item(key, (key, structure)) for key, structure in self._structures.items()]
 
     def values(self, contender: Contender, given: Sequence[Any]) -> list[Any]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of fits to components that symmetry makes zero
-            return single(lambda structure: self._value(contender, structure), given)
+        with quiet():
+            return single(lambda one: self._value(contender, *one), given)
 
-    def _value(self, contender: Contender, structure: Any) -> dict[str, Any]:
+    def _value(self, contender: Contender, key: str, structure: Any) -> dict[str, Any]:
         """What matcalc computes of one crystal, plain."""
         calculation = self._calculation(contender, structure)
         found = self.benchmark.process_result(calculation.calc(structure), _OURS)
@@ -162,7 +162,7 @@ class Equilibrium(MatCalcSection):
     """Crystals that relax from moved atoms: how far they end from where DFT has them, and their
     formation energy against elements that the potential has relaxed, too.
 
-    matcalc moves the atoms at random without a seed, so these figures are not the same twice.
+    The atoms are moved here as matcalc would move them, which does so without a seed.
     """
 
     name, title, kind = "equilibrium", "relaxed crystals", "EquilibriumBenchmark"
@@ -170,6 +170,7 @@ class Equilibrium(MatCalcSection):
 
     def __init__(self, path: Path, count: int | None, seed: int) -> None:
         super().__init__(path, count, seed)
+        self.seed, self.settings = seed, {**self.settings, "seed": seed}
         self._elements: dict[str, dict[str, Any]] = {}
 
     def rows(self, contender: Contender, found: Values, reference: Values) -> list[Row]:
@@ -184,9 +185,13 @@ class Equilibrium(MatCalcSection):
     def parities(self, contender: Contender, found: Values, reference: Values) -> list[Parity]:
         return [self.parity(found.values, _FORMATION, "formation energy", "eV/atom")]
 
-    def _value(self, contender: Contender, structure: Any) -> dict[str, Any]:
+    def _value(self, contender: Contender, key: str, structure: Any) -> dict[str, Any]:
         calculation = self._calculation(contender, structure)
-        found = self.benchmark.process_result(calculation.calc(structure), _OURS)
+        # The same moves of a crystal in every run, whichever others are asked about.
+        generator = np.random.default_rng([self.seed, *key.encode()])
+        start = structure.copy().perturb(calculation.perturb_distance, seed=generator)
+        calculation.perturb_distance = None
+        found = self.benchmark.process_result(calculation.calc(start), _OURS)
         ours, known = (_fingerprint(s) for s in (found[f"structure_{_OURS}"], structure))
         distance = float(np.linalg.norm(ours - known))
         return {_FORMATION: float(found[f"{_FORMATION}_{_OURS}"]), _DISTANCE: distance}

@@ -56,7 +56,7 @@ class Room:
         Raises:
             InputError: If an option makes no sense, a section lacks its input, or a file cannot be
                 used.
-            MissingExtraError: If matcalc is needed and not installed.
+            MissingExtraError: If matcalc or phonopy is needed and not installed.
             UnknownNameError: If there is no potential of a name.
         """
         _check(options, others)
@@ -125,7 +125,7 @@ def _check(options: "PotentialOptions", others: Mapping[str, Any]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"Each potential can have one column; {', '.join(twice)} are given twice.")
-    for name in ("rattled", "relaxed", "compositions", "seed"):
+    for name in ("rattled", "relaxed", "compositions", "phonons", "seed"):
         arguments.positive(name, getattr(options, name), least=0)
     for name in ("limit", "count"):
         if getattr(options, name) is not None:

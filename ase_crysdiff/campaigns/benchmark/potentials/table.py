@@ -1,4 +1,4 @@
-"""The table of figures, potentials side by side, and the plots beside it."""
+"""The table of figures, potentials side by side, as text and as Markdown, and plots beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,14 +72,46 @@ def table(outcomes: Sequence[Outcome], potentials: Sequence[str], reference: str
     width = max(_WIDTH, *(len(p) + 2 for p in potentials))
     lines = [" " * wide + "".join(f"{p:>{width}}" for p in potentials)]
     for outcome in outcomes:
-        against = f", against {reference}" if outcome.section.compares else ""
-        lines.append(f"{outcome.section.title}{against}")
-        for name, unit in outcome.figures:
-            shown = [_shown(outcome.value(p, (name, unit))) for p in potentials]
-            label = f"  {name}" if unit == "1" else f"  {name}, {unit}"
-            lines.append(f"{label:{wide}}" + "".join(f"{text:>{width}}" for text in shown))
-        lines += list(_remarks(outcome))
+        lines.append(_heading(outcome, reference))
+        for label, shown in _lines(outcome, potentials):
+            lines.append(f"  {label:{wide - 2}}" + "".join(f"{text:>{width}}" for text in shown))
+        lines += [f"  {remark}" for remark in _remarks(outcome)]
     return "\n".join(lines)
+
+
+def markdown(outcomes: Sequence[Outcome], potentials: Sequence[str], reference: str) -> str:
+    """The same for a page, in Markdown.
+
+    Args:
+        outcomes: Of the sections.
+        potentials: Names of the columns.
+        reference: The potential that the others are compared with where a section does so.
+    """
+    rows = [["", *potentials], ["---"] * (len(potentials) + 1)]
+    remarks = []
+    for outcome in outcomes:
+        rows.append([f"**{_heading(outcome, reference)}**", *[""] * len(potentials)])
+        for label, shown in _lines(outcome, potentials):
+            rows.append([label.replace("|", "\\|"), *shown])
+        remarks += [f"- {outcome.section.title}: {remark}" for remark in _remarks(outcome)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, *([""] if remarks else []), *remarks]) + "\n"
+
+
+def _heading(outcome: Outcome, reference: str) -> str:
+    against = f", against {reference}" if outcome.section.compares else ""
+    return outcome.section.title + against
+
+
+def _lines(outcome: Outcome, potentials: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Each figure with its unit, and its values."""
+    return [
+        (
+            figure[0] if figure[1] == "1" else f"{figure[0]}, {figure[1]}",
+            [_shown(outcome.value(p, figure)) for p in potentials],
+        )
+        for figure in outcome.figures
+    ]
 
 
 def _shown(value: float | int | None) -> str:
@@ -89,18 +121,18 @@ def _shown(value: float | int | None) -> str:
 def _remarks(outcome: Outcome) -> list[str]:
     """What must be said of a section below its rows."""
     notes = [
-        f"  {potential}: {row.note}"
+        f"{potential}: {row.note}"
         for potential, rows in outcome.rows.items()
         for row in rows
         if row.note
     ]
-    lost = [f"  {potential}: {reason}" for potential, reason in outcome.missing.items()]
+    lost = [f"{potential}: {reason}" for potential, reason in outcome.missing.items()]
     failed = {f"{potential} failed on": why for potential, why in outcome.failures.items()}
     for what, reasons in {"left out:": outcome.section.unusable, **failed}.items():
         if reasons:
             key, reason = next(iter(reasons.items()))
             more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-            lost.append(f"  {what} {key} ({reason}){more}")
+            lost.append(f"{what} {key} ({reason}){more}")
     return notes + lost
 
 
