@@ -43,7 +43,7 @@ def write(path, index, *rows):
 
 
 def measured(tmp_path, **options):
-    (section,) = (name.replace("_", "-") for name in options)
+    (section,) = (name.replace("_", "-") for name in options if name != "seed")
     options = PotentialOptions(
         potentials=(), only=(section,), output=tmp_path / "out.json", **options
     )
@@ -85,18 +85,19 @@ def test_elastic_moduli(tmp_path):
 
 @with_matcalc
 @pytest.mark.slow
-def test_heat_capacity(tmp_path):
+def test_heat_capacity(tmp_path, capfd):
     """Of a metal at 300 K a little below the law of Dulong and Petit, 3 R = 24.9 J/mol/K."""
     path = write(tmp_path / "heat.json", "mp_id", ("Cu", {"heat_capacity": 24.943}))
     rows, _ = measured(tmp_path, heat_capacity=path)
     assert 0 < rows["mean |error|"] < 2.5
     assert rows["median |error|"] == rows["mean |error|"]
+    assert capfd.readouterr().err == ""
 
 
 @with_matcalc
 @pytest.mark.slow
-def test_relaxed_crystals(tmp_path):
-    """An element at rest has the formation energy 0."""
+def test_relaxed_crystals(tmp_path, capfd):
+    """An element at rest has the formation energy 0; the same command gives the same numbers."""
     known = {"formation_energy_per_atom": 0.0}
     path = write(tmp_path / "rest.json", "material_id", ("Cu", known), ("Na", known))
     rows, found = measured(tmp_path, equilibrium=path)
@@ -104,6 +105,27 @@ def test_relaxed_crystals(tmp_path):
     assert set(found["failures"]["emt"]) == {"Na"}
     assert rows["formation energy, mean |error|"] == pytest.approx(0, abs=0.01)
     assert rows["distance of fingerprints, mean"] == pytest.approx(0, abs=0.05)
+    again, _ = measured(tmp_path, equilibrium=path)
+    assert again == rows
+    assert capfd.readouterr().err == ""
+
+
+@with_matcalc
+@pytest.mark.slow
+def test_crystals_relax_from_moves_that_the_seed_tells(tmp_path):
+    from monty.serialization import dumpfn
+
+    alloy = atoms_to_structure(bulk("CuPd", "zincblende", a=5.4))
+    entry = {"material_id": "made", "formula": "CuPd", "structure": alloy}
+    path = tmp_path / "alloy.json"
+    dumpfn([{**entry, "formation_energy_per_atom": 0.0}], path)
+
+    def errors(seed):
+        rows, _ = measured(tmp_path, equilibrium=path, seed=seed)
+        return rows["formation energy, mean |error|"]
+
+    assert errors(0) == errors(0)
+    assert errors(0) != errors(1)
 
 
 @with_matcalc

@@ -1,7 +1,9 @@
 """The benchmark of potentials as a whole: tables, plots, what is asked for, what is refused."""
 
 import csv
+import importlib.util
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from ase.calculators.emt import EMT
 
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
 from ase_crysdiff.crystal.convert import atoms_to_structure
-from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.errors import InputError, MissingExtraError, UnknownNameError
 from ase_crysdiff.metrics.formation import energies_per_atom
 from ase_crysdiff.testing.pair_potential import PairPotential
 from calculators import PotentialCalculator
@@ -104,6 +106,13 @@ def test_potentials_side_by_side_against_data_and_a_reference(metals, tmp_path):
     assert list(result.content["results"]["forces"]["unusable"]) == ["0 broken"]
     header = result.text.splitlines()[0].split()
     assert header == ["pair", "stiff", "emt"]
+    page = (tmp_path / "out.md").read_text().splitlines()
+    assert result.content["table"] == "out.md"
+    assert page[:2] == ["|  | pair | stiff | emt |", "| --- | --- | --- | --- |"]
+    assert "| **forces, energies, stresses, against pair** |  |  |  |" in page
+    assert "| crystals | 15 | 15 | 15 |" in page
+    assert "- formation energies: left out: 0 broken" in "\n".join(page)
+    assert all(line.replace(r"\|", "").count("|") == 5 for line in page if line.startswith("|"))
     plots = {"out-formation-formation-energy.svg", "out-forces-force.svg"}
     assert set(result.content["plots"]) == plots
     for name in plots:
@@ -149,7 +158,9 @@ def test_what_is_kept_is_not_asked_again_and_more_can_follow(metals, tmp_path):
 def test_without_words_all_sections_with_their_input_are_measured(tmp_path):
     output = tmp_path / "out.json"
     result = run(output, {"emt": EMT()}, reference="emt", picoseconds=0.02, sizes=(8,))
-    assert list(result.content["results"]) == ["solids", "dynamics", "consistency", "speed"]
+    extra = ["surfaces", "vacancies"] if importlib.util.find_spec("matcalc") else []
+    rest = ["dissociation", "dynamics", "consistency", "speed"]
+    assert list(result.content["results"]) == ["solids", *extra, *rest]
     assert figures(result, "dynamics")["solids"]["emt"] == 1
     # EMT knows copper alone of what is measured there, and no silicon.
     assert set(result.content["results"]["consistency"]["failures"]["emt"]) == {"Si", "NaF", "MgO"}
@@ -177,11 +188,22 @@ def test_time_and_memory_of_a_call(tmp_path):
         assert memory["pair"] < 40
 
 
+def test_what_an_extra_brings_is_left_out_unless_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matcalc", None)
+    options = {"reference": "emt", "picoseconds": 0.02, "sizes": (8,)}
+    result = run(tmp_path / "out.json", {"emt": EMT()}, **options)
+    assert "surfaces" not in result.content["results"]
+    with pytest.raises(MissingExtraError, match=r"pip install 'ase-crysdiff\[benchmark\]'"):
+        run(tmp_path / "out.json", {"emt": EMT()}, only=("surfaces",), **options)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"only": ("phonons",)}, "There is no section 'phonons'"),
+        ({"only": ("bands",)}, "There is no section 'bands'"),
         ({"only": ("formation",)}, "needs --structures"),
+        ({"only": ("phonons",)}, "needs --structures"),
+        ({"phonons": -1}, "phonons must be"),
         ({"only": ("heat-capacity",)}, "needs --heat-capacity"),
         ({"picoseconds": 0.0}, "picoseconds must be"),
         ({"potentials": ("dao-p", "dao-p")}, "dao-p are given twice"),
