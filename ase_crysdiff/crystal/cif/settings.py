@@ -9,7 +9,9 @@ Source: the 530 settings of spglib's table (A. Togo, K. Shinohara, I. Tanaka, ST
 """
 
 import re
+import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -27,16 +29,24 @@ _MARKS = (("h", "H"), ("r", "R"), ("s", "1"), ("z", "2"), ("o1", "1"), ("o2", "2
 _MARKED = re.compile(r"(?P<symbol>.+?)(?::(?P<after>[a-z0-9-]+)|(?P<mark>[hrsz]{1,2}|o[12]))")
 
 
+def _table(read: Callable[[int], Any], hall_number: int) -> Any:
+    """An entry of spglib's tables."""
+    with warnings.catch_warnings():  # spglib warns of how it will report errors in the future
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return read(hall_number)
+
+
 @cache
 def setting(hall_number: int) -> Any:
     """What spglib's table says of a setting."""
-    return spglib.get_spacegroup_type(hall_number)
+    return _table(spglib.get_spacegroup_type, hall_number)
 
 
 @cache
 def tabulated(hall_number: int) -> Operators:
     """The operators of a setting."""
-    found, known = spglib.get_symmetry_from_database(hall_number), setting(hall_number)
+    found = _table(spglib.get_symmetry_from_database, hall_number)
+    known = setting(hall_number)
     choice = f":{known.choice}" if known.choice else ""
     return Operators(
         np.array(found["rotations"], dtype=np.int64),

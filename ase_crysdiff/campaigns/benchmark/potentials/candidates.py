@@ -1,7 +1,8 @@
 """Relative energies of a composition's candidates against another potential."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from pymatgen.core import Structure
@@ -43,7 +44,8 @@ class Candidates(Section):
     """The first candidates of `prototypes` for compositions, which each potential relaxes itself.
 
     What is known of the composition itself is left out. Candidates keep their symmetry while they
-    relax.
+    relax. Compared are those that both potentials bring to rest, their energies taken from the mean
+    of the composition's candidates: what a potential errs for all alike changes no choice.
 
     Args:
         crystals: Whose compositions.
@@ -86,21 +88,18 @@ class Candidates(Section):
         return [_energies(row, contender) for row in given]
 
     def rows(self, contender: Contender, found: Values, reference: Values) -> list[Row]:
-        pairs = _differences(found.values, reference.values)
-        hits = [
-            100.0 * _same_lowest(found.values[key], energies)
-            for key, energies in reference.values.items()
-            if key in found.values and len(_both(found.values[key], energies)) > 1
-        ]
+        relative, pairs = _relative(found, reference), _differences(found, reference)
+        hits = [100.0 * _same_lowest(both) for both in _both(found, reference)]
         return [
+            Row("relative energy, mean |error|", "eV/atom", _mean_difference(relative)),
             Row("relative energy of two, mean |error|", "eV/atom", _mean_difference(pairs)),
             Row("the lowest is that of the reference", "%", mean(hits)),
             Row("compositions", "1", len(hits)),
         ]
 
     def parities(self, contender: Contender, found: Values, reference: Values) -> list[Parity]:
-        pairs = _differences(found.values, reference.values)
-        ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+        relative = _relative(found, reference)
+        ours, theirs = [a for a, _ in relative], [b for _, b in relative]
         return [Parity("relative energy", "eV/atom", theirs, ours, "the reference")]
 
 
@@ -115,22 +114,39 @@ def _energies(candidates: Sequence[Structure], contender: Contender) -> list[flo
     ]
 
 
-def _both(ours: Sequence[float | None], theirs: Sequence[float | None]) -> list[int]:
-    """Candidates that both potentials could relax."""
-    pairs = enumerate(zip(ours, theirs, strict=True))
-    return [i for i, (a, b) in pairs if a is not None and b is not None]
+def _both(found: Values, reference: Values) -> list[list[tuple[float, float]]]:
+    """For each composition the energies of those candidates that both potentials could relax,
+    eV/atom, where there are two or more.
+    """
+    pairs = [
+        [
+            (ours, theirs)
+            for ours, theirs in zip(energies, reference.values[key], strict=True)
+            if ours is not None and theirs is not None
+        ]
+        for key, energies in found.values.items()
+        if key in reference.values
+    ]
+    return [both for both in pairs if len(both) > 1]
 
 
-def _differences(
-    ours: Mapping[str, list[float]], theirs: Mapping[str, list[float]]
-) -> list[tuple[float, float]]:
+def _relative(found: Values, reference: Values) -> list[tuple[float, float]]:
+    """Each candidate's energy above the mean of its composition's in each potential, eV/atom."""
+    relative = []
+    for both in _both(found, reference):
+        ours, theirs = (math.fsum(energies) / len(both) for energies in zip(*both, strict=True))
+        relative += [(a - ours, b - theirs) for a, b in both]
+    return relative
+
+
+def _differences(found: Values, reference: Values) -> list[tuple[float, float]]:
     """For each two candidates of a composition, by how much the first is higher in each
     potential, eV/atom.
     """
     return [
-        (ours[key][i] - ours[key][j], theirs[key][i] - theirs[key][j])
-        for key in ours.keys() & theirs.keys()
-        for i, j in itertools.combinations(_both(ours[key], theirs[key]), 2)
+        (one[0] - other[0], one[1] - other[1])
+        for both in _both(found, reference)
+        for one, other in itertools.combinations(both, 2)
     ]
 
 
@@ -138,8 +154,7 @@ def _mean_difference(pairs: Sequence[tuple[float, float]]) -> float | None:
     return mean_size([a - b for a, b in pairs])
 
 
-def _same_lowest(ours: list[float], theirs: list[float]) -> bool:
+def _same_lowest(both: Sequence[tuple[float, float]]) -> bool:
     """Whether what is lowest in our potential is lowest, or as low, in the other one."""
-    both = _both(ours, theirs)
-    chosen = min(both, key=lambda i: ours[i])
-    return theirs[chosen] <= min(theirs[i] for i in both) + _TIE
+    _, chosen = min(both, key=lambda pair: pair[0])
+    return chosen <= min(theirs for _, theirs in both) + _TIE

@@ -131,6 +131,7 @@ def test_candidates_of_a_composition_relax_and_compare_with_themselves(metals, t
     )
     found = figures(result, "polymorphs")
     assert found["compositions"] == {"pair": 2, "stiff": 2}
+    assert found["relative energy, mean |error|"]["pair"] == 0
     assert found["relative energy of two, mean |error|"]["pair"] == 0
     assert found["relative energy of two, mean |error|"]["stiff"] > 0
     assert found["the lowest is that of the reference"]["pair"] == 100

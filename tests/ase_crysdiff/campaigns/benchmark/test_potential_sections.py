@@ -13,6 +13,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
     Section,
     Values,
 )
+from ase_crysdiff.campaigns.benchmark.potentials.candidates import Candidates
 from ase_crysdiff.campaigns.benchmark.potentials.consistency import Consistency
 from ase_crysdiff.campaigns.benchmark.potentials.dynamics import Dynamics
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import (
@@ -181,3 +182,15 @@ def test_consistency_of_sound_and_of_wrong_potentials(tmp_path):
     assert wrong["stress against finite differences"] < 1e-3
     assert wrong["energy in another cell"] == pytest.approx(0.125)
     assert wrong["energy in another orientation"] < 1e-8
+
+
+def test_relative_energies_forget_what_all_candidates_share():
+    """Errors of 0.1, 0 and -0.1 eV/atom about a common one; the last two were lost by one each."""
+    section = Candidates.__new__(Candidates)  # rows need no crystals
+    ours = Values({"AB": [-3.9, -4.5, -5.1, None, -1.0], "C": [None, 1.0]})
+    theirs = Values({"AB": [-6.0, -6.5, -7.0, -3.0, None], "C": [2.0, 3.0]})
+    rows = {row.name: row.value for row in section.rows(contender(PairPotential()), ours, theirs)}
+    assert rows["relative energy, mean |error|"] == pytest.approx(0.2 / 3)
+    assert rows["relative energy of two, mean |error|"] == pytest.approx(0.4 / 3)
+    assert rows["the lowest is that of the reference"] == 100
+    assert rows["compositions"] == 1
