@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -340,3 +342,28 @@ def test_version_needs_no_torch(tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert __version__ in out
+
+
+#: Cells of which spglib's library complains on the terminal, since they are nearly symmetric.
+ODD = """
+import warnings
+import numpy, spglib
+from ase_crysdiff.cli.main import main
+warnings.simplefilter("ignore")
+{before}
+for seed in range(300):
+    random = numpy.random.default_rng(seed)
+    cell = random.normal(size=(3, 3)), random.random((2, 3)), [1, 1]
+    spglib.get_symmetry_dataset(cell, symprec=0.3)
+"""
+
+
+def test_spglib_does_not_speak_on_the_terminal_of_the_command_line():
+    def complaints(before):
+        code = ODD.format(before=before)
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ran.returncode == 0
+        return ran.stderr.count("spglib:")
+
+    assert complaints("") > 0
+    assert complaints('main(["list"])') == 0
