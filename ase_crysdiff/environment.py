@@ -1,5 +1,5 @@
-"""The one environment variable of the package, read here and nowhere else, and one of a library that
-the command line sets.
+"""The one environment variable of the package, read here and nowhere else, and one of a library
+that the command line sets.
 """
 
 import os
