@@ -335,6 +335,23 @@ def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
 
 
+def test_resumed_run_keeps_each_level_its_readout(two_levels, tmp_path):
+    """Checkpoints sort the names of the levels; which readout is whose must not depend on that."""
+    packed, settings = tmp_path / "l.safetensors", TrainSettings(steps=8, batch_atoms=40)
+    two_levels[0].save(packed)
+
+    def loop(folder):
+        changes = {"encoder": {**TINY, "reach": 1.6}}
+        return prepare("dao-p", packed, folder, settings, launched("cpu"), changes)
+
+    loop(tmp_path / "whole").run(progress=False)
+    loop(tmp_path / "parts").run(progress=False, stop=lambda progress: progress.step >= 4)
+    loop(tmp_path / "parts").run(progress=False)
+    name = "step-000000008.safetensors"
+    whole, parts = load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
 def test_half_precision_is_refused(labels, tmp_path):
     with pytest.raises(InputError, match="their gradients are forces"):
         trainer(labels, tmp_path, precision="bfloat16")
