@@ -54,6 +54,19 @@ def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> Metric
     return mean(heights, failures, settings)
 
 
+def energy_uncertainty(energies: Energies) -> MetricResult:
+    """Mean of the standard deviations of the energies' errors, eV/atom, of the structures for which
+    the potential says it; `outside` counts those that are outside of what it knows.
+
+    Args:
+        energies: Of relaxed structures.
+    """
+    found = energies.uncertainty.tolist()
+    known = [None if math.isnan(value) else value for value in found]
+    settings = {**_of_hull(energies), "outside": len(energies.doubts)}
+    return mean(known, energies.failures, settings)
+
+
 def stability(
     structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
 ) -> MetricResult:
