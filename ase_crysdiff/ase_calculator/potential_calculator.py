@@ -50,6 +50,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
     discard_results_on_any_change = True
     nolabel = True
+    results: dict[str, Any]
 
     def __init__(
         self, potential: "Potential", *, atoms: Atoms | None = None, directory: str = "."

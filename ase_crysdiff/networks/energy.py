@@ -97,6 +97,11 @@ class AtomicEnergies(nn.Module):
         amount = torch.zeros_like(value).index_add(0, graph.receivers, envelope(distances / limits))
         return value * (amount / (1 + amount))
 
+    def features(self, graph: Graph) -> Float[Tensor, "atoms hidden"]:
+        """What the readouts see of every atom."""
+        features: Tensor = self.norm(self.encoder(graph).nodes)
+        return features
+
     def _read(
         self, nodes: Float[Tensor, "atoms hidden"], graph: Graph, level: Tensor | None
     ) -> Float[Tensor, " atoms"]:
