@@ -55,7 +55,7 @@ def main() -> None:
     card = read_card(options.weights)
     found.familiarity.save(options.weights, card)
     entry = {
-        "command": "python tools/fit_uncertainty.py dao-p --train ... --validation ...",
+        "command": _command(options),
         "what": options.about,
         "results": {n: {"value": round(float(v), 5)} for n, v in found.measured.items()},
     }
@@ -64,6 +64,20 @@ def main() -> None:
     write_card(options.weights, content)
     print(json.dumps(found.measured, indent=1, ensure_ascii=False))
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB, {time.process_time() - began:.0f} CPU s")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was asked, without folders."""
+    given = {
+        "": options.weights.resolve().name,
+        "--train ": options.train.name,
+        "--level ": options.level,
+        "--validation ": options.validation.name,
+        "--crystals ": options.crystals and options.crystals.name,
+        "--inside ": options.inside,
+    }
+    words = [f"{name}{value}" for name, value in given.items() if value is not None]
+    return " ".join(["python tools/fit_uncertainty.py", *words])
 
 
 if __name__ == "__main__":

@@ -69,10 +69,12 @@ class RelaxSet(Sequence[RelaxResult]):
 
     def __str__(self) -> str:
         computed = [r for r in self.results if not math.isnan(r.energy)]
+        outside = sum(r.doubt is not None for r in computed)
         return (
             f"{len(computed)} of {len(self)} structures relaxed with {self.potential}: "
             f"{sum(r.converged for r in computed)} converged, "
             f"{sum(r.accepted for r in computed)} accepted, {len(self) - len(computed)} failed"
+            f"{outside_remark(outside, self.potential)}"
         )
 
     def __repr__(self) -> str:
@@ -160,27 +162,37 @@ class RelaxSet(Sequence[RelaxResult]):
         return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
 
 
+def outside_remark(count: int, potential: str) -> str:
+    """How many crystals a potential does not know, to end a sentence; empty for none."""
+    return f", {count} outside of what {potential} knows" if count else ""
+
+
 def relaxed_table(structures: Iterable[Structure]) -> str:
-    """A row per relaxed structure, with its energy, remaining force, steps and verdict.
+    """A row per relaxed structure, with its energy, the expected error where the potential says it,
+    remaining force, steps and verdict.
 
     Args:
         structures: With the properties of `RelaxResult.labelled`.
     """
+    structures = list(structures)
+    is_said = any(UNCERTAINTY in structure.properties for structure in structures)
 
     def cells(structure: Structure) -> str:
         p = structure.properties
         return (
-            f"{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p)}  {p['crysdiff_fmax']:9.4f}  "
+            f"{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}"
+            f"{p['crysdiff_fmax']:9.4f}  "
             f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
         )
 
-    return wide_table(structures, "eV/atom    ± eV/atom   fmax eV/Å  steps  verdict", cells)
+    head = f"eV/atom    {'± eV/atom   ' if is_said else ''}fmax eV/Å  steps  verdict"
+    return wide_table(structures, head, cells)
 
 
 def _spread(properties: Mapping[str, Any]) -> str:
     """The expected error of an energy; empty where the potential does not say."""
     value = properties.get(UNCERTAINTY)
-    return " " * 10 if value is None else f"{value:10.3f}"
+    return " " * 12 if value is None else f"{value:10.3f}  "
 
 
 def _doubt(properties: Mapping[str, Any]) -> str:
