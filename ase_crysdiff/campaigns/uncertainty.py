@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata, spearmanr
 
 from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.data.labels import Labels
 from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.errors import InputError
@@ -98,12 +99,12 @@ def fit_uncertainty(
         )
     order = usable[torch.randperm(len(usable), generator=generator)]
     fitted, held_out = order[: len(order) // 2], order[len(order) // 2 :]
-    scale, exponent = _growth(distances[fitted].numpy(), errors[fitted].numpy())
+    scale, exponent = growth(distances[fitted].numpy(), errors[fitted].numpy())
     known = replace(known, scale=scale, exponent=exponent)
     known = replace(known, limit=float(known.error_at(as_they_are).quantile(inside)))
     told = known.error_at(distances[held_out])
     measured = {
-        **_agreement(told.numpy(), errors[held_out].numpy()),
+        **agreement(told.numpy(), errors[held_out].numpy()),
         "limit, eV/atom": known.limit,
         "crystals as they are": len(as_they_are),
         "of these outside": float((known.error_at(as_they_are) > known.limit).double().mean()),
@@ -187,7 +188,7 @@ def label_errors(
             shifts[z] = energy - float(own[str(z)])
     total = labels.energy.double().index_add(0, c.index, shifts[c.species])
     found = torch.full_like(total, torch.nan)
-    for run in _runs(c):
+    for run in runs(c):
         some = c.select(run).to(dtype=torch.float64)
         found[run] = evaluate_each(potential, some, derivatives=False).energy
     return (found - total) / c.num_atoms
@@ -200,7 +201,7 @@ def separation(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> flo
     return float((ranks[len(inside) :].sum() - least) / len(inside) / len(outside))
 
 
-def _agreement(told: NDArray[np.float64], errors: NDArray[np.float64]) -> dict[str, float]:
+def agreement(told: NDArray[np.float64], errors: NDArray[np.float64]) -> dict[str, float]:
     """How expected errors compare with true ones."""
     share, large = np.abs(errors) / told, np.abs(errors) > np.quantile(np.abs(errors), 0.9)
     return {
@@ -213,8 +214,8 @@ def _agreement(told: NDArray[np.float64], errors: NDArray[np.float64]) -> dict[s
     }
 
 
-def _growth(distances: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
-    """A and b of σ = a dᵇ."""
+def growth(distances: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[float, float]:
+    """The factor a and the power b of σ = a dᵇ, by the largest likelihood of normal errors."""
     logs = np.log(distances)
 
     def surprise(x: NDArray[np.float64]) -> float:
@@ -232,19 +233,17 @@ def _some(crystals: Configurations) -> Configurations:
     return crystals.select(list(range(0, len(crystals), step))[:_DISTURBED])
 
 
-def _runs(configurations: Configurations) -> list[Int[Tensor, " run"]]:
+def runs(configurations: Configurations) -> list[Int[Tensor, " run"]]:
     """Positions in batches of similar size."""
-    from ase_crysdiff.crystal.batching import runs_of_size
-
     order = torch.argsort(configurations.num_atoms, stable=True)
-    runs = runs_of_size(configurations.num_atoms[order].tolist(), _ATOMS)
-    return [order[torch.as_tensor(list(run))] for run in runs]
+    found = runs_of_size(configurations.num_atoms[order].tolist(), _ATOMS)
+    return [order[torch.as_tensor(list(run))] for run in found]
 
 
 def _features(
     potential: NeuralPotential, configurations: Configurations
 ) -> tuple[Float[Tensor, "atoms hidden"], Int[Tensor, " atoms"]]:
-    parts = [potential.features(configurations.select(run)) for run in _runs(configurations)]
+    parts = [potential.features(configurations.select(run)) for run in runs(configurations)]
     return (
         torch.cat([features.cpu() for features, _ in parts]),
         torch.cat([graph.species.cpu() for _, graph in parts]),
@@ -255,7 +254,7 @@ def _distances(
     potential: NeuralPotential, known: Familiarity, configurations: Configurations
 ) -> Float[Tensor, " systems"]:
     found = torch.full((len(configurations),), torch.nan, dtype=torch.float64)
-    for run in _runs(configurations):
+    for run in runs(configurations):
         features, graph = potential.features(configurations.select(run))
         found[run] = system_distances(known.distances(features.cpu(), graph.species.cpu()), graph)
     return found
