@@ -1,6 +1,7 @@
 """Pairs of atoms within a cutoff, for many systems at once, each periodic along any of its axes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,7 @@ def neighbor_list(
     periodic: Bool[Tensor, "systems 3"],
     num_atoms: Int[Tensor, " systems"],
     cutoff: float | Float[Tensor, " systems"],
+    pair_cutoffs: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Neighbors:
     """All pairs closer than a cutoff, an atom and its own images included.
 
@@ -76,6 +78,8 @@ def neighbor_list(
         periodic: Which axes repeat.
         num_atoms: Atoms of each system.
         cutoff: Å, one for all systems or one for each.
+        pair_cutoffs: How far two atoms see each other, Å, for the first and the second atom of
+            pairs; not farther than `cutoff`. None if that is the same for all.
 
     Raises:
         InputError: If the repeating vectors of a cell do not span a volume, area or length, or lie
@@ -91,17 +95,18 @@ def neighbor_list(
         on_gpu = positions.device.type != "cpu" and bool((num_atoms <= _MAX_ATOMS_ON_GPU).all())
         search = search_images if on_gpu else search_cells
         found = Neighbors(*search(positions, complete, periodic, num_atoms, cutoffs * (1 + _SLACK)))
-        return _canonical(found, positions, complete, segment_index(num_atoms), cutoffs)
+        index = segment_index(num_atoms)
+        if pair_cutoffs is None:
+            limits = cutoffs[index[found.receivers]]
+        else:
+            limits = pair_cutoffs(found.receivers, found.senders)
+        squares = found.vectors(positions, complete, index).square().sum(-1)
+        return _ordered(found.select(squares < limits.square()), len(positions))
 
 
-def _canonical(
-    found: Neighbors, positions: Tensor, cells: Tensor, index: Tensor, cutoffs: Tensor
-) -> Neighbors:
-    """The pairs within the cutoff in their one order."""
-    vectors = found.vectors(positions, cells, index)
-    near = vectors.square().sum(-1) < cutoffs.square()[index[found.receivers]]
-    order = _order(found, len(positions))
-    order = order[near[order]]
+def _ordered(found: Neighbors, atoms: int) -> Neighbors:
+    """The pairs in their one order."""
+    order = _order(found, atoms)
     return Neighbors(*(column.index_select(0, order) for column in _columns(found)))
 
 

@@ -103,10 +103,14 @@ class Neighborhood:
         farthest = own.new_full((len(num_atoms),), self.cutoff).scatter_reduce(
             0, index, own, "amax"
         )
-        found = neighbor_list(positions, cells, periodic, num_atoms, farthest)
-        limits = self.cutoffs(species[found.receivers], species[found.senders], torch.float64)
-        vectors = found.vectors(positions.double(), cells.double(), index)
-        return found.select(vectors.square().sum(-1) < limits.square())
+        return neighbor_list(
+            positions,
+            cells,
+            periodic,
+            num_atoms,
+            farthest,
+            lambda i, j: self.cutoffs(species[i], species[j], torch.float64),
+        )
 
 
 @dataclass(frozen=True)

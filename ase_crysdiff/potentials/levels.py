@@ -44,13 +44,24 @@ def level_energies(config: Mapping[str, Any]) -> dict[str, LevelEnergies]:
 
     Args:
         config: Of a training with several levels, which has `levels` and perhaps `shares` by their
-            names; or of one level, without a name, whose entries it has itself.
+            names, and their order, `readouts`; or of one level, without a name, whose entries it
+            has itself.
     """
-    levels = config.get("levels")
-    if not levels:
+    if not config.get("levels"):
         return {"": LevelEnergies.of(config)}
-    shares = config.get("shares", {})
+    levels, shares = config["levels"], config.get("shares", {})
     return {
-        name: LevelEnergies.of(entry, float(shares.get(name, 1.0)))
-        for name, entry in levels.items()
+        name: LevelEnergies.of(levels[name], float(shares.get(name, 1.0)))
+        for name in readout_names(config)
     }
+
+
+def readout_names(config: Mapping[str, Any]) -> list[str]:
+    """The levels of a config in the order of the network's readouts.
+
+    The order is written down apart from the entries: checkpoints sort the keys of a mapping.
+
+    Args:
+        config: Of a training with several levels.
+    """
+    return list(config.get("readouts") or config["levels"])

@@ -22,13 +22,23 @@ from ase_crysdiff.models.recipe import Recipe, Tensors
 from ase_crysdiff.networks.energy import AtomicEnergies, readouts
 from ase_crysdiff.networks.energy import build as build_network
 from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
+from ase_crysdiff.potentials.levels import readout_names
 from ase_crysdiff.potentials.separation import REACH
 from ase_crysdiff.training.energy import energy_task
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 
 #: Entries of a config that depend on the labels.
-_OF_DATA = ("levels", "references", "depths", "formation_references", "elements", "level", "shares")
+_OF_DATA = (
+    "levels",
+    "readouts",
+    "references",
+    "depths",
+    "formation_references",
+    "elements",
+    "level",
+    "shares",
+)
 #: A network that a CPU can train.
 _ENCODER = {
     "name": "crysformer",
@@ -92,7 +102,13 @@ class DaoP(Recipe):
         if len(names) == 1:
             return {**rest, **entries[names[0]], "elements": elements}
         shares = dict.fromkeys(names, 1.0)
-        return {**rest, "levels": entries, "shares": shares, "elements": elements}
+        return {
+            **rest,
+            "levels": entries,
+            "readouts": list(names),
+            "shares": shares,
+            "elements": elements,
+        }
 
     def load_data(self, path: Path) -> Labels:
         return Labels.load(path)
@@ -155,13 +171,14 @@ def _of_one_level(config: Config, tensors: Tensors) -> tuple[dict[str, Any], Ten
     """Config and weights of the level that answers; what the others were is left to the card's
     account of the training.
     """
-    levels = config["levels"]
-    name = config.get("answers") or next(iter(levels))
-    if name not in levels:
-        raise CheckpointError(f"The level to answer is {name!r}, but there are {list(levels)}.")
-    rest = {key: value for key, value in config.items() if key not in ("levels", "answers")}
-    config = {**rest, **levels[name], "level": name}
-    return config, readouts(tensors, [list(levels).index(name)])
+    names = readout_names(config)
+    name = config.get("answers") or names[0]
+    if name not in names:
+        raise CheckpointError(f"The level to answer is {name!r}, but there are {names}.")
+    left = ("levels", "readouts", "answers")
+    rest = {key: value for key, value in config.items() if key not in left}
+    config = {**rest, **config["levels"][name], "level": name}
+    return config, readouts(tensors, [names.index(name)])
 
 
 def element_energies(labels: Labels, formation_references: Mapping[str, float]) -> dict[str, Any]:

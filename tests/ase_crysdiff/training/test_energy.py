@@ -217,7 +217,7 @@ def two_levels(archive, tmp_path_factory):
     crystals.save(folder / "crystals.safetensors")
     sources = [
         LabelSource(archive, "pair"),
-        LabelSource(folder / "crystals.safetensors", "relaxed"),
+        LabelSource(folder / "crystals.safetensors", "dft"),
     ]
     return label_packing.pack_labels(sources, leave_out=["mp-1", "mp-4", "mp-9"])
 
@@ -227,20 +227,20 @@ def test_levels_share_a_file(two_levels, archive, tmp_path):
     assert report == {
         "pair configurations": 45,
         "pair left out": 15,
-        "relaxed configurations": 9,
-        "relaxed left out": 3,
+        "dft configurations": 9,
+        "dft left out": 3,
     }
     labels.save(tmp_path / "l.safetensors")
     again = Labels.load(tmp_path / "l.safetensors")
-    assert again.levels == ("pair", "relaxed")
-    pair, relaxed = again.of_level("pair"), again.of_level("relaxed")
-    assert (len(pair), len(relaxed)) == (45, 9)
-    assert relaxed.forces.isnan().all()
-    assert relaxed.stress.isnan().all()
-    difference = (relaxed.energy - pair.energy[::5]) / relaxed.configurations.num_atoms
+    assert again.levels == ("pair", "dft")
+    pair, dft = again.of_level("pair"), again.of_level("dft")
+    assert (len(pair), len(dft)) == (45, 9)
+    assert dft.forces.isnan().all()
+    assert dft.stress.isnan().all()
+    difference = (dft.energy - pair.energy[::5]) / dft.configurations.num_atoms
     assert difference.tolist() == pytest.approx([-1] * 9, abs=1e-5)
-    with pytest.raises(InputError, match="no level 'dft'"):
-        again.of_level("dft")
+    with pytest.raises(InputError, match="no level 'other'"):
+        again.of_level("other")
 
 
 def test_shares_leave_others_out_in_every_epoch(two_levels):
@@ -260,7 +260,7 @@ def test_one_network_answers_for_two_levels_and_ships_one(two_levels, tmp_path):
     loop = trainer(labels, tmp_path / "run", steps=60, learning_rate=1e-2, ema_decay=0.9)
     loop.run(progress=False)
     config = loop.task.config
-    assert list(config["levels"]) == ["pair", "relaxed"]
+    assert config["readouts"] == ["pair", "dft"]  # not in the order of the alphabet
     batch = next(iter(loop.task.data.everything()))
     network = loop.task.network
     shifted = torch.ones_like(batch.labels.level)
@@ -290,10 +290,10 @@ def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_
         tmp_path / "two",
         TrainSettings(steps=2, batch_atoms=40),
         launched("cpu"),
-        {"shares": {"relaxed": 0.5}, "encoder": {"reach": 1.6}},
+        {"shares": {"dft": 0.5}, "encoder": {"reach": 1.6}},
         origin=tmp_path / "one",
     )
-    assert loop.task.config["shares"] == {"pair": 1.0, "relaxed": 0.5}
+    assert loop.task.config["shares"] == {"pair": 1.0, "dft": 0.5}
     hidden, out = loop.task.network.hidden.weight, loop.task.network.out.weight
     assert torch.equal(hidden[:16], hidden[16:])
     assert torch.equal(out[0], out[1])
@@ -301,7 +301,11 @@ def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_
     with pytest.raises(InputError, match="levels of theory are"):
         energy_task(
             loop.task.network,
-            {**loop.task.config, "levels": {"other": loop.task.config["levels"]["pair"]}},
+            {
+                **loop.task.config,
+                "levels": {"other": loop.task.config["levels"]["pair"]},
+                "readouts": ["other"],
+            },
             two_levels[0],
             TrainSettings(),
             torch.device("cpu"),
@@ -328,6 +332,23 @@ def test_resumed_run_equals_uninterrupted_one(labels, tmp_path):
     name = "step-000000012.safetensors"
     whole, parts = load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name)
     assert set(whole) == set(parts)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_resumed_run_keeps_each_level_its_readout(two_levels, tmp_path):
+    """Checkpoints sort the names of the levels; which readout is whose must not depend on that."""
+    packed, settings = tmp_path / "l.safetensors", TrainSettings(steps=8, batch_atoms=40)
+    two_levels[0].save(packed)
+
+    def loop(folder):
+        changes = {"encoder": {**TINY, "reach": 1.6}}
+        return prepare("dao-p", packed, folder, settings, launched("cpu"), changes)
+
+    loop(tmp_path / "whole").run(progress=False)
+    loop(tmp_path / "parts").run(progress=False, stop=lambda progress: progress.step >= 4)
+    loop(tmp_path / "parts").run(progress=False)
+    name = "step-000000008.safetensors"
+    whole, parts = load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name)
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
 
 

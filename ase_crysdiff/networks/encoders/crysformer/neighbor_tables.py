@@ -76,10 +76,14 @@ class NeighborTables:
         """The rows of each piece's atoms. Splitting, not slicing: the gradient of a slice is as
         large as the whole tensor, and there is one for every piece.
         """
+        if len(self.pieces) == 1:
+            return (rows,)
         return rows.split([piece.atoms.stop - piece.atoms.start for piece in self.pieces])
 
     def split_slots(self, rows: Tensor) -> tuple[Tensor, ...]:
         """The rows of each piece's slots."""
+        if len(self.pieces) == 1:
+            return (rows,)
         return rows.split([piece.slots.stop - piece.slots.start for piece in self.pieces])
 
     def gather(self, nodes: Float[Tensor, "atoms columns"]) -> tuple[Tensor, ...]:

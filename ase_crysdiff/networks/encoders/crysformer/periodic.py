@@ -137,6 +137,8 @@ class PeriodicLayer(nn.Module):
         self.heads, self.num_radial = heads, tuple(num_radial)
         keys = heads * key_width
         self.columns = _Columns(keys, heads * max(num_radial), keys, hidden)
+        #: Widths of what an atom asks, and of what its neighbours learn of it.
+        self.halves = sum(self.columns[:2]), sum(self.columns[2:])
         self.scale = key_width**-0.5
         self.norm = nn.LayerNorm(hidden)
         self.project = nn.Linear(hidden, sum(self.columns))
@@ -154,23 +156,22 @@ class PeriodicLayer(nn.Module):
         self, nodes: Float[Tensor, "atoms hidden"], tables: NeighborTables, pieces: list[_Edges]
     ) -> Float[Tensor, "atoms hidden"]:
         normed = self.norm(nodes)
-        query, radial_query, key, value = self.project(normed).split(self.columns, -1)
-        queries = tables.split_atoms(query), tables.split_atoms(radial_query)
-        arrived = tables.gather(torch.cat([key, value], -1))
-        parts = zip(pieces, *queries, arrived, strict=True)
+        asked, known = self.project(normed).split(self.halves, -1)
+        parts = zip(pieces, tables.split_atoms(asked), tables.gather(known), strict=True)
         attended = [self._attend(*part) for part in parts]
-        invariants, amounts = (torch.cat(parts) for parts in zip(*attended, strict=True))
-        update = self.widen(torch.cat([normed, invariants, amounts], -1))
+        # Fewer and larger operations where everything is one piece: small crystals live on that.
+        columns = attended[0] if len(attended) == 1 else map(torch.cat, zip(*attended, strict=True))
+        update = self.widen(torch.cat([normed, *columns], -1))
         return nodes + self.narrow(functional.silu(update))
 
-    def _attend(
-        self, edges: _Edges, query: Tensor, radial_query: Tensor, arrived: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Invariants of the weighted sums over neighbours, (atoms, 4 hidden), and the logarithm of
-        1 + Σ f e^s per head. The sums, which are the widest of all tensors, stay within the piece.
+    def _attend(self, edges: _Edges, asked: Tensor, arrived: Tensor) -> tuple[Tensor, ...]:
+        """Invariants of the weighted sums over neighbours, four of (atoms, hidden), and the
+        logarithm of 1 + Σ f e^s per head. The sums, which are the widest of all tensors, stay
+        within the piece.
         """
         heads = self.heads
-        key, value = arrived.split((self.columns.key, self.columns.value), -1)
+        query, radial_query = asked.split(self.columns[:2], -1)
+        key, value = arrived.split(self.columns[2:], -1)
         scores = (query.unsqueeze(1) * key).unflatten(-1, (heads, -1)).sum(-1) * self.scale
         scores = scores + edges.radial @ radial_query.unflatten(-1, (-1, heads))
         # Shifting all scores changes nothing but keeps the exponentials in range; 1 becomes e^-top.
@@ -179,11 +180,9 @@ class PeriodicLayer(nn.Module):
         total = weights.sum(1, keepdim=True) + torch.exp(-top)
         attention = weights / total
         weighted = (value.unflatten(-1, (heads, -1)) * attention.unsqueeze(-1)).flatten(-2)
-        return self._invariants(edges.basis @ weighted), (torch.log(total) + top).squeeze(1)
+        return *self._invariants(edges.basis @ weighted), (torch.log(total) + top).squeeze(1)
 
-    def _invariants(
-        self, sums: Float[Tensor, "atoms rows hidden"]
-    ) -> Float[Tensor, "atoms invariants"]:
+    def _invariants(self, sums: Float[Tensor, "atoms rows hidden"]) -> tuple[Tensor, ...]:
         """Four numbers per atom and channel: the scalar part, the squared lengths of the vector and
         of the quadrupole, and the product of the quadrupole with that of the vector.
         """
@@ -193,14 +192,11 @@ class PeriodicLayer(nn.Module):
             mix(part.reshape(len(sums) * count, -1)).unflatten(0, (-1, count))
             for mix, part, count in zip(self.mix, sums.split(rows, 1), _COMPONENTS, strict=True)
         )
-        return torch.cat(
-            [
-                scalars.squeeze(1),
-                vectors.square().sum(1),
-                quadrupoles.square().sum(1),
-                (quadrupole(vectors) * quadrupoles).sum(1),
-            ],
-            -1,
+        return (
+            scalars.squeeze(1),
+            vectors.square().sum(1),
+            quadrupoles.square().sum(1),
+            (quadrupole(vectors) * quadrupoles).sum(1),
         )
 
 
