@@ -113,7 +113,7 @@ def energies_per_atom(
 
 
 def doubts_of(
-    structures: Sequence[Structure | None], potential: Potential
+    structures: Sequence[Structure | None], potential: Potential, failures: Mapping[int, str]
 ) -> tuple[NDArray[np.float64], dict[int, str]]:
     """How far the potential's energies of structures are to be believed: standard deviations of
     their errors, eV/atom, NaN where it does not say; and that it is outside of what it knows, by
@@ -122,12 +122,13 @@ def doubts_of(
     Args:
         structures: None stands for a structure that could not be made.
         potential: One that knows nothing of itself is not asked.
+        failures: Reason by position, for those that have no energy.
     """
     found = np.full(len(structures), np.nan)
     told: dict[int, str] = {}
     if math.isnan(potential.uncertainty_limit):
         return found, told
-    atoms, _ = _usable(structures)
+    atoms = {i: a for i, a in _usable(structures)[0].items() if i not in failures}
     for chosen in _calls({i: len(a) for i, a in atoms.items()}):
         systems = from_atoms([atoms[i] for i in chosen])
         found[chosen], said = expected_errors(potential, systems)
@@ -186,7 +187,7 @@ def formation_energies(
                 failures[i] = str(error)
     nothing = np.full(len(energy), np.nan)
     settings = {"potential": potential.name, "element_references": dict(references)}
-    uncertainty, told = doubts_of(structures, potential)
+    uncertainty, told = doubts_of(structures, potential, failures)
     return Energies(
         energy,
         formed,
@@ -228,7 +229,7 @@ def energies_above_hull(
     else:
         own, failed = energies_per_atom(structures, potential)
         nothing = np.full(len(own), np.nan)
-        uncertainty, told = doubts_of(structures, potential)
+        uncertainty, told = doubts_of(structures, potential, failed)
         base = Energies(
             own,
             nothing,

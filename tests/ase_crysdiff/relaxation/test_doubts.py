@@ -118,6 +118,14 @@ def test_heights_say_it(salt, heap, known_limit):
     assert metric.value == pytest.approx(np.nanmean(found.uncertainty))
 
 
+def test_what_has_no_energy_has_no_expected_error(known_limit):
+    polonium = Structure(Lattice.cubic(3.35), ["Po"], [[0, 0, 0]])
+    found = energy_above_hull([polonium], known_limit)
+    assert list(found.failures) == [0]
+    assert np.isnan(found.uncertainty[0])
+    assert not found.doubts
+
+
 def test_a_calculator_says_it_when_asked():
     atoms = bulk("NaCl", "rocksalt", a=5.6)
     atoms.calc = DAOPCalculator()
