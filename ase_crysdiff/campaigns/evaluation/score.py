@@ -215,7 +215,7 @@ def _of_energies(relaxed: Relaxed, energies: Energies) -> Results:
         "metastability": metastability(relaxed.structures, energies, relaxed.rejected),
     }
     if not np.isnan(energies.uncertainty).all():
-        results["energy_uncertainty"] = energy_uncertainty(energies)
+        results["energy_uncertainty"] = energy_uncertainty(energies, relaxed.rejected)
     return {name: _with(result, relaxed.settings) for name, result in results.items()}
 
 

@@ -112,10 +112,13 @@ def test_heights_say_it(salt, heap, known_limit):
     assert list(found.doubts) == [0]
     assert "outside of what dao-p knows" in found.remarks[0]
     assert found.ranking[:2] == [1, 0]
-    metric = energy_uncertainty(found)
+    metric = energy_uncertainty(found, {})
     assert metric.settings["outside"] == 1
     assert metric.per_structure[2] is None
     assert metric.value == pytest.approx(np.nanmean(found.uncertainty))
+    believed = energy_uncertainty(found, {0: "not converged"})
+    assert believed.settings["outside"] == 0
+    assert believed.per_structure == (None, found.uncertainty[1], None)
 
 
 def test_what_has_no_energy_has_no_expected_error(known_limit):
