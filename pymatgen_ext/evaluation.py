@@ -41,8 +41,9 @@ def evaluate(
     - with a potential `rmsd_to_relaxed` and, for the relaxed structures, `uniqueness_relaxed`,
       `novelty_relaxed`, `structural_validity_relaxed`, `distance_validity_relaxed`,
       `symmetry_success_relaxed`, `symmetry_success_tight_relaxed`, `space_groups_relaxed`;
-    - with a potential and a hull `energy_above_hull`, `stability`, `metastability`; with a
-      reference besides `sun`, `msun`;
+    - with a potential and a hull `energy_above_hull`, `stability`, `metastability`, and, of a
+      potential that says how far it is to be believed, `energy_uncertainty`; with a reference
+      besides `sun`, `msun`;
     - with targets `match_rate`, `rmse`, `crmse`, `volume_error`, `metre`, `metre_crmse`, and with
       SMACT installed `match_rate_diffcsp`, `rmse_diffcsp` with DiffCSP's filter of compositions.
 

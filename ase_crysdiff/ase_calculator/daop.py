@@ -59,6 +59,7 @@ class DAOPCalculator(PotentialCalculator):
             dtype=str(dtype).removeprefix("torch."),
         )
         self._potential = self._load()
+        self._offer(self._potential)
 
     @property
     def potential(self) -> "Potential":
@@ -67,6 +68,7 @@ class DAOPCalculator(PotentialCalculator):
         """
         if self._potential is None:
             self._potential = self._load()
+            self._offer(self._potential)
         return self._potential
 
     def set(self, **changes: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The one implementation of ASE's contract: any potential as a calculator."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,22 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.base import Potential
 
 
+#: Properties that ASE has no names for: eV/atom, and eV/atom by atom.
+UNCERTAINTIES = ("energy_uncertainty", "energies_uncertainty")
+
+
 class PotentialCalculator(Calculator):  # type: ignore[misc]
     """A potential for `atoms.calc`: energies in eV, forces in eV/Å, stress in eV/Å³.
 
     Stress is in Voigt order xx yy zz yz xz xy, tension positive. One evaluation fills all
     properties. Periodicity is taken from `atoms.pbc` axis by axis; a stress exists for cells that
     are periodic along all three. Charges, magnetic moments and `atoms.info` are not read.
+
+    Of potentials that say how far they are to be believed `get_property("energy_uncertainty")` is
+    the standard deviation of the energy's error in eV per atom, and "energies_uncertainty" that of
+    crystals made of each atom alone, shape (atoms,). They are computed where they are asked for,
+    and by no step of a simulation; `potential.uncertainty_limit` is the limit above which the
+    potential is outside of what it knows.
 
     Args:
         potential: Any potential of this package or of a plugin.
@@ -39,6 +50,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
     discard_results_on_any_change = True
     nolabel = True
+    results: dict[str, Any]
 
     def __init__(
         self, potential: "Potential", *, atoms: Atoms | None = None, directory: str = "."
@@ -50,6 +62,7 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
                     "DAOPCalculator(model=...)."
                 )
         self._potential: Potential | None = potential
+        self._offer(potential)
         parameters = {
             "potential": potential.name,
             "device": str(potential.device),
@@ -81,6 +94,14 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         found: dict[str, Any] = super().set(**changes)
         return found
 
+    def _offer(self, potential: "Potential") -> None:
+        """Offers what the potential can say of itself."""
+        known = type(self).implemented_properties
+        more = (
+            [] if math.isnan(getattr(potential, "uncertainty_limit", math.nan)) else UNCERTAINTIES
+        )
+        self.implemented_properties = [*known, *more]
+
     @own_state()
     def calculate(
         self,
@@ -88,7 +109,13 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         properties: Sequence[str] | None = None,
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Evaluates the potential once and keeps all its results."""
+        """Evaluates the potential once and keeps all its results. How far they are to be believed
+        is found beside them if it is asked for.
+        """
+        is_asked = any(name in UNCERTAINTIES for name in properties or ())
+        if is_asked and not system_changes and "energy" in self.results:
+            self.results |= self._uncertainties()
+            return
         super().calculate(atoms, properties or ["energy"], system_changes)
         if self.atoms is None:
             raise InputError("The calculator has no atoms; attach it with atoms.calc = calculator.")
@@ -122,7 +149,16 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
                     f"{self.atoms.get_chemical_formula()}. Atoms probably "
                     "overlap: look at atoms.get_all_distances(mic=True)."
                 )
-        self.results = results
+        self.results = results | (self._uncertainties() if is_asked else {})
+
+    def _uncertainties(self) -> dict[str, Any]:
+        """Expected errors of what has been calculated."""
+        from ase_crysdiff.potentials.convert import from_atoms
+
+        with threads_for(len(self.atoms)):
+            found = self.potential.uncertainty(from_atoms([self.atoms]))
+        values = float(found.systems[0]), found.atoms.double().cpu().numpy()
+        return dict(zip(UNCERTAINTIES, values, strict=True))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "PotentialCalculator":
         """A copy with its own results that shares the potential, which holds no state."""

@@ -93,12 +93,16 @@ class RelaxedFiles:
         return relaxed_table(self.structures)
 
     def __str__(self) -> str:
+        from ase_crysdiff.data.writing import DOUBT
+        from ase_crysdiff.relaxation.relax_set import outside_remark
+
+        outside = sum(DOUBT in s.properties for s in self.structures)
         converged = sum(s.properties["crysdiff_converged"] for s in self.structures)
         accepted = sum(s.properties["crysdiff_accepted"] for s in self.structures)
         return (
             f"{len(self.structures)} of {self.requested} structures relaxed with "
             f"{self.potential}: {converged} converged, {accepted} accepted, {len(self.failed)} "
-            "failed"
+            f"failed{outside_remark(outside, self.potential)}"
         )
 
 

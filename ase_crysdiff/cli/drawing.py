@@ -160,13 +160,14 @@ def draw_and_select(
 
 
 def _ranking(selected: "SampleSet") -> str:
-    """A table with the number of the draw, the energy, the space group of the saddle that a crystal
-    has left, and that after symmetrising.
+    """A table with the number of the draw, the energy, its expected error, the space group of the
+    saddle that a crystal has left, that after symmetrising, and whether the potential knows it.
     """
     from ase_crysdiff.data.wide_table import wide_table
 
     columns = {
         "crysdiff_energy_per_atom": ("eV/atom", ".4f"),
+        "crysdiff_energy_uncertainty": ("± eV/atom", ".3f"),
         "crysdiff_fallen_from": ("fallen from", ""),
     }
     if any("crysdiff_symprec" in s.properties for s in selected):
@@ -178,7 +179,8 @@ def _ranking(selected: "SampleSet") -> str:
         values = [
             "-" if p.get(k) is None else format(p[k], style) for k, (_, style) in shown.items()
         ]
-        return f"{p['crysdiff_index']:4d}" + "".join(f"  {value:>11}" for value in values)
+        told = f"  {p['crysdiff_doubt']}" if "crysdiff_doubt" in p else ""
+        return f"{p['crysdiff_index']:4d}" + "".join(f"  {value:>11}" for value in values) + told
 
     head = "draw" + "".join(f"  {title:>11}" for title, _ in shown.values())
     return wide_table(selected, head, cells)

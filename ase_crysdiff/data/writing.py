@@ -38,6 +38,9 @@ _DATABASE_ARRAYS = frozenset(
 #: What a relaxation leaves with a structure: forces of its sites, eV/Å, and the stress of its cell,
 #: eV/Å³, tension positive.
 FORCES, STRESS = "crysdiff_forces", "crysdiff_stress"
+#: What a potential says of how far its energy of a structure is to be believed: standard deviation
+#: of the error, eV/atom; and, in words, that it is outside of what the potential knows.
+UNCERTAINTY, DOUBT = "crysdiff_energy_uncertainty", "crysdiff_doubt"
 
 
 def cif_name(structure: Structure) -> str:

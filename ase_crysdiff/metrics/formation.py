@@ -1,10 +1,12 @@
 """Formation energies and energies above a hull, from a potential."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from pymatgen.core import Structure
@@ -15,6 +17,7 @@ from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.hull import Footing, Hull, amounts, footing
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
+from ase_crysdiff.potentials.doubts import expected_errors
 from ase_crysdiff.potentials.element_references import formation_energy
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 
@@ -35,9 +38,13 @@ class Energies:
         is_listed: Whether the hull holds the composition; where not, a partial hull is an upper
             bound and stability optimistic.
         remarks: What must be said beside a height, by position: that it is a lower bound, or rests
-            on nothing; nothing for exact ones.
+            on nothing; that the structure is outside of what the potential knows. Nothing for
+            exact ones.
         failures: Reason by position.
         settings: Potential, references and hull that the values depend on.
+        uncertainty: Standard deviation of the error of `energy`, eV/atom; NaN where the potential
+            does not say how far it is to be believed.
+        doubts: That a structure is outside of what the potential knows, by position.
     """
 
     energy: NDArray[np.float64]
@@ -48,6 +55,12 @@ class Energies:
     failures: Mapping[int, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: Mapping[int, str] = field(default_factory=dict)
+    uncertainty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    doubts: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.uncertainty) != len(self.energy):
+            object.__setattr__(self, "uncertainty", np.full(len(self.energy), np.nan))
 
     @property
     def footing(self) -> list[Footing | None]:
@@ -58,14 +71,17 @@ class Energies:
     @property
     def ranking(self) -> list[int]:
         """Positions, the best first: exact heights by height, then lower bounds, then what rests on
-        nothing, and at the end what has no height.
+        nothing; after these, in the same order, what is outside of what the potential knows; and at
+        the end what has no height.
         """
         order = {grade: k for k, grade in enumerate(Footing)}
         grades, heights = self.footing, self.energy_above_hull.tolist()
 
-        def place(i: int) -> tuple[int, float]:
+        def place(i: int) -> tuple[bool, bool, int, float]:
             grade = grades[i]
-            return (len(order), 0.0) if grade is None else (order[grade], heights[i])
+            if grade is None:
+                return True, False, 0, 0.0
+            return False, i in self.doubts, order[grade], heights[i]
 
         return sorted(range(len(self)), key=place)
 
@@ -84,16 +100,7 @@ def energies_per_atom(
         potential: Asked in batches of similar sizes; one bad structure does not touch the others.
     """
     found = np.full(len(structures), np.nan)
-    failures: dict[int, str] = {}
-    atoms = {}
-    for i, structure in enumerate(structures):
-        try:
-            if structure is None:
-                raise InputError("There is no structure.")
-            check_structure(structure)
-            atoms[i] = structure_to_atoms(structure)
-        except InputError as error:
-            failures[i] = str(error)
+    atoms, failures = _usable(structures)
     for chosen in _calls({i: len(a) for i, a in atoms.items()}):
         answer = evaluate_each(potential, from_atoms([atoms[i] for i in chosen]), derivatives=False)
         counts = np.array([len(atoms[i]) for i in chosen])
@@ -103,6 +110,44 @@ def energies_per_atom(
         failures.setdefault(i, f"{potential.name} gave an energy that is not finite.")
         found[i] = np.nan
     return found, dict(sorted(failures.items()))
+
+
+def doubts_of(
+    structures: Sequence[Structure | None], potential: Potential, failures: Mapping[int, str]
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """How far the potential's energies of structures are to be believed: standard deviations of
+    their errors, eV/atom, NaN where it does not say; and that it is outside of what it knows, by
+    position.
+
+    Args:
+        structures: None stands for a structure that could not be made.
+        potential: One that knows nothing of itself is not asked.
+        failures: Reason by position, for those that have no energy.
+    """
+    found = np.full(len(structures), np.nan)
+    told: dict[int, str] = {}
+    if math.isnan(potential.uncertainty_limit):
+        return found, told
+    atoms = {i: a for i, a in _usable(structures)[0].items() if i not in failures}
+    for chosen in _calls({i: len(a) for i, a in atoms.items()}):
+        systems = from_atoms([atoms[i] for i in chosen])
+        found[chosen], said = expected_errors(potential, systems)
+        told |= {chosen[k]: reason for k, reason in said.items()}
+    return found, dict(sorted(told.items()))
+
+
+def _usable(structures: Sequence[Structure | None]) -> tuple[dict[int, Atoms], dict[int, str]]:
+    """What a potential can be asked, by position, and why it cannot be asked the others."""
+    atoms, failures = {}, {}
+    for i, structure in enumerate(structures):
+        try:
+            if structure is None:
+                raise InputError("There is no structure.")
+            check_structure(structure)
+            atoms[i] = structure_to_atoms(structure)
+        except InputError as error:
+            failures[i] = str(error)
+    return atoms, failures
 
 
 def formation_energies(
@@ -142,6 +187,7 @@ def formation_energies(
                 failures[i] = str(error)
     nothing = np.full(len(energy), np.nan)
     settings = {"potential": potential.name, "element_references": dict(references)}
+    uncertainty, told = doubts_of(structures, potential, failures)
     return Energies(
         energy,
         formed,
@@ -150,6 +196,9 @@ def formation_energies(
         np.zeros(len(energy), dtype=bool),
         dict(sorted(failures.items())),
         settings,
+        told,
+        uncertainty,
+        told,
     )
 
 
@@ -180,6 +229,7 @@ def energies_above_hull(
     else:
         own, failed = energies_per_atom(structures, potential)
         nothing = np.full(len(own), np.nan)
+        uncertainty, told = doubts_of(structures, potential, failed)
         base = Energies(
             own,
             nothing,
@@ -188,17 +238,21 @@ def energies_above_hull(
             np.zeros(len(own), dtype=bool),
             failed,
             {"potential": potential.name},
+            uncertainty=uncertainty,
+            doubts=told,
         )
     heights = np.full(len(own), np.nan)
     listed = np.zeros(len(own), dtype=bool)
-    failures, remarks = dict(base.failures), {}
+    failures, remarks = dict(base.failures), dict(base.doubts)
     for i, structure in enumerate(structures):
         if structure is None or i in failures:
             continue
         try:
             heights[i] = hull.energy(structure.composition)
             listed[i] = hull.is_listed(structure.composition)
-            remarks[i] = hull.remark(structure.composition, float(own[i] - heights[i]))
+            remark = hull.remark(structure.composition, float(own[i] - heights[i]))
+            if remark is not None:
+                remarks[i] = "; ".join([remark, *([remarks[i]] if i in remarks else [])])
         except InputError as error:
             failures[i] = str(error)
     return Energies(
@@ -209,7 +263,9 @@ def energies_above_hull(
         listed,
         dict(sorted(failures.items())),
         {**base.settings, **hull.settings},
-        {i: remark for i, remark in remarks.items() if remark is not None},
+        remarks,
+        base.uncertainty,
+        base.doubts,
     )
 
 

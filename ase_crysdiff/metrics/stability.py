@@ -54,6 +54,22 @@ def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> Metric
     return mean(heights, failures, settings)
 
 
+def energy_uncertainty(energies: Energies, rejected: Mapping[int, str]) -> MetricResult:
+    """Mean of the standard deviations of the energies' errors, eV/atom, of the structures for which
+    the potential says it; `outside` counts those of them that are outside of what it knows.
+
+    Args:
+        energies: Of relaxed structures.
+        rejected: Reason by position, for structures whose energy is not to be believed: not
+            converged, or collapsed.
+    """
+    failures = dict(sorted({**energies.failures, **rejected}.items()))
+    found = enumerate(energies.uncertainty.tolist())
+    known = [None if i in failures or math.isnan(value) else value for i, value in found]
+    outside = len(energies.doubts.keys() - failures.keys())
+    return mean(known, failures, {**_of_hull(energies), "outside": outside})
+
+
 def stability(
     structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
 ) -> MetricResult:

@@ -87,15 +87,24 @@ class AtomicEnergies(nn.Module):
             graph: Atoms and edges.
             level: Which readout answers for each system; None for the first.
         """
-        value = self._read(self.encoder(graph).nodes, graph, level)
+        return self._read(self.encoder(graph).nodes, graph, level) * self.presence(graph)
+
+    def presence(self, graph: Graph) -> Float[Tensor, " atoms"]:
+        """Share of its energy that an atom has: n / (1 + n), n the sum of its edges' envelopes."""
         # No atom lies on another; the bound only keeps the gradient finite if one does.
         distances = graph.vectors.square().sum(-1).clamp_min(1e-12).sqrt()
         species = graph.species
         limits = self.neighborhood.cutoffs(
             species[graph.receivers], species[graph.senders], distances.dtype
         )
-        amount = torch.zeros_like(value).index_add(0, graph.receivers, envelope(distances / limits))
-        return value * (amount / (1 + amount))
+        amount = torch.zeros_like(species, dtype=distances.dtype)
+        amount = amount.index_add(0, graph.receivers, envelope(distances / limits))
+        return amount / (1 + amount)
+
+    def features(self, graph: Graph) -> Float[Tensor, "atoms hidden"]:
+        """What the readouts see of every atom."""
+        features: Tensor = self.norm(self.encoder(graph).nodes)
+        return features
 
     def _read(
         self, nodes: Float[Tensor, "atoms hidden"], graph: Graph, level: Tensor | None

@@ -1,5 +1,6 @@
 """What a potential reads and what it returns."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -136,6 +137,32 @@ class Evaluation:
     failures: Mapping[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Uncertainty:
+    """How far the energies of a batch of configurations are to be believed; in the order of the
+    input.
+
+    A system and its supercells have the same numbers. What is not known is NaN, never 0.
+
+    Args:
+        atoms: Standard deviation of the error that crystals made of such atoms alone would have,
+            eV/atom: the largest is the doubtful one. Shape (atoms,).
+        systems: Standard deviation of the error of each energy, eV/atom, shape (systems,).
+        limit: Above it the potential is outside of what it knows, eV/atom; NaN if it does not know.
+    """
+
+    atoms: Float[Tensor, " atoms"]
+    systems: Float[Tensor, " systems"]
+    limit: float = math.nan
+
+    @property
+    def is_outside(self) -> Bool[Tensor, " systems"]:
+        """Whether each system is outside of what the potential knows; no where nothing is known of
+        it.
+        """
+        return self.systems > self.limit
+
+
 class Potential(ABC):
     """An energy surface: extensive, on the Materials Project's scale as CHGNet has it.
 
@@ -150,6 +177,8 @@ class Potential(ABC):
         rank_prior: Weight of what a sampler says of its candidates when they are ranked by this
             potential, eV/atom; see `relaxation.ranking.rank`. The larger the potential's errors
             between prototypes, the larger it should be.
+        uncertainty_limit: Expected error above which a system is outside of what the potential
+            knows, eV/atom; NaN for potentials that do not know how far they are to be believed.
     """
 
     name: str
@@ -158,6 +187,7 @@ class Potential(ABC):
     device: torch.device
     formation_references: Mapping[int, float] = MappingProxyType({})
     rank_prior: float = RANK_PRIOR
+    uncertainty_limit: float = math.nan
 
     @abstractmethod
     def evaluate(self, configurations: Configurations) -> Evaluation:
@@ -176,3 +206,15 @@ class Potential(ABC):
                 positions or cells that are not finite.
         """
         return self.evaluate(configurations)
+
+    def uncertainty(self, configurations: Configurations) -> Uncertainty:
+        """How far the energies are to be believed: NaN unless a potential says more. A separate
+        question, since few callers ask it, and of few configurations.
+
+        Raises:
+            InputError: If a configuration holds an element that the potential does not know, or
+                positions or cells that are not finite.
+        """
+        like = configurations.cells[:, 0, 0].to(self.device, torch.float64)
+        atoms = torch.full((len(configurations.species),), torch.nan).to(like)
+        return Uncertainty(atoms, torch.full_like(like, torch.nan))

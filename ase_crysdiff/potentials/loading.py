@@ -21,6 +21,7 @@ from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import kind_of, recipe
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.familiarity import Familiarity
 from ase_crysdiff.potentials.levels import level_energies
 from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.potentials.reference_energies import check_reference_energies
@@ -108,7 +109,8 @@ def neural(
         )
     network = recipe(card.config["recipe"]).build(card.config)
     weight_files.fill(network, tensors, folder / weight_files.WEIGHTS)
-    potential = assemble(card.name, network, card.config, torch.device(device), dtype)
+    known = Familiarity.load(folder, card)
+    potential = assemble(card.name, network, card.config, torch.device(device), dtype, known)
     potential.rank_prior = float(card.config.get("rank_prior", potential.rank_prior))
     expected = card.config.get("reference_energies", {})
     if not expected:
@@ -126,8 +128,9 @@ def assemble(
     config: Config,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
+    familiarity: Familiarity | None = None,
 ) -> NeuralPotential:
-    """A network and what its config says, as a potential."""
+    """A network and what its config says, and what it has learnt from, as a potential."""
     (elements,) = level_energies(config).values()
     return NeuralPotential(
         name,
@@ -138,6 +141,7 @@ def assemble(
         dtype,
         {int(z): float(e) for z, e in config["formation_references"].items()},
         elements.depths,
+        familiarity,
     )
 
 

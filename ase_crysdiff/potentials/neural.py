@@ -11,8 +11,9 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.neighbors import Neighbors
 from ase_crysdiff.networks.energy import AtomicEnergies
 from ase_crysdiff.networks.graph import Graph
-from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
+from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential, Uncertainty
 from ase_crysdiff.potentials.checks import check
+from ase_crysdiff.potentials.familiarity import Familiarity
 from ase_crysdiff.potentials.separation import REACH, separation
 from ase_crysdiff.potentials.zbl import repulsion
 from ase_crysdiff.shapes import Float, Tensor
@@ -42,6 +43,8 @@ class NeuralPotential(Potential):
             eV/atom by atomic number.
         depths: Energy of each free atom above the reference of its element, eV, by atomic number,
             0 where it is not known; None if none is.
+        familiarity: What the network has learnt from, as it sees it; None leaves uncertainties
+            unknown.
 
     Raises:
         InputError: If the dtype is another one, or free atoms are known to a network that does not
@@ -58,6 +61,7 @@ class NeuralPotential(Potential):
         dtype: torch.dtype = torch.float32,
         formation_references: dict[int, float] | None = None,
         depths: Float[Tensor, " elements"] | None = None,
+        familiarity: Familiarity | None = None,
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"Potentials compute in torch.float32 or torch.float64, not {dtype}.")
@@ -74,6 +78,9 @@ class NeuralPotential(Potential):
         self.references = references.to(self.device, torch.float64)
         self.formation_references = dict(formation_references or {})
         self.depths = depths.to(self.device, torch.float64)
+        self.familiarity = None if familiarity is None else familiarity.to(self.device)
+        if familiarity is not None:
+            self.uncertainty_limit = familiarity.limit
 
     def evaluate(self, configurations: Configurations) -> Evaluation:
         """Energies, forces and stresses; energies are summed in double precision whatever the
@@ -119,17 +126,8 @@ class NeuralPotential(Potential):
         )
 
     def _evaluate(self, given: Configurations, derivatives: bool) -> Evaluation:
-        # Vectors are formed in double precision: atoms may lie far from the origin.
         systems = given.to(self.device, torch.float64)
-        index = systems.index
-        neighbors = self.network.neighborhood.pairs(
-            systems.positions, systems.cells, systems.periodic, systems.species, systems.num_atoms
-        )
-        vectors = neighbors.vectors(systems.positions, systems.cells, index)
-        _refuse_coincident(neighbors, vectors, index)
-        graph = Graph.of_pairs(
-            systems.species, index, len(systems), neighbors, vectors.to(self.dtype)
-        )
+        graph = self._graph(systems)
         with torch.no_grad():
             fixed = [repulsion(graph)]
             if bool(self.depths.any()):
@@ -138,7 +136,7 @@ class NeuralPotential(Potential):
             interaction = self.network.energies(graph) if terms is None else terms.energies
         energies = self.references[graph.species] + interaction.double()
         energies = energies + sum(term.energies.double() for term in fixed)
-        energy = torch.zeros_like(systems.cells[:, 0, 0]).index_add(0, index, energies)
+        energy = torch.zeros_like(systems.cells[:, 0, 0]).index_add(0, graph.systems, energies)
         forces, stress = (
             torch.full_like(fixed[0].forces, torch.nan),
             torch.full_like(fixed[0].virials, torch.nan),
@@ -150,6 +148,52 @@ class NeuralPotential(Potential):
             found = (virials.double() / volumes).to(self.dtype)
             stress = torch.where(systems.periodic.all(-1)[:, None, None], found, torch.nan)
         return self._without_lone(Evaluation(energies, energy, forces, stress), graph)
+
+    def uncertainty(self, configurations: Configurations) -> Uncertainty:
+        """How far the energies are to be believed, from how far the network's view of each atom is
+        from what it has learnt; NaN for weights without what that takes. The energies do not depend
+        on it.
+
+        Raises:
+            InputError: If a system is empty, holds an element that is not known, numbers that are
+                not finite, a cell that does not span its periodic axes, or two atoms in the same
+                place.
+        """
+        if self.familiarity is None:
+            return super().uncertainty(configurations)
+        check(configurations, self.elements, self.name)
+        parts = [
+            self.familiarity.uncertainty(*self.features(configurations.select(systems)))
+            for systems in runs_of_size(configurations.num_atoms.tolist(), ATOMS)
+        ]
+        empty = torch.zeros(0, device=self.device, dtype=torch.float64)
+        return Uncertainty(
+            torch.cat([empty, *(part.atoms for part in parts)]),
+            torch.cat([empty, *(part.systems for part in parts)]),
+            self.uncertainty_limit,
+        )
+
+    def features(
+        self, configurations: Configurations
+    ) -> tuple[Float[Tensor, "atoms hidden"], Graph]:
+        """What the network sees of every atom, and the graph that it reads, in one pass."""
+        graph = self._graph(configurations.to(self.device, torch.float64))
+        with torch.no_grad():
+            return self.network.features(graph), graph
+
+    def _graph(self, systems: Configurations) -> Graph:
+        """The graph of systems in double precision. Vectors are formed in it: atoms may lie far
+        from the origin.
+        """
+        index = systems.index
+        neighbors = self.network.neighborhood.pairs(
+            systems.positions, systems.cells, systems.periodic, systems.species, systems.num_atoms
+        )
+        vectors = neighbors.vectors(systems.positions, systems.cells, index)
+        _refuse_coincident(neighbors, vectors, index)
+        return Graph.of_pairs(
+            systems.species, index, len(systems), neighbors, vectors.to(self.dtype)
+        )
 
     def _without_lone(self, found: Evaluation, graph: Graph) -> Evaluation:
         """The evaluation without numbers for systems with an atom that has no neighbour and is not

@@ -9,6 +9,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.potentials.base import Configurations, Potential
+from ase_crysdiff.potentials.doubts import uncertainties
 from ase_crysdiff.potentials.element_references import formation_energy
 from ase_crysdiff.predictors.base import Estimates, Predictor, portions
 from ase_crysdiff.relaxation.evaluation import evaluate_each
@@ -37,12 +38,13 @@ class PotentialPredictor(Predictor):
     def predict(self, crystals: CrystalBatch) -> Estimates:
         references = {str(z): energy for z, energy in self.potential.formation_references.items()}
         values = torch.full((len(crystals),), torch.nan, dtype=torch.float64)
-        failures: dict[int, str] = {}
+        uncertainty, failures = values.clone(), dict[int, str]()
         for rows in portions(crystals):
             part = crystals.select(rows)
             sets = Configurations.from_crystals(part.to(dtype=torch.float64))
             answer = evaluate_each(self.potential, sets, derivatives=False)
             per_atom = (answer.energy.double().cpu() / part.num_atoms).tolist()
+            uncertainty[rows] = uncertainties(self.potential, sets).systems
             failures |= {int(rows[k]): reason for k, reason in answer.failures.items()}
             for row, energy, amounts in zip(
                 rows.tolist(), per_atom, _amounts(part, str), strict=True
@@ -56,7 +58,7 @@ class PotentialPredictor(Predictor):
             if alone is not None:
                 values[row] = torch.nan
                 failures[row] = f"{self.potential.name} has no energy for it: {alone}"
-        return Estimates(values, torch.full_like(values, torch.nan), failures)
+        return Estimates(values, uncertainty.masked_fill(values.isnan(), torch.nan), failures)
 
 
 class HullPredictor(PotentialPredictor):

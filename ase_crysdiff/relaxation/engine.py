@@ -8,8 +8,9 @@ from functools import partial
 import torch
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential
+from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential, Uncertainty
 from ase_crysdiff.potentials.checks import problems
+from ase_crysdiff.potentials.doubts import uncertainties
 from ase_crysdiff.relaxation.base import Optimizer
 from ase_crysdiff.relaxation.batch import Batch
 from ase_crysdiff.relaxation.evaluation import averaged, evaluate_each, unusable, without
@@ -47,6 +48,7 @@ class Outcome:
         failure: Why it was given up; None if it was not. Running out of steps is no failure.
         forces: What the potential says of `final`, eV/Å, shape (atoms, 3); None after a failure.
         stress: Likewise, eV/Å³, tension positive, shape (3, 3); NaN if it gives none.
+        uncertainty: How far the energy is to be believed there; None after a failure.
     """
 
     final: Configurations
@@ -58,6 +60,7 @@ class Outcome:
     failure: str | None = None
     forces: Float[Tensor, "atoms 3"] | None = None
     stress: Float[Tensor, "3 3"] | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def relaxations(
@@ -183,7 +186,8 @@ def _relaxations(
         is_sound[list(given_up)] = False
         batch = batch.evaluated(found.energy, norms, is_sound)
         is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
-        yield from _outcomes(batch, layout, is_done, found, norms, fmax, given_up)
+        said = _said_of(batch, is_done & is_sound, potential)
+        yield from _outcomes(batch, layout, is_done, found, norms, fmax, given_up, said)
 
         batch = batch.moved(
             method.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
@@ -219,6 +223,22 @@ def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) ->
     return chosen
 
 
+def _said_of(batch: Batch, is_at_rest: Tensor, potential: Potential) -> dict[int, Uncertainty]:
+    """How far energies are to be believed, by position in the batch: asked once for each system,
+    where it ends.
+    """
+    chosen = torch.nonzero(is_at_rest).flatten().tolist()
+    if not chosen:
+        return {}
+    systems = batch.systems.select(chosen)
+    found = uncertainties(potential, systems)
+    parts = zip(found.atoms.split(systems.num_atoms.tolist()), found.systems.split(1), strict=True)
+    return {
+        i: Uncertainty(atoms, system, found.limit)
+        for i, (atoms, system) in zip(chosen, parts, strict=True)
+    }
+
+
 def _outcomes(
     batch: Batch,
     layout: FrechetRows,
@@ -227,6 +247,7 @@ def _outcomes(
     norms: Tensor,
     fmax: float,
     given_up: dict[int, str],
+    said: Mapping[int, Uncertainty],
 ) -> Iterator[tuple[int, Outcome]]:
     at_best = layout.place(batch.best_rows, batch.systems) if given_up else batch.systems
     for i in torch.nonzero(is_done).flatten().tolist():
@@ -248,5 +269,6 @@ def _outcomes(
                 failure=reason,
                 forces=None if reason else found.forces[batch.systems.index == i].cpu(),
                 stress=None if reason else found.stress[i].cpu(),
+                uncertainty=said.get(i),
             ),
         )

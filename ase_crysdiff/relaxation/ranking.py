@@ -11,9 +11,11 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate, unphysical
+from ase_crysdiff.data.writing import DOUBT, UNCERTAINTY
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.doubts import expected_errors
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.structures import configurations, relax
@@ -44,7 +46,8 @@ def rank(
     rank) of its place in the sampler's order (`crysdiff_rank`, 0 for the first). Draws have neither
     and p = 0. Where there is a prior, energies above the lowest count up to `ENERGY_CAP`. Of
     several candidates for one composition the lowest energy alone is a worse choice than the first
-    candidate: a potential's errors between prototypes are as large as the differences.
+    candidate: a potential's errors between prototypes are as large as the differences. What is
+    outside of what the potential knows stands after what is inside, whatever its energy.
 
     Args:
         structures: Candidates.
@@ -52,14 +55,22 @@ def rank(
         prior: τ, eV/atom; None takes the potential's own, 0 the energy alone.
 
     Returns:
-        Copies with the properties `crysdiff_energy_per_atom` and `crysdiff_score`, eV/atom.
+        Copies with the properties `crysdiff_energy_per_atom` and `crysdiff_score`, eV/atom; and,
+        where the potential says how far it is to be believed, `crysdiff_energy_uncertainty`,
+        eV/atom, and `crysdiff_doubt` for what is outside.
     """
     weight = potential.rank_prior if prior is None else prior
     energies: list[float] = []
+    spread: list[float] = []
     reasons: dict[int, str] = {}
+    doubts: dict[int, str] = {}
     for run in runs_of_size([len(structure) for structure in structures], _MAX_ATOMS):
         batch = [structures[i] for i in run]
-        evaluation = evaluate_each(potential, configurations(batch), derivatives=False)
+        systems = configurations(batch)
+        evaluation = evaluate_each(potential, systems, derivatives=False)
+        expected, said = expected_errors(potential, systems)
+        doubts |= {run[k]: reason for k, reason in said.items()}
+        spread += expected.tolist()
         for k, structure in enumerate(batch):
             energy = float(evaluation.energy[k]) / len(structure)
             if k in evaluation.failures or not np.isfinite(energy):
@@ -70,8 +81,14 @@ def rank(
             energies.append(energy)
     found = scores(energies, [weight * surprise(structure) for structure in structures])
     ranked = []
-    for i in sorted(range(len(structures)), key=lambda i: (found[i], energies[i])):
-        more = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": found[i]}
+
+    def place(i: int) -> tuple[bool, bool, float, float]:
+        return math.isinf(energies[i]), i in doubts, found[i], energies[i]
+
+    for i in sorted(range(len(structures)), key=place):
+        more: dict[str, Any] = {"crysdiff_energy_per_atom": energies[i], "crysdiff_score": found[i]}
+        if not math.isnan(spread[i]):
+            more |= {UNCERTAINTY: spread[i], **({DOUBT: doubts[i]} if i in doubts else {})}
         known = more if math.isfinite(energies[i]) else {}
         ranked.append(copy_of(structures[i], {**structures[i].properties, **known}))
     return ranked, reasons

@@ -12,7 +12,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.data.wide_table import wide_table
-from ase_crysdiff.data.writing import frame, write
+from ase_crysdiff.data.writing import DOUBT, UNCERTAINTY, frame, write
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.relaxation.results import RelaxResult
 
@@ -69,10 +69,12 @@ class RelaxSet(Sequence[RelaxResult]):
 
     def __str__(self) -> str:
         computed = [r for r in self.results if not math.isnan(r.energy)]
+        outside = sum(r.doubt is not None for r in computed)
         return (
             f"{len(computed)} of {len(self)} structures relaxed with {self.potential}: "
             f"{sum(r.converged for r in computed)} converged, "
             f"{sum(r.accepted for r in computed)} accepted, {len(self) - len(computed)} failed"
+            f"{outside_remark(outside, self.potential)}"
         )
 
     def __repr__(self) -> str:
@@ -96,14 +98,16 @@ class RelaxSet(Sequence[RelaxResult]):
         return {i: str(r.reason) for i, r in enumerate(self.results) if math.isnan(r.energy)}
 
     def rank(self) -> "RelaxSet":
-        """The results by energy per atom, the lowest first; those that are not accepted stand
-        after those that are, and those without an energy last. Energies of different formulas do
-        not compare: for those ask `energy_above_hull`.
+        """The results by energy per atom, the lowest first; those outside of what the potential
+        knows stand after those inside, those that are not accepted after both, and those without
+        an energy last. Energies of different formulas do not compare: for those ask
+        `energy_above_hull`.
         """
 
-        def place(result: RelaxResult) -> tuple[bool, bool, float]:
+        def place(result: RelaxResult) -> tuple[bool, bool, bool, float]:
             lost = math.isnan(result.energy)
-            return lost, not result.accepted, 0.0 if lost else result.energy_per_atom
+            energy = 0.0 if lost else result.energy_per_atom
+            return lost, not result.accepted, result.doubt is not None, energy
 
         return RelaxSet(sorted(self.results, key=place), self.potential)
 
@@ -158,21 +162,42 @@ class RelaxSet(Sequence[RelaxResult]):
         return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
 
 
+def outside_remark(count: int, potential: str) -> str:
+    """How many crystals a potential does not know, to end a sentence; empty for none."""
+    return f", {count} outside of what {potential} knows" if count else ""
+
+
 def relaxed_table(structures: Iterable[Structure]) -> str:
-    """A row per relaxed structure, with its energy, remaining force, steps and verdict.
+    """A row per relaxed structure, with its energy, the expected error where the potential says it,
+    remaining force, steps and verdict.
 
     Args:
         structures: With the properties of `RelaxResult.labelled`.
     """
+    structures = list(structures)
+    is_said = any(UNCERTAINTY in structure.properties for structure in structures)
 
     def cells(structure: Structure) -> str:
         p = structure.properties
         return (
-            f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
-            f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
+            f"{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}"
+            f"{p['crysdiff_fmax']:9.4f}  "
+            f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
         )
 
-    return wide_table(structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+    head = f"eV/atom    {'± eV/atom   ' if is_said else ''}fmax eV/Å  steps  verdict"
+    return wide_table(structures, head, cells)
+
+
+def _spread(properties: Mapping[str, Any]) -> str:
+    """The expected error of an energy; empty where the potential does not say."""
+    value = properties.get(UNCERTAINTY)
+    return " " * 12 if value is None else f"{value:10.3f}  "
+
+
+def _doubt(properties: Mapping[str, Any]) -> str:
+    """Says that a crystal is outside of what the potential knows."""
+    return f"; {properties[DOUBT]}" if properties.get(DOUBT) else ""
 
 
 def _fall(properties: Mapping[str, Any]) -> str:

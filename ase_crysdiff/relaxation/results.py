@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from ase.data import covalent_radii
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
@@ -14,7 +15,9 @@ from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.close_pairs import close_pairs
 from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import lonely
-from ase_crysdiff.data.writing import FORCES, STRESS
+from ase_crysdiff.data.writing import DOUBT, FORCES, STRESS, UNCERTAINTY
+from ase_crysdiff.potentials.base import Uncertainty
+from ase_crysdiff.potentials.doubts import doubt
 from ase_crysdiff.relaxation.engine import Outcome
 from ase_crysdiff.shapes import Tensor
 
@@ -56,6 +59,12 @@ class RelaxResult:
             after a failure.
         stress: On its cell, eV/Å³, tension positive, shape (3, 3); None after a failure or where
             the potential gives none.
+        uncertainty: Standard deviation of the energy's error, eV/atom; None where the potential
+            does not say how far it is to be believed.
+        atom_uncertainties: That of crystals made of such atoms alone, eV/atom, shape (atoms,): the
+            largest is the doubtful one. None likewise.
+        doubt: That `structure` is outside of what the potential knows, and where; None if it is
+            not, or nothing is known of it. Its energy is a guess, whether accepted or not.
     """
 
     structure: Structure | None
@@ -73,6 +82,9 @@ class RelaxResult:
     kept_symmetry: bool | None = None
     forces: NDArray[np.float64] | None = field(default=None, compare=False)
     stress: NDArray[np.float64] | None = field(default=None, compare=False)
+    uncertainty: float | None = None
+    atom_uncertainties: NDArray[np.float64] | None = field(default=None, compare=False)
+    doubt: str | None = None
 
     @property
     def energy_per_atom(self) -> float:
@@ -81,8 +93,8 @@ class RelaxResult:
 
     @property
     def verdict(self) -> str:
-        """`reason`, or "accepted"."""
-        return self.reason or "accepted"
+        """`reason`, or "accepted", and `doubt`."""
+        return "; ".join([self.reason or "accepted", *([self.doubt] if self.doubt else [])])
 
     def __repr__(self) -> str:
         what = "no structure" if self.structure is None else self.structure.composition.formula
@@ -109,6 +121,8 @@ class RelaxResult:
             "crysdiff_converged": self.converged,
             "crysdiff_accepted": self.accepted,
             "crysdiff_remark": self.reason or "",
+            UNCERTAINTY: self.uncertainty,
+            DOUBT: self.doubt,
             "crysdiff_first_space_group": self.space_group,
             "crysdiff_unsymmetric": self.unsymmetric,
             "crysdiff_symmetric_energy": self.symmetric_energy,
@@ -139,16 +153,17 @@ class RelaxResult:
         return cls(**{**values, **arrays})
 
 
-_ARRAYS = ("forces", "stress")
+_ARRAYS = ("forces", "stress", "atom_uncertainties")
 
 
-def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
+def result_of(first: Structure, outcome: Outcome, fmax: float, potential: str) -> RelaxResult:
     """The outcome as a structure that keeps all else of the first one, with a verdict.
 
     Args:
         first: The structure as it was given.
         outcome: What became of it.
         fmax: Limit of its forces, eV/Å.
+        potential: Name of the potential.
     """
     final = copy_of(first)
     final.lattice = Lattice(outcome.final.cells[0].cpu().numpy())
@@ -172,7 +187,20 @@ def result_of(first: Structure, outcome: Outcome, fmax: float) -> RelaxResult:
         reason,
         forces=_finite(outcome.forces),
         stress=_finite(outcome.stress),
+        **_believed(final, outcome.uncertainty, potential),
     )
+
+
+def _believed(final: Structure, said: Uncertainty | None, potential: str) -> dict[str, Any]:
+    """What a result says of how far its energy is to be believed."""
+    if said is None or not torch.isfinite(said.systems[0]):
+        return {}
+    value, atoms = float(said.systems[0]), said.atoms.numpy()
+    return {
+        "uncertainty": value,
+        "atom_uncertainties": atoms,
+        "doubt": doubt(potential, value, said.limit, atoms, [site.specie.Z for site in final]),
+    }
 
 
 def _finite(values: Tensor | None) -> NDArray[np.float64] | None:

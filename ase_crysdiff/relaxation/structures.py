@@ -143,7 +143,7 @@ def iter_relax(
     starts = configurations(list(usable.values()))
     found = relaxations(starts, potential, **how, moves=list(held.values()))
     for k, outcome in found:
-        yield positions[k], result_of(usable[positions[k]], outcome, fmax)
+        yield positions[k], result_of(usable[positions[k]], outcome, fmax, potential.name)
 
 
 def _symmetric(
@@ -161,7 +161,7 @@ def _symmetric(
     operations = [s.operations for s in known]
     for k, outcome in relaxations(starts, potential, **how, operations=operations):
         position = positions[k]
-        result = symmetry.at_rest(given[position], known[k], outcome, fmax)
+        result = symmetry.at_rest(given[position], known[k], outcome, fmax, potential.name)
         if symmetry.release is None or len(operations[k]) == 1 or outcome.failure is not None:
             yield position, result
         else:
@@ -170,7 +170,8 @@ def _symmetric(
     starts = configurations([symmetry.rattled(at_rest[p], p, relax_cell) for p in released])
     for k, outcome in relaxations(starts, potential, **how):
         position = released[k]
-        yield position, symmetry.released(given[position], at_rest[position], outcome, fmax)
+        before = at_rest[position]
+        yield position, symmetry.released(given[position], before, outcome, fmax, potential.name)
 
 
 def configurations(structures: Sequence[Structure]) -> Configurations:

@@ -69,7 +69,7 @@ class KeptSymmetry:
         return fmax if self.release is None else min(fmax, RELEASE_FMAX)
 
     def at_rest(
-        self, given: Structure, known: Symmetry, outcome: Outcome, fmax: float
+        self, given: Structure, known: Symmetry, outcome: Outcome, fmax: float, potential: str
     ) -> RelaxResult:
         """A result that says which symmetry was kept, or why none was.
 
@@ -78,8 +78,9 @@ class KeptSymmetry:
             known: Its symmetry.
             outcome: Of the relaxation that kept it.
             fmax: Forces that the caller is content with, eV/Å.
+            potential: Name of the potential.
         """
-        result = result_of(given, _judged(outcome, fmax), fmax)
+        result = result_of(given, _judged(outcome, fmax), fmax, potential)
         return replace(result, space_group=known.symbol, unsymmetric=known.reason)
 
     def rattled(self, result: RelaxResult, position: int, relax_cell: bool) -> Structure:
@@ -111,7 +112,12 @@ class KeptSymmetry:
         return moved
 
     def released(
-        self, given: Structure, before: RelaxResult, outcome: Outcome, fmax: float
+        self,
+        given: Structure,
+        before: RelaxResult,
+        outcome: Outcome,
+        fmax: float,
+        potential: str,
     ) -> RelaxResult:
         """What is lower: the symmetric crystal, or what became of it without its symmetry.
 
@@ -120,13 +126,14 @@ class KeptSymmetry:
             before: Of the symmetric relaxation.
             outcome: Of the one that followed.
             fmax: Forces that the caller is content with, eV/Å.
+            potential: Name of the potential.
         """
         whole = replace(
             _judged(outcome, fmax),
             first_energy=before.first_energy,
             steps=before.steps + outcome.steps,
         )
-        after = result_of(given, whole, fmax)
+        after = result_of(given, whole, fmax, potential)
         has_fallen = outcome.failure is None and after.energy < before.energy - FALL * len(given)
         return replace(
             after if has_fallen else replace(before, steps=whole.steps),

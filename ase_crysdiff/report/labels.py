@@ -22,6 +22,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "symmetry_success": ("Symmetric beyond P1 and P-1", "%"),
     "symmetry_success_tight": ("Symmetric beyond P1 and P-1 at 0.01 Å", "%"),
     "energy_above_hull": ("Mean energy above hull", "eV/atom"),
+    "energy_uncertainty": ("Expected error of energies, mean", "eV/atom"),
     "rmsd_to_relaxed": ("Mean displacement by relaxing", "Å"),
     "density_distance": ("Distance of densities", "g/cm³"),
     "num_elements_distance": ("Distance of numbers of elements", ""),

@@ -48,6 +48,7 @@ def html_report(results: Mapping[str, Any]) -> str:
         elements=Markup(periodic_table(results["elements"])),
         best=[_card(crystal) for crystal in results["best"]],
         doubt=any(map(_is_doubtful, results["best"])),
+        spread=any(crystal.get("energy_uncertainty") is not None for crystal in results["best"]),
         reasons=tables.reasons(results["lost"]),
         lost_shown=_LOST_SHOWN,
         settings={
@@ -146,6 +147,8 @@ def _card(crystal: Mapping[str, Any]) -> dict[str, Any]:
     """One of the best crystals, with its drawing."""
     structure = Structure.from_dict(crystal["structure"])
     return {
+        "energy_uncertainty": None,
+        "is_outside": False,
         **crystal,
         "atoms": len(structure),
         "drawing": Markup(drawing(structure, f"Drawing of {crystal['formula']}")),

@@ -14,7 +14,15 @@ VERDICTS = ("metastable", "stable", "msun", "sun")
 #: These are about relaxed structures whatever they are called; the others end in `_relaxed` if they
 #: are.
 _AFTER = frozenset(
-    {"energy_above_hull", "stability", "metastability", "sun", "msun", "rmsd_to_relaxed"}
+    {
+        "energy_above_hull",
+        "energy_uncertainty",
+        "stability",
+        "metastability",
+        "sun",
+        "msun",
+        "rmsd_to_relaxed",
+    }
 )
 _REASONS_SHOWN = 12
 _LONGEST_REASON, _LONGEST_SETTINGS = 90, 400

@@ -10,6 +10,7 @@ number format that the potential computes in. A crystal whose elements it does n
 by one that it knows; it must know sodium and chlorine, or copper, or aluminium.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 
@@ -225,6 +226,27 @@ def lone_atom(potential: Potential) -> None:
 
 
 #: All of them by name.
+def uncertainty(potential: Potential) -> None:
+    """A potential that says how far it is to be believed says so for every system, in positive
+    numbers that supercells share; one that does not says NaN.
+    """
+    systems = _structures(potential)
+    given = _as(systems)
+    said = potential.uncertainty(given)
+    shapes = (len(given.species),), (len(given),)
+    found = tuple(said.atoms.shape), tuple(said.systems.shape)
+    assert found == shapes, f"uncertainties have shapes {found}, not {shapes}"
+    if math.isnan(potential.uncertainty_limit):
+        assert bool(said.systems.isnan().all()), "uncertainties without a limit"
+        return
+    for values in (said.atoms, said.systems):
+        assert bool((values > 0).all()), f"uncertainties are not above 0: {values.tolist()}"
+        assert not values.requires_grad, "uncertainties are not detached"
+    large = [atoms.make_supercell([2, 1, 1], in_place=False) for atoms in systems]
+    ratio = potential.uncertainty(_as(large)).systems / said.systems
+    _close(potential, ratio, torch.ones_like(ratio), 1e-3, "uncertainties of a cell and of two")
+
+
 CHECKS: Mapping[str, Callable[[Potential], None]] = {
     check.__name__: check
     for check in (
@@ -239,6 +261,7 @@ CHECKS: Mapping[str, Callable[[Potential], None]] = {
         energies_alone,
         no_answer_where_there_is_none,
         lone_atom,
+        uncertainty,
     )
 }
 

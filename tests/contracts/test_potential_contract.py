@@ -8,6 +8,7 @@ import torch
 from ase_crysdiff import registry
 from ase_crysdiff.errors import MissingExtraError, NeedsWeightsError
 from ase_crysdiff.networks.energy import build
+from ase_crysdiff.potentials.base import Uncertainty
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.potentials.neural import NeuralPotential
 from ase_crysdiff.testing.pair_potential import PairPotential
@@ -70,6 +71,19 @@ class Wasteful(PairPotential):
         return replace(found, energy=found.energy + 1)
 
 
+class Sure(PairPotential):
+    """Expected errors that grow with the cell."""
+
+    uncertainty_limit = 1.0
+
+    def __init__(self):
+        super().__init__(dtype=torch.float64)
+
+    def uncertainty(self, configurations):
+        sizes = configurations.num_atoms.double()
+        return Uncertainty(torch.ones(len(configurations.species)), sizes, 1.0)
+
+
 def touching(found, given):
     given.positions.add_(1)
     return found
@@ -90,7 +104,11 @@ FAULTS = {
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_broken_potentials_fail(check):
-    broken = {"energies_alone": Wasteful, "no_answer_where_there_is_none": Careless}
+    broken = {
+        "energies_alone": Wasteful,
+        "no_answer_where_there_is_none": Careless,
+        "uncertainty": Sure,
+    }
     made = broken.get(check.__name__, lambda: Broken(FAULTS[check.__name__]))()
     with pytest.raises(AssertionError):
         check(made)

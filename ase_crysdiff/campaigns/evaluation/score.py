@@ -27,7 +27,13 @@ from ase_crysdiff.metrics.metre import metre
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known, Reference
 from ase_crysdiff.metrics.space_groups import TIGHT, space_groups, symmetries, symmetry_success
-from ase_crysdiff.metrics.stability import energy_above_hull, is_unary, metastability, stability
+from ase_crysdiff.metrics.stability import (
+    energy_above_hull,
+    energy_uncertainty,
+    is_unary,
+    metastability,
+    stability,
+)
 from ase_crysdiff.metrics.sun import Profile, Records, msun, profile_named, sun
 from ase_crysdiff.metrics.uniqueness import Classes, classes, unique
 from ase_crysdiff.metrics.validity import distance_validity, structural_validity
@@ -208,6 +214,8 @@ def _of_energies(relaxed: Relaxed, energies: Energies) -> Results:
         "stability": stability(relaxed.structures, energies, relaxed.rejected),
         "metastability": metastability(relaxed.structures, energies, relaxed.rejected),
     }
+    if not np.isnan(energies.uncertainty).all():
+        results["energy_uncertainty"] = energy_uncertainty(energies, relaxed.rejected)
     return {name: _with(result, relaxed.settings) for name, result in results.items()}
 
 

@@ -108,6 +108,7 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             row["formation_energy"] = _cell(float(scored.energies.formation_energy[i]))
             row["on_listed_formula"] = bool(scored.energies.is_listed[i])
             row["hull_remark"] = scored.energies.remarks.get(i, "")
+            row["energy_uncertainty"] = _cell(float(scored.energies.uncertainty[i]))
         elif relaxation is not None:
             row["energy_per_atom"] = _cell(relaxation.energy_per_atom)
         if relaxation is not None:
@@ -187,8 +188,9 @@ def _judged(scored: Scored) -> list[Judged]:
 
 
 def _best(scored: Scored) -> list[int]:
-    """Those that are drawn: exact heights first, then lower bounds; what rests on nothing, and
-    elements below the hull, last. Among those novel ones first, then the lowest.
+    """Those that are drawn: exact heights first, then lower bounds; what rests on nothing, what is
+    outside of what the potential knows, and elements below the hull, last. Among those novel ones
+    first, then the lowest.
     """
     novel, heights = scored.verdict("novelty"), scored.heights
     order = {grade: k for k, grade in enumerate(Footing)}
@@ -198,7 +200,7 @@ def _best(scored: Scored) -> list[int]:
         if height is None or scored.energies is None:
             return len(order), novel[i] is not True, 0.0, i
         grade = footing(bool(scored.energies.is_listed[i]), height)
-        if height < -TOLERANCE and is_unary(scored.final[i]):
+        if i in scored.energies.doubts or (height < -TOLERANCE and is_unary(scored.final[i])):
             grade = Footing.NONE
         return order[grade], novel[i] is not True, height, i
 
@@ -222,6 +224,10 @@ def _report_entry(scored: Scored, i: int) -> dict[str, Any]:
         "space_group": group_symbol(group) or "no space group",
         "energy_above_hull": plain(scored.heights[i]),
         "is_listed": bool(scored.energies is not None and scored.energies.is_listed[i]),
+        "energy_uncertainty": None
+        if scored.energies is None
+        else plain(float(scored.energies.uncertainty[i])),
+        "is_outside": scored.energies is not None and i in scored.energies.doubts,
         "novel": scored.verdict("novelty")[i] is True,
         "unique": True,
         "structure": structure.as_dict(),
