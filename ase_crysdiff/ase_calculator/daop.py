@@ -19,8 +19,8 @@ class DAOPCalculator(PotentialCalculator):
     """The shipped potential dao-p as an ASE calculator; it works offline.
 
     dao-p is a Crysformer after DAO (GLAD-RUC 2026) with edges to all periodic images within a
-    cutoff, which makes it extensive, and learnt from energies, forces and stresses of CHGNet (Deng
-    et al. 2023). Cite both.
+    cutoff, which makes it extensive, and learnt from energies, forces and stresses of SevenNet-l3i5
+    (Park et al. 2024; Kim et al. 2024) and CHGNet (Deng et al. 2023). Cite all three.
 
     Args:
         model: Name of a potential, or the folder of its weights.
