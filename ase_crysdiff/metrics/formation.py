@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.metrics.completeness import Completeness
 from ase_crysdiff.metrics.hull import Footing, Hull, amounts, footing
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
@@ -38,6 +39,8 @@ class Energies:
             on nothing; nothing for exact ones.
         failures: Reason by position.
         settings: Potential, references and hull that the values depend on.
+        incomplete: Why stability cannot be judged, by position, where the hull lacks compounds that
+            are known to lie lower.
     """
 
     energy: NDArray[np.float64]
@@ -48,6 +51,7 @@ class Energies:
     failures: Mapping[int, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: Mapping[int, str] = field(default_factory=dict)
+    incomplete: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def footing(self) -> list[Footing | None]:
@@ -191,7 +195,8 @@ def energies_above_hull(
         )
     heights = np.full(len(own), np.nan)
     listed = np.zeros(len(own), dtype=bool)
-    failures, remarks = dict(base.failures), {}
+    failures, remarks, incomplete = dict(base.failures), {}, {}
+    complete = Completeness(hull)
     for i, structure in enumerate(structures):
         if structure is None or i in failures:
             continue
@@ -199,6 +204,7 @@ def energies_above_hull(
             heights[i] = hull.energy(structure.composition)
             listed[i] = hull.is_listed(structure.composition)
             remarks[i] = hull.remark(structure.composition, float(own[i] - heights[i]))
+            incomplete[i] = complete.objection(structure.composition)
         except InputError as error:
             failures[i] = str(error)
     return Energies(
@@ -210,6 +216,7 @@ def energies_above_hull(
         dict(sorted(failures.items())),
         {**base.settings, **hull.settings},
         {i: remark for i, remark in remarks.items() if remark is not None},
+        {i: objection for i, objection in incomplete.items() if objection is not None},
     )
 
 

@@ -27,7 +27,13 @@ from ase_crysdiff.metrics.metre import metre
 from ase_crysdiff.metrics.novelty import novelty
 from ase_crysdiff.metrics.reference import Known, Reference
 from ase_crysdiff.metrics.space_groups import TIGHT, space_groups, symmetries, symmetry_success
-from ase_crysdiff.metrics.stability import energy_above_hull, is_unary, metastability, stability
+from ase_crysdiff.metrics.stability import (
+    energy_above_hull,
+    is_unary,
+    metastability,
+    stability,
+    unjudged_of,
+)
 from ase_crysdiff.metrics.sun import Profile, Records, msun, profile_named, sun
 from ase_crysdiff.metrics.uniqueness import Classes, classes, unique
 from ase_crysdiff.metrics.validity import distance_validity, structural_validity
@@ -226,19 +232,20 @@ def _records(
     if rule.relation != "fit" or new is None:
         same = classes(judged.structures, rule.relation, workers=workers)
         new = novelty(judged.structures, reference, rule.relation, workers=workers)
+    unknown = [*energies.failures, *energies.incomplete]
     heights = np.where(
-        np.isin(np.arange(len(energies)), list(energies.failures)),
-        np.nan,
-        energies.energy_above_hull,
+        np.isin(np.arange(len(energies)), unknown), np.nan, energies.energy_above_hull
     )
+    failures = {**energies.failures, **same.failures, **relaxed.rejected}
     return Records(
         same.labels,
         new.per_structure,
         heights.tolist(),
         [is_unary(s) for s in judged.structures],
-        dict(sorted({**energies.failures, **same.failures, **relaxed.rejected}.items())),
+        dict(sorted(failures.items())),
         frozenset(relaxed.rejected) - frozenset(relaxed.failures),
         {**new.settings, **energies.settings},
+        unjudged_of(energies, failures),
     )
 
 

@@ -107,7 +107,9 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             row["energy_per_atom"] = _cell(float(scored.energies.energy[i]))
             row["formation_energy"] = _cell(float(scored.energies.formation_energy[i]))
             row["on_listed_formula"] = bool(scored.energies.is_listed[i])
-            row["hull_remark"] = scored.energies.remarks.get(i, "")
+            objection = scored.energies.incomplete.get(i)
+            row["hull_complete"] = objection is None
+            row["hull_remark"] = objection or scored.energies.remarks.get(i, "")
         elif relaxation is not None:
             row["energy_per_atom"] = _cell(relaxation.energy_per_atom)
         if relaxation is not None:
@@ -145,6 +147,10 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
         steps.append(
             ("With an energy", "every element is known to the potential and the hull", len(alive))
         )
+        judged = [i for i in alive if i not in scored.energies.incomplete]
+        if len(judged) < len(alive):
+            meaning = "the hull holds their known rivals; of the others stability is not judged"
+            steps.append(("On a complete hull", meaning, len(judged)))
     unique = [i for i in alive if scored.verdict("uniqueness")[i] is True]
     steps.append(("Unique", "one of each set of equal crystals", len(unique)))
     if scored.reference is not None:
@@ -166,7 +172,7 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
 
 
 def _judged(scored: Scored) -> list[Judged]:
-    """The crystals with an energy that is to be believed."""
+    """The crystals with an energy that is to be believed, on a hull that is complete."""
     if scored.energies is None:
         return []
     groups, final = scored.verdict("space_groups"), scored.final
@@ -182,7 +188,9 @@ def _judged(scored: Scored) -> list[Judged]:
             {name: v[i] for name, v in verdicts.items()},
         )
         for i, structure in enumerate(final)
-        if structure is not None and scored.lost(i) is None
+        if structure is not None
+        and scored.lost(i) is None
+        and i not in scored.energies.incomplete
     ]
 
 
