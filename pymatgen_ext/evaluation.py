@@ -26,7 +26,7 @@ def evaluate(
     potential: "PotentialLike | None" = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
 ) -> "Mapping[str, MetricResult]":
     """Scores structures: always as they are, and with a potential relaxed, too.
 

@@ -42,7 +42,7 @@ class EvaluateMaker(Maker):  # type: ignore[misc]
     fmax: float = FMAX
     steps: int = STEPS
     profile: str = "package"
-    workers: int = 1
+    workers: int = 0
 
     @job  # type: ignore[untyped-decorator]
     def make(self, structures: list[Structure | None]) -> dict[str, Any]:

@@ -187,6 +187,7 @@ def _relax_missing(
 
 def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":
     """Structures by position in the input, and what could not be read."""
+    from ase_crysdiff.crystal.cif.origin import plain_properties
     from ase_crysdiff.data.readers import read_all
 
     structures, unreadable = {}, {}
@@ -196,7 +197,8 @@ def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]
         except Exception as error:  # whatever a parser raises concerns this entry only
             unreadable[i] = f"{record.name}: unreadable ({error})"
             continue
-        structure.properties = {"crysdiff_index": i, "crysdiff_source": record.name}
+        named = {"crysdiff_index": i, "crysdiff_source": record.name}
+        structure.properties = {**plain_properties(structure.properties), **named}
         structures[i] = structure
     return structures, unreadable
 

@@ -29,8 +29,8 @@ class Profile:
         strict: Whether the energy must lie below the limit, not at it.
         tolerance: Added to the limits, eV/atom.
         metastable_excludes_stable: Whether M.S.U.N. leaves out what S.U.N. counts.
-        deepest: Structures deeper below the hull do not count, eV/atom: the potential is wrong about
-            them.
+        deepest: Structures deeper below the hull do not count, eV/atom: the potential is wrong
+            about them.
         divides_by: Whether by the requested structures or by the sound ones only; never by those
             whose hull is incomplete.
         source: Where the rule comes from, and what of it is not followed.
@@ -126,7 +126,8 @@ class Records:
         failures: Reason by position, for structures without a trustworthy geometry or energy.
         unsound: Positions of those whose geometry is at fault.
         settings: What the entries depend on.
-        unjudged: Positions of those whose hull is incomplete: neither hits nor misses.
+        unjudged: Positions of those whose hull is incomplete, without an energy: neither hits nor
+            misses.
     """
 
     labels: Sequence[int | None]
@@ -210,7 +211,7 @@ def _score(records: Records, rule: Profile, limit: float, above: float) -> Metri
     def counts(i: int, elements: bool) -> bool:
         energy = records.energy_above_hull[i]
         low = rule.accepts(energy, limit) and not rule.accepts(energy, above)
-        return i not in records.unjudged and low and records.is_new[i] and (elements or not records.is_element[i])
+        return low and records.is_new[i] and (elements or not records.is_element[i])
 
     chosen = _representatives(records, rule, taken, limit)
     verdicts = [

@@ -16,6 +16,9 @@ from ase_crysdiff.data.writing import frame, write
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.relaxation.results import RelaxResult
 
+#: The last letters of a longer name are shown: folders stand before it.
+_LONGEST_NAME = 40
+
 
 class RelaxSet(Sequence[RelaxResult]):
     """Results in the order of the structures that were given, or of their energy if they were
@@ -159,20 +162,29 @@ class RelaxSet(Sequence[RelaxResult]):
 
 
 def relaxed_table(structures: Iterable[Structure]) -> str:
-    """A row per relaxed structure, with its energy, remaining force, steps and verdict.
+    """A row per relaxed structure, with the name of its file if it has one, its energy, remaining
+    force, steps and verdict.
 
     Args:
         structures: With the properties of `RelaxResult.labelled`.
     """
+    structures = list(structures)
+    width = max((len(_name(s)) for s in structures), default=0)
+    head = f"{'name':{width}}  " if width else ""
 
     def cells(structure: Structure) -> str:
         p = structure.properties
+        name = f"{_name(structure):{width}}  " if width else ""
         return (
-            f"{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
+            f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {p['crysdiff_fmax']:9.4f}  "
             f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}"
         )
 
-    return wide_table(structures, "eV/atom    fmax eV/Å  steps  verdict", cells)
+    return wide_table(structures, f"{head}eV/atom    fmax eV/Å  steps  verdict", cells)
+
+
+def _name(structure: Structure) -> str:
+    return str(structure.properties.get("crysdiff_source", ""))[-_LONGEST_NAME:]
 
 
 def _fall(properties: Mapping[str, Any]) -> str:

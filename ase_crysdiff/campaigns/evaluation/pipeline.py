@@ -52,8 +52,8 @@ _OPEN_HULL = (
     "At other formulas it is an upper bound, so stability is optimistic there."
 )
 _INCOMPLETE = (
-    "{count} crystals lie where the hull {hull!r} lacks compounds that the shipped table knows to be "
-    "lower. They are neither stable nor unstable: shares of stable crystals are of the others."
+    "{count} crystals lie where the hull {hull!r} lacks compounds that the shipped table knows to "
+    "be lower. Their stability is not judged: shares of stable crystals are of the others."
 )
 _OPEN_REFERENCE = (
     "Novelty is judged by hashed fingerprints of the open training pool that ship with the "
@@ -71,7 +71,7 @@ def evaluate_files(
     potential: "PotentialLike | None" = "chgnet",
     options: Options | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Scores files into a folder; called again after an interruption it goes on, and ends with the
@@ -122,7 +122,7 @@ def evaluate_structures(
     potential: "PotentialLike | None" = "chgnet",
     options: Options | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Scores structures in memory into a folder; called again after an interruption it goes on, and
@@ -241,7 +241,7 @@ class _Plan:
             NO_SMACT: not has_smact(),
         }
         notes = [note for note, applies in noted.items() if applies]
-        if energies is not None and energies.incomplete:
+        if heights is not None and energies is not None and energies.incomplete:
             notes.append(_INCOMPLETE.format(count=len(energies.incomplete), hull=heights.name))
         hull = (
             {}

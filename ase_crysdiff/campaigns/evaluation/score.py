@@ -54,7 +54,7 @@ def score(
     reference: Known | None = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
 ) -> Results:
     """All metrics that the findings allow; nothing is relaxed here.
 

@@ -188,9 +188,7 @@ def _judged(scored: Scored) -> list[Judged]:
             {name: v[i] for name, v in verdicts.items()},
         )
         for i, structure in enumerate(final)
-        if structure is not None
-        and scored.lost(i) is None
-        and i not in scored.energies.incomplete
+        if structure is not None and scored.lost(i) is None and i not in scored.energies.incomplete
     ]
 
 
