@@ -115,7 +115,7 @@ def label(
         CheckpointError: If the pieces were made by an older version.
         CrysDiffError: If pieces have failed, when all others are done.
     """
-    from tqdm import tqdm
+    from ase_crysdiff.progress import tqdm
 
     kinds = [
         Perturbation.parse(k) if isinstance(k, str) else Perturbation(k) for k in perturbations

@@ -127,9 +127,9 @@ def _predict(
 ) -> "tuple[list[Any], NDArray[Any], NDArray[Any], dict[int, str], dict[int, str]]":
     """Structures, values, uncertainties, reason by position of what has none, and remarks."""
     import numpy as np
-    from tqdm import tqdm
 
     from ase_crysdiff.data.packing import reason_of
+    from ase_crysdiff.progress import tqdm
 
     values, spread = np.full(len(records), np.nan), np.full(len(records), np.nan)
     structures: list[Any] = []

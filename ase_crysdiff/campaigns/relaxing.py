@@ -167,9 +167,8 @@ def _relax_missing(
     Whole groups are relaxed, so that a resumed run computes each crystal beside the same others:
     its last digits depend on them.
     """
-    from tqdm import tqdm
-
     from ase_crysdiff.campaigns.evaluation.relaxing import groups
+    from ase_crysdiff.progress import tqdm
 
     failed: dict[int, str] = {}
     todo = [group for group in groups(structures) if not folder.done.keys() >= set(group)]

@@ -33,8 +33,8 @@ def check_structure(structure: Structure) -> None:
     if not structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} is disordered (a site is partially occupied or "
-            "shared); only ordered structures can be used. pymatgen_ext.ordering.orderings puts "
-            "whole atoms on its sites, pymatgen_ext.from_disordered makes a host and guests of it."
+            "shared); only ordered structures can be used. pymatgen_ext.from_disordered makes a "
+            "host and guests of it, and with orderings=20 puts whole atoms on its sites."
         )
     if not all(structure.lattice.pbc):
         raise InputError(

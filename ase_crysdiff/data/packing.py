@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from pymatgen.core import Element, Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.reduction import computable_cell, niggli
@@ -16,6 +15,7 @@ from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.finding import find_symmetric
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.campaigns.work import WorkItem, work
@@ -20,6 +19,7 @@ from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
 from ase_crysdiff.metrics.reference import Reference
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Store
 
 _COLUMN = "e_above_hull"

@@ -11,7 +11,6 @@ from typing import Any
 
 from ase import Atoms
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff import __version__
 from ase_crysdiff.arguments import positive
@@ -42,6 +41,7 @@ from ase_crysdiff.metrics.sources import (
     reference_from,
 )
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.storage import Store
