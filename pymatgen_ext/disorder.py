@@ -38,8 +38,8 @@ def from_disordered(
     potential: PotentialLike | None = None,
     seed: int = 0,
 ) -> tuple[Structure, dict[str, int]] | list[Structure]:
-    """The fully occupied sites of a crystal, and how many atoms belong on the others; or whole atoms
-    on all of its sites.
+    """The fully occupied sites of a crystal, and how many atoms belong on the others; or whole
+    atoms on all of its sites.
 
     Sites that are partially occupied, or shared by several elements, are taken out; their contents
     become guests. Of sites with the same occupancies there are as many guests and empty sites
@@ -71,9 +71,7 @@ def from_disordered(
 
         return all_orderings(structure, supercell, most=orderings, potential=potential, seed=seed)
     if potential is not None:
-        raise InputError(
-            "A potential orders whole atoms on the given sites; say how many orderings."
-        )
+        raise InputError("A potential is asked about orderings; say how many.")
     given = as_structure(structure)
     if given.is_ordered:
         raise InputError(
