@@ -111,7 +111,7 @@ class Hull:
             if not rows or any(column not in rows[0] for column in columns):
                 raise ValueError(f"its columns are {list(rows[0]) if rows else []}")
             energies = {row[columns[0]]: float(row[columns[1]]) for row in rows}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, TypeError, EOFError) as error:
             raise InputError(
                 f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns "
                 f"{columns}."

@@ -2,7 +2,8 @@
 
 Asked only where the hull is complete: a crystal below a table that lacks its rivals is not stable,
 but not judged, and the rates are those of the others. A crystal deeper below a complete hull than
-any that can be made is a miss of the potential, and no discovery.
+any that can be made is rather an error of the potential than a discovery: the rates without such
+crystals stand beside those with them.
 """
 
 import math
@@ -64,8 +65,8 @@ def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> Metric
 def stability(
     structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
 ) -> MetricResult:
-    """Share of the structures on the hull or below it, by at most `DEEPEST`, among those that were
-    requested less those whose hull is incomplete; elements and duplicates count, too.
+    """Share of the structures on the hull or below it, among those that were requested less those
+    whose hull is incomplete; elements and duplicates count, too.
 
     Args:
         structures: As requested.
@@ -104,7 +105,7 @@ def _below(
 
     def verdicts(limit: float) -> list[bool | None]:
         return [
-            None if i in unjudged else e is not None and -DEEPEST <= e <= limit + TOLERANCE
+            None if i in unjudged else e is not None and e <= limit + TOLERANCE
             for i, e in enumerate(heights)
         ]
 
@@ -112,7 +113,10 @@ def _below(
     unary = sum(ok is True and is_unary(s) for ok, s in zip(found, structures, strict=True))
     rates = {t: sum(map(bool, verdicts(t))) / judged for t in THRESHOLDS} if judged else {}
     limits = {"threshold": threshold, "comparison": "<=", "tolerance": TOLERANCE}
-    depths = {"deepest": DEEPEST, "too_deep": sum(e is not None and e < -DEEPEST for e in heights)}
+    too_deep = sum(e is not None and e < -DEEPEST for e in heights)
+    depths = {"deepest": DEEPEST, "too_deep": too_deep}
+    if judged:
+        depths["without_too_deep"] = (sum(map(bool, found)) - too_deep) / judged
     counted = {"judged": judged, "hull_incomplete": len(unjudged), "elements": unary}
     settings = {**_of_hull(energies), **limits, **depths, **counted, "rates": rates}
     return rate(found, failures, settings, judged)

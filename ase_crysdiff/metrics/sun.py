@@ -29,8 +29,6 @@ class Profile:
         strict: Whether the energy must lie below the limit, not at it.
         tolerance: Added to the limits, eV/atom.
         metastable_excludes_stable: Whether M.S.U.N. leaves out what S.U.N. counts.
-        deepest: Structures deeper below the hull do not count, eV/atom: the potential is wrong
-            about them.
         divides_by: Whether by the requested structures or by the sound ones only; never by those
             whose hull is incomplete.
         source: Where the rule comes from, and what of it is not followed.
@@ -46,25 +44,17 @@ class Profile:
     strict: bool = False
     tolerance: float = 0.0
     metastable_excludes_stable: bool = False
-    deepest: float = math.inf
     divides_by: Literal["requested", "sound"] = "requested"
     source: str = ""
 
     def accepts(self, energy: float, limit: float) -> bool:
         """Whether an energy above the hull is low enough; NaN never is."""
-        if energy < -self.deepest:
-            return False
         return energy < limit + self.tolerance if self.strict else energy <= limit + self.tolerance
 
 
 PROFILES: Mapping[str, Profile] = {
     "package": Profile(
-        tolerance=TOLERANCE,
-        deepest=DEEPEST,
-        source=(
-            "this package: order-free, no collapsed structures, no elements, none deeper below the "
-            "hull than crystals can be"
-        ),
+        tolerance=TOLERANCE, source="this package: order-free, no collapsed structures, no elements"
     ),
     "miad": Profile(
         "generated",
@@ -218,9 +208,14 @@ def _score(records: Records, rule: Profile, limit: float, above: float) -> Metri
         None if i in records.unjudged else i in chosen and counts(i, rule.takes_elements)
         for i in range(len(records))
     ]
+    hits = [i for i, ok in enumerate(verdicts) if ok is True]
+    too_deep = sum(records.energy_above_hull[i] < -DEEPEST for i in hits)
     settings = {
         **records.settings,
         **asdict(rule),
+        "deepest": DEEPEST,
+        "too_deep": too_deep,
+        "without_too_deep": (len(hits) - too_deep) / total if total else math.nan,
         "judged": total,
         "hull_incomplete": len(records.unjudged),
         "limit": limit,

@@ -15,6 +15,7 @@ from ase_crysdiff.crystal.close_pairs import close_pairs
 from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import lonely
 from ase_crysdiff.data.writing import FORCES, STRESS
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.relaxation.engine import Outcome
 from ase_crysdiff.shapes import Tensor
 
@@ -192,7 +193,8 @@ def rejection_reason(
         first_energy: Total energy before, eV.
         energy: Total energy after, eV.
     """
-    if final.composition != first.composition:
+    # Species by species: pymatgen calls a composition of Fe and Fe3+ unlike itself.
+    if sorted(map(str, final.species)) != sorted(map(str, first.species)):
         return (
             f"the formula has changed from {first.composition.formula} to "
             f"{final.composition.formula}"
@@ -203,6 +205,14 @@ def rejection_reason(
     change = final.volume / first.volume - 1
     if not (abs(change) < MAX_VOLUME_CHANGE or DRAWN_BY in first.properties):
         return f"the volume has changed by {100 * change:+.0f} %"
+    try:
+        return _misplaced(final)
+    except InputError as error:  # a cell so skewed or flat that its neighbours cannot be listed
+        return str(error)
+
+
+def _misplaced(final: Structure) -> str | None:
+    """That two atoms are too close, or one is too far from all others."""
     radii = covalent_radii[[site.specie.Z for site in final]]
     one, other, distances = close_pairs(final, 2 * ACCEPT_FRACTION * float(radii.max()))
     shares = distances / (radii[one] + radii[other])

@@ -10,12 +10,14 @@ import warnings
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.constraints import FixAtoms
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
 from ase_crysdiff.campaigns.predicting import predict_files
 from ase_crysdiff.crystal.soundness import lonely, unphysical
 from ase_crysdiff.data.table import shortest_distance
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.completeness import Completeness
 from ase_crysdiff.metrics.fingerprints import open_hull
 from ase_crysdiff.metrics.hull import DEEPEST, Footing, Hull, footing
@@ -234,3 +236,40 @@ def test_shortest_distance_in_skewed_cells():
             assert shortest_distance(structure) == pytest.approx(min(near))
     twice = Structure(Lattice.cubic(4), ["Cu", "Cu"], [[0, 0, 0], [0, 0, 0]])
     assert shortest_distance(twice) == 0
+
+
+# What fuzzing found
+
+
+def test_a_flat_cell_costs_itself_only():
+    flat = Structure(Lattice(np.zeros((3, 3))), ["Na"], [[0, 0, 0]])
+    lost, kept = relax([flat, rocksalt("Na", "Cl", 5.6)], PairPotential(), steps=1)
+    assert lost.reason == "The lattice is flat: its three vectors lie in a plane."
+    assert math.isfinite(kept.energy)
+
+
+def test_a_cell_too_skewed_to_be_searched_costs_itself_only():
+    skewed = Structure(Lattice([[0, 1, 0], [0, 60, 2], [1, 0, 60]]), ["Na"], [[0, 0, 0]])
+    atoms = skewed.to_ase_atoms()
+    atoms.set_constraint(FixAtoms([0]))
+    both = [atoms, rocksalt("Na", "Cl", 4.8)]
+    lost, kept = relax(both, PairPotential(), relax_cell=False)
+    assert "repeats every 0.00056 Å" in lost.reason
+    assert not lost.accepted
+    assert kept.accepted
+
+
+def test_an_element_with_and_without_its_charge_keeps_its_formula():
+    """pymatgen calls such a composition unlike itself."""
+    mixed = rocksalt("Na", "Cl", 4.8) * (2, 1, 1)
+    mixed.replace([site.specie.symbol for site in mixed].index("Na"), "Na+")
+    assert mixed.composition != mixed.composition.copy()
+    (result,) = relax(mixed, PairPotential())
+    assert result.accepted
+
+
+def test_a_row_of_a_hull_that_breaks_off(tmp_path):
+    table = tmp_path / "hull.csv"
+    table.write_text("reduced_formula,hull_energy_per_atom\nNaCl\n")
+    with pytest.raises(InputError, match="cannot be read as a hull"):
+        Hull.read(table)

@@ -55,6 +55,11 @@ _INCOMPLETE = (
     "{count} crystals lie where the hull {hull!r} lacks compounds that the shipped table knows to "
     "be lower. Their stability is not judged: shares of stable crystals are of the others."
 )
+_TOO_DEEP = (
+    "{too_deep} crystals lie more than {deepest:g} eV/atom below the hull, where rather the "
+    "potential is wrong than a crystal was overlooked. Without them {without_too_deep:.1%} are "
+    "stable; the settings of S.U.N. hold its share without them, too."
+)
 _OPEN_REFERENCE = (
     "Novelty is judged by hashed fingerprints of the open training pool that ship with the "
     "package, not by comparing "
@@ -243,6 +248,8 @@ class _Plan:
         notes = [note for note, applies in noted.items() if applies]
         if heights is not None and energies is not None and energies.incomplete:
             notes.append(_INCOMPLETE.format(count=len(energies.incomplete), hull=heights.name))
+        if (stable := results.get("stability")) is not None and stable.settings["too_deep"]:
+            notes.append(_TOO_DEEP.format(**stable.settings))
         hull = (
             {}
             if heights is None

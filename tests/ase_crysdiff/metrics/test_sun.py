@@ -161,7 +161,7 @@ def test_collapsed_failed_and_missing_structures_are_not_stable():
     assert heights.settings["averaged"] == 1
 
 
-def test_incomplete_hulls_and_impossible_depths_make_nothing_stable():
+def test_incomplete_hulls_make_nothing_stable_and_impossible_depths_are_counted():
     """The first is judged, the second has no rivals in the table, the third lies too deep, and the
     fourth failed: a miss on any hull.
     """
@@ -170,11 +170,12 @@ def test_incomplete_hulls_and_impossible_depths_make_nothing_stable():
         incomplete={1: "not judged", 3: "not judged"},
     )
     found = stability(structures(4), given, {})
-    assert found.per_structure == (True, None, False, False)
-    assert found.value == pytest.approx(1 / 3)
+    assert found.per_structure == (True, None, True, False)
+    assert found.value == pytest.approx(2 / 3)
     assert found.settings["judged"] == 3
     assert found.settings["hull_incomplete"] == found.settings["too_deep"] == 1
-    assert metastability(structures(4), given, {}).per_structure == (True, None, False, False)
+    assert found.settings["without_too_deep"] == pytest.approx(1 / 3)
+    assert metastability(structures(4), given, {}).per_structure == (True, None, True, False)
     heights = energy_above_hull(given, {})
     assert heights.per_structure == (-0.05, None, -0.5, None)
     records = Records(
@@ -185,12 +186,11 @@ def test_incomplete_hulls_and_impossible_depths_make_nothing_stable():
         {3: "no energy"},
         unjudged=frozenset({1}),
     )
-    assert sun(records).per_structure == msun(records).per_structure == (True, None, False, False)
-    assert sun(records).value == pytest.approx(1 / 3)
-    # The published rules know no depth.
-    assert sun(records, "flowmm").per_structure == (True, None, True, False)
-    nothing = replace(records, unjudged=frozenset(range(4)))
-    assert math.isnan(sun(nothing).value)
+    for result in (sun(records), msun(records), sun(records, "flowmm")):
+        assert result.per_structure == (True, None, True, False)
+        assert result.value == pytest.approx(2 / 3)
+        assert result.settings["without_too_deep"] == pytest.approx(1 / 3)
+    assert math.isnan(sun(replace(records, unjudged=frozenset(range(4)))).value)
 
 
 def test_energy_above_hull_golden():
