@@ -27,7 +27,7 @@ def from_disordered(
     supercell: int | Sequence[int] | ArrayLike | None = None,
     *,
     orderings: int,
-    potential: PotentialLike | None = None,
+    potential: "PotentialLike | None" = None,
     seed: int = 0,
 ) -> list[Structure]: ...
 def from_disordered(
@@ -35,7 +35,7 @@ def from_disordered(
     supercell: int | Sequence[int] | ArrayLike | None = None,
     *,
     orderings: int | None = None,
-    potential: PotentialLike | None = None,
+    potential: "PotentialLike | None" = None,
     seed: int = 0,
 ) -> tuple[Structure, dict[str, int]] | list[Structure]:
     """The fully occupied sites of a crystal, and how many atoms belong on the others; or whole
