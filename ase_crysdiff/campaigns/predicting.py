@@ -244,11 +244,12 @@ def _write_annotated(
 
     annotated = []
     for i, structure in enumerate(structures):
+        if structure is None:
+            continue
         for predictor, one in zip(predictors, found, strict=True):
             value, spread, remark = one.values[i], one.uncertainty[i], one.remarks.get(i, "")
             structure = predictor.annotated(structure, value, spread, remark)
-        if structure is not None:
-            annotated.append(structure)
+        annotated.append(structure)
     write(annotated, {}, output)
 
 
