@@ -159,8 +159,9 @@ class PredictMaker(Maker):  # type: ignore[misc]
         Args:
             structures: Structures, a `SampleSet` or a `RelaxSet`, or a reference to them.
         """
-        is_relaxed = isinstance(structures, RelaxSet)
-        given = [r.structure for r in structures] if is_relaxed else structures
+        given = structures
+        if isinstance(structures, RelaxSet):
+            given = [result.structure for result in structures]
         found = {}
         for name in self.properties:
             predictor = StructurePredictor(name)

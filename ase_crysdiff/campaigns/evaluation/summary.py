@@ -147,15 +147,15 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
         steps.append(
             ("With an energy", "every element is known to the potential and the hull", len(alive))
         )
-        judged = [i for i in alive if i not in scored.energies.incomplete]
-        if len(judged) < len(alive):
-            meaning = "the hull holds their known rivals; of the others stability is not judged"
-            steps.append(("On a complete hull", meaning, len(judged)))
-    unique = [i for i in alive if scored.verdict("uniqueness")[i] is True]
-    steps.append(("Unique", "one of each set of equal crystals", len(unique)))
+    left = [i for i in alive if scored.verdict("uniqueness")[i] is True]
+    steps.append(("Unique", "one of each set of equal crystals", len(left)))
     if scored.reference is not None:
-        novel = [i for i in unique if scored.verdict("novelty")[i] is True]
-        steps.append(("Novel", f"unlike every crystal of {scored.reference.name}", len(novel)))
+        left = [i for i in left if scored.verdict("novelty")[i] is True]
+        steps.append(("Novel", f"unlike every crystal of {scored.reference.name}", len(left)))
+    if scored.energies is not None and scored.energies.incomplete:
+        left = [i for i in left if i not in scored.energies.incomplete]
+        meaning = "the hull holds their known rivals; of the others stability is not judged"
+        steps.append(("On a complete hull", meaning, len(left)))
     for name, label, meaning in (
         (
             "msun",
