@@ -40,9 +40,9 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=4, help="processes that keep the cores busy")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    busy = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)
-    ]
+    # They end by themselves, should this process be ended before it ends them.
+    spin = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(options.busy)]
     try:
         time.sleep(1)
         pairs = [

@@ -68,8 +68,9 @@ def test_pipeline_scores_files(files, hull, reference, tmp_path):
     ]
     assert results["metrics"]["structural_validity"]["value"] == pytest.approx(6 / 7)
     assert results["metrics"]["novelty"]["settings"]["crystals"] == 1
-    (note,) = results["notes"]
-    assert "lacks compounds that the shipped table knows to be lower" in note
+    incomplete, too_deep = results["notes"]
+    assert "lacks compounds that the shipped table knows to be lower" in incomplete
+    assert "more than 0.1 eV/atom below the hull" in too_deep
     assert json.loads((out / "results.json").read_text()) == results
     kinds = results["breakdown"]
     with (out / "table.csv").open() as table:
