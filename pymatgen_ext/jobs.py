@@ -152,16 +152,15 @@ class PredictMaker(Maker):  # type: ignore[misc]
     properties: tuple[str, ...] = ("formation-energy", "band-gap")
 
     @job  # type: ignore[untyped-decorator]
-    def make(self, structures: list[Structure | None]) -> dict[str, Any]:
+    def make(self, structures: list[Structure | None] | RelaxSet) -> dict[str, Any]:
         """The job. Its output has for each property `values`, None where there is none, the `unit`,
         and `refused` and `remarks` by position.
 
         Args:
             structures: Structures, a `SampleSet` or a `RelaxSet`, or a reference to them.
         """
-        given = structures
-        if isinstance(structures, RelaxSet):
-            given = [result.structure for result in structures]
+        relaxed = structures if isinstance(structures, RelaxSet) else None
+        given = structures if relaxed is None else [result.structure for result in relaxed]
         found = {}
         for name in self.properties:
             predictor = StructurePredictor(name)
