@@ -1,9 +1,9 @@
-"""The one environment variable of the package, read here and nowhere else, and one of a library
-that the command line sets.
-"""
+"""The one environment variable of the package, and one of spglib, here and nowhere else."""
 
 import os
 from pathlib import Path
+
+_SPGLIB = "SPGLIB_WARNING"
 
 
 def weights_folder() -> Path | None:
@@ -14,10 +14,19 @@ def weights_folder() -> Path | None:
     return Path(value) if value else None
 
 
-def silence_spglib() -> None:
-    """Lets spglib's library say nothing of crystals in which it finds no symmetry, unless
-    `SPGLIB_WARNING` says otherwise: whoever asks for a symmetry hears of it.
+def quiet_spglib(*, value: str | None = "OFF") -> str | None:
+    """Sets `SPGLIB_WARNING`, with which spglib writes to the terminal about crystals in which it
+    finds no symmetry. What it finds, and that it finds nothing, the caller learns otherwise.
 
-    For the process and its children, so for programs of our own only.
+    Args:
+        value: What to set; None takes the variable away.
+
+    Returns:
+        What it was, None if it was not set: to be given back.
     """
-    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # noqa: TID251
+    was = os.environ.get(_SPGLIB)  # noqa: TID251
+    if value is None:
+        os.environ.pop(_SPGLIB, None)  # noqa: TID251
+    else:
+        os.environ[_SPGLIB] = value  # noqa: TID251
+    return was

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
+from ase_crysdiff.environment import quiet_spglib
+
 #: Systems of fewer atoms are computed on one thread: operations on them are too small to be shared.
 LARGE = 1024
 
@@ -24,20 +26,22 @@ _first_process = os.getpid()
 
 
 class _Process:
-    """Number format, precision of products and threads of the caller, and how many threads of
-    Python are inside.
+    """Number format, precision of products and threads of the caller, whether spglib may write to
+    the terminal, and how many threads of Python are inside.
     """
 
     inside = 0
     dtype: Any = None
     precision = "highest"
     threads = 1
+    spglib: str | None = None
 
 
 @contextmanager
 def own_state(*, one_thread: bool = True) -> Iterator[None]:
     """Single precision on the CPU by default, gradients as the code itself asks for them, no
-    autocast, and one thread, until the end of the block; as a decorator, of the function.
+    autocast, one thread, and a spglib that does not write to the terminal, until the end of the
+    block; as a decorator, of the function.
 
     Inside another such block it does nothing.
 
@@ -110,6 +114,7 @@ def _enter(torch: Any, one_thread: bool) -> None:
             _Process.dtype = torch.get_default_dtype()
             _Process.precision = torch.get_float32_matmul_precision()
             _Process.threads = torch.get_num_threads()
+            _Process.spglib = quiet_spglib()
         _Process.inside += 1
         torch.set_default_dtype(torch.float32)
         torch.set_float32_matmul_precision("highest")
@@ -125,6 +130,7 @@ def _leave(torch: Any) -> None:
         if not _Process.inside:
             torch.set_default_dtype(_Process.dtype)
             torch.set_float32_matmul_precision(_Process.precision)
+            quiet_spglib(value=_Process.spglib)
     torch.set_num_threads(_Process.threads)
 
 

@@ -1,35 +1,62 @@
 """Long commands killed at random moments and given again: the files must be those of a run that was
 never interrupted, byte for byte.
 
-    python benchmarks/bench_kills.py sample relax label evaluate --kills 20 --crystals 24
+    python benchmarks/bench_kills.py sample relax label curate train evaluate finetune --kills 20
 """
 
 import argparse
+import csv
+import json
 import random
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.resources import files
 from pathlib import Path
 
+from ase_crysdiff.data.packing import pack
 from ase_crysdiff.testing.crystals import rattled
 
 #: Files that say when and how long, or how a run came about; those of later runs differ.
-CLOCKS = frozenset({"run.json", "report.html", "results.json"})
+CLOCKS = frozenset({"run.json", "report.html", "results.json", "card.json", "log.jsonl"})
+HULL = files("ase_crysdiff") / "resources" / "open-hull.csv.gz"
+SMALL = '{"encoder": {"hidden": 32, "layers": 2}}'
 COMMANDS = {
-    "sample": "sample miad -n {count} --seed 0 --steps 100 --batch-size 4 -o {out}",
-    "relax": "relax crystals -o {out}",
-    "label": "label crystals -o {out}/labels.npz --potential dao-p --workers 0",
-    "evaluate": "evaluate crystals --potential dao-p --workers 0 -o {out}",
+    "sample": "sample miad -n COUNT --seed 0 --steps 100 --batch-size 4 -o OUT",
+    "relax": "relax crystals -o OUT",
+    "label": "label crystals -o OUT/labels.npz --potential dao-p --workers 0",
+    "curate": "curate crystals -o OUT --copies rattled,substituted --min-atoms 1 --workers 0 "
+    f"--hull {HULL}",
+    "train": "train miad --data packed.safetensors -o OUT --steps 60 --batch-size 8 "
+    f"--config '{SMALL}' --checkpoint-every 5 --log-every 5",
+    "evaluate": "evaluate crystals --potential dao-p --workers 0 -o OUT",
+    "finetune": "finetune --data table.csv --target volume --unit A3 -o OUT --encoder crysldnet "
+    "--epochs 8 --members 2",
 }
+
+
+def prepare(folder: Path, count: int) -> None:
+    """Crystals as files, packed, and in a table with their volumes."""
+    crystals = folder / "crystals"
+    crystals.mkdir()
+    with (folder / "table.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "cif", "volume"])
+        for i, structure in enumerate(rattled(count, deviation=0.05)):
+            structure.to(filename=str(crystals / f"{i:03d}.cif"))
+            volume = structure.volume / len(structure)
+            rows.writerow([i, structure.to(fmt="cif"), volume])
+    pack([crystals], progress=False)[0].save(folder / "packed.safetensors")
 
 
 def start(command: str, out: str, count: int, folder: Path) -> subprocess.Popen[bytes]:
     """The command under way."""
     (folder / out).mkdir(exist_ok=True)
-    words = COMMANDS[command].format(out=out, count=count).split()
+    words = shlex.split(COMMANDS[command].replace("COUNT", str(count)).replace("OUT", out))
     return subprocess.Popen(
         [sys.executable, "-m", "ase_crysdiff.cli", *words],
         cwd=folder,
@@ -39,9 +66,19 @@ def start(command: str, out: str, count: int, folder: Path) -> subprocess.Popen[
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files that must be alike."""
-    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+    """All files that must be alike; of tensors without the notes before them, which tell time."""
+    found = (p for p in folder.rglob("*") if p.is_file() and p.name not in CLOCKS)
+    return {str(p.relative_to(folder)): _without_notes(p) for p in found}
+
+
+def _without_notes(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.suffix != ".safetensors":
+        return content
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header.pop("__metadata__", None)
+    return json.dumps(header, sort_keys=True).encode() + content[end:]
 
 
 def measure(command: str, kills: int, count: int, folder: Path, rng: random.Random) -> str:
@@ -80,9 +117,7 @@ def main() -> None:
     for command in options.commands:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            (folder / "crystals").mkdir()
-            for i, structure in enumerate(rattled(options.crystals, deviation=0.05)):
-                structure.to(filename=str(folder / "crystals" / f"{i:03d}.cif"))
+            prepare(folder, options.crystals)
             print(measure(command, options.kills, options.crystals, folder, rng), flush=True)
 
 

@@ -26,7 +26,7 @@ def evaluate(
     potential: "PotentialLike | None" = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
 ) -> "Mapping[str, MetricResult]":
     """Scores structures: always as they are, and with a potential relaxed, too.
 
@@ -56,7 +56,7 @@ def evaluate(
             that can be packed, a `Reference` or anything else that can tell whether it contains a
             structure; None scores no novelty.
         hull: Formation energies of known compounds: "shipped" for the table that comes with the
-            package, a partial list; a `Hull`, a CSV file (columns reduced_formula and
+            package; a `Hull`, a CSV file (columns reduced_formula and
             hull_energy_per_atom), a mapping by formula, or structures relaxed with the potential,
             the elements among them; None gives no energies above the hull. Without a potential
             there are no energies, and the shipped hull is not asked for any.

@@ -2,7 +2,7 @@
 trusted.
 
     python tools/build_open_reference.py --train mp/train.csv.gz --val mp/val.csv.gz --hull
-    mp/hull.csv.gz
+    mp/hull_2025.csv.gz
 
 Writes ase_crysdiff/resources/open-hull.csv.gz (reduced formulas and hull heights of the Materials
 Project, CC BY 4.0) and ase_crysdiff/resources/open-fingerprints.safetensors. Prints the agreement

@@ -2,12 +2,12 @@
 
 import logging
 
-#: An architecture after DAO's, with other edges, taught by SevenNet and CHGNet: all are to be cited.
+#: An architecture after DAO's, with other edges, and the teachers of its weights.
 _CITATION = (
-    "dao-p is a Crysformer after DAO (Nature Communications 2026, doi 10.1038/s41467-026-72362-3). "
-    "Other than the published one it has edges to all periodic images within a cutoff, atomic "
-    "energies and conservative forces, the repulsion of nuclei (Ziegler, Biersack and Littmark "
-    "1985) and heats of formation of the free atoms. Its teachers: energies, forces and stresses "
+    "dao-p is a Crysformer after DAO (Nature Communications 2026, doi 10.1038/s41467-026-72362-3), "
+    "but with edges to all periodic images within a cutoff, atomic energies and conservative "
+    "forces, the repulsion of nuclei (Ziegler, Biersack and Littmark 1985) and heats of formation "
+    "of the free atoms. Its teachers: energies, forces and stresses "
     "of SevenNet-l3i5 (Park et al., Journal of Chemical Theory and Computation 20, 4857, 2024, doi "
     "10.1021/acs.jctc.4c00190) and CHGNet (Deng et al., Nature Machine Intelligence 5, 1031, 2023, "
     "doi 10.1038/s42256-023-00716-3). Cite DAO, SevenNet and CHGNet."

@@ -21,7 +21,7 @@ from ase_crysdiff.campaigns.labels import LARGEST_FORCE, Oracle, archive, evalua
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.data.packing import reason_of
 from ase_crysdiff.data.perturbations import Crystal, Perturbation, variants
-from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.errors import CheckpointError, CrysDiffError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, run_isolated
@@ -115,7 +115,7 @@ def label(
         CheckpointError: If the pieces were made by an older version.
         CrysDiffError: If pieces have failed, when all others are done.
     """
-    from tqdm import tqdm
+    from ase_crysdiff.progress import tqdm
 
     kinds = [
         Perturbation.parse(k) if isinstance(k, str) else Perturbation(k) for k in perturbations
@@ -174,20 +174,19 @@ def read_crystals(
         InputError: If a source does not exist or its format is not known.
     """
     crystals, skipped = [], []
-    for source in sources:
-        for record in read_records(source):
-            try:
-                structure = record.load()
-                check_structure(structure)
-            except Exception as error:  # one bad structure costs only itself
-                skipped.append((record.name, reason_of(error)))
-                continue
-            if len(structure) > max_atoms:
-                skipped.append((record.name, f"more than {max_atoms} atoms"))
-                continue
-            species = np.array(structure.atomic_numbers, dtype=np.int64)
-            lattice = structure.lattice.matrix.copy()
-            crystals.append(Crystal(record.name, lattice, structure.frac_coords % 1, species))
+    for record in read_all(sources):
+        try:
+            structure = record.load()
+            check_structure(structure)
+        except Exception as error:  # one bad structure costs only itself
+            skipped.append((record.name, reason_of(error)))
+            continue
+        if len(structure) > max_atoms:
+            skipped.append((record.name, f"more than {max_atoms} atoms"))
+            continue
+        species = np.array(structure.atomic_numbers, dtype=np.int64)
+        lattice = structure.lattice.matrix.copy()
+        crystals.append(Crystal(record.name, lattice, structure.frac_coords % 1, species))
     return crystals, skipped
 
 

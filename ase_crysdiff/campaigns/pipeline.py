@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from monty.json import MontyEncoder
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Store
 
 

@@ -4,8 +4,9 @@ import csv
 import io
 import math
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -108,28 +109,73 @@ def predict_files(
             in that column.
     """
     from ase_crysdiff.data.readers import read_all
-    from ase_crysdiff.storage import write_text
 
     check_output(output)
     records = read_all(files)
     known = _known(records, compare)
-    structures, values, spread, reasons, remarks = _predict(predictor, records)
+    structures, found = _predict(predictor, records)
+    _write([predictor], structures, [found], output)
+    if known is None:
+        return found
+    return replace(found, comparison=_compared(predictor, known, found.values, output))
+
+
+def predict_properties(
+    predictors: "Sequence[PropertyPredictor]", files: Sequence[Path], output: Path
+) -> list[PredictedFiles]:
+    """Predicts several properties of every crystal in files, and writes one table or one file with
+    all of them.
+
+    Args:
+        predictors: Of different properties.
+        files: As of `predict_files`.
+        output: As of `predict_files`; a table has columns for each property.
+
+    Returns:
+        What became of each property, in their order.
+
+    Raises:
+        InputError: As `predict_files`, or if two predictors are of one property.
+    """
+    from ase_crysdiff.data.readers import read_all
+
+    targets = Counter(predictor.target for predictor in predictors)
+    twice = [target for target, count in targets.items() if count > 1]
+    if twice:
+        raise InputError(
+            f"Two predictors are of {', '.join(twice)}; their values would have one name. Ask them "
+            "one after the other, with an output for each."
+        )
+    check_output(output)
+    records = read_all(files)
+    asked = [_predict(predictor, records) for predictor in predictors]
+    found = [result for _, result in asked]
+    _write(predictors, asked[0][0], found, output)
+    return found
+
+
+def _write(
+    predictors: "Sequence[PropertyPredictor]",
+    structures: list[Any],
+    found: Sequence[PredictedFiles],
+    output: Path,
+) -> None:
+    from ase_crysdiff.storage import write_text
+
     if output.suffix == ".csv":
-        write_text(output, _table(predictor, records, values, spread, {**remarks, **reasons}))
+        write_text(output, _table(predictors, found))
     else:
-        _write_annotated(predictor, structures, values, spread, remarks, output)
-    comparison = None if known is None else _compared(predictor, known, values, output)
-    return PredictedFiles([r.name for r in records], values, spread, reasons, remarks, comparison)
+        _write_annotated(predictors, structures, found, output)
 
 
 def _predict(
     predictor: "PropertyPredictor", records: "list[Record]"
-) -> "tuple[list[Any], NDArray[Any], NDArray[Any], dict[int, str], dict[int, str]]":
-    """Structures, values, uncertainties, reason by position of what has none, and remarks."""
+) -> tuple[list[Any], PredictedFiles]:
+    """Structures, and what became of each."""
     import numpy as np
-    from tqdm import tqdm
 
     from ase_crysdiff.data.packing import reason_of
+    from ase_crysdiff.progress import tqdm
 
     values, spread = np.full(len(records), np.nan), np.full(len(records), np.nan)
     structures: list[Any] = []
@@ -160,42 +206,51 @@ def _predict(
             told = dict(predictor.report.remarks) if predictor.report else {}
             remarks |= {first + k: remark for k, remark in told.items()}
         reasons = {first + k: reason for k, reason in refused.items()} | reasons
-    return structures, values, spread, dict(sorted(reasons.items())), remarks
+    names = [record.name for record in records]
+    found = PredictedFiles(names, values, spread, dict(sorted(reasons.items())), remarks)
+    return structures, found
 
 
-def _table(
-    predictor: "PropertyPredictor",
-    records: "list[Record]",
-    values: "NDArray[Any]",
-    spread: "NDArray[Any]",
-    remarks: Mapping[int, str],
-) -> str:
+def _table(predictors: "Sequence[PropertyPredictor]", found: Sequence[PredictedFiles]) -> str:
+    """A row for each crystal; columns of each property, whose names say which where there are
+    several.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    column = f"{predictor.target} ({predictor.unit})"
-    table.writerow(["name", column, f"uncertainty ({predictor.unit})", "remark"])
-    for i, record in enumerate(records):
-        numbers = ("" if math.isnan(x) else f"{x:.8g}" for x in (values[i], spread[i]))
-        table.writerow([record.name, *numbers, remarks.get(i, "")])
+    titles = ["name"]
+    for predictor in predictors:
+        of = f" of {predictor.target}" if len(predictors) > 1 else ""
+        titles += [f"{predictor.target} ({predictor.unit})"]
+        titles += [f"uncertainty{of} ({predictor.unit})", f"remark{of}"]
+    table.writerow(titles)
+    for i, name in enumerate(found[0].names):
+        row = [name]
+        for one in found:
+            row += [
+                "" if math.isnan(x) else f"{x:.8g}" for x in (one.values[i], one.uncertainty[i])
+            ]
+            row.append(one.reasons.get(i, one.remarks.get(i, "")))
+        table.writerow(row)
     return text.getvalue()
 
 
 def _write_annotated(
-    predictor: "PropertyPredictor",
+    predictors: "Sequence[PropertyPredictor]",
     structures: list[Any],
-    values: "NDArray[Any]",
-    spread: "NDArray[Any]",
-    remarks: Mapping[int, str],
+    found: Sequence[PredictedFiles],
     output: Path,
 ) -> None:
     from ase_crysdiff.data.writing import write
 
-    readable = [i for i, structure in enumerate(structures) if structure is not None]
-    annotated = (
-        predictor.annotated(structures[i], values[i], spread[i], remarks.get(i, ""))
-        for i in readable
-    )
-    write(list(annotated), {}, output)
+    annotated = []
+    for i, structure in enumerate(structures):
+        if structure is None:
+            continue
+        for predictor, one in zip(predictors, found, strict=True):
+            value, spread, remark = one.values[i], one.uncertainty[i], one.remarks.get(i, "")
+            structure = predictor.annotated(structure, value, spread, remark)
+        annotated.append(structure)
+    write(annotated, {}, output)
 
 
 def _known(records: "list[Record]", column: str | None) -> "NDArray[Any] | None":

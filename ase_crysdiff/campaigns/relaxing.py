@@ -171,9 +171,8 @@ def _relax_missing(
     Whole groups are relaxed, so that a resumed run computes each crystal beside the same others:
     its last digits depend on them.
     """
-    from tqdm import tqdm
-
     from ase_crysdiff.campaigns.evaluation.relaxing import groups
+    from ase_crysdiff.progress import tqdm
 
     failed: dict[int, str] = {}
     todo = [group for group in groups(structures) if not folder.done.keys() >= set(group)]
@@ -191,6 +190,7 @@ def _relax_missing(
 
 def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]":
     """Structures by position in the input, and what could not be read."""
+    from ase_crysdiff.crystal.cif.origin import plain_properties
     from ase_crysdiff.data.readers import read_all
 
     structures, unreadable = {}, {}
@@ -200,7 +200,8 @@ def _read(files: Sequence[Path]) -> "tuple[dict[int, Structure], dict[int, str]]
         except Exception as error:  # whatever a parser raises concerns this entry only
             unreadable[i] = f"{record.name}: unreadable ({error})"
             continue
-        structure.properties = {"crysdiff_index": i, "crysdiff_source": record.name}
+        named = {"crysdiff_index": i, "crysdiff_source": record.name}
+        structure.properties = {**plain_properties(structure.properties), **named}
         structures[i] = structure
     return structures, unreadable
 

@@ -5,9 +5,8 @@ goes on.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from tqdm import tqdm
-
 from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Journal, Store
 
 #: One item, by a key that names it in every run.

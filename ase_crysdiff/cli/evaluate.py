@@ -34,8 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hull",
         default="shipped",
-        help="CSV of reduced_formula, hull_energy_per_atom; shipped (default): partial; none: no "
-        "energies above the hull",
+        help="CSV of reduced_formula, hull_energy_per_atom; shipped (default): the Materials "
+        "Project; none: no energies above the hull",
     )
     parser.add_argument(
         "--potential",

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ase_crysdiff
@@ -19,19 +20,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints every registered part by kind: who brings it, and what its card says."""
+    """Prints every registered part by kind: who brings it, what it is for, and what its card says
+    of its size or its error.
+    """
     found = {group: registry.plugins(group) for group in registry.GROUPS}
     width = max(len(plugin.name) for plugins in found.values() for plugin in plugins)
     for group, plugins in found.items():
         if plugins:
             print(f"{registry.kind_of(group)}:")
         for plugin in plugins:
-            about = _about(plugin.name) if group in _WITH_CARDS else _docstring(plugin.value)
+            if group in _WITH_CARDS:
+                purpose = "" if group == registry.PREDICTORS else _purpose(plugin, found)
+                about = purpose + _about(plugin.name)
+            else:
+                about = _docstring(plugin.value)
             print(f"  {plugin.name:{width}} {plugin.distribution} {plugin.version}{about}")
     return 0
 
 
+def _purpose(plugin: registry.Plugin, found: Mapping[str, Sequence[registry.Plugin]]) -> str:
+    """What it is for: as the recipe of its weights says, or else as it says itself."""
+    try:
+        recipe = weights.read_card(weights.find(plugin.name)).config.get("recipe")
+    except CheckpointError:
+        recipe = plugin.name
+    recipes = (r.value for r in found.get(registry.RECIPES, ()) if r.name == recipe)
+    value = next(recipes, plugin.value)
+    # A name that is only bound to other arguments of a function has no sentence of its own.
+    return _docstring(value, own_only=value == plugin.value)
+
+
 def _about(name: str) -> str:
+    """What the card of a set of weights says of their size, or of the error of a predictor."""
     try:
         card = weights.read_card(weights.find(name))
     except CheckpointError:
@@ -48,14 +68,12 @@ def _about(name: str) -> str:
         )
         return f"  {config['target']} in {config['unit']}{error}"
     if "arrangements" in training:
-        return f"  {training['crystals']:,} crystals, {training['data'].partition(':')[0]}"
-    return (
-        f"  {training.get('parameters', 0) / 1e6:.2f} M parameters, "
-        f"{training.get('data', 'unknown data')}"
-    )
+        return f" ({training['crystals']:,} crystals)"
+    parameters = training.get("parameters")
+    return "" if parameters is None else f" ({parameters / 1e6:.2f} M parameters)"
 
 
-def _docstring(value: str) -> str:
+def _docstring(value: str, own_only: bool = False) -> str:
     """The first sentence of a part of ours. Its file is read and not imported, which takes seconds
     where torch is needed.
     """
@@ -70,6 +88,8 @@ def _docstring(value: str) -> str:
         for node in tree.body
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == attribute
     ]
+    if own_only and not made:
+        return ""
     text = ast.get_docstring(made[0] if made else tree) or ""
     sentence = " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
     return f"  {sentence}" if sentence else ""

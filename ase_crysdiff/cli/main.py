@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 from ase_crysdiff import __version__
 from ase_crysdiff.cli.messages import printed_reports
-from ase_crysdiff.environment import silence_spglib
+from ase_crysdiff.environment import quiet_spglib
 from ase_crysdiff.errors import CrysDiffError
 
 COMMANDS = {
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0 on success, 1 on an error that is explained, 2 on wrong usage, 130
     on Ctrl-C.
     """
-    silence_spglib()
+    quiet_spglib()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without "Å" must not cost the results
             stream.reconfigure(errors="replace")

@@ -110,6 +110,12 @@ def run(options: argparse.Namespace) -> int:
                 f"{name}: step {progress.step:,} of {settings.steps:,}, "
                 f"{progress.seconds / 60:.1f} minutes in all"
             )
+            if progress.step < settings.steps:
+                print(
+                    "The learning rate falls to zero at the last step only. Give the command again "
+                    "to go on, or begin with as many --steps as the time allows, and --from "
+                    "shipped weights."
+                )
     return 0
 
 

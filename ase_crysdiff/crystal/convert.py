@@ -25,16 +25,16 @@ def check_structure(structure: Structure) -> None:
     """Refuses what no model of this package can represent.
 
     Raises:
-        InputError: If the structure is empty, disordered, not periodic in three directions or not
-            finite, or holds an element above Z = 99 or a dummy species.
+        InputError: If the structure is empty, disordered, not periodic in three directions, flat or
+            not finite, or holds an element above Z = 99 or a dummy species.
     """
     if len(structure) == 0:
         raise InputError("The structure has no atoms.")
     if not structure.is_ordered:
         raise InputError(
             f"{structure.composition.formula} is disordered (a site is partially occupied or "
-            "shared); only ordered structures can be used. pymatgen_ext.ordering.orderings puts "
-            "whole atoms on its sites, pymatgen_ext.from_disordered makes a host and guests of it."
+            "shared); only ordered structures can be used. pymatgen_ext.from_disordered makes a "
+            "host and guests of it, and with orderings=20 puts whole atoms on its sites."
         )
     if not all(structure.lattice.pbc):
         raise InputError(
@@ -45,6 +45,8 @@ def check_structure(structure: Structure) -> None:
         np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()
     ):
         raise InputError("The lattice or a coordinate is not finite.")
+    if np.linalg.matrix_rank(structure.lattice.matrix) < 3:
+        raise InputError("The lattice is flat: its three vectors lie in a plane.")
     for site in structure:
         number = getattr(site.specie, "Z", None)
         if number is None or not 1 <= number < NUM_SPECIES:

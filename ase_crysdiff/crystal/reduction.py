@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.batch import CrystalBatch
@@ -24,6 +23,7 @@ from ase_crysdiff.crystal.niggli import niggli_rows
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.crystal.translations import translations
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 
 Array = NDArray[np.float64]
 Species = NDArray[np.int64]

@@ -13,6 +13,9 @@ from ase_crysdiff.constants import GATE, LONELY_DISTANCE, LONELY_FRACTION, PHYSI
 from ase_crysdiff.crystal.close_pairs import close_pairs, pairs_within
 from ase_crysdiff.crystal.niggli import niggli_rows
 
+#: How the verdict on a structure with an atom that has no neighbour ends.
+GAS = "a gas, not a crystal"
+
 
 def unsound(
     lattice: NDArray[np.float64],
@@ -147,7 +150,7 @@ def lonely_atom(
         return None
     return (
         f"atom {alone[0]} ({chemical_symbols[species[alone[0]]]}) has no neighbour within "
-        f"{LONELY_DISTANCE:g} Å: a gas, not a crystal"
+        f"{LONELY_DISTANCE:g} Å: {GAS}"
     )
 
 

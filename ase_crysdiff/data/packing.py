@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 from pymatgen.core import Element, Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.crystal.reduction import computable_cell, niggli
 from ase_crysdiff.crystal.reduction import primitive as primitive_cell
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.finding import find_symmetric
 
@@ -53,7 +53,7 @@ def pack(
     """Reads crystals, brings them to their Niggli cell and packs them.
 
     Args:
-        sources: Files and folders that `readers.read_records` knows.
+        sources: Files and folders that `readers.read_all` knows.
         max_atoms: Larger cells are skipped and counted.
         primitive: Whether to reduce to the primitive cell first.
         symmetry: Whether to pack the scaffold of each crystal as well, found within 0.1 Å; crystals
@@ -70,20 +70,17 @@ def pack(
     skipped: list[tuple[str, str]] = []
     read = 0
     disable = None if progress is None else not progress
-    for source in sources:
-        for record in tqdm(
-            read_records(source), desc=Path(source).name, unit=" crystals", disable=disable
-        ):
-            read += 1
-            try:
-                structure = prepare(record.load(), max_atoms, primitive)
-                symmetric += [find_symmetric(structure)] if symmetry else []
-            except Exception as error:
-                skipped.append((record.name, reason_of(error)))
-                continue
-            structures.append(structure)
-            kept.append(" ".join(record.name.split()))
-            values.append(record.values)
+    for record in tqdm(read_all(sources), desc="pack", unit=" crystals", disable=disable):
+        read += 1
+        try:
+            structure = prepare(record.load(), max_atoms, primitive)
+            symmetric += [find_symmetric(structure)] if symmetry else []
+        except Exception as error:
+            skipped.append((record.name, reason_of(error)))
+            continue
+        structures.append(structure)
+        kept.append(" ".join(record.name.split()))
+        values.append(record.values)
     if not structures:
         report = PackReport(read, 0, tuple(skipped))
         raise InputError(f"Nothing to pack: {report.summary()}")

@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.cif.reading import structure_from_cif
 from ase_crysdiff.crystal.elements import SYMBOLS
@@ -30,6 +29,7 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.data.reading.tables import open_table
 from ase_crysdiff.errors import CrysDiffError, InputError
+from ase_crysdiff.progress import tqdm
 
 _ID_COLUMNS = ("material_id", "id", "name", "")
 _MISSING = ("", "na", "nan", "none", "null", "-", "?")

@@ -22,6 +22,7 @@ from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff import arguments
+from ase_crysdiff.crystal.cif.origin import origin_item
 from ase_crysdiff.crystal.convert import ROLE, has_place, structure_to_atoms
 from ase_crysdiff.data.reading.kinds import SITE_PROPERTIES
 from ase_crysdiff.data.table import to_dataframe
@@ -88,13 +89,22 @@ def frame(structure: Structure) -> Atoms:
 
 
 def _cif(structure: Structure, symprec: float | None = None) -> str:
-    """The structure without symmetry, one row per site; of filled hosts each site tells its role.
-    With `symprec` in the conventional cell of its space group, without roles; a structure without
-    symmetry stays as it is.
+    """The structure without symmetry, one row per site; of filled hosts each site tells its role,
+    and what this package has noted of the structure is an item of its own. With `symprec` in the
+    conventional cell of its space group, without roles; a structure without symmetry stays as it
+    is.
 
-    pymatgen writes site properties that are numbers only. `readers.structure_from_cif` brings the
-    roles back.
+    pymatgen writes site properties that are numbers only. `structure_from_cif` brings roles and
+    notes back.
     """
+    text, note = _written(structure, symprec), origin_item(structure.properties)
+    heading = text.index("data_") + len("data_")
+    first = text.index("\n", heading) + 1
+    return text[:first] + note + text[first:]
+
+
+def _written(structure: Structure, symprec: float | None) -> str:
+    """As pymatgen writes it, with roles."""
     bare = Structure(structure.lattice, structure.species, structure.frac_coords)
     if symprec is not None:
         with warnings.catch_warnings(), suppress(*SYMMETRY_ERRORS):

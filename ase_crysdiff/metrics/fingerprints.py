@@ -132,10 +132,10 @@ def open_fingerprints() -> Fingerprints:
 
 @lru_cache(maxsize=1)
 def open_hull() -> Hull:
-    """The shipped hull heights of the Materials Project at some formulas: a partial hull, elsewhere
+    """The shipped hull heights of the Materials Project at 94,248 formulas; at others the hull is
     an upper bound.
 
-    Source: Materials Project, CC BY 4.0; Jain et al. 2013.
+    Source: Materials Project, CC BY 4.0; Jain et al. 2013; as of about 2021.
     """
     return Hull.read(Path(str(files("ase_crysdiff"))) / "resources" / "open-hull.csv.gz")
 

@@ -14,6 +14,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.metrics.completeness import Completeness
 from ase_crysdiff.metrics.hull import Footing, Hull, amounts, footing
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
@@ -45,6 +46,8 @@ class Energies:
         uncertainty: Standard deviation of the error of `energy`, eV/atom; NaN where the potential
             does not say how far it is to be believed.
         doubts: That a structure is outside of what the potential knows, by position.
+        incomplete: Why stability cannot be judged, by position, where the hull lacks compounds that
+            are known to lie lower.
     """
 
     energy: NDArray[np.float64]
@@ -57,6 +60,7 @@ class Energies:
     remarks: Mapping[int, str] = field(default_factory=dict)
     uncertainty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     doubts: Mapping[int, str] = field(default_factory=dict)
+    incomplete: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.uncertainty) != len(self.energy):
@@ -244,6 +248,8 @@ def energies_above_hull(
     heights = np.full(len(own), np.nan)
     listed = np.zeros(len(own), dtype=bool)
     failures, remarks = dict(base.failures), dict(base.doubts)
+    incomplete: dict[int, str] = {}
+    complete = Completeness(hull)
     for i, structure in enumerate(structures):
         if structure is None or i in failures:
             continue
@@ -253,6 +259,9 @@ def energies_above_hull(
             remark = hull.remark(structure.composition, float(own[i] - heights[i]))
             if remark is not None:
                 remarks[i] = "; ".join([remark, *([remarks[i]] if i in remarks else [])])
+            objection = complete.objection(structure.composition)
+            if objection is not None:
+                incomplete[i] = objection
         except InputError as error:
             failures[i] = str(error)
     return Energies(
@@ -266,6 +275,7 @@ def energies_above_hull(
         remarks,
         base.uncertainty,
         base.doubts,
+        incomplete,
     )
 
 

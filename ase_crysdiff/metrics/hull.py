@@ -4,8 +4,10 @@ import csv
 import gzip
 import hashlib
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping
+from copy import copy
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +26,9 @@ _MOST_SUBSETS = 10
 #: No crystal that can be made lies deeper below the hull of all others, eV/atom: deeper ones say
 #: that competitors are missing in the table, or that the potential is far off.
 DEEPEST = 0.1
+_PLAIN = re.compile(r"(?:[A-Z][a-z]?\d*|\((?:[A-Z][a-z]?\d*)+\)\d*)+")
+_PART = re.compile(r"([A-Z][a-z]?)(\d*)|\(([^()]*)\)(\d*)")
+_SYMBOLS = frozenset(element.symbol for element in Element if element.Z < 119) - {"D", "T"}
 
 
 class Footing(StrEnum):
@@ -79,19 +84,15 @@ class Hull:
         if not energies:
             raise InputError("A hull needs compounds; there are none.")
         self.scale, self.name, self.digest = scale, name, digest
-        self._lowest: dict[Key, float] = {}
-        self._systems: dict[frozenset[str], list[Key]] = defaultdict(list)
-        self._diagrams: dict[frozenset[str], PhaseDiagram] = {}
-        self._heights: dict[Key, float] = {}
+        lowest: dict[Key, float] = {}
         for formula, energy in energies.items():
             if not math.isfinite(energy):
                 raise InputError(
                     f"The energy of {formula} is {energy}; a hull takes finite energies only."
                 )
             key = fractions(formula)
-            if key not in self._lowest:
-                self._systems[frozenset(symbol for symbol, _ in key)].append(key)
-            self._lowest[key] = min(float(energy), self._lowest.get(key, math.inf))
+            lowest[key] = min(float(energy), lowest.get(key, math.inf))
+        self._hold(lowest)
 
     @classmethod
     def read(cls, path: str | Path) -> "Hull":
@@ -110,7 +111,7 @@ class Hull:
             if not rows or any(column not in rows[0] for column in columns):
                 raise ValueError(f"its columns are {list(rows[0]) if rows else []}")
             energies = {row[columns[0]]: float(row[columns[1]]) for row in rows}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, TypeError, EOFError) as error:
             raise InputError(
                 f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns "
                 f"{columns}."
@@ -119,6 +120,14 @@ class Hull:
 
     def __len__(self) -> int:
         return len(self._lowest)
+
+    def among(self, other: "Hull") -> "Hull":
+        """The elements of this hull, and of its compounds those that another one lists."""
+        kept = {k: e for k, e in self._lowest.items() if len(k) == 1 or k in other._lowest}
+        chosen = copy(self)
+        chosen.name, chosen.digest = f"{self.name} among {other.name}", ""
+        chosen._hold(kept)
+        return chosen
 
     def is_listed(self, composition: Formula) -> bool:
         """Whether the hull holds a compound of this composition; elsewhere a partial table is an
@@ -196,6 +205,14 @@ class Hull:
             "hull_sha256": self.digest,
         }
 
+    def _hold(self, lowest: dict[Key, float]) -> None:
+        self._lowest = lowest
+        self._systems: dict[frozenset[str], list[Key]] = defaultdict(list)
+        for key in lowest:
+            self._systems[frozenset(symbol for symbol, _ in key)].append(key)
+        self._diagrams: dict[frozenset[str], PhaseDiagram] = {}
+        self._heights: dict[Key, float] = {}
+
     def _subsystems(self, elements: frozenset[str]) -> list[frozenset[str]]:
         if len(elements) > _MOST_SUBSETS:
             return [s for s in self._systems if s <= elements]
@@ -213,6 +230,8 @@ def amounts(composition: Formula) -> dict[str, float]:
         InputError: If it cannot be read as a chemical formula or is empty.
     """
     try:
+        if isinstance(composition, str) and (plain := _of_plain(composition)):
+            return plain
         given: dict[str, float] = Composition(composition).get_el_amt_dict()
         found: dict[str, float] = defaultdict(float)
         for symbol, amount in given.items():
@@ -224,6 +243,23 @@ def amounts(composition: Formula) -> dict[str, float]:
     if not found:
         raise InputError("The composition is empty.")
     return dict(found)
+
+
+def _of_plain(formula: str) -> dict[str, float] | None:
+    """Amounts of a formula such as Ca3(PO4)2, far faster than by the reader of all formulas; None
+    if it is of another kind.
+    """
+    if not _PLAIN.fullmatch(formula):
+        return None
+    found: dict[str, float] = {}
+    for symbol, count, group, times in _PART.findall(formula):
+        parts = _PART.findall(group) if group else [(symbol, count)]
+        for element, number, *_ in parts:
+            amount = int(number or 1) * int(times or 1)
+            if element not in _SYMBOLS or not amount:
+                return None
+            found[element] = found.get(element, 0.0) + amount
+    return found
 
 
 def fractions(composition: Formula) -> Key:

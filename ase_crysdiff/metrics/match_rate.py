@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
@@ -22,6 +21,7 @@ from ase_crysdiff.metrics.matching import (
     reduced,
     rms_distance,
 )
+from ase_crysdiff.progress import tqdm
 
 #: Position of a target and number of the sample drawn for it.
 PairKey = tuple[int, int]

@@ -1,4 +1,10 @@
-"""Are the crystals stable against decomposition into known compounds?"""
+"""Are the crystals stable against decomposition into known compounds?
+
+Asked only where the hull is complete: a crystal below a table that lacks its rivals is not stable,
+but not judged, and the rates are those of the others. A crystal deeper below a complete hull than
+any that can be made is rather an error of the potential than a discovery: the rates without such
+crystals stand beside those with them.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,6 +13,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.base import MetricResult, mean, rate
 from ase_crysdiff.metrics.formation import Energies
+from ase_crysdiff.metrics.hull import DEEPEST
 
 #: Rates are given at these heights above the hull, eV/atom; papers take any of them for "stable" or
 #: "metastable".
@@ -28,7 +35,8 @@ def trusted_energies(
     """
     failures = dict(sorted({**energies.failures, **rejected}.items()))
     heights = energies.energy_above_hull.tolist()
-    return [None if i in failures or math.isnan(e) else e for i, e in enumerate(heights)], failures
+    unknown = {*failures, *energies.incomplete}
+    return [None if i in unknown or math.isnan(e) else e for i, e in enumerate(heights)], failures
 
 
 def energy_above_hull(energies: Energies, rejected: Mapping[int, str]) -> MetricResult:
@@ -73,8 +81,8 @@ def energy_uncertainty(energies: Energies, rejected: Mapping[int, str]) -> Metri
 def stability(
     structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
 ) -> MetricResult:
-    """Share of the requested structures on the hull or below it; elements and duplicates count,
-    too.
+    """Share of the structures on the hull or below it, among those that were requested less those
+    whose hull is incomplete; elements and duplicates count, too.
 
     Args:
         structures: As requested.
@@ -88,8 +96,8 @@ def stability(
 def metastability(
     structures: Sequence[Structure | None], energies: Energies, rejected: Mapping[int, str]
 ) -> MetricResult:
-    """Share of the requested structures at most 0.1 eV/atom above the hull, the stable ones
-    included.
+    """Share of the structures at most 0.1 eV/atom above the hull, the stable ones included, among
+    those that were requested less those whose hull is incomplete.
 
     Args:
         structures: As requested.
@@ -108,15 +116,33 @@ def _below(
 ) -> MetricResult:
     heights, failures = trusted_energies(energies, rejected)
 
-    def verdicts(limit: float) -> list[bool]:
-        return [e is not None and e <= limit + TOLERANCE for e in heights]
+    unjudged = unjudged_of(energies, failures)
+    judged = len(heights) - len(unjudged)
+
+    def verdicts(limit: float) -> list[bool | None]:
+        return [
+            None if i in unjudged else e is not None and e <= limit + TOLERANCE
+            for i, e in enumerate(heights)
+        ]
 
     found = verdicts(threshold)
-    unary = sum(ok and is_unary(s) for ok, s in zip(found, structures, strict=True))
-    rates = {limit: sum(verdicts(limit)) / len(heights) for limit in THRESHOLDS} if heights else {}
+    unary = sum(ok is True and is_unary(s) for ok, s in zip(found, structures, strict=True))
+    rates = {t: sum(map(bool, verdicts(t))) / judged for t in THRESHOLDS} if judged else {}
     limits = {"threshold": threshold, "comparison": "<=", "tolerance": TOLERANCE}
-    settings = {**_of_hull(energies), **limits, "rates": rates, "elements": unary}
-    return rate(found, failures, settings)
+    too_deep = sum(e is not None and e < -DEEPEST for e in heights)
+    depths = {"deepest": DEEPEST, "too_deep": too_deep}
+    if judged:
+        depths["without_too_deep"] = (sum(map(bool, found)) - too_deep) / judged
+    counted = {"judged": judged, "hull_incomplete": len(unjudged), "elements": unary}
+    settings = {**_of_hull(energies), **limits, **depths, **counted, "rates": rates}
+    return rate(found, failures, settings, judged)
+
+
+def unjudged_of(energies: Energies, failures: Mapping[int, str]) -> frozenset[int]:
+    """Positions of the structures whose stability is not judged, because the hull is incomplete
+    there; what failed is a miss on any hull.
+    """
+    return frozenset(energies.incomplete) - frozenset(failures)
 
 
 def is_unary(structure: Structure | None) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.metrics.base import MetricResult, rate
+from ase_crysdiff.metrics.hull import DEEPEST
 from ase_crysdiff.metrics.matching import Relation
 from ase_crysdiff.metrics.stability import METASTABLE, TOLERANCE
 
@@ -28,7 +29,8 @@ class Profile:
         strict: Whether the energy must lie below the limit, not at it.
         tolerance: Added to the limits, eV/atom.
         metastable_excludes_stable: Whether M.S.U.N. leaves out what S.U.N. counts.
-        divides_by: Whether by the requested structures or by the sound ones only.
+        divides_by: Whether by the requested structures or by the sound ones only; never by those
+            whose hull is incomplete.
         source: Where the rule comes from, and what of it is not followed.
     """
 
@@ -114,6 +116,8 @@ class Records:
         failures: Reason by position, for structures without a trustworthy geometry or energy.
         unsound: Positions of those whose geometry is at fault.
         settings: What the entries depend on.
+        unjudged: Positions of those whose hull is incomplete, without an energy: neither hits nor
+            misses.
     """
 
     labels: Sequence[int | None]
@@ -123,6 +127,7 @@ class Records:
     failures: Mapping[int, str] = field(default_factory=dict)
     unsound: frozenset[int] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    unjudged: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -190,7 +195,8 @@ def _score(records: Records, rule: Profile, limit: float, above: float) -> Metri
         for i in range(len(records))
         if records.labels[i] is not None and (rule.takes_unsound or i not in records.unsound)
     ]
-    total = len(records) if rule.divides_by == "requested" else len(taken)
+    requested = range(len(records)) if rule.divides_by == "requested" else taken
+    total = len(frozenset(requested) - records.unjudged)
 
     def counts(i: int, elements: bool) -> bool:
         energy = records.energy_above_hull[i]
@@ -198,10 +204,20 @@ def _score(records: Records, rule: Profile, limit: float, above: float) -> Metri
         return low and records.is_new[i] and (elements or not records.is_element[i])
 
     chosen = _representatives(records, rule, taken, limit)
-    verdicts = [i in chosen and counts(i, rule.takes_elements) for i in range(len(records))]
+    verdicts = [
+        None if i in records.unjudged else i in chosen and counts(i, rule.takes_elements)
+        for i in range(len(records))
+    ]
+    hits = [i for i, ok in enumerate(verdicts) if ok is True]
+    too_deep = sum(records.energy_above_hull[i] < -DEEPEST for i in hits)
     settings = {
         **records.settings,
         **asdict(rule),
+        "deepest": DEEPEST,
+        "too_deep": too_deep,
+        "without_too_deep": (len(hits) - too_deep) / total if total else math.nan,
+        "judged": total,
+        "hull_incomplete": len(records.unjudged),
         "limit": limit,
         "with_elements": sum(counts(i, True) for i in chosen) / total if total else math.nan,
     }

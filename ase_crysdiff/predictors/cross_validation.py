@@ -80,10 +80,14 @@ def held_out_of(data: LabelledCrystals, trained: Sequence[tuple[Split, Predictor
         round(float(part.mean()), 6)
         for part in errors.split([len(split.test) for split, _ in trained])
     ]
-    results = (
-        {"MAE": summary(errors.numpy(), unit), "MAE of each fold": {"value": each, "unit": unit}}
-        if rows
-        else {}
-    )
+    medians = [data.values[list(split.train)].median() for split, _ in trained for _ in split.test]
+    results = {}
+    if rows:
+        without = (torch.stack(medians) - values).abs()
+        results = {
+            "MAE": summary(errors.numpy(), unit),
+            "MAE of each fold": {"value": each, "unit": unit},
+            "error of the median": summary(without.numpy(), unit),
+        }
     numbers = tuple(number for number, (split, _) in enumerate(trained) for _ in split.test)
     return HeldOut(rows, numbers, values, predictions, uncertainty, results)

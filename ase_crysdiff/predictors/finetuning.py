@@ -278,7 +278,9 @@ def _train_settings(settings: FinetuneSettings, rows: int) -> TrainSettings:
 def _measured(
     card: Card, tensors: Mapping[str, Tensor], data: LabelledCrystals, split: Split, device: str
 ) -> NetworkPredictor:
-    """The predictor with a calibrated uncertainty, and errors with intervals on its card."""
+    """The predictor with a calibrated uncertainty, and errors with intervals on its card, beside
+    those of who knows the median of the training rows and no crystal.
+    """
     raw = NetworkPredictor(card, tensors, device)
     results: dict[str, Any] = {}
     config = dict(card.config)
@@ -291,6 +293,9 @@ def _measured(
         if part == "validation" and config["members"] > 1:
             config["uncertainty"] = calibration(errors, raw.std(estimates))
         results[f"{part} MAE"] = summary(errors.numpy(), raw.unit)
+        middle = data.values[list(split.train)].median()
+        without = (middle - rows.values).abs()
+        results[f"{part} error of the median"] = summary(without.numpy(), raw.unit)
         if config["members"] > 1:
             covered = (errors <= config["uncertainty"] * raw.std(estimates)).double().mean()
             results[f"{part} within one standard deviation"] = {

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.prototypes.arrangements import Arrangements, arrange, assignments, num_assignments
 from ase_crysdiff.prototypes.distance import element_distance
 from ase_crysdiff.prototypes.fingerprint import fingerprint

@@ -16,6 +16,9 @@ from ase_crysdiff.data.writing import DOUBT, UNCERTAINTY, frame, write
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.relaxation.results import RelaxResult
 
+#: The last letters of a longer name are shown: folders stand before it.
+_LONGEST_NAME = 40
+
 
 class RelaxSet(Sequence[RelaxResult]):
     """Results in the order of the structures that were given, or of their energy if they were
@@ -168,25 +171,32 @@ def outside_remark(count: int, potential: str) -> str:
 
 
 def relaxed_table(structures: Iterable[Structure]) -> str:
-    """A row per relaxed structure, with its energy, the expected error where the potential says it,
-    remaining force, steps and verdict.
+    """A row per relaxed structure, with the name of its file if it has one, its energy, the
+    expected error where the potential says it, remaining force, steps and verdict.
 
     Args:
         structures: With the properties of `RelaxResult.labelled`.
     """
     structures = list(structures)
     is_said = any(UNCERTAINTY in structure.properties for structure in structures)
+    width = max((len(_name(s)) for s in structures), default=0)
 
     def cells(structure: Structure) -> str:
         p = structure.properties
+        name = f"{_name(structure):{width}}  " if width else ""
         return (
-            f"{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}"
+            f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}"
             f"{p['crysdiff_fmax']:9.4f}  "
             f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
         )
 
-    head = f"eV/atom    {'± eV/atom   ' if is_said else ''}fmax eV/Å  steps  verdict"
+    head = f"{'name':{width}}  " if width else ""
+    head += f"eV/atom    {'± eV/atom   ' if is_said else ''}fmax eV/Å  steps  verdict"
     return wide_table(structures, head, cells)
+
+
+def _name(structure: Structure) -> str:
+    return str(structure.properties.get("crysdiff_source", ""))[-_LONGEST_NAME:]
 
 
 def _spread(properties: Mapping[str, Any]) -> str:

@@ -14,8 +14,9 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.constants import ACCEPT_FRACTION
 from ase_crysdiff.crystal.close_pairs import close_pairs
 from ase_crysdiff.crystal.convert import copy_of
-from ase_crysdiff.crystal.soundness import lonely
+from ase_crysdiff.crystal.soundness import GAS, lonely
 from ase_crysdiff.data.writing import DOUBT, FORCES, STRESS, UNCERTAINTY
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Uncertainty
 from ase_crysdiff.potentials.doubts import doubt
 from ase_crysdiff.relaxation.engine import Outcome
@@ -37,7 +38,7 @@ class RelaxResult:
         structure: Where it came to rest; after a failure where its forces were smallest, and as it
             was given if it could not be evaluated at all. None in place of what is neither a
             structure nor periodic atoms.
-        converged: Whether `fmax` is below the limit.
+        converged: Whether `fmax` is below the limit, and no atom is alone.
         steps: Steps taken.
         energy: Total energy of `structure`, eV; NaN if it could not be evaluated.
         fmax: Largest force on an atom or a row of the cell, eV/Å; NaN if it could not be evaluated.
@@ -171,6 +172,8 @@ def result_of(first: Structure, outcome: Outcome, fmax: float, potential: str) -
         site.coords = position
     reason = outcome.failure or rejection_reason(first, final, outcome.first_energy, outcome.energy)
     accepted = reason is None
+    # Nothing pulls at the atoms of a gas, which is no minimum.
+    converged = outcome.converged and not (reason or "").endswith(GAS)
     if reason is None and not outcome.converged:
         reason = (
             f"not converged: after {outcome.steps} steps the largest force is {outcome.fmax:.3g} "
@@ -178,7 +181,7 @@ def result_of(first: Structure, outcome: Outcome, fmax: float, potential: str) -
         )
     return RelaxResult(
         final,
-        outcome.converged,
+        converged,
         outcome.steps,
         outcome.energy,
         outcome.fmax,
@@ -220,7 +223,8 @@ def rejection_reason(
         first_energy: Total energy before, eV.
         energy: Total energy after, eV.
     """
-    if final.composition != first.composition:
+    # Species by species: pymatgen calls a composition of Fe and Fe3+ unlike itself.
+    if sorted(map(str, final.species)) != sorted(map(str, first.species)):
         return (
             f"the formula has changed from {first.composition.formula} to "
             f"{final.composition.formula}"
@@ -231,6 +235,14 @@ def rejection_reason(
     change = final.volume / first.volume - 1
     if not (abs(change) < MAX_VOLUME_CHANGE or DRAWN_BY in first.properties):
         return f"the volume has changed by {100 * change:+.0f} %"
+    try:
+        return _misplaced(final)
+    except InputError as error:  # a cell so skewed or flat that its neighbours cannot be listed
+        return str(error)
+
+
+def _misplaced(final: Structure) -> str | None:
+    """That two atoms are too close, or one is too far from all others."""
     radii = covalent_radii[[site.specie.Z for site in final]]
     one, other, distances = close_pairs(final, 2 * ACCEPT_FRACTION * float(radii.max()))
     shares = distances / (radii[one] + radii[other])

@@ -9,7 +9,6 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.convert import (
     as_structure,
@@ -23,6 +22,7 @@ from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.convert import labels_of
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options, relaxations
 from ase_crysdiff.relaxation.relax_set import RelaxSet
 from ase_crysdiff.relaxation.results import RelaxResult, result_of

@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from ase_crysdiff import registry
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CrysDiffError, PluginError, SamplingError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
 from ase_crysdiff.sampling.request import SampleRequest

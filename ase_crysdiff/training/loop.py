@@ -13,10 +13,10 @@ from typing import Any, TextIO
 import torch
 from lightning.fabric import Fabric
 from torch.func import functional_call
-from tqdm import tqdm
 
 from ase_crysdiff.errors import CrysDiffError
 from ase_crysdiff.networks.renamed_weights import current_names
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.randomness import mixed_seed
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training import checkpoint

@@ -69,6 +69,7 @@ def test_from_a_table_to_a_predictor_to_a_table(encoders, table, tmp_path, capsy
     assert "29 of 30 rows used" in printed
     assert "c7: no value" in printed
     assert "test MAE:" in printed
+    assert "test error of the median:" in printed
     card = weights.read_card(tmp_path / "volume")
     assert card.name == "volume"
     assert card.training["table"] == {"read": 30, "kept": 29}

@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
+import spglib
 import torch
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -224,3 +225,26 @@ def test_forked_children_do_not_hang():
 def test_devices_that_torch_does_not_know():
     with pytest.raises(ValueError, match=r"'gpu' cannot be used \(torch knows no device"):
         StructurePredictor("band-gap", device="gpu").predict([salt()])
+
+
+def test_spglib_does_not_write_to_the_terminal(monkeypatch, capfd):
+    """In none of these does it find a symmetry at that tolerance."""
+    draw = np.random.default_rng(0)
+    cells = []
+    for _ in range(40):
+        places = np.round(draw.random((8, 3)) * 4) / 4 + draw.normal(0, 0.02, (8, 3))
+        cells.append((np.eye(3) * 4 + draw.normal(0, 1.0, (3, 3)), places, [1] * 8))
+
+    def ask():
+        for cell in cells:
+            with suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                spglib.get_symmetry_dataset(cell, 1.0)
+        return capfd.readouterr().err
+
+    monkeypatch.delenv("SPGLIB_WARNING", raising=False)
+    if not ask():
+        pytest.skip("this spglib is silent anyway")
+    with own_state():
+        assert ask() == ""
+    assert ask()

@@ -122,6 +122,13 @@ def test_what_is_ordered_has_no_orderings():
         orderings(rock("Mg"))
 
 
+def test_orderings_are_a_keyword_of_what_is_public():
+    found = from_disordered(LITHIUM, (2, 1, 1), orderings=2)
+    assert found == orderings(LITHIUM, (2, 1, 1), most=2)
+    with pytest.raises(InputError, match="say how many"):
+        from_disordered(LITHIUM, (2, 1, 1), potential=PairPotential())
+
+
 # One element in two oxidation states (item 27)
 
 

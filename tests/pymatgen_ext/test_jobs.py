@@ -32,3 +32,23 @@ def test_job_writes_the_report_in_its_folder(tmp_path, monkeypatch):
     assert output["funnel"][0]["count"] == 2
     assert output["metrics"]["structural_validity"]["value"] == 1.0
     assert (Path(output["folder"]) / "report.html").exists()
+
+
+def test_a_flow_draws_relaxes_and_predicts(tmp_path, monkeypatch):
+    from jobflow import Flow, JobStore, run_locally
+    from maggma.stores import MemoryStore
+
+    from ase_crysdiff.relaxation.relax_set import RelaxSet
+    from pymatgen_ext.jobs import PredictMaker, RelaxMaker, SampleMaker
+
+    monkeypatch.chdir(tmp_path)
+    wishes = {"composition": "NaCl", "steps": 5}
+    drawn = SampleMaker(sampler="prototypes", wishes=wishes).make(2, seed=0)
+    relaxed = RelaxMaker(steps=5).make(drawn.output)
+    predicted = PredictMaker(properties=("formation-energy",)).make(relaxed.output)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    done = run_locally(Flow([drawn, relaxed, predicted]), store=store, ensure_success=True)
+    found = done[predicted.uuid][1].output["formation-energy"]
+    assert len(found["values"]) == 2
+    assert found["unit"] == "eV/atom"
+    assert isinstance(done[relaxed.uuid][1].output, RelaxSet)

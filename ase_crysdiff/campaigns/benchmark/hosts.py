@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymatgen.core import Element, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.predictions import structure_of
 from ase_crysdiff.campaigns.benchmark.run import DRAWS, Run
@@ -17,6 +16,7 @@ from ase_crysdiff.campaigns.benchmark.targets import Targets
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import match, reduced, rms_distance
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.sampling.batched import Attempt, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampler

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.predictions import structure_of
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.ranking import rank, relaxed
 from ase_crysdiff.relaxation.settings import RELEASE, SYMPREC
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry

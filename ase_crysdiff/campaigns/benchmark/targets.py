@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
-from tqdm import tqdm
 
 from ase_crysdiff.crystal.convert import check_structure, to_structures
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.progress import tqdm
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.campaigns.benchmark.targets import read_targets
 from ase_crysdiff.campaigns.work import WorkItem, work
 from ase_crysdiff.data.packing import prepare, reason_of
 from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, variants
-from ase_crysdiff.data.readers import read_records
+from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
 from ase_crysdiff.metrics.reference import Reference
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Store
 
 _COLUMN = "e_above_hull"
@@ -68,21 +68,20 @@ def read_candidates(
     """
     found: list[Candidate] = []
     lost: list[Loss] = []
-    for source in sources:
-        for record in tqdm(read_records(source), desc=source.name, unit=" crystals", disable=None):
-            try:
-                structure = _prepared(record.load(), min_atoms, max_atoms)
-            except Exception as error:  # whatever a parser raises concerns this entry only
-                lost.append(Loss(record.name, Perturbation.UNPERTURBED.word, reason_of(error)))
-                continue
-            found.append(
-                Candidate(
-                    record.name,
-                    Perturbation.UNPERTURBED.word,
-                    structure,
-                    record.values.get(_COLUMN, math.nan),
-                )
+    for record in tqdm(read_all(sources), desc="read", unit=" crystals", disable=None):
+        try:
+            structure = _prepared(record.load(), min_atoms, max_atoms)
+        except Exception as error:  # whatever a parser raises concerns this entry only
+            lost.append(Loss(record.name, Perturbation.UNPERTURBED.word, reason_of(error)))
+            continue
+        found.append(
+            Candidate(
+                record.name,
+                Perturbation.UNPERTURBED.word,
+                structure,
+                record.values.get(_COLUMN, math.nan),
             )
+        )
     if not found:
         raise InputError(
             f"No crystal of {', '.join(str(s) for s in sources)} can be used; the first: "

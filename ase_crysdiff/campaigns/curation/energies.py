@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
-from tqdm import tqdm
 
 from ase_crysdiff.campaigns.work import results_journal, sort_out
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.structures import iter_relax

@@ -61,7 +61,7 @@ class Entry:
         )
 
 
-def read_entries(sources: Sequence[str | Path], *, workers: int = 1) -> list[Entry]:
+def read_entries(sources: Sequence[str | Path], *, workers: int = 0) -> list[Entry]:
     """An entry for each crystal that files and folders were meant to hold, failed draws of
     `crysdiff sample` included.
 

@@ -33,6 +33,7 @@ from ase_crysdiff.metrics.stability import (
     is_unary,
     metastability,
     stability,
+    unjudged_of,
 )
 from ase_crysdiff.metrics.sun import Profile, Records, msun, profile_named, sun
 from ase_crysdiff.metrics.uniqueness import Classes, classes, unique
@@ -54,7 +55,7 @@ def score(
     reference: Known | None = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 1,
+    workers: int = 0,
 ) -> Results:
     """All metrics that the findings allow; nothing is relaxed here.
 
@@ -234,19 +235,20 @@ def _records(
     if rule.relation != "fit" or new is None:
         same = classes(judged.structures, rule.relation, workers=workers)
         new = novelty(judged.structures, reference, rule.relation, workers=workers)
+    unknown = [*energies.failures, *energies.incomplete]
     heights = np.where(
-        np.isin(np.arange(len(energies)), list(energies.failures)),
-        np.nan,
-        energies.energy_above_hull,
+        np.isin(np.arange(len(energies)), unknown), np.nan, energies.energy_above_hull
     )
+    failures = {**energies.failures, **same.failures, **relaxed.rejected}
     return Records(
         same.labels,
         new.per_structure,
         heights.tolist(),
         [is_unary(s) for s in judged.structures],
-        dict(sorted({**energies.failures, **same.failures, **relaxed.rejected}.items())),
+        dict(sorted(failures.items())),
         frozenset(relaxed.rejected) - frozenset(relaxed.failures),
         {**new.settings, **energies.settings},
+        unjudged_of(energies, failures),
     )
 
 

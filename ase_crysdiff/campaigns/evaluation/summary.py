@@ -107,7 +107,9 @@ def table(scored: Scored) -> list[dict[str, Any]]:
             row["energy_per_atom"] = _cell(float(scored.energies.energy[i]))
             row["formation_energy"] = _cell(float(scored.energies.formation_energy[i]))
             row["on_listed_formula"] = bool(scored.energies.is_listed[i])
-            row["hull_remark"] = scored.energies.remarks.get(i, "")
+            objection = scored.energies.incomplete.get(i)
+            row["hull_complete"] = objection is None
+            row["hull_remark"] = objection or scored.energies.remarks.get(i, "")
             row["energy_uncertainty"] = _cell(float(scored.energies.uncertainty[i]))
         elif relaxation is not None:
             row["energy_per_atom"] = _cell(relaxation.energy_per_atom)
@@ -146,11 +148,15 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
         steps.append(
             ("With an energy", "every element is known to the potential and the hull", len(alive))
         )
-    unique = [i for i in alive if scored.verdict("uniqueness")[i] is True]
-    steps.append(("Unique", "one of each set of equal crystals", len(unique)))
+    left = [i for i in alive if scored.verdict("uniqueness")[i] is True]
+    steps.append(("Unique", "one of each set of equal crystals", len(left)))
     if scored.reference is not None:
-        novel = [i for i in unique if scored.verdict("novelty")[i] is True]
-        steps.append(("Novel", f"unlike every crystal of {scored.reference.name}", len(novel)))
+        left = [i for i in left if scored.verdict("novelty")[i] is True]
+        steps.append(("Novel", f"unlike every crystal of {scored.reference.name}", len(left)))
+    if scored.energies is not None and scored.energies.incomplete:
+        left = [i for i in left if i not in scored.energies.incomplete]
+        meaning = "the hull holds their known rivals; of the others stability is not judged"
+        steps.append(("On a complete hull", meaning, len(left)))
     for name, label, meaning in (
         (
             "msun",
@@ -167,7 +173,7 @@ def _funnel(scored: Scored) -> list[dict[str, Any]]:
 
 
 def _judged(scored: Scored) -> list[Judged]:
-    """The crystals with an energy that is to be believed."""
+    """The crystals with an energy that is to be believed, on a hull that is complete."""
     if scored.energies is None:
         return []
     groups, final = scored.verdict("space_groups"), scored.final
@@ -183,7 +189,7 @@ def _judged(scored: Scored) -> list[Judged]:
             {name: v[i] for name, v in verdicts.items()},
         )
         for i, structure in enumerate(final)
-        if structure is not None and scored.lost(i) is None
+        if structure is not None and scored.lost(i) is None and i not in scored.energies.incomplete
     ]
 
 

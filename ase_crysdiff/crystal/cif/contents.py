@@ -11,6 +11,7 @@ from ase_crysdiff.crystal.cif.text import Block, Value
 #: Shares by which amounts may differ from a formula: rounded numbers of an ordered crystal, and
 #: refined occupancies where the formula gives nominal ones.
 _ORDERED, _DISORDERED = 0.005, 0.1
+FORMULA = "_chemical_formula_sum"
 _PART = re.compile(r"([A-Za-z]{1,2})(\d*\.?\d*)")
 
 
@@ -31,7 +32,7 @@ class Statement:
     @staticmethod
     def of(block: Block) -> "Statement | None":
         """The statement of a block; None if there is none that can be compared."""
-        text = block.value("_chemical_formula_sum")
+        text = block.value(FORMULA)
         amounts = _amounts(text)
         if text is None or not amounts:
             return None

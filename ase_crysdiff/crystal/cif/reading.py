@@ -7,19 +7,24 @@ a candidate that contradicts anything else in the file is dropped. One that is l
 if several different ones are, or none, the file is refused with what speaks against each.
 """
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.crystal.cif.contents import Statement
+from ase_crysdiff.crystal.cif.contents import FORMULA, Statement
 from ase_crysdiff.crystal.cif.expansion import expand, multiplicities
 from ase_crysdiff.crystal.cif.numbers import number
 from ase_crysdiff.crystal.cif.operators import Operators
+from ase_crysdiff.crystal.cif.origin import origin_of
 from ase_crysdiff.crystal.cif.settings import settings_of, tabulated, unique_axis
 from ase_crysdiff.crystal.cif.sites import Site, sites_of
 from ase_crysdiff.crystal.cif.text import Block, blocks_of
 from ase_crysdiff.crystal.soundness import unphysical, unusable_species
 from ase_crysdiff.errors import InputError
+
+log = logging.getLogger(__name__)
 
 _LISTS = (
     "_space_group_symop_operation_xyz",
@@ -69,6 +74,9 @@ def crystal_blocks(text: str) -> list[Block]:
 def structure_of(block: Block) -> Structure:
     """The crystal of a data block.
 
+    A formula that cannot be read is named in a warning of the logger of this module: the contents
+    are then not compared with it.
+
     Raises:
         InputError: If a part of it cannot be read, or no reading or several agree with the rest.
     """
@@ -93,7 +101,11 @@ def structure_of(block: Block) -> Structure:
             found.append((structure, operators))
     if not found:
         raise InputError("; ".join(dict.fromkeys(reasons + against)))
-    return found[0][0] if len(found) == 1 else _decided(cell, sites, found)
+    if statement is None and (stated := block.value(FORMULA)) is not None:
+        log.warning("The formula %r cannot be read, so the sites are not compared with it.", stated)
+    structure = found[0][0] if len(found) == 1 else _decided(cell, sites, found)
+    structure.properties |= origin_of(block)
+    return structure
 
 
 def _cell(block: Block) -> NDArray[np.float64]:

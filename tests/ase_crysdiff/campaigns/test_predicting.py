@@ -8,7 +8,8 @@ import ase.io
 import numpy as np
 import pytest
 
-from ase_crysdiff.campaigns.predicting import predict_files
+from ase_crysdiff.campaigns.predicting import predict_files, predict_properties
+from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -70,6 +71,40 @@ def test_crystals_are_annotated(table, tmp_path):
     predict_files(Counting(), [table], output)
     frames = ase.io.read(output, ":")
     assert [f.info["atoms"] for f in frames if "atoms" in f.info and f.info["atoms"] > 0] == [2, 5]
+
+
+class Weighing(Counting):
+    """Its property is the number of elements."""
+
+    name, target, unit = "weighing", "elements", "1"
+
+    def predict(self, structures, *, return_uncertainty, progress):
+        values, spread = super().predict(
+            structures, return_uncertainty=return_uncertainty, progress=progress
+        )
+        kinds = [math.nan if s is None else len(s.composition) for s in structures]
+        return np.where(np.isnan(values), np.nan, kinds), spread
+
+    def annotated(self, structure, value, uncertainty, remark):
+        return structure.copy(properties={**structure.properties, "elements": value})
+
+
+def test_several_properties_share_a_table_and_a_file(table, tmp_path):
+    found = predict_properties([Counting(), Weighing()], [table], tmp_path / "out.csv")
+    assert [one.values[2] for one in found] == [5, 3]
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [row["atoms (1)"] for row in rows] == ["2", "", "5", ""]
+    assert [row["elements (1)"] for row in rows] == ["2", "", "3", ""]
+    assert rows[1]["remark of atoms"] == rows[1]["remark of elements"] == "copper"
+    assert rows[0]["uncertainty of elements (1)"] == "0.2"
+    with pytest.raises(InputError, match="Two predictors are of atoms"):
+        predict_properties([Counting(), Counting()], [table], tmp_path / "out.csv")
+
+
+def test_a_property_among_the_files_says_how_to_ask_for_several(table, tmp_path, capsys):
+    words = ["predict", "band-gap", "formation-energy", str(table), "-o", str(tmp_path / "o.csv")]
+    assert main(words) != 0
+    assert "crysdiff predict band-gap,formation-energy FILES" in capsys.readouterr().err
 
 
 def test_known_values_are_compared_and_pictured(table, tmp_path):

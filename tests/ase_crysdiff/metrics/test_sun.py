@@ -3,6 +3,7 @@ from hand-made energies.
 """
 
 import itertools
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -150,14 +151,46 @@ def test_hull_member_is_stable_despite_rounding():
 
 
 def test_collapsed_failed_and_missing_structures_are_not_stable():
-    given = energies([-0.5, -0.5, -0.5, np.nan], {1: "no energy"})
+    given = energies([-0.05, -0.05, -0.05, np.nan], {1: "no energy"})
     found = stability(structures(4), given, {2: "two atoms closer"})
     assert found.per_structure == (True, False, False, False)
     assert found.failures == {1: "no energy", 2: "two atoms closer"}
     heights = energy_above_hull(given, {2: "two atoms closer"})
-    assert heights.per_structure == (-0.5, None, None, None)
-    assert heights.value == -0.5
+    assert heights.per_structure == (-0.05, None, None, None)
+    assert heights.value == -0.05
     assert heights.settings["averaged"] == 1
+
+
+def test_incomplete_hulls_make_nothing_stable_and_impossible_depths_are_counted():
+    """The first is judged, the second has no rivals in the table, the third lies too deep, and the
+    fourth failed: a miss on any hull.
+    """
+    given = replace(
+        energies([-0.05, -3.2, -0.5, np.nan], {3: "no energy"}),
+        incomplete={1: "not judged", 3: "not judged"},
+    )
+    found = stability(structures(4), given, {})
+    assert found.per_structure == (True, None, True, False)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.settings["judged"] == 3
+    assert found.settings["hull_incomplete"] == found.settings["too_deep"] == 1
+    assert found.settings["without_too_deep"] == pytest.approx(1 / 3)
+    assert metastability(structures(4), given, {}).per_structure == (True, None, True, False)
+    heights = energy_above_hull(given, {})
+    assert heights.per_structure == (-0.05, None, -0.5, None)
+    records = Records(
+        [0, 1, 2, 3],
+        [True] * 4,
+        [-0.05, math.nan, -0.5, math.nan],
+        [False] * 4,
+        {3: "no energy"},
+        unjudged=frozenset({1}),
+    )
+    for result in (sun(records), msun(records), sun(records, "flowmm")):
+        assert result.per_structure == (True, None, True, False)
+        assert result.value == pytest.approx(2 / 3)
+        assert result.settings["without_too_deep"] == pytest.approx(1 / 3)
+    assert math.isnan(sun(replace(records, unjudged=frozenset(range(4)))).value)
 
 
 def test_energy_above_hull_golden():

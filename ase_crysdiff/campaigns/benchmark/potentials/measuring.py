@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ase_crysdiff.campaigns.benchmark.potentials.base import (
     Contender,
     Item,
@@ -15,6 +13,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
 )
 from ase_crysdiff.campaigns.work import results_journal, sort_out
 from ase_crysdiff.isolation import Failure
+from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Store
 
 #: The journal of the values, in a folder for each section and potential.
