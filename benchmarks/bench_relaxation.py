@@ -30,7 +30,8 @@ from ase.optimize import LBFGS
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.convert import from_atoms, to_atoms
-from ase_crysdiff.relaxation.engine import Outcome, relaxations
+from ase_crysdiff.relaxation.engine import relaxations
+from ase_crysdiff.relaxation.outcomes import Outcome
 from ase_crysdiff.testing.pair_potential import PairPotential
 
 ATOMS = 10

@@ -9,7 +9,8 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.convert import as_structure, entries_of
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.metrics.formation import Energies, energies_above_hull
+from ase_crysdiff.metrics.energies import Energies
+from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.sources import HullLike, hull_from
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -15,7 +13,8 @@ from ase_crysdiff.crystal.convert import check_structure, structure_to_atoms
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.completeness import Completeness
-from ase_crysdiff.metrics.hull import Footing, Hull, amounts, footing
+from ase_crysdiff.metrics.energies import Energies
+from ase_crysdiff.metrics.hull import Hull, amounts
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
 from ase_crysdiff.potentials.doubts import expected_errors
@@ -24,73 +23,6 @@ from ase_crysdiff.relaxation.evaluation import evaluate_each
 
 #: Most atoms in one call of a potential; a larger crystal is a call of its own.
 ATOMS_PER_CALL = 1024
-
-
-@dataclass(frozen=True)
-class Energies:
-    """Energies of structures by position; NaN for those among the failures.
-
-    Args:
-        energy: What the potential gives, eV/atom.
-        formation_energy: Against the elements, eV/atom.
-        hull_energy: Height of the hull at the composition, eV/atom, on the hull's scale.
-        energy_above_hull: eV/atom; negative for a candidate that the hull does not know and that
-            would break it.
-        is_listed: Whether the hull holds the composition; where not, a partial hull is an upper
-            bound and stability optimistic.
-        remarks: What must be said beside a height, by position: that it is a lower bound, or rests
-            on nothing; that the structure is outside of what the potential knows. Nothing for
-            exact ones.
-        failures: Reason by position.
-        settings: Potential, references and hull that the values depend on.
-        uncertainty: Standard deviation of the error of `energy`, eV/atom; NaN where the potential
-            does not say how far it is to be believed.
-        doubts: That a structure is outside of what the potential knows, by position.
-        incomplete: Why stability cannot be judged, by position, where the hull lacks compounds that
-            are known to lie lower.
-    """
-
-    energy: NDArray[np.float64]
-    formation_energy: NDArray[np.float64]
-    hull_energy: NDArray[np.float64]
-    energy_above_hull: NDArray[np.float64]
-    is_listed: NDArray[np.bool_]
-    failures: Mapping[int, str] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    remarks: Mapping[int, str] = field(default_factory=dict)
-    uncertainty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    doubts: Mapping[int, str] = field(default_factory=dict)
-    incomplete: Mapping[int, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(self.uncertainty) != len(self.energy):
-            object.__setattr__(self, "uncertainty", np.full(len(self.energy), np.nan))
-
-    @property
-    def footing(self) -> list[Footing | None]:
-        """What each height rests on; None where there is no height."""
-        heights = zip(self.is_listed.tolist(), self.energy_above_hull.tolist(), strict=True)
-        return [None if np.isnan(height) else footing(listed, height) for listed, height in heights]
-
-    @property
-    def ranking(self) -> list[int]:
-        """Positions, the best first: exact heights by height, then lower bounds, then what rests on
-        nothing; after these, in the same order, what is outside of what the potential knows; and at
-        the end what has no height.
-        """
-        order = {grade: k for k, grade in enumerate(Footing)}
-        grades, heights = self.footing, self.energy_above_hull.tolist()
-
-        def place(i: int) -> tuple[bool, bool, int, float]:
-            grade = grades[i]
-            if grade is None:
-                return True, False, 0, 0.0
-            return False, i in self.doubts, order[grade], heights[i]
-
-        return sorted(range(len(self)), key=place)
-
-    def __len__(self) -> int:
-        return len(self.energy)
 
 
 @own_state()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.base import MetricResult, mean, rate
-from ase_crysdiff.metrics.formation import Energies
+from ase_crysdiff.metrics.energies import Energies
 from ase_crysdiff.metrics.hull import DEEPEST
 
 #: Rates are given at these heights above the hull, eV/atom; papers take any of them for "stable" or

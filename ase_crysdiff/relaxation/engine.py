@@ -2,15 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.potentials.base import Configurations, Evaluation, Potential, Uncertainty
+from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.checks import problems
-from ase_crysdiff.potentials.doubts import uncertainties
 from ase_crysdiff.relaxation.base import Optimizer
 from ase_crysdiff.relaxation.batch import Batch
 from ase_crysdiff.relaxation.evaluation import averaged, evaluate_each, unusable, without
@@ -18,8 +16,8 @@ from ase_crysdiff.relaxation.fire import FIRE
 from ase_crysdiff.relaxation.frechet import FrechetRows
 from ase_crysdiff.relaxation.held import Held, Moves
 from ase_crysdiff.relaxation.lbfgs import LBFGS
+from ase_crysdiff.relaxation.outcomes import Outcome, outcomes, said_of
 from ase_crysdiff.relaxation.settings import FMAX, STEPS
-from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.symmetry.averaging import Averaging
 from ase_crysdiff.symmetry.operations import Operations
 
@@ -31,36 +29,6 @@ OPTIMIZERS: Mapping[str, Callable[[], Optimizer]] = {
 }
 #: Atoms of a batch: enough to fill a processor, and little memory for any potential.
 MAX_ATOMS = 512
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one system.
-
-    Args:
-        final: The system where it came to rest: at the end, or, after a failure, where its forces
-            were smallest; one system, float64.
-        first_energy: Total energy at the start, eV; NaN if it could not be evaluated.
-        energy: Total energy of `final`, eV.
-        fmax: Largest force on an atom or row of the cell there, eV/Å.
-        steps: Steps taken.
-        converged: Whether `fmax` is below the limit.
-        failure: Why it was given up; None if it was not. Running out of steps is no failure.
-        forces: What the potential says of `final`, eV/Å, shape (atoms, 3); None after a failure.
-        stress: Likewise, eV/Å³, tension positive, shape (3, 3); NaN if it gives none.
-        uncertainty: How far the energy is to be believed there; None after a failure.
-    """
-
-    final: Configurations
-    first_energy: float
-    energy: float
-    fmax: float
-    steps: int
-    converged: bool
-    failure: str | None = None
-    forces: Float[Tensor, "atoms 3"] | None = None
-    stress: Float[Tensor, "3 3"] | None = None
-    uncertainty: Uncertainty | None = None
 
 
 def relaxations(
@@ -186,8 +154,8 @@ def _relaxations(
         is_sound[list(given_up)] = False
         batch = batch.evaluated(found.energy, norms, is_sound)
         is_done = ~is_sound | (norms < fmax) | (batch.steps >= steps)
-        said = _said_of(batch, is_done & is_sound, potential)
-        yield from _outcomes(batch, layout, is_done, found, norms, fmax, given_up, said)
+        said = said_of(batch, is_done & is_sound, potential)
+        yield from outcomes(batch, layout, is_done, found, norms, fmax, given_up, said)
 
         batch = batch.moved(
             method.step(batch.rows, torch.where(is_done[:, None, None], 0.0, forces)), layout
@@ -221,54 +189,3 @@ def _next(queue: deque[int], sizes: list[int], free: int, alone: bool = True) ->
         free -= sizes[queue[0]]
         chosen.append(queue.popleft())
     return chosen
-
-
-def _said_of(batch: Batch, is_at_rest: Tensor, potential: Potential) -> dict[int, Uncertainty]:
-    """How far energies are to be believed, by position in the batch: asked once for each system,
-    where it ends.
-    """
-    chosen = torch.nonzero(is_at_rest).flatten().tolist()
-    if not chosen:
-        return {}
-    systems = batch.systems.select(chosen)
-    found = uncertainties(potential, systems)
-    parts = zip(found.atoms.split(systems.num_atoms.tolist()), found.systems.split(1), strict=True)
-    return {
-        i: Uncertainty(atoms, system, found.limit)
-        for i, (atoms, system) in zip(chosen, parts, strict=True)
-    }
-
-
-def _outcomes(
-    batch: Batch,
-    layout: FrechetRows,
-    is_done: Tensor,
-    found: Evaluation,
-    norms: Tensor,
-    fmax: float,
-    given_up: dict[int, str],
-    said: Mapping[int, Uncertainty],
-) -> Iterator[tuple[int, Outcome]]:
-    at_best = layout.place(batch.best_rows, batch.systems) if given_up else batch.systems
-    for i in torch.nonzero(is_done).flatten().tolist():
-        reason = given_up.get(i)
-        systems, values = (
-            (batch.systems, (found.energy, norms))
-            if reason is None
-            else (at_best, (batch.best_energy, batch.best_fmax))
-        )
-        yield (
-            int(batch.ids[i]),
-            Outcome(
-                final=systems.select([i]),
-                first_energy=float(batch.first_energy[i]),
-                energy=float(values[0][i]),
-                fmax=float(values[1][i]) if torch.isfinite(values[1][i]) else float("nan"),
-                steps=int(batch.steps[i]),
-                converged=reason is None and bool(norms[i] < fmax),
-                failure=reason,
-                forces=None if reason else found.forces[batch.systems.index == i].cpu(),
-                stress=None if reason else found.stress[i].cpu(),
-                uncertainty=said.get(i),
-            ),
-        )

@@ -19,7 +19,7 @@ from ase_crysdiff.data.writing import DOUBT, FORCES, STRESS, UNCERTAINTY
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Uncertainty
 from ase_crysdiff.potentials.doubts import doubt
-from ase_crysdiff.relaxation.engine import Outcome
+from ase_crysdiff.relaxation.outcomes import Outcome
 from ase_crysdiff.shapes import Tensor
 
 #: Property of the draws of a sampler, whose cells are guesses.

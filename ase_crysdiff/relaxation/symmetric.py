@@ -13,7 +13,7 @@ from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.relaxation.engine import Outcome
+from ase_crysdiff.relaxation.outcomes import Outcome
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
 from ase_crysdiff.relaxation.settings import RELEASE, RELEASE_FMAX, SYMPREC
 from ase_crysdiff.symmetry.own_cell import Symmetry, operations_of

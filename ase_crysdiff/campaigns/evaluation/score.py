@@ -20,8 +20,8 @@ from ase_crysdiff.metrics.distributions import (
     num_elements_distance,
     num_primitive_atoms_distance,
 )
+from ase_crysdiff.metrics.energies import Energies
 from ase_crysdiff.metrics.examined import Examined, examined
-from ase_crysdiff.metrics.formation import Energies
 from ase_crysdiff.metrics.match_rate import compare, crmse, diffcsp, match_rate, rmse, volume_error
 from ase_crysdiff.metrics.metre import metre
 from ase_crysdiff.metrics.novelty import novelty

@@ -9,7 +9,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.campaigns.evaluation.entries import Entry
 from ase_crysdiff.campaigns.evaluation.relaxed import Relaxed
 from ase_crysdiff.metrics.base import MetricResult
-from ase_crysdiff.metrics.formation import Energies
+from ase_crysdiff.metrics.energies import Energies
 from ase_crysdiff.metrics.reference import Known
 from ase_crysdiff.relaxation.results import RelaxResult
 

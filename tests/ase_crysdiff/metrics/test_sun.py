@@ -11,7 +11,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.errors import InputError, UnknownNameError
-from ase_crysdiff.metrics.formation import Energies
+from ase_crysdiff.metrics.energies import Energies
 from ase_crysdiff.metrics.stability import energy_above_hull, is_unary, metastability, stability
 from ase_crysdiff.metrics.sun import PROFILES, Records, msun, profile_named, sun
 
