@@ -9,14 +9,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from pymatgen.core import Structure
 
+from ase_crysdiff.metrics.hull import Footing, footing
 from ase_crysdiff.report import tables
 from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
 from ase_crysdiff.report.crystals import drawing, element_colours
 from ase_crysdiff.report.elements import periodic_table
 from ase_crysdiff.report.labels import LABELS, interval_of, number, value_of, with_subscripts
 
-#: eV/atom; real crystals that nobody has found yet are not this far below the known ones.
-_DEEP = -0.2
 #: Sources that are named, and lost crystals that are listed.
 _SOURCES_SHOWN, _LOST_SHOWN = 4, 500
 #: Charts that compare with the reference: key, title, name of the classes, way of drawing.
@@ -158,8 +157,9 @@ def _card(crystal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_doubtful(crystal: Mapping[str, Any]) -> bool:
-    """Whether a crystal lies so far below a partial hull that the hull is to blame."""
-    return not crystal["is_listed"] and (crystal["energy_above_hull"] or 0.0) < _DEEP
+    """Whether a crystal lies so far below a hull without its formula that the hull is to blame."""
+    height = crystal["energy_above_hull"] or 0.0
+    return not crystal["is_listed"] and footing(crystal["is_listed"], height) is Footing.NONE
 
 
 def _formula(formula: str) -> Markup:
