@@ -152,10 +152,28 @@ class Layout:
             return per_crystal.repeat_interleave(self.sizes[0], dim=0)
         return per_crystal[self.batch_index]
 
-    def centred(self, rows: Float[Tensor, "atoms ..."]) -> Float[Tensor, "atoms ..."]:
-        """Atom rows without their mean over the atoms of each crystal."""
+    def centred(
+        self, rows: Float[Tensor, "atoms width"], weights: Float[Tensor, " atoms"] | None = None
+    ) -> Float[Tensor, "atoms width"]:
+        """Atom rows without their mean over the atoms of each crystal.
+
+        Args:
+            rows: Of the atoms.
+            weights: Of the atoms in that mean, at least 0; None if all count alike. A crystal whose
+                weights are all 0 stays as it is.
+        """
         parts = [block.view(rows) for block in self.blocks]
-        return torch.cat([(part - part.mean(1, keepdim=True)).flatten(0, 1) for part in parts])
+        if weights is None:
+            means = [part.mean(1, keepdim=True) for part in parts]
+        else:
+            shares = [block.view(weights).unsqueeze(-1) for block in self.blocks]
+            means = [
+                (part * share).sum(1, keepdim=True)
+                / share.sum(1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
+                for part, share in zip(parts, shares, strict=True)
+            ]
+        moved = zip(parts, means, strict=True)
+        return torch.cat([(part - mean).flatten(0, 1) for part, mean in moved])
 
 
 def rows_of(

@@ -12,7 +12,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Float, Int, Tensor
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from ase_crysdiff.symmetry.tables import LETTERS
+from ase_crysdiff.symmetry.tables import LETTERS, space_group
 
 #: Before the names of the tensors in a packed file.
 PREFIX = "scaffold:"
@@ -86,6 +86,15 @@ class PackedScaffolds:
             self.free_numbers[numbers],
             self.lattice[chosen],
         )
+
+    @cached_property
+    def num_atoms(self) -> Int[Tensor, " crystals"]:
+        """Atoms of each primitive cell."""
+        groups = self.group.repeat_interleave(self.num_sites).tolist()
+        pairs = zip(groups, self.letter.tolist(), strict=True)
+        sizes = [space_group(group).positions[letter].multiplicity for group, letter in pairs]
+        crystals = torch.arange(len(self)).repeat_interleave(self.num_sites)
+        return torch.zeros_like(self.group).index_add(0, crystals, torch.tensor(sizes))
 
     @cached_property
     def _ends(self) -> tuple[list[int], list[int]]:

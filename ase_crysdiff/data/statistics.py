@@ -12,16 +12,16 @@ def lattice_statistics(data: PackedCrystals) -> dict[str, list[float]]:
     return LatticePolar.fit(data.batch.lattice)
 
 
-def species_prior(data: PackedCrystals, slots: int | None = None) -> list[float]:
+def species_prior(data: PackedCrystals, rows: float | None = None) -> list[float]:
     """Frequency of each species, with one count added to every class.
 
     Args:
         data: Crystals.
-        slots: Rows of each; those that are no atoms are vacancies. None counts atoms only.
+        rows: Of each, on average; those that are no atoms are vacancies. None counts atoms only.
     """
     counts = torch.bincount(data.batch.species, minlength=NUM_SPECIES).double()
-    if slots is not None:
-        counts[VACANCY] = len(data) * slots - counts.sum()
+    if rows is not None:
+        counts[VACANCY] = len(data) * rows - counts.sum()
     counts += 1
     return [round(x, 8) for x in (counts / counts.sum()).tolist()]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -52,6 +53,7 @@ class Kinds:
         gather: Shape (kinds, 3 S, 3 N).
         free: Shape (kinds, S, 3).
         positions: Rows of the sites' positions in `anchor_images`, shape (kinds, S).
+        site: Site of each atom, shape (kinds, N).
     """
 
     spread: Tensor
@@ -59,6 +61,7 @@ class Kinds:
     gather: Tensor
     free: Tensor
     positions: Tensor
+    site: Tensor
 
     @staticmethod
     def stack(kinds: list[KindMaps], sites: int) -> "Kinds":
@@ -74,12 +77,14 @@ class Kinds:
             spread[row, :, :, :own], gather[row, :own] = kind.spread, kind.gather
             offsets[row], free[row, :own] = kind.offsets, kind.free
             positions[row, :own] = kind.positions
+        site = np.stack([kind.site for kind in kinds])
         return Kinds(
             torch.from_numpy(spread).reshape(len(kinds), 3 * size, 3 * sites),
             torch.from_numpy(offsets),
             torch.from_numpy(gather).reshape(len(kinds), 3 * sites, 3 * size),
             torch.from_numpy(free),
             torch.from_numpy(positions),
+            torch.from_numpy(site),
         )
 
     def to(self, device: torch.device) -> "Kinds":
@@ -94,7 +99,27 @@ class Kinds:
             self.gather[rows].float(),
             self.free[rows],
             self.positions[rows],
+            self.site[rows],
         )
+
+    @cached_property
+    def multiplicity(self) -> Int[Tensor, "crystals sites"]:
+        """Atoms of each site; 0 where one is padding."""
+        count = torch.zeros(self.free.shape[:2], dtype=torch.long, device=self.site.device)
+        return count.scatter_add(1, self.site, torch.ones_like(self.site))
+
+    def first(self, rows: Tensor) -> Tensor:
+        """The value of the first atom of each site, (crystals, S), of values (crystals, N); that of
+        any atom where a site is padding.
+        """
+        start = (self.multiplicity.cumsum(1) - self.multiplicity).clamp_max(rows.shape[1] - 1)
+        return rows.gather(1, start)
+
+    def mean(self, rows: Float[Tensor, "crystals size width"]) -> Tensor:
+        """The mean over the atoms of each site, (crystals, S, width); 0 where one is padding."""
+        sites = rows.new_zeros(*self.multiplicity.shape, rows.shape[-1])
+        total = sites.scatter_add(1, self.site.unsqueeze(-1).expand_as(rows), rows)
+        return total / self.multiplicity.clamp_min(1).unsqueeze(-1)
 
     def atoms(self, free_numbers: Float[Tensor, "crystals sites 3"]) -> Tensor:
         """Fractional coordinates (crystals * N, 3) of all atoms, not wrapped."""

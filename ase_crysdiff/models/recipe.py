@@ -64,6 +64,16 @@ class Recipe(ABC):
         """
         return dict(config)
 
+    def adopted(self, config: Config, data: Any) -> dict[str, Any] | None:
+        """The config of a training that begins with weights of another recipe; None, which is the
+        default, if it cannot.
+
+        Args:
+            config: Of those weights.
+            data: What `load_data` returns.
+        """
+        return None
+
     @abstractmethod
     def load_data(self, path: Path) -> Any:
         """A packed file as a training or validation set.

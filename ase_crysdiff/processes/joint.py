@@ -223,13 +223,29 @@ class JointProcess:
         state: NoisyState,
         t: Float[Tensor, " crystals"],
         layout: Layout,
+        weights: Mapping[str, Tensor | None] | None = None,
     ) -> dict[str, Float[Tensor, " rows"]]:
-        """Loss per component and row, unweighted."""
+        """Loss per component and row, unweighted.
+
+        Args:
+            prediction: Of the network, by component.
+            target: What it should have been, by component.
+            state: That it saw.
+            t: Time of each crystal.
+            layout: Rows of each crystal.
+            weights: Of each component's rows in the mean that is taken out of a centred component;
+                None, for all or for one, if rows count alike. The network cannot know in what
+                direction rows move that mean nothing: with a weight of 0 they shift no others.
+        """
         losses = {}
         for name, c in self.components.items():
-            wanted = layout.centred(target[name]) if c.centred else target[name]
+            own, wanted = prediction[name], target[name]
+            if c.centred:
+                weight = None if weights is None else weights.get(name)
+                wanted = layout.centred(wanted, weight)
+                own = own if weight is None else layout.centred(own, weight)
             losses[name] = c.process.loss(
-                prediction[name], wanted, kept(state, name), layout.broadcast(t, c.level)
+                own, wanted, kept(state, name), layout.broadcast(t, c.level)
             )
         return losses
 

@@ -27,6 +27,7 @@ class KindMaps:
             group at the first point of each site, in the basis of its free numbers.
         free: Which free numbers there are, shape (S, 3).
         positions: Row of each site's position in `anchor_images`, shape (S,).
+        site: Site of each atom, shape (N,).
     """
 
     spread: Floats
@@ -34,6 +35,7 @@ class KindMaps:
     gather: Floats
     free: Ints
     positions: Ints
+    site: Ints
 
 
 def kind_maps(kind: Kind) -> KindMaps:
@@ -57,7 +59,7 @@ def kind_maps(kind: Kind) -> KindMaps:
             gather[site, :d, rows] = np.einsum("di,bij->bdj", left, average).transpose(1, 0, 2)
         start += position.multiplicity
     index = np.array([_first_position(number) + letter for letter in letters])
-    return KindMaps(spread, offsets, gather, free, index)
+    return KindMaps(spread, offsets, gather, free, index, np.repeat(np.arange(sites), sizes))
 
 
 @cache

@@ -62,15 +62,16 @@ class DenoisingObjective:
         state, target = joint.corrupt(clean, t, layout, rng)
         given = {} if "species" in joint.components else {"species": batch.species}
         prediction = denoiser(state, t, given, layout)
-        losses = joint.loss(prediction, target, state, t, layout)
-        parts = {name: self._mean(rows, batch, name) for name, rows in losses.items()}
+        weights = {name: space.loss_weights(batch, name) for name in joint.components}
+        losses = joint.loss(prediction, target, state, t, layout, weights)
+        parts = {name: _mean(rows, weights[name]) for name, rows in losses.items()}
         total = sum(joint.components[name].loss_weight * part for name, part in parts.items())
         assert isinstance(total, Tensor)
         return total, {name: part.detach() for name, part in parts.items()}
 
-    def _mean(self, rows: Tensor, batch: CrystalBatch, component: str) -> Tensor:
-        weights = self.model.state_space.loss_weights(batch, component)
-        return rows.mean() if weights is None else (rows * weights).mean()
+
+def _mean(rows: Tensor, weights: Tensor | None) -> Tensor:
+    return rows.mean() if weights is None else (rows * weights).mean()
 
 
 def denoising_task(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -64,13 +65,14 @@ class Origin:
             found.update(name.encode() + values.numpy().tobytes())
         return found.hexdigest()
 
-    def config_for(self, made: Recipe, name: str, changes: Config) -> Config:
+    def config_for(self, made: Recipe, name: str, changes: Config, data: Any) -> Config:
         """The config of a model that begins with these weights.
 
         Args:
             made: Recipe of the model.
             name: Of the model, for messages.
             changes: Of the config that are asked for.
+            data: That it learns from, as the recipe loads it.
 
         Raises:
             InputError: If the weights are those of another recipe, or do not allow the changes.
@@ -81,12 +83,15 @@ class Origin:
                 f"--from keeps the config of {self.path}; --config {fixed} cannot change it. Leave "
                 "one of them out."
             )
-        if recipe_of(self.config, self.name) is not made:
+        other = recipe_of(self.config, self.name)
+        same = other is made
+        own = made.of_data(self.config, data) if same else made.adopted(self.config, data)
+        if own is None:
             raise InputError(
-                f"{self.path} holds a model of the recipe "
-                f"{recipe_of(self.config, self.name).name!r}, which {name!r} cannot start from."
+                f"{self.path} holds a model of the recipe {other.name!r}, which {name!r} cannot "
+                "start from."
             )
-        return merge(self.config, changes, made.optional)
+        return merge(own, changes, made.optional)
 
 
 def merge(config: Config, changes: Config, optional: Sequence[str] = ()) -> dict[str, object]:

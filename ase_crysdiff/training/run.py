@@ -140,8 +140,7 @@ def prepare(
     held_out = None if validation is None else made.load_data(validation)
     start = None if origin is None else Origin.read(origin)
     if start is not None:
-        own = replace(start, config=made.of_data(start.config, training))
-        config = own.config_for(made, name, changes)
+        config = start.config_for(made, name, changes, training)
     else:
         config = made.configure(training)
         config = config if noise is None else made.guiding(config, noise)

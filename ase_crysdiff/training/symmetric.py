@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
+from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.state_space import MirageSpace
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING
+from ase_crysdiff.data.spare_sites import with_spare_sites
 from ase_crysdiff.data.symmetric_buckets import SymmetricBatch, SymmetricCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.lattice import gram
@@ -25,7 +29,7 @@ from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
 from ase_crysdiff.processes.joint import Prediction
-from ase_crysdiff.randomness import epoch_generator
+from ase_crysdiff.randomness import GeneratorStream, epoch_generator
 from ase_crysdiff.shapes import Float, Tensor
 from ase_crysdiff.symmetry.layouts import anchor_images, gram_average
 from ase_crysdiff.training.denoising import (
@@ -50,15 +54,16 @@ class SymmetricFlowObjective:
 
     def __init__(self, model: GenerativeModel) -> None:
         parts = model.joint.components
-        if set(parts) != {"lattice", "frac_coords"} or not (
+        if not (
             isinstance(parts["lattice"].process, LinearFlow)
+            and "frac_coords" in parts
             and isinstance(parts["frac_coords"].process, TorusFlow)
         ):
             raise InputError(
-                "Symmetric training needs a flow of lattice and coordinates for given species, "
-                "such as dao-g-flow."
+                "Symmetric training needs a flow of lattice and coordinates, such as dao-g-flow."
             )
         self.lattice, self.coords = parts["lattice"], parts["frac_coords"]
+        self.species, self.space = parts.get("species"), model.state_space
         matrices, shifts, counts = anchor_images()
         self._images = torch.tensor(matrices, dtype=torch.float32)
         self._shifts = torch.tensor(shifts, dtype=torch.float32)
@@ -73,24 +78,66 @@ class SymmetricFlowObjective:
         over free numbers.
         """
         layout, kinds = batch.layout, batch.kinds
+        batch = self._refreshed(batch, generator)
         t = stratified_times(len(batch), generator).to(layout.dtype)
         lattice, wanted_lattice = self._noisy_lattice(batch, t, generator)
         ways = self._ways(batch, generator)
         places = batch.free_numbers + t[:, None, None] * ways
         state = {"lattice": lattice, "frac_coords": wrap(kinds.atoms(places))}
-        prediction = denoiser(state, t, {"species": batch.species.flatten()}, layout)
+        given = {"species": batch.species.flatten()}
+        if self.species is not None:
+            state |= {"species": self._noisy_species(batch, t, generator)}
+            given = {}
+        prediction = denoiser(state, t, given, layout)
         # A common shift of all atoms cannot be known: it is in neither target nor prediction.
-        wanted = kinds.changes(layout.centred(kinds.moves(ways).flatten(0, 1)))
-        errors = ((kinds.changes(prediction["frac_coords"]) - wanted) ** 2)[kinds.free]
+        # Nor can it be known where an empty site goes, which therefore has no part in that shift.
+        is_atom = (batch.species != VACANCY).flatten().to(layout.dtype)
+        wanted = kinds.changes(layout.centred(kinds.moves(ways).flatten(0, 1), is_atom))
+        found = kinds.changes(layout.centred(prediction["frac_coords"], is_atom))
+        counted = kinds.free & (kinds.first(batch.species) != VACANCY).unsqueeze(-1)
+        errors = ((found - wanted) ** 2)[counted]
         parts = {
             "lattice": ((prediction["lattice"] - wanted_lattice) ** 2).mean(),
             "frac_coords": errors.sum() / max(len(errors), 1),
         }
-        total = (
-            self.lattice.loss_weight * parts["lattice"]
-            + self.coords.loss_weight * parts["frac_coords"]
-        )
+        weights = {"lattice": self.lattice.loss_weight, "frac_coords": self.coords.loss_weight}
+        if self.species is not None:
+            parts["species"] = self._species_loss(prediction["species"], batch)
+            weights["species"] = self.species.loss_weight
+        total = sum(weights[name] * part for name, part in parts.items())
+        assert isinstance(total, Tensor)
         return total, {f"symmetric_{name}": part.detach() for name, part in parts.items()}
+
+    def _refreshed(self, batch: SymmetricBatch, generator: torch.Generator) -> SymmetricBatch:
+        """The batch with empty sites at places drawn anew."""
+        if not self.space.has_vacancies:
+            return batch
+        vacant = (batch.kinds.first(batch.species) == VACANCY).unsqueeze(-1)
+        drawn = torch.rand(
+            batch.free_numbers.shape, generator=generator, device=batch.free_numbers.device
+        )
+        return replace(batch, free_numbers=torch.where(vacant, drawn, batch.free_numbers))
+
+    def _noisy_species(
+        self, batch: SymmetricBatch, t: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Noised species, one for each site."""
+        assert self.species is not None
+        layout = batch.layout
+        rng = GeneratorStream(layout.total_atoms, generator, layout.dtype)
+        own = layout.broadcast(t, "atom")
+        noisy, _ = self.species.process.corrupt(batch.species.flatten(), own, rng)
+        return batch.kinds.first(noisy.view_as(batch.species)).gather(1, batch.kinds.site).flatten()
+
+    def _species_loss(self, logits: Tensor, batch: SymmetricBatch) -> Tensor:
+        """Cross-entropy of the species of sites. Their logits are those that sampling draws from:
+        the mean of the log-probabilities of their atoms.
+        """
+        logs = torch.log_softmax(logits, -1).unflatten(0, batch.species.shape)
+        tied, target = batch.kinds.mean(logs).flatten(0, 1), batch.kinds.first(batch.species)
+        losses = functional.cross_entropy(tied, target.flatten(), reduction="none")
+        weights = self.space.species_weights(target) * (batch.kinds.multiplicity > 0)
+        return (losses * weights.flatten()).sum() / weights.sum()
 
     @torch.no_grad()
     def _noisy_lattice(
@@ -214,13 +261,17 @@ def mixed_task(
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise InputError(f"symmetric_share must be a number above 0 and up to 1, got {share!r}.")
     plain = denoising_task(model, data, settings, device, validation)
-    limit = model.state_space.max_atoms
+    space = model.state_space
+    limit = space.max_rows if isinstance(space, MirageSpace) else space.max_atoms
 
     def mixed(part: Batches, crystals: PackedCrystals, batch_size: int) -> MixedCrystals:
         if crystals.scaffolds is None:
             raise InputError(SCAFFOLDS_MISSING.format("The data of symmetric_share"))
         pairs = settings.max_pairs
-        symmetric = SymmetricCrystals(crystals.scaffolds, limit, batch_size, pairs, device)
+        scaffolds = crystals.scaffolds
+        if isinstance(space, MirageSpace):
+            scaffolds = with_spare_sites(scaffolds, space)
+        symmetric = SymmetricCrystals(scaffolds, limit, batch_size, pairs, device)
         return MixedCrystals(part, symmetric, share)
 
     held_out = None
