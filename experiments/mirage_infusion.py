@@ -1,25 +1,30 @@
-"""MiAD's own claim: the same network, data and steps with and without mirage infusion, S.U.N. of
-both and their ratio.
+"""MiAD's own claim: the same network and data, and equally many core-hours, with and without mirage
+atoms; S.U.N. of all arms and their ratios as a curve.
 
     python experiments/mirage_infusion.py packed.safetensors --hull hull.csv.gz --minutes 600
-    [--steps 20000] [--draws 1000]
-        [--seeds 0 1 2] [--potential dao-p] [-o mirage]
+    [--hours 2 6 12] [--draws 1000]
+        [--seeds 0 1] [--arms mirage plain] [--potential dao-p] [-o mirage]
 
-The arms: `mirage`, crystals padded with vacancies to 1.25 times the largest (25 slots for 20 atoms,
-as in the paper), so that the number of atoms is found while sampling; `plain`, crystals as they
-are, the number of atoms drawn from that of the training data. All else is equal: encoder,
-processes, kernel, steps, batch size, order of seeds, network evaluations per draw. Draws are first
-draws: nothing is redrawn, and what fails counts. Novelty is judged against the training crystals,
-or against `--reference`. Give the same command again when the time was too short or it was killed:
-runs, draws and scores are kept. Prints the scores of every run, and the ratio of S.U.N. (mirage
-over plain) of all seeds together with its 95 % interval.
+The arms: `mirage`, as many rows as atoms and a few more, whose number is drawn (`recipes.miad`);
+`padded`, vacancies up to 1.25 times the largest crystal (25 rows for 20 atoms), as in the paper;
+`plain`, crystals as they are, the number of atoms drawn from that of the training data. All else
+is equal: encoder, processes, kernel, batch size, order of seeds, network evaluations per draw.
+Steps are not: each arm makes as many as fit into its hours by the processor time of its first
+steps, which is measured and kept. The rate falls to zero at the end of every budget, and the run
+goes on from there to the next one. Draws are first draws: nothing is redrawn, and what fails
+counts. Novelty is judged against the training crystals, or against `--reference`. Give the same
+command again when the time was too short or it was killed: runs, draws and scores are kept. Prints
+the scores of every run, and for each budget the ratios of S.U.N. over `plain` of all seeds together
+with their 95 % interval.
 """
 
 import argparse
 import json
 import math
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +33,27 @@ from pymatgen.core import Structure
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import species_prior
-from ase_crysdiff.recipes.miad import MAX_ATOMS, SLOTS
+from ase_crysdiff.recipes.miad import MAX_ATOMS, RECIPE, SLOTS
 from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.storage import Store, write_text
 from ase_crysdiff.training.export import export
+from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.run import launched, prepare
 from ase_crysdiff.training.settings import TrainSettings
 from pymatgen_ext.samplers import StructureSampler
 
-ARMS = ("mirage", "plain")
-#: As in the shipped miad: 0.6 million parameters.
-ENCODER = {"name": "cspnet", "hidden": 128, "layers": 4, "frequencies": 32}
+ARMS = ("mirage", "padded", "plain")
+#: As in the shipped miad: 1.4 million parameters.
+ENCODER = {"name": "cspnet", "hidden": 192, "layers": 5, "frequencies": 32, "distances": 16}
 #: Plain sampling: no temperature, no odds of atom counts, nothing that keeps atoms apart.
-SAMPLING = {"steps": 200, "corrections": {}}
+SAMPLING = {
+    "steps": 100,
+    "solver": "euler",
+    "start": 1.0,
+    "velocity_annealing": {"frac_coords": 20.0},
+}
+#: Steps whose processor time says how many fit into an hour, after as many that warm up.
+_TIMED = 40
 #: Crystals that are drawn together.
 _BATCH = 64
 SHOWN = (
@@ -61,21 +74,41 @@ def changes(
     arm: str, data: PackedCrystals, max_atoms: int, encoder: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What an arm changes of the recipe's default config."""
+    default = RECIPE.configure(data)
+    space, prior = default["state_space"], default["species"]["prior"]
     if arm == "plain":
-        space: dict[str, Any] = {"name": "identity", "max_atoms": max_atoms}
-        prior = species_prior(data)
-    else:
+        space, prior = {"name": "identity"}, species_prior(data)
+    elif arm == "padded":
         slots = round(max_atoms * SLOTS / MAX_ATOMS)
-        space = {"name": "mirage", "slots": slots, "max_atoms": max_atoms}
-        prior = species_prior(data, slots)
-    return {"state_space": space, "species": {"prior": prior}, "encoder": dict(encoder)}
+        space, prior = {**space, "spare": None, "slots": slots}, species_prior(data, float(slots))
+    return {
+        "state_space": {**space, "max_atoms": max_atoms},
+        "species": {"prior": prior},
+        "encoder": dict(encoder),
+    }
+
+
+def seconds_per_step(arm: str, data: Path, settings: TrainSettings) -> float:
+    """Processor seconds of a step of an arm, measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        times = []
+        for steps in (_TIMED, 2 * _TIMED):
+            loop = _loop(arm, data, Path(folder), replace(settings, steps=steps))
+            started = time.process_time()
+            loop.run(progress=False)
+            times.append(time.process_time() - started)
+    return times[1] / _TIMED
+
+
+def _loop(arm: str, data: Path, folder: Path, settings: TrainSettings) -> Loop:
+    packed = PackedCrystals.load(data)
+    wanted = changes(arm, packed, int(packed.batch.num_atoms.max()), ENCODER)
+    return prepare("miad", data, folder, settings, launched(), wanted, extend=True)
 
 
 def train(arm: str, data: Path, run: Path, settings: TrainSettings, deadline: float) -> bool:
     """Trains a run, or goes on with it; whether it has come to its end."""
-    packed = PackedCrystals.load(data)
-    wanted = changes(arm, packed, int(packed.batch.num_atoms.max()), ENCODER)
-    loop = prepare("miad", data, run / "training", settings, launched(), wanted)
+    loop = _loop(arm, data, run / "training", settings)
     progress = loop.run(minutes=max(0.0, deadline - time.monotonic()) / 60)
     print(
         f"{run.name}: step {progress.step} of {settings.steps}, {progress.seconds:.0f} s in all",
@@ -85,10 +118,10 @@ def train(arm: str, data: Path, run: Path, settings: TrainSettings, deadline: fl
 
 
 def draw(
-    run: Path, draws: int, seed: int, sampling: Mapping[str, Any], workers: int
+    training: Path, run: Path, draws: int, seed: int, sampling: Mapping[str, Any], workers: int
 ) -> list[Structure | None]:
     """The first draws of a trained run, as far as they are crystals."""
-    export(run / "training", run / "weights", "miad", sampling=sampling)
+    export(training, run / "weights", "miad", sampling=sampling)
     sampler = StructureSampler("miad", str(run / "weights"))
     folder = SampleFolder.open(
         run / "draws", {"weights": sampler.version, "sampling": dict(sampling)}, seed, lambda: seed
@@ -112,21 +145,21 @@ def draw(
 
 
 def measure(
-    arm: str, seed: int, data: Path, options: argparse.Namespace, deadline: float
+    arm: str, seed: int, hours: float, data: Path, options: argparse.Namespace, deadline: float
 ) -> dict[str, Any] | None:
-    """The scores of an arm and seed; None if the time was too short."""
-    run = options.output / f"{arm}-{seed}"
+    """The scores of an arm and seed after some core-hours; None if the time was too short."""
+    training = options.output / f"{arm}-{seed}"
+    run = training / f"{hours:g}h"
     finished = run / "results.json"
     if not finished.exists():
-        settings = TrainSettings(
-            steps=options.steps,
-            batch_size=options.batch_size,
-            warmup=min(500, options.steps // 10),
-            seed=seed,
-        )
-        if not train(arm, data, run, settings, deadline):
+        settings = TrainSettings(batch_size=options.batch_size, cooldown=0.4, seed=seed)
+        steps = round(3600 * hours / _pace(arm, data, settings, options.output))
+        settings = replace(settings, steps=steps, warmup=min(500, steps // 10))
+        if not train(arm, data, training, settings, deadline):
             return None
-        structures = draw(run, options.draws, seed, options.sampling, options.workers)
+        structures = draw(
+            training / "training", run, options.draws, seed, options.sampling, options.workers
+        )
         results = evaluate_structures(
             structures,
             run / "scores",
@@ -136,8 +169,16 @@ def measure(
             profile=options.profile,
             workers=options.workers,
         )
-        write_text(finished, json.dumps(results))
+        write_text(finished, json.dumps({**results, "steps": steps}))
     return dict(json.loads(finished.read_text()))
+
+
+def _pace(arm: str, data: Path, settings: TrainSettings, output: Path) -> float:
+    """Processor seconds of a step, measured once for all seeds."""
+    kept = output / f"{arm}.pace.json"
+    if not kept.exists():
+        write_text(kept, json.dumps(seconds_per_step(arm, data, settings)))
+    return float(json.loads(kept.read_text()))
 
 
 def ratio(hits: tuple[int, int], totals: tuple[int, int]) -> tuple[float, float, float]:
@@ -157,28 +198,32 @@ def ratio(hits: tuple[int, int], totals: tuple[int, int]) -> tuple[float, float,
     return value, value * math.exp(-half), value * math.exp(half)
 
 
-def table(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
-    """Scores of every run, and the ratios of all seeds that both arms have finished."""
-    lines = ["| arm | seed | " + " | ".join(SHOWN) + " |", "|---" * (len(SHOWN) + 2) + "|"]
-    for arm, by_seed in found.items():
-        for seed, results in by_seed.items():
-            lines.append(
-                f"| {arm} | {seed} | "
-                + " | ".join(_cell(results["metrics"].get(name)) for name in SHOWN)
-                + " |"
-            )
-    shared = sorted(set.intersection(*(set(by_seed) for by_seed in found.values())))
-    for name in ("sun", "msun") if shared else ():
-        hits, totals = zip(
-            *(_counts([by_seed[s] for s in shared], name) for by_seed in found.values()),
-            strict=True,
-        )
-        value, low, high = ratio(hits, totals)
-        counts = " against ".join(f"{h} of {t}" for h, t in zip(hits, totals, strict=True))
-        lines.append(
-            f"{name}, {' over '.join(found)}: {value:.2f} [{low:.2f}, {high:.2f}] ({counts}; seeds "
-            f"{shared})"
-        )
+def table(found: Mapping[str, Mapping[tuple[float, int], Mapping[str, Any]]]) -> str:
+    """Scores of every run, and for each budget the ratios of all seeds that two arms have finished.
+
+    Args:
+        found: By arm, then by core-hours and seed.
+    """
+    lines = ["| arm | core-hours | seed | " + " | ".join(SHOWN) + " |"]
+    lines.append("|---" * (len(SHOWN) + 3) + "|")
+    for arm, runs in found.items():
+        for (hours, seed), results in sorted(runs.items()):
+            cells = " | ".join(_cell(results["metrics"].get(name)) for name in SHOWN)
+            lines.append(f"| {arm} | {hours:g} | {seed} | {cells} |")
+    plain = found.get("plain", {})
+    for arm, runs in found.items():
+        shared = sorted(set(runs) & set(plain)) if arm != "plain" else []
+        for hours in sorted({hours for hours, _ in shared}):
+            seeds = [seed for budget, seed in shared if budget == hours]
+            for name in ("sun", "msun"):
+                counts = [_counts([own[hours, s] for s in seeds], name) for own in (runs, plain)]
+                hits, totals = zip(*counts, strict=True)
+                value, low, high = ratio(hits, totals)
+                told = " against ".join(f"{h} of {t}" for h, t in counts)
+                lines.append(
+                    f"{name}, {arm} over plain, {hours:g} core-hours: {value:.2f} [{low:.2f}, "
+                    f"{high:.2f}] ({told}; seeds {seeds})"
+                )
     return "\n".join(lines)
 
 
@@ -206,7 +251,8 @@ def main() -> None:
         "--reference", type=Path, help="packed known crystals (default: the training crystals)"
     )
     parser.add_argument("--minutes", type=float, required=True, help="for all training together")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--hours", type=float, nargs="+", default=[2.0], help="core-hours")
+    parser.add_argument("--arms", choices=ARMS, nargs="+", default=["mirage", "plain"])
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--max-atoms", type=int, default=12, help="of training crystals")
@@ -226,7 +272,7 @@ def main() -> None:
     kept = {
         k: str(v)
         for k, v in vars(options).items()
-        if k not in ("minutes", "seeds", "workers", "output")
+        if k not in ("minutes", "seeds", "arms", "hours", "workers", "output")
     }
     Store(options.output, kept)
     data = options.output / "training.safetensors"
@@ -234,12 +280,14 @@ def main() -> None:
         packed = PackedCrystals.load(options.data)
         packed.select(packed.batch.num_atoms <= options.max_atoms).save(data)
     deadline = time.monotonic() + 60 * options.minutes
-    found: dict[str, dict[int, dict[str, Any]]] = {arm: {} for arm in ARMS}
-    for seed in options.seeds:  # seed by seed, so that a short run still compares both arms
-        for arm in ARMS:
-            results = measure(arm, seed, data, options, deadline)
-            if results is not None:
-                found[arm][seed] = results
+    found: dict[str, dict[tuple[float, int], dict[str, Any]]] = {arm: {} for arm in options.arms}
+    # The shortest first, so that a short run still compares the arms.
+    for hours in sorted(options.hours):
+        for seed in options.seeds:
+            for arm in options.arms:
+                results = measure(arm, seed, hours, data, options, deadline)
+                if results is not None:
+                    found[arm][hours, seed] = results
     print(table(found))
 
 

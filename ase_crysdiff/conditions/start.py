@@ -32,9 +32,9 @@ class StartFrom(Condition):
     rng: StreamFor
 
     def start(self, state: NoisyState, joint: JointProcess, layout: Layout) -> NoisyState:
-        crystals = self.space.extend(self.crystal.to(layout.device, layout.dtype)).select(
-            [0] * layout.num_crystals
-        )
+        own = self.crystal.to(layout.device, layout.dtype)
+        blocks = [(self.space.extend(own, block.size), block.count) for block in layout.blocks]
+        crystals = CrystalBatch.cat([one.select([0] * count) for one, count in blocks])
         crystals = self.space.refresh(crystals, self.rng("vacancies", "atom"))
         times = torch.full(
             (layout.num_crystals,), self.time, device=layout.device, dtype=layout.dtype

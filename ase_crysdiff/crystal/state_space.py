@@ -194,8 +194,8 @@ class MirageSpace(StateSpace):
         goes on sees the crystals as it saw them before.
         """
         fixed = self.slots if rows is None else rows
-        if fixed is not None:
-            return torch.full_like(num_atoms, fixed)
+        if fixed is not None or not len(num_atoms):
+            return torch.full_like(num_atoms, fixed or 0)
         odds = torch.tensor(self.spare, dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
         more = torch.multinomial(odds, len(num_atoms), replacement=True, generator=generator)

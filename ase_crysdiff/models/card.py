@@ -53,6 +53,8 @@ class SamplingSettings:
             leaves them where the model puts them.
         scaffolds: Name of the model that proposes space groups and sites for compositions, on which
             crystals are then held; None for the plain method.
+        known_sites: Name of the library of known crystals on whose sites, and a few more, new
+            crystals are held, unless something else is asked for; None for the plain method.
 
     Raises:
         InputError: If a number makes no sense.
@@ -69,6 +71,7 @@ class SamplingSettings:
     atom_count_prior: tuple[float, ...] | None = None
     closest_approach: float | None = None
     scaffolds: str | None = None
+    known_sites: str | None = None
 
     def __post_init__(self) -> None:
         arguments.positive("steps", self.steps)

@@ -208,6 +208,11 @@ class Library:
         return np.repeat(slots, np.diff(self._starts["crystal"]))
 
     @cached_property
+    def num_sites(self) -> Ints:
+        """Occupied sites of each crystal."""
+        return self._arrays["num_sites"].astype(np.int64)
+
+    @cached_property
     def num_atoms(self) -> Ints:
         """Atoms of each crystal's primitive cell."""
         atoms = np.array([sum(counts) for counts in self.counts], dtype=np.int64)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.crystal.state_space import MirageSpace, StateSpace
+from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card
+from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.models.scaffolds import WYCKOFF, load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
@@ -17,6 +18,7 @@ from ase_crysdiff.prototypes.exchange import RandomExchange
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.prototypes.retrieval import Vote
+from ase_crysdiff.sampling.known_sites import KnownSites
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.proposals import Proposals
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
@@ -44,10 +46,10 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
             "sampler."
         )
     model, card = load(folder)
-    proposer = None if card.sampling is None else card.sampling.scaffolds
-    if proposer is None:
-        return ModelSampler(model, card, torch.device(device))
-    return ModelSampler(model, card, torch.device(device), partial(scaffold_proposals, proposer))
+    settings = card.sampling or SamplingSettings()
+    proposals = settings.scaffolds and partial(scaffold_proposals, settings.scaffolds)
+    sites = settings.known_sites and partial(known_sites, settings.known_sites, model.state_space)
+    return ModelSampler(model, card, torch.device(device), proposals or None, sites or None)
 
 
 def prototypes(weights: str | Path | None = None, device: str = "cpu") -> PrototypeSampler:
@@ -118,6 +120,23 @@ def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposal
     return Proposals(library, vote, ScaffoldDecoder(network), weighing, sizes)
 
 
+def known_sites(name: str, space: StateSpace) -> KnownSites:
+    """The sites of known crystals for a model that may leave some of them empty.
+
+    Args:
+        name: Of the library, and of the folder of its weights.
+        space: Of the model.
+
+    Raises:
+        CheckpointError: If the library is missing, damaged or something else.
+        InputError: If the model has no spare rows.
+    """
+    if not isinstance(space, MirageSpace) or space.spare is None:
+        raise InputError("known_sites of a card needs a model with odds of spare rows.")
+    library, _ = _library(None, name)
+    return KnownSites(library, space.max_atoms, space.spare, space.max_rows)
+
+
 def _known(weights: str | Path | None, odds: Mapping[int, float] | None = None) -> PrototypeSampler:
     """Known crystals that get their elements from the model of `site-elements`."""
     library, card = _library(weights)
@@ -125,8 +144,8 @@ def _known(weights: str | Path | None, odds: Mapping[int, float] | None = None) 
     return PrototypeSampler(library, card, learned, odds)
 
 
-def _library(weights: str | Path | None) -> tuple[Library, Card]:
-    folder = weight_files.find("prototypes", weights)
+def _library(weights: str | Path | None, name: str = "prototypes") -> tuple[Library, Card]:
+    folder = weight_files.find(name, weights)
     card, tensors = weight_files.read(folder)
     if card.config.get("recipe") != "prototypes":
         raise CheckpointError(

@@ -41,7 +41,7 @@ def run(
         on_step: Sees every state.
 
     Returns:
-        The crystals, reduced by the state space, in the layout's order.
+        The crystals, with all rows that the model sees, in the layout's order.
     """
     joint = model.joint
 
@@ -66,7 +66,7 @@ def run(
             state = condition.project(state, s, joint, layout, rng)
         if on_step is not None:
             on_step(s, state)
-    return model.state_space.decode(joint.decode(state, layout, context))
+    return joint.decode(state, layout, context)
 
 
 def _given(denoise: Denoise, context: Context, state: NoisyState, t: float) -> Prediction:

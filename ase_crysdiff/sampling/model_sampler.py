@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import torch
 
@@ -19,12 +18,13 @@ from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling import loop
-from ase_crysdiff.sampling.answers import Asked, turns
 from ase_crysdiff.sampling.capabilities import Capabilities
+from ase_crysdiff.sampling.known_sites import KnownSites
 from ase_crysdiff.sampling.proposals import Proposals
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
-from ase_crysdiff.sampling.scaffolds import chosen_scaffolds, first_rows_occupied, named
+from ase_crysdiff.sampling.scaffolds import first_rows_occupied, named
+from ase_crysdiff.sampling.sites import SiteChooser, Sites
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
 from ase_crysdiff.sampling.tasks.base import (
@@ -38,8 +38,6 @@ from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.sampling.tasks.vary import Vary
-from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
-from ase_crysdiff.symmetry.scaffold import Scaffold
 
 #: Shortest distance of atoms on symmetric sites, as a share of the sum of their covalent radii,
 #: where the card of a model asks for none: images of one atom that start next to a symmetry element
@@ -56,6 +54,8 @@ class ModelSampler(Sampler):
         device: Where to compute.
         proposals: Gives what proposes scaffolds for compositions, at first use; None for the plain
             method, which leaves the symmetry open.
+        known_sites: Gives the sites of known crystals, which new ones take, at first use; None for
+            the plain method.
     """
 
     card: Card
@@ -66,19 +66,19 @@ class ModelSampler(Sampler):
         card: Card,
         device: torch.device,
         proposals: Callable[[], Proposals] | None = None,
+        known_sites: Callable[[], KnownSites] | None = None,
     ) -> None:
         self.model, self.card, self.device = model, card, device
-        self._load_proposals = proposals
         self.subject = ModelWithCard(model, card)
+        self.sites = SiteChooser(self.subject, proposals, known_sites)
         _check_components(self.subject.settings, model.joint)
         self.solver: Solver = make_solver(self.subject.settings)
-        self.capabilities = _capabilities(self.subject, proposals is not None)
+        self.capabilities = _capabilities(self.subject, self.sites.has_library)
         model.denoiser.to(device)
         model.denoiser.encoder.tabulate()
 
     def evaluations(self, request: SampleRequest) -> int:
-        chosen = self._proposed(request) and self._load_proposals is not None
-        return self.evaluations_on(chosen or request.symmetric, request)
+        return self.evaluations_on(self.sites.chooses(request), request)
 
     def evaluations_on(self, sites: bool, request: SampleRequest) -> int:
         """Network evaluations per crystal, held on given sites or not."""
@@ -87,22 +87,18 @@ class ModelSampler(Sampler):
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
-        return self.sample_on(self._scaffolds(request, streams), request, streams)
+        return self.sample_on(self.sites.choose(request, streams), request, streams)
 
-    def sample_on(
-        self, scaffolds: Sequence[Scaffold] | None, request: SampleRequest, streams: Streams
-    ) -> Sampled:
-        """Draws crystals on given scaffolds, whoever chose them.
+    def sample_on(self, sites: Sites | None, request: SampleRequest, streams: Streams) -> Sampled:
+        """Draws crystals on given sites, whoever chose them.
 
         Args:
-            scaffolds: One for each stream; None leaves the symmetry open.
+            sites: Of one crystal for each stream; None leaves the symmetry open.
             request: What else is asked for, checked.
             streams: Random numbers.
         """
         contents = (
-            request.task.contents(self.subject, streams)
-            if scaffolds is None
-            else self._contents(scaffolds)
+            request.task.contents(self.subject, streams) if sites is None else self._contents(sites)
         )
         said = request.task.properties(streams)
         # In order of size, so that equally large crystals are computed together.
@@ -113,11 +109,12 @@ class ModelSampler(Sampler):
         if contents.species is not None:
             species = torch.cat([contents.species[i] for i in order])
             context = {"species": species.to(self.device)}
-        plan = self._plan(scaffolds is not None, request)
-        conditions = self._conditions(request, layout, context, streams, scaffolds is not None)
+        plan = self._plan(sites is not None, request)
+        conditions = self._conditions(request, layout, context, streams, sites is not None)
         held = request.task.symmetry(self.subject, layout, streams)
-        if scaffolds is not None:
-            held = self._held([scaffolds[i] for i in order], layout, streams, request)
+        if sites is not None:
+            scaffolds = [sites.scaffolds[i] for i in order]
+            held = self._held(replace(sites, scaffolds=scaffolds), layout, streams, request)
         if held is not None:  # first, so that all others see symmetric estimates, and last
             conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
         batch = loop.run(
@@ -132,9 +129,9 @@ class ModelSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
-        return (
-            Sampled(crystals, said) if scaffolds is None else Sampled(*named(scaffolds, crystals))
-        )
+        if sites is None:
+            return Sampled(self.model.state_space.decode(crystals), said)
+        return Sampled(*named(sites.scaffolds, crystals))
 
     def _plan(self, sites: bool, request: SampleRequest) -> Plan:
         """The times that are visited. On sites the card may ask for fewer, but not where conditions
@@ -145,44 +142,20 @@ class ModelSampler(Sampler):
             settings = settings.on_sites
         return task.plan(settings, request.steps)
 
-    @cached_property
-    def _proposals(self) -> Proposals | None:
-        return None if self._load_proposals is None else self._load_proposals()
-
-    def _scaffolds(self, request: SampleRequest, streams: Streams) -> Sequence[Scaffold] | None:
-        """The sites that crystals are held on; None leaves them open."""
-        if self._proposed(request) and self._proposals is not None:
-            asked = [Asked.of(request, i, self.subject.max_atoms) for i in streams.indices]
-            numbers = [index // turns(request) for index in streams.indices]
-            pairs = zip(asked, numbers, strict=True)
-            return [self._proposals.in_turn(one, number) for one, number in pairs]
-        return chosen_scaffolds(request, self.subject, streams) if request.symmetric else None
-
-    def _proposed(self, request: SampleRequest) -> bool:
-        """Whether scaffolds are proposed for what is asked, unless nothing proposes any."""
-        task = request.task
-        if not isinstance(task, CSP) or request.prototype is False or request.lattice is not None:
-            return False
-        return max(map(len, task.compositions)) <= MAX_ELEMENTS
-
-    def _contents(self, scaffolds: Sequence[Scaffold]) -> Contents:
+    def _contents(self, sites: Sites) -> Contents:
         """Rows of crystals on scaffolds, site after site."""
+        scaffolds = sites.scaffolds
         if not self.subject.generates_species:
             species = [torch.from_numpy(s.species) for s in scaffolds]
             return Contents([len(s) for s in species], species)
-        space = self.model.state_space
-        return Contents([space.encoded_size(s.num_atoms) for s in scaffolds])
+        size = self.model.state_space.encoded_size
+        return Contents([s.num_atoms if sites.vacant else size(s.num_atoms) for s in scaffolds])
 
-    def _held(
-        self,
-        scaffolds: Sequence[Scaffold],
-        layout: Layout,
-        streams: Streams,
-        request: SampleRequest,
-    ) -> Held:
+    def _held(self, sites: Sites, layout: Layout, streams: Streams, request: SampleRequest) -> Held:
         """What holds crystals on the sites of scaffolds, makes rows atoms or vacancies, and keeps
         the elements of a prototype apart.
         """
+        scaffolds = sites.scaffolds
         layout = replace(layout, freedoms=tuple(s.free for s in scaffolds))
         tied, counts = self.subject.generates_species, [s.num_atoms for s in scaffolds]
 
@@ -191,7 +164,9 @@ class ModelSampler(Sampler):
             return streams.rng(name, 0, rows, layout.device, layout.dtype)
 
         held = SymmetricAs.scaffolds(scaffolds, layout, rng, tied)
-        others = [first_rows_occupied(layout, counts)] if tied else []
+        others: list[Condition] = []
+        if tied and not sites.vacant:
+            others.append(first_rows_occupied(layout, counts))
         if tied and request.prototypes:
             others.append(DifferentSpecies.of(scaffolds, layout))
         return Held(held, others)

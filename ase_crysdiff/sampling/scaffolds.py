@@ -5,7 +5,6 @@ Decisions draw from the stream `scaffold`, the number of the decision as its ste
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import permutations
 
 import torch
@@ -106,8 +105,13 @@ def _new(
         stream, odds = streams.take([k]), able[count]
         sites = stream.pick("numbers of sites", list(odds), list(odds.values()))[0]
         letters = draw_letters(group, [count], decisions(stream), sites)[0]
-        found.append(Scaffold(group, tuple(enumerate(letters, start=1))))
+        found.append(with_labels(group, letters))
     return found
+
+
+def with_labels(group: int, letters: Iterable[str]) -> Scaffold:
+    """A scaffold whose elements are labels: numbers from 1 on, one for each site."""
+    return Scaffold(group, tuple(enumerate(letters, start=1)))
 
 
 def _sizes_with_sites(group: int, sizes: Iterable[int], least: int) -> dict[int, dict[int, float]]:
@@ -167,25 +171,28 @@ def named(
 
     Args:
         scaffolds: One for each crystal.
-        crystals: Atoms site after site.
+        crystals: Rows site after site, then those that belong to none. Sites may be vacant.
 
     Returns:
-        The crystals, whose atoms come in the order of the sites that are named, and the properties
-        that name space group and sites.
+        The crystals without vacancies, whose atoms come in the order of the sites that are named,
+        and the properties that name space group and sites.
     """
-    parts = zip(scaffolds, crystals.split(), crystals.num_atoms.cumsum(0).tolist(), strict=True)
-    found, places = [], []
-    for scaffold, crystal, end in parts:
-        named, order = renamed(scaffold, crystal.species.tolist())
+    starts = (crystals.num_atoms.cumsum(0) - crystals.num_atoms).tolist()
+    found: list[Scaffold | None] = []
+    places, counts = [], []
+    for scaffold, start in zip(scaffolds, starts, strict=True):
+        own = slice(start, start + scaffold.num_atoms)
+        named, order = renamed(scaffold, crystals.species[own].tolist())
         found.append(named)
-        places.append(torch.tensor(order) + end - len(order))
+        counts.append(len(order))
+        places.append(torch.tensor(order, dtype=torch.long) + start)
     rows = torch.cat(places)
-    ordered = replace(
-        crystals, frac_coords=crystals.frac_coords[rows], species=crystals.species[rows]
+    ordered = CrystalBatch(
+        crystals.lattice, crystals.frac_coords[rows], crystals.species[rows], torch.tensor(counts)
     )
     properties = {
-        "space_group": [scaffold.space_group.symbol for scaffold in found],
-        "scaffold": [str(scaffold) for scaffold in found],
+        "space_group": ["" if s is None else s.space_group.symbol for s in found],
+        "scaffold": ["" if s is None else str(s) for s in found],
     }
     return ordered, properties
 
@@ -197,24 +204,25 @@ def first_rows_occupied(layout: Layout, counts: Sequence[int]) -> Condition:
     return AllowedSpecies(allowed)
 
 
-def renamed(scaffold: Scaffold, species: Sequence[int]) -> tuple[Scaffold, list[int]]:
+def renamed(scaffold: Scaffold, species: Sequence[int]) -> tuple[Scaffold | None, list[int]]:
     """A scaffold whose elements are labels with the elements that were found for them.
 
     Args:
         scaffold: With labels.
-        species: Atomic number of each atom, site after site.
+        species: Atomic number of each row, site after site; those of a vacant site are vacancies.
 
     Returns:
-        The scaffold, which may name its sites in another order, and its atoms in that order, by
-        their numbers before.
+        The scaffold of the occupied sites, which may name them in another order, and its atoms in
+        that order, by their numbers before. None, and no atoms, if all sites are vacant.
     """
     group, sites, start = scaffold.space_group, [], 0
     for _, letter in scaffold.sites:
         stop = start + group.position(letter).multiplicity
-        sites.append(((species[start], letter), range(start, stop)))
+        if species[start] != VACANCY:
+            sites.append(((species[start], letter), range(start, stop)))
         start = stop
     sites.sort(key=lambda pair: site_order(pair[0]))
-    named = Scaffold(scaffold.group, tuple(site for site, _ in sites))
+    named = Scaffold(scaffold.group, tuple(site for site, _ in sites)) if sites else None
     return named, [atom for _, atoms in sites for atom in atoms]
 
 

@@ -29,6 +29,7 @@ from ase_crysdiff.sampling.proposals import Proposal, Proposals
 from ase_crysdiff.sampling.prototype_sampler import PrototypeSampler
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.sites import Sites
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
@@ -113,7 +114,7 @@ class WyckoffSampler(Sampler):
         parts = batch_of(found).split()
         if open_:
             drawn = self.geometry.sample_on(
-                list(open_.values()),
+                Sites(list(open_.values())),
                 SampleRequest(conditions=request.conditions, steps=request.steps),
                 streams.take(list(open_)),
             )

@@ -14,6 +14,7 @@ from ase_crysdiff.models import weights
 from ase_crysdiff.recipes import miad
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
+from ase_crysdiff.training.origin import merge
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "mirage_infusion.py"
 specification = importlib.util.spec_from_file_location("mirage_infusion", SCRIPT)
@@ -31,27 +32,19 @@ def test_arms_differ_in_the_state_space_only(crystals):
     built = {}
     for arm in benchmark.ARMS:
         wanted = benchmark.changes(arm, crystals, 20, TINY)
-        built[arm] = miad.RECIPE.build(
-            {
-                **miad.RECIPE.configure(crystals),
-                **wanted,
-                "species": {"kernel": "exact", **wanted["species"]},
-            }
-        )
-    mirage, plain = (built[arm] for arm in ("mirage", "plain"))
+        built[arm] = miad.RECIPE.build(merge(miad.RECIPE.configure(crystals), wanted))
+    mirage, padded, plain = (built[arm] for arm in ("mirage", "padded", "plain"))
     shapes = [
         {n: p.shape for n, p in model.denoiser.named_parameters()} for model in built.values()
     ]
-    assert shapes[0] == shapes[1]
-    assert (
-        mirage.state_space.slots,
-        mirage.state_space.max_atoms,
-        plain.state_space.max_atoms,
-    ) == (25, 20, 20)
-    assert mirage.config["species"]["prior"][VACANCY] > 0.3
-    assert plain.config["species"]["prior"][VACANCY] < 0.02
-    same = ("lattice", "lattice_target", "encoder", "loss_weights", "sizes", "elements")
-    assert all(mirage.config[k] == plain.config[k] for k in same)
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert (mirage.state_space.slots, padded.state_space.slots) == (None, 25)
+    assert len(mirage.state_space.spare) > 1
+    assert {model.state_space.max_atoms for model in built.values()} == {20}
+    vacant = [model.config["species"]["prior"][VACANCY] for model in (padded, mirage, plain)]
+    assert vacant[0] > 0.3 > vacant[1] > 0.05 > 0.02 > vacant[2]
+    same = ("lattice", "family", "encoder", "loss_weights", "sizes", "elements")
+    assert all(mirage.config[k] == plain.config[k] == padded.config[k] for k in same)
 
 
 def test_ratio_of_known_counts():
@@ -79,14 +72,15 @@ def test_table_joins_seeds_that_both_arms_have():
 
     text = benchmark.table(
         {
-            "mirage": {0: results(8), 1: results(12), 2: results(50)},
-            "plain": {0: results(6), 1: results(4)},
+            "mirage": {(2, 0): results(8), (2, 1): results(12), (6, 0): results(50)},
+            "plain": {(2, 0): results(6), (2, 1): results(4)},
         }
     )
-    assert "sun, mirage over plain: 2.00 [" in text
+    assert "sun, mirage over plain, 2 core-hours: 2.00 [" in text
     assert "(20 of 100 against 10 of 100; seeds [0, 1])" in text
-    assert "| mirage | 2 |" in text
-    assert "over" not in benchmark.table({"mirage": {0: results(8)}, "plain": {}})
+    assert "| mirage | 6 | 0 |" in text
+    assert "6 core-hours" not in text
+    assert "over" not in benchmark.table({"mirage": {(2, 0): results(8)}, "plain": {}})
 
 
 def test_both_arms_from_training_to_scores(crystals, tmp_path, monkeypatch, capsys):
@@ -100,30 +94,47 @@ def test_both_arms_from_training_to_scores(crystals, tmp_path, monkeypatch, caps
         + "\n".join(f"{e},0.0" for e in sorted(elements))
         + "\n"
     )
+    monkeypatch.setattr(benchmark, "_TIMED", 1)
+    monkeypatch.setattr(benchmark, "_pace", lambda arm, *_: {"mirage": 1.5}.get(arm, 1.0))
     options = Namespace(
         output=tmp_path,
-        steps=3,
         batch_size=8,
         draws=4,
-        sampling={"steps": 2, "corrections": {}},
+        sampling={"steps": 2, "solver": "euler", "start": 1.0},
         workers=1,
         reference=None,
         hull=hull,
         potential=Toy(),
         profile="package",
     )
-    assert benchmark.measure("mirage", 0, data, options, time.monotonic()) is None
+    hours, longer = 3 / 3600, 6 / 3600
+    assert benchmark.measure("mirage", 0, hours, data, options, time.monotonic()) is None
+
+    def measured(arm, budget, seconds=600):
+        return benchmark.measure(arm, 0, budget, data, options, time.monotonic() + seconds)
+
     found = {
-        arm: {0: benchmark.measure(arm, 0, data, options, time.monotonic() + 600)}
-        for arm in benchmark.ARMS
+        arm: {(t, 0): measured(arm, t) for t in (hours, longer)} for arm in ("mirage", "plain")
     }
-    assert all(results[0]["requested"] == 4 for results in found.values())
-    assert "num_atoms_distance" in found["plain"][0]["metrics"]
-    assert "sun, mirage over plain:" in benchmark.table(found)
-    cards = [weights.read_card(tmp_path / f"{arm}-0" / "weights") for arm in benchmark.ARMS]
+    assert {runs[hours, 0]["requested"] for runs in found.values()} == {4}
+    steps = {arm: [results["steps"] for results in runs.values()] for arm, runs in found.items()}
+    assert steps == {"mirage": [2, 4], "plain": [3, 6]}  # equal hours, each at its own pace
+    assert "num_atoms_distance" in found["plain"][hours, 0]["metrics"]
+    assert "sun, mirage over plain" in benchmark.table(found)
+    cards = [weights.read_card(tmp_path / f"{arm}-0" / f"{hours:g}h" / "weights") for arm in found]
     assert cards[0].training["parameters"] == cards[1].training["parameters"]
-    assert cards[0].config["state_space"] == {"name": "mirage", "slots": 8, "max_atoms": 6}
+    assert cards[0].config["state_space"]["max_atoms"] == 6
     assert PackedCrystals.load(data).batch.num_atoms.max() == 6
     capsys.readouterr()
-    assert benchmark.measure("plain", 0, data, options, time.monotonic()) == found["plain"][0]
+    assert measured("plain", hours, 0) == found["plain"][hours, 0]
     assert capsys.readouterr().out == ""  # kept, not made again
+
+
+def test_the_pace_of_an_arm_is_measured(crystals, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "ENCODER", TINY)
+    monkeypatch.setattr(benchmark, "_TIMED", 2)
+    data = tmp_path / "data.safetensors"
+    crystals.save(data)
+    settings = benchmark.TrainSettings(batch_size=8)
+    paces = {arm: benchmark.seconds_per_step(arm, data, settings) for arm in ("padded", "plain")}
+    assert all(0 < pace < 10 for pace in paces.values())

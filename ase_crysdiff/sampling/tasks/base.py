@@ -175,7 +175,7 @@ def allowed_classes(
 ) -> Bool[Tensor, "rows classes"]:
     """Classes that every row may take.
 
-    With a number of atoms given, the first slots of a crystal are atoms and the rest are not.
+    With a number of atoms given, the first rows of a crystal are atoms and the rest are not.
 
     Args:
         model: Of generated species.
@@ -191,21 +191,17 @@ def allowed_classes(
         elements &= elements if limit is None else limit
     if not elements:
         raise InputError("No element satisfies both chemical_system and elements.")
-    wanted = sorted(elements)
-
-    if not model.model.state_space.has_vacancies:
-        row = torch.zeros(NUM_SPECIES, dtype=torch.bool)
-        row[wanted] = True
-        return row.repeat(sum(layout.sizes), 1).to(layout.device)
-    size = layout.sizes[0]
-    allowed = torch.zeros(size, NUM_SPECIES, dtype=torch.bool)
-    allowed[:, wanted] = True
-    allowed[:, VACANCY] = True
-    if num_atoms is not None:
-        allowed[:num_atoms, VACANCY] = False
-        allowed[num_atoms:] = False
-        allowed[num_atoms:, VACANCY] = True
-    return allowed.repeat(layout.num_crystals, 1).to(layout.device)
+    row = torch.zeros(NUM_SPECIES, dtype=torch.bool, device=layout.device)
+    row[sorted(elements)] = True
+    vacancies = model.model.state_space.has_vacancies
+    row[VACANCY] = vacancies and num_atoms is None
+    allowed = row.repeat(layout.total_atoms, 1)
+    if vacancies and num_atoms is not None:
+        counts = [num_atoms] * layout.num_crystals
+        beyond = ~rows_without_atoms(layout, counts).all(-1)
+        allowed[beyond] = False
+        allowed[beyond, VACANCY] = True
+    return allowed
 
 
 def rows_without_atoms(layout: Layout, counts: Sequence[int]) -> Bool[Tensor, "rows classes"]:

@@ -122,12 +122,6 @@ class DeNovo(ElementConstraints):
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
         space = model.model.state_space
         if self.num_atoms is not None:
-            atoms = [self.num_atoms] * len(streams)
-        elif space.has_vacancies:  # as many as there may be; how many is found while sampling
-            atoms = [space.max_atoms] * len(streams)
-        else:
-            sizes = model.size_histogram
-            atoms = streams.pick(
-                "numbers of atoms", list(sizes), [float(n) for n in sizes.values()]
-            )
-        return Contents([space.encoded_size(n) for n in atoms])
+            return Contents([space.encoded_size(self.num_atoms)] * len(streams))
+        odds = space.rows_odds(model.size_histogram)
+        return Contents(streams.pick("numbers of atoms", list(odds), list(odds.values())))

@@ -94,7 +94,10 @@ class Vary(ElementConstraints):
         kept = self.crystal.species
         if not model.generates_species:
             return Contents([len(kept)] * len(streams), [kept] * len(streams))
-        return Contents([model.model.state_space.encoded_size(len(kept))] * len(streams))
+        odds = model.model.state_space.rows_odds({len(kept): 1.0})
+        rows = streams.pick("numbers of rows", list(odds), list(odds.values()))
+        least = max(len(kept), self.num_atoms or 0)
+        return Contents([max(least, n) for n in rows])
 
     def plan(self, settings: SamplingSettings, steps: int | None) -> UniformPlan:
         start = self._start(settings)

@@ -115,11 +115,11 @@ def test_mirage_places_are_drawn_anew_and_carry_no_loss(generator):
 
 def test_state_spaces_refuse_what_they_cannot_hold():
     with pytest.raises(InputError, match="1 to 20 atoms"):
-        MirageSpace(25, 20).encoded_size(21)
+        MirageSpace(20, slots=25).encoded_size(21)
     with pytest.raises(InputError, match="1 to 5 atoms"):
         IdentitySpace(5).encoded_size(0)
     with pytest.raises(InputError, match="slots"):
-        MirageSpace(5, 6)
+        MirageSpace(6, slots=5)
 
 
 def test_streams_do_not_depend_on_company():

@@ -129,7 +129,7 @@ def test_step_permutes_with_the_atoms(crystals, start, generator):
 
 def run(built, conditions=(), count=3, plan=None, on_step=None):
     built.denoiser.float()
-    layout = Layout((built.state_space.slots,) * count)
+    layout = Layout((SIZE,) * count)
     plan = UniformPlan(8) if plan is None else plan
     return loop.run(
         built,
@@ -157,7 +157,7 @@ def test_loop_visits_the_plan_and_may_go_up_again(crystals):
 def test_neutral_conditions_change_nothing(crystals):
     built = model(crystals, lattice="polar")
     plain = run(built)
-    everything = torch.ones(3 * built.state_space.slots, 100, dtype=torch.bool)
+    everything = torch.ones(3 * SIZE, 100, dtype=torch.bool)
     for condition in (Temperature(1.0), AllowedSpecies(everything), RequiredSpecies(())):
         same = run(built, [condition])
         assert torch.equal(same.species, plain.species)

@@ -174,7 +174,7 @@ def test_what_symmetric_training_needs_is_said(packed, model):
     course, device = TrainSettings(), torch.device("cpu")
     with pytest.raises(InputError, match="crysdiff pack --symmetry"):
         mixed_task(model, PackedCrystals(packed.batch), course, device)
-    other = recipe("miad").build(tiny_config("miad", packed))
+    other = recipe("dao-g").build(tiny_config("dao-g", packed))
     with pytest.raises(InputError, match="such as dao-g-flow"):
         SymmetricFlowObjective(other)
     for share in (0, 1.5, True, "half"):
