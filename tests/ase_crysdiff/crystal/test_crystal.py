@@ -99,6 +99,33 @@ def test_mirage_space_returns_the_real_atoms(sizes):
         assert torch.equal(getattr(back, field), getattr(batch, field))
 
 
+def test_spare_rows_are_drawn_once_and_as_often_as_their_odds(generator):
+    batch = random_batch([3] * 400 + [5] * 400, generator)
+    space = MirageSpace(8, spare=[2.0, 1.0, 1.0])
+    extended = space.extend(batch)
+    more = (extended.num_atoms - batch.num_atoms).tolist()
+    assert [more.count(n) / 800 for n in range(3)] == pytest.approx([0.5, 0.25, 0.25], abs=0.05)
+    assert torch.equal(extended.num_atoms, space.extend(batch).num_atoms)
+    back = space.decode(space.refresh(extended, GeneratorStream(len(extended.species), generator)))
+    for field in ("lattice", "frac_coords", "species", "num_atoms"):
+        assert torch.equal(getattr(back, field), getattr(batch, field))
+    # Whoever draws rows for new crystals draws them as they come in training.
+    odds = space.rows_odds({3: 1.0, 5: 1.0})
+    assert odds == pytest.approx({3: 0.5, 4: 0.25, 5: 0.75, 6: 0.25, 7: 0.25})
+    assert (space.encoded_size(5), space.max_rows) == (5, 10)
+    assert MirageSpace(8, slots=10).rows_odds({3: 1.0, 5: 2.0}) == {10: 3.0}
+    assert space.extend(batch.select([0]), 6).num_atoms.tolist() == [6]
+
+
+def test_vacancies_can_weigh_less_than_atoms(generator):
+    space = MirageSpace(6, spare=[0.0, 0.0, 1.0], vacancy_weight=0.5)
+    extended = space.extend(random_batch([2, 4], generator))
+    weights = space.loss_weights(extended, "species")
+    assert float(weights.mean()) == pytest.approx(1)
+    vacant = extended.species == 0
+    assert torch.allclose(weights[vacant], weights[~vacant][0] / 2)
+
+
 def test_mirage_places_are_drawn_anew_and_carry_no_loss(generator):
     space = MirageSpace(6, 6)
     extended = space.extend(random_batch([2, 4], generator))
@@ -120,6 +147,9 @@ def test_state_spaces_refuse_what_they_cannot_hold():
         IdentitySpace(5).encoded_size(0)
     with pytest.raises(InputError, match="slots"):
         MirageSpace(6, slots=5)
+    for wrong in ({}, {"slots": 8, "spare": [1.0]}, {"spare": []}, {"spare": [1.0, -1.0]}):
+        with pytest.raises(InputError, match="spare"):
+            MirageSpace(6, **wrong)
 
 
 def test_streams_do_not_depend_on_company():

@@ -7,20 +7,23 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from pymatgen.core import Lattice, Structure
-from toys import tiny_config
+from toys import tiny_config, write_weights
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.scaffolds import PackedScaffolds
+from ase_crysdiff.data.spare_sites import with_spare_sites
 from ase_crysdiff.data.symmetric_buckets import SymmetricCrystals
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.geometry.torus import shortest_image
+from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.models.generative import load
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.symmetry.crystal import operations_of_scaffold
 from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.training.loop import Loop
+from ase_crysdiff.training.run import prepare
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.symmetric import SymmetricFlowObjective, mixed_task
 
@@ -195,3 +198,108 @@ def test_the_command_line_packs_scaffolds(structures, tmp_path, capsys):
     assert found.scaffolds is not None
     assert len(found) == len(found.scaffolds) == 3
     assert found.scaffolds.crystal(0).scaffold == find_symmetric(structures[0]).scaffold
+
+
+@pytest.fixture(scope="module")
+def mirage(packed):
+    torch.random.default_generator.manual_seed(0)
+    config = {**tiny_config("miad", packed), "symmetric_share": 0.5}
+    return recipe("miad").build(config)
+
+
+def mirage_batches(packed, mirage):
+    data = with_spare_sites(packed.scaffolds, mirage.state_space)
+    rows = mirage.state_space.max_rows
+    return list(SymmetricCrystals(data, rows, 4, 10_000, torch.device("cpu")).everything())
+
+
+def test_sites_have_one_species_and_empty_ones_are_anywhere(packed, mirage, generator):
+    objective, vacant = SymmetricFlowObjective(mirage), 0
+    for batch in mirage_batches(packed, mirage):
+        seen = []
+
+        def denoiser(state, t, given, layout, seen=seen):
+            seen.append(state)
+            assert not given
+            return mirage.denoiser(state, t, given, layout)
+
+        for _ in range(2):
+            objective.loss(denoiser, batch, generator)
+        species = seen[0]["species"].view_as(batch.species)
+        assert torch.equal(species, batch.kinds.first(species).gather(1, batch.kinds.site))
+        empty = (batch.kinds.first(batch.species) == 0) & (batch.kinds.multiplicity > 0)
+        vacant += int(empty.sum())
+    assert vacant > 0
+
+
+class Oracle:
+    """Answers with the truth: true velocities of atoms, any for empty sites, any common shift, and
+    certainty of the species, which may be the wrong ones.
+    """
+
+    def __init__(self, objective, batch, wrong=0):
+        self.batch, self.wanted = batch, objective._encode(batch.lattice)
+        self.species = (batch.species.flatten() + wrong) % 100
+        self.moves = torch.zeros(len(self.species), 3)
+
+    def __call__(self, state, t, given, layout):
+        batch, rows = self.batch, len(self.species)
+        clean = wrap(batch.kinds.atoms(batch.free_numbers))
+        here = layout.broadcast(t, "atom")[:, None]
+        self.moves = shortest_image(state["frac_coords"] - clean)
+        is_atom = (batch.species != 0).flatten()[:, None]
+        logits = torch.full((rows, 100), -50.0)
+        logits[torch.arange(rows), self.species] = 50.0
+        shift = torch.rand(len(batch), 3).repeat_interleave(batch.species.shape[1], 0)
+        return {
+            "lattice": (state["lattice"] - self.wanted) / t[:, None],
+            "frac_coords": torch.where(is_atom, self.moves / here, torch.rand(rows, 3)) + shift,
+            "species": logits,
+        }
+
+
+def test_only_what_can_be_known_counts(packed, mirage, generator):
+    objective, checked = SymmetricFlowObjective(mirage), 0
+    for batch in mirage_batches(packed, mirage):
+        oracle = Oracle(objective, batch)
+        _, parts = objective.loss(oracle, batch, generator)
+        assert float(parts["symmetric_species"]) < 1e-5
+        assert float(parts["symmetric_lattice"]) < 1e-4
+        if oracle.moves[(batch.species != 0).flatten()].abs().max() < 0.49:  # no shorter way round
+            assert float(parts["symmetric_frac_coords"]) < 1e-4
+            checked += 1
+        _, parts = objective.loss(Oracle(objective, batch, wrong=1), batch, generator)
+        assert float(parts["symmetric_species"]) > 10
+    assert checked > 1
+
+
+def test_miad_begins_with_a_flow_for_given_species(packed, tmp_path, generator):
+    """With all species certain its network moves atoms as the flow did, until it learns."""
+    data, folder = tmp_path / "data.safetensors", tmp_path / "flow"
+    packed.save(data)
+    config = tiny_config("dao-g-flow", packed)
+    write_weights("dao-g-flow", config, folder, {"steps": 5})
+    settings = TrainSettings(steps=2, batch_size=4, warmup=0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    changes = {"symmetric_share": 0.5, "state_space": {"spare": [0.5, 0.5]}}
+    loop = prepare("miad", data, tmp_path / "run", settings, fabric, changes, origin=folder)
+    assert loop.task.config["state_space"]["spare"] == [0.5, 0.5]
+    assert loop.task.config["lattice"] == config["lattice"]
+    flow, _ = load(folder)
+    batch = packed.batch.select([0]).sorted()[0]
+    state = {
+        "lattice": flow.joint.encode(batch)["lattice"],
+        "frac_coords": torch.rand(len(batch.species), 3, generator=generator),
+        "species": batch.species,
+    }
+    t, layout = torch.tensor([0.4]), batch.layout
+    given = flow.denoiser(state, t, {"species": batch.species}, layout)
+    with torch.no_grad():
+        own = loop.task.network(state, t, {}, layout)
+    for name in ("lattice", "frac_coords"):
+        torch.testing.assert_close(own[name], given[name])
+    assert own["species"].shape == (len(batch.species), 100)
+    loop.run(progress=False)
+    with pytest.raises(InputError, match="cannot start from"):
+        prepare("dao-g", data, tmp_path / "other", settings, fabric, {}, origin=folder)
