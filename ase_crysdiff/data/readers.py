@@ -6,7 +6,6 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 
 from pymatgen.core import Structure
@@ -49,14 +48,9 @@ def read_records(path: str | Path) -> Iterator[Record]:
     two entries.
 
     Raises:
-        InputError: If it is no path, does not exist or its kind is not known, or a table given by
-            name has no column `cif`.
+        InputError: If the path does not exist or its kind is not known, or a table given by name
+            has no column `cif`.
     """
-    if not isinstance(path, str | PathLike):
-        raise InputError(
-            f"Expected the path of one file or folder, got {type(path).__name__}. For several call "
-            "read_all."
-        )
     given = Path(path)
     if not given.exists():
         raise InputError(f"{given} does not exist.")
