@@ -30,8 +30,7 @@ def has_balance(counts: Mapping[int, int]) -> bool:
     element may differ.
 
     The verdict of pymatgen's `Composition.oxi_state_guesses`, whose lists of states it takes (those
-    of the ICSD, else the common ones), without counting the ways, which takes minutes for large
-    cells.
+    of the ICSD, else the common ones), without listing all the ways.
 
     Args:
         counts: Number of atoms by atomic number.

@@ -10,7 +10,7 @@ from ase_crysdiff.errors import IncompatibleError
 from pymatgen_ext import StructureSampler
 from pymatgen_ext.charge_balance import balance_notes, has_balance
 
-FORMULAS = "MgO SrTiO3 Fe3O4 LiFePO4 YBa2Cu3O7 SrTiO5 Sr4TiO11 LiFePO11 HeO Fe NaCl2 TaFe2Rh RuF7"
+FORMULAS = "Li12Fe12P12N9O47 MgO SrTiO3 Fe3O4 LiFePO4 YBa2Cu3O7 SrTiO5 Sr4TiO11 LiFePO11 HeO Fe NaCl2 TaFe2Rh RuF7"
 
 
 def counts(formula):
@@ -38,11 +38,6 @@ def test_the_verdict_on_formulas_by_chance_is_that_of_pymatgen():
         assert found == bool(Composition(formula).oxi_state_guesses()), formula
         balanced += found
     assert 50 < balanced < 250
-
-
-def test_large_cells_cost_nothing():
-    """pymatgen's count of the ways for this cell does not end within a minute."""
-    assert has_balance(counts("Li12 Fe12 P12 N9 O48")) in (True, False)
 
 
 def test_reports_name_formulas_that_no_chemist_would_look_at():
