@@ -97,8 +97,17 @@ def measure(command: str, kills: int, count: int, folder: Path, rng: random.Rand
         reached += run.poll() is None
         run.send_signal(signal.SIGKILL)
         run.wait()
-        if start(command, "killed", count, folder).wait() == 0:
-            same += contents(folder / "killed") == expected
+        again = start(command, "killed", count, folder)
+        assert again.stderr is not None
+        said = again.stderr.read().decode()
+        if again.wait():
+            print(f"{command}: not resumed: {said}", file=sys.stderr)
+            continue
+        found = contents(folder / "killed")
+        same += found == expected
+        for name in sorted(expected.keys() | found.keys()):
+            if found.get(name) != expected.get(name):
+                print(f"{command}: {name} differs", file=sys.stderr)
     return (
         f"{command}: {same} of {kills} resumed runs end with the same {len(expected)} files; "
         f"{reached} kills reached a run under way ({seconds:.0f} s when left alone)"

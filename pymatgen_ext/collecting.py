@@ -14,8 +14,10 @@ from ase_crysdiff.sampling.batched import Attempt, SamplerSpec, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.sampling.sampler import Sampler
+from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from pymatgen_ext import __version__
 from pymatgen_ext.cells import CellTransform
+from pymatgen_ext.charge_balance import balance_notes
 
 #: Called with every batch of draws as soon as it is done.
 OnDraws = Callable[[list[Attempt], list[Structure]], None]
@@ -107,6 +109,7 @@ def collect(
         evaluations=sampler.evaluations(request),
         seconds=time.perf_counter() - started,
         guidance=dict(usage),
+        notes=balance_notes(found.values()) if isinstance(request.task, DeNovo) else (),
     )
     return SampleSet([found[i] for i in sorted(found)], report)
 

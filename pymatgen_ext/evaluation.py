@@ -30,7 +30,7 @@ def evaluate(
 ) -> "Mapping[str, MetricResult]":
     """Scores structures: always as they are, and with a potential relaxed, too.
 
-    Results by name:
+    Results by name, which print as a table:
 
     - always `structural_validity`, `distance_validity`, `uniqueness`, `symmetry_success` (at
       0.1 Å), `symmetry_success_tight` (at 0.01 Å), `space_groups`; with SMACT installed
@@ -84,6 +84,7 @@ def evaluate(
     from ase_crysdiff.metrics.composition import has_smact
     from ase_crysdiff.metrics.examined import Examined
     from ase_crysdiff.metrics.formation import energies_above_hull
+    from ase_crysdiff.metrics.scores import Scores
     from ase_crysdiff.metrics.sources import SHIPPED, check_references, hull_from, reference_from
     from ase_crysdiff.metrics.sun import profile_named
     from ase_crysdiff.potentials.loading import as_potential
@@ -111,7 +112,7 @@ def evaluate(
         relaxed = relaxed_by(given, resolved)
         if heights is not None:
             energies = energies_above_hull(relaxed.structures, resolved, heights)
-    return score(
+    found = score(
         given,
         relaxed=relaxed,
         energies=energies,
@@ -120,3 +121,4 @@ def evaluate(
         profile=profile,
         workers=workers,
     )
+    return Scores(found)

@@ -75,6 +75,10 @@ class EnergyGuidance(MSONable, Condition):
         self.usage = Usage()
         self._core: CleanEnergyGuidance | NoisyEnergyGuidance | None = None
 
+    def __repr__(self) -> str:
+        given = self.potential if isinstance(self.potential, str) else self.potential.name
+        return f"EnergyGuidance({given!r}, guidance_scale={self.guidance_scale:g})"
+
     def given_species(self, species: torch.Tensor) -> Condition:
         return self._loaded().given_species(species)
 

@@ -4,18 +4,16 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
 import torch
 from ase import Atoms
-from pymatgen.core import Composition, Element, Lattice, Structure
+from pymatgen.core import Element, Lattice, Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.constants import GATE_DISTANCE, PHYSICAL_FRACTION, VOLUME_PER_ATOM
-from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import as_structure, check_structure
 from ase_crysdiff.crystal.volume import atom_count_weights
 from ase_crysdiff.errors import InputError
@@ -26,6 +24,7 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
+from pymatgen_ext.charge_balance import ChargeBalance, has_balance
 from pymatgen_ext.disorder import from_disordered
 from pymatgen_ext.masks import Mask, masked_sites
 from pymatgen_ext.symmetric_hosts import symmetric_fillings
@@ -218,27 +217,6 @@ def parse_guests(guests: GuestCounts) -> tuple[Guests, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class ChargeBalance:
-    """Rejects crystals for which pymatgen finds no oxidation states that add up to zero."""
-
-    def __call__(self, crystal: CrystalBatch) -> str | None:
-        return (
-            None
-            if _has_balance(_formula(Counter(crystal.species.tolist())))
-            else "not charge-balanced"
-        )
-
-
-def _formula(counts: Mapping[int, int]) -> str:
-    return " ".join(f"{Element.from_Z(z).symbol}{n}" for z, n in sorted(counts.items()) if n)
-
-
-@lru_cache(maxsize=4096)
-def _has_balance(formula: str) -> bool:
-    return bool(Composition(formula).oxi_state_guesses())
-
-
 def _balanced(
     host: Structure, guests: tuple[Guests, ...]
 ) -> tuple[tuple[Guests, ...], tuple[str, ...]]:
@@ -247,7 +225,7 @@ def _balanced(
     balanced = []
     for numbers in itertools.product(*(range(g.least, g.most + 1) for g in guests)):
         total = framework + Counter({g.species: n for g, n in zip(guests, numbers, strict=True)})
-        if _has_balance(_formula(total)):
+        if has_balance(total):
             balanced.append(numbers)
     if not balanced:
         raise InputError(

@@ -20,6 +20,7 @@ from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.settings import primitive_setting
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap
+from pymatgen_ext.charge_balance import ChargeBalance
 from pymatgen_ext.conventional import ConventionalCell
 
 
@@ -36,6 +37,7 @@ def sample_request(
     known: bool | None = None,
     properties: Mapping[str, float] | None = None,
     guidance_weight: float = 1.0,
+    charge_balance: bool = False,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | ConventionalCell | None]:
@@ -56,6 +58,7 @@ def sample_request(
         known: Whether crystals of a library may be answers.
         properties: Wished values by name.
         guidance_weight: How much they count.
+        charge_balance: Whether the charge must balance by known oxidation states.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
@@ -88,6 +91,7 @@ def sample_request(
         properties=parsing.properties(properties),
         guidance_weight=guidance_weight,
         conditions=conditions_of(conditions),
+        filters=(ChargeBalance(),) if charge_balance else (),
         steps=steps,
     )
     return request, cell

@@ -55,6 +55,7 @@ class StructureSampler(NamedSampler):
         known: bool | None = None,
         properties: Mapping[str, float] | None = None,
         guidance_weight: float = 1.0,
+        charge_balance: bool = False,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         relax: bool | str = False,
@@ -96,6 +97,9 @@ class StructureSampler(NamedSampler):
                 `{"energy_above_hull": 0.0}`, eV/atom.
             guidance_weight: How much these count: 1 draws from the model's conditional probability,
                 0 ignores them, more overstates them.
+            charge_balance: Keep only structures whose charge balances by oxidation states that
+                pymatgen knows, for samplers that find formulas themselves; others are drawn again,
+                up to `redraws` times. Alloys have none that do.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
@@ -148,6 +152,7 @@ class StructureSampler(NamedSampler):
             guidance_weight,
             conditions,
             steps,
+            charge_balance,
         )
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
@@ -313,6 +318,7 @@ class StructureSampler(NamedSampler):
         guidance_weight: float = 1.0,
         conditions: "Conditions" = (),
         steps: int | None = None,
+        charge_balance: bool = False,
     ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from pymatgen_ext.requests import sample_request
@@ -329,11 +335,13 @@ class StructureSampler(NamedSampler):
             known=known,
             properties=properties,
             guidance_weight=guidance_weight,
+            charge_balance=charge_balance,
             conditions=conditions,
             steps=steps,
         )
         self.check(request)
         given = [name for name, value in constraints.items() if value is not None]
+        given += ["charge_balance"] * charge_balance
         if composition is not None and given:
             raise IncompatibleError(
                 f"{self.name!r} takes a composition, which leaves nothing for "
@@ -355,7 +363,7 @@ class StructureSampler(NamedSampler):
 
         count = arguments.positive("num_samples", num_samples)
         samples = self.collect(request, range(count), cell=cell, **how)
-        samples.report = replace(samples.report, notes=notes)
+        samples.report = replace(samples.report, notes=(*samples.report.notes, *notes))
         return refine(samples)
 
 

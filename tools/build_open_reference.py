@@ -1,8 +1,8 @@
 """Builds what `crysdiff evaluate` ships for use without any data, and measures how far it may be
 trusted.
 
-    python tools/build_open_reference.py --train mp/train.csv.gz --val mp/val.csv.gz --hull
-    mp/hull_2025.csv.gz
+    python tools/build_open_reference.py --train mp/train.csv.gz mp/extra.csv.gz --val
+    mp/val.csv.gz --hull mp/hull_2025.csv.gz
 
 Writes ase_crysdiff/resources/open-hull.csv.gz (reduced formulas and hull heights of the Materials
 Project, CC BY 4.0) and ase_crysdiff/resources/open-fingerprints.safetensors. Prints the agreement
@@ -41,7 +41,8 @@ RESOLUTION = 1.5
 def main() -> None:
     """Builds both files, then measures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("train", "val", "hull"):
+    parser.add_argument("--train", type=Path, nargs="+", required=True)
+    for name in ("val", "hull"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument(
         "--name", default="open training pool", help="what reports call the known crystals"
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("ase_crysdiff/resources"))
     options = parser.parse_args()
     write_hull(options.hull, options.output / "open-hull.csv.gz")
-    train, val = read(options.train), read(options.val)
+    train, val = read(options.train), read([options.val])
     known = to_structures(train.batch)
     reference = Reference(train)
     copies = noisy_copies(known, 1500, seed=1)
@@ -62,9 +63,11 @@ def main() -> None:
     print(json.dumps({"crystals": len(table), "tolerance": table.tolerance, **agreement}, indent=1))
 
 
-def read(path: Path) -> PackedCrystals:
+def read(paths: list[Path]) -> PackedCrystals:
     """Crystals, packed already or to be packed."""
-    return PackedCrystals.load(path) if path.suffix == ".safetensors" else pack([path])[0]
+    if [path.suffix for path in paths] == [".safetensors"]:
+        return PackedCrystals.load(paths[0])
+    return pack(paths)[0]
 
 
 def write_hull(source: Path, target: Path) -> None:

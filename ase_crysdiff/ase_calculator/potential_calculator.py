@@ -52,6 +52,10 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
     nolabel = True
     results: dict[str, Any]
 
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+        return f"{type(self).__name__}({given})"
+
     def __init__(
         self, potential: "Potential", *, atoms: Atoms | None = None, directory: str = "."
     ) -> None:

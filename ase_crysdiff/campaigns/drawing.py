@@ -86,5 +86,5 @@ def draw_into(
         workers=workers,
         on_draws=folder.on_draws,
     )
-    report = replace(samples.report, notes=notes) if notes else samples.report
+    report = replace(samples.report, notes=(*samples.report.notes, *notes))
     return folder.finish(num_samples, report)

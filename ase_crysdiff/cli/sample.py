@@ -58,6 +58,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="with --property: how much it counts; 0 ignores it, above 1 overstates it (default 1)",
     )
+    parser.add_argument(
+        "--charge-balance",
+        action="store_true",
+        help="draw again what balances by no known oxidation states",
+    )
     add_drawing_options(parser, 16, "crystals")
     parser.set_defaults(run=run)
 
@@ -80,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
         known=options.known,
         properties=properties,
         guidance_weight=options.guidance_weight,
+        charge_balance=options.charge_balance,
         lattice=options.lattice,
         conditions=conditions,
     )
@@ -92,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.known is not None:
         settings["known"] = options.known
+    if options.charge_balance:
+        settings["charge_balance"] = True
     if properties:
         settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
     notes = isotope_note(options.composition, options.chemical_system, options.elements)

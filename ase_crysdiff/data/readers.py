@@ -3,7 +3,7 @@ databases, packed or in archives.
 """
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +59,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
         return
     if reader_of(Source(given)) is None:
         raise InputError(f"{given.name} is of no known kind. Known: {KNOWN}")
-    yield from _guarded(Source(given), by_name=True)
+    yield from _guarded(Source(given), stem_of(Source(given)), by_name=True)
 
 
 def read_structure(path: str | Path) -> Structure:
@@ -122,11 +122,14 @@ def _together(given: Path) -> Iterator[Record]:
         )
     if left_out:
         log.warning("%s: left out %s", given, _listed(left_out))
+    stems = Counter(stem_of(source) for source in chosen)
     for source in chosen:
         if source.member is None and source.path.suffix.lower() == ".zip":
             yield from _together(source.path)
         else:
-            yield from _guarded(source, by_name=False)
+            stem = stem_of(source)
+            # `a.cif` beside `a.json`, or `A/x.cif` and `B/x.cif` in an archive
+            yield from _guarded(source, str(source) if stems[stem] > 1 else stem, by_name=False)
 
 
 def _members(archive: Path) -> list[Source]:
@@ -166,11 +169,12 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _guarded(source: Source, by_name: bool) -> Iterator[Record]:
-    """The records of a file; one that fails in its place if the file breaks off or holds none. A
-    file that a user names and that is of another kind than it seems is refused.
+def _guarded(source: Source, stem: str, by_name: bool) -> Iterator[Record]:
+    """The records of a file, named after a stem; one that fails in its place if the file breaks
+    off or holds none. A file that a user names and that is of another kind than it seems is
+    refused.
     """
-    reader, stem, count = reader_of(source), stem_of(source), 0
+    reader, count = reader_of(source), 0
     assert reader is not None
     try:
         for record in reader(source, stem):

@@ -84,4 +84,8 @@ def from_log_polar(k: Float[Tensor, "crystals 6"]) -> Float[Tensor, "crystals 3 
         torch.stack([k1, -k4 + k5 + k6, k3], -1),
         torch.stack([k2, k3, -2 * k5 + k6], -1),
     ]
-    return torch.linalg.matrix_exp(torch.stack(rows, -2))
+    exponent = torch.stack(rows, -2)
+    # torch sums the series of a matrix alone in another order than those of several at once, which
+    # would make crystals depend on the size of their batch.
+    alone = len(exponent) == 1
+    return torch.linalg.matrix_exp(exponent.repeat(2, 1, 1) if alone else exponent)[: len(exponent)]

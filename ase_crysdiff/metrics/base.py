@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ase_crysdiff.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MetricResult:
     """A value with all that is needed to trust it.
 
@@ -38,6 +38,10 @@ class MetricResult:
             "failures": len(self.failures),
             "settings": plain(self.settings),
         }
+
+    def __repr__(self) -> str:
+        judged = f"{len(self.per_structure)} structures, {len(self.failures)} failed"
+        return f"MetricResult({self}; {judged})"
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.interval[0]:.4g}, {self.interval[1]:.4g}]"

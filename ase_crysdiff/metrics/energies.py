@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ase_crysdiff.metrics.hull import Footing, footing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Energies:
     """Energies of structures by position; NaN for those among the failures.
 
@@ -49,6 +49,13 @@ class Energies:
     def __post_init__(self) -> None:
         if len(self.uncertainty) != len(self.energy):
             object.__setattr__(self, "uncertainty", np.full(len(self.energy), np.nan))
+
+    def __repr__(self) -> str:
+        heights = np.array2string(self.energy_above_hull, precision=3, threshold=8, separator=", ")
+        return (
+            f"Energies(energy_above_hull={heights} eV/atom, {len(self.remarks)} with remarks, "
+            f"{len(self.failures)} failed)"
+        )
 
     @property
     def footing(self) -> list[Footing | None]:

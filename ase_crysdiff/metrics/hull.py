@@ -114,7 +114,7 @@ class Hull:
         except (OSError, ValueError, TypeError, EOFError) as error:
             raise InputError(
                 f"{path} cannot be read as a hull ({error}). Expected a CSV file with columns "
-                f"{columns}."
+                f"{columns}, or 'shipped' for the table that comes with the package."
             ) from error
         return cls(energies, name=path.name, digest=hashlib.sha256(raw).hexdigest())
 

@@ -43,7 +43,8 @@ def predict_structures(
     if structures and not cells:
         first = next(iter(sorted(refused.items())))
         raise InputError(
-            f"None of {len(structures)} structures can be used. Number {first[0]}: {first[1]}."
+            f"None of {len(structures)} structures can be used. Number {first[0]}: "
+            f"{first[1].removesuffix('.')}."
         )
     values = torch.full((len(structures),), torch.nan, dtype=torch.float64)
     uncertainty, remarks = values.clone(), {}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,56 @@ from ase_crysdiff.symmetry.finding import find_scaffold
 SPACE_GROUP, SCAFFOLD = "crysdiff_space_group", "crysdiff_scaffold"
 #: Atoms that a potential sees at once.
 _MAX_ATOMS = 2000
+#: What `rank` says of a structure.
+_SAID = ("crysdiff_energy_per_atom", "crysdiff_score", UNCERTAINTY, DOUBT)
 #: Beside a prior, energies above the lowest count up to this, eV/atom: what lies higher is out of
 #: the question or a fault of the potential, and by how much says nothing.
 ENERGY_CAP = 0.2
 #: Candidates this far above the best, eV/atom, may yet come first by leaving a saddle. Deeper falls
 #: happen (up to 1.8 eV/atom among crystals of `mp/val`), mostly into holes of a potential.
 CONTENTION = 0.1
+
+
+@dataclass(frozen=True)
+class SinglePoints:
+    """What a potential says of structures as they are.
+
+    Args:
+        energies: eV/atom; infinite where there is none.
+        spread: Standard deviations of their errors, eV/atom; NaN where nothing is known of them.
+        doubts: That a structure is outside of what the potential knows, by position.
+        failures: Why there is no energy, by position.
+    """
+
+    energies: list[float]
+    spread: list[float]
+    doubts: dict[int, str]
+    failures: dict[int, str]
+
+
+@own_state()
+def single_points(structures: Sequence[Structure], potential: Potential) -> SinglePoints:
+    """Energies of structures, computed together, and how far they are to be believed."""
+    energies: list[float] = []
+    spread: list[float] = []
+    doubts: dict[int, str] = {}
+    failures: dict[int, str] = {}
+    for run in runs_of_size([len(structure) for structure in structures], _MAX_ATOMS):
+        batch = [structures[i] for i in run]
+        systems = configurations(batch)
+        evaluation = evaluate_each(potential, systems, derivatives=False)
+        expected, said = expected_errors(potential, systems)
+        doubts |= {run[k]: reason for k, reason in said.items()}
+        spread += expected.tolist()
+        for k, structure in enumerate(batch):
+            energy = float(evaluation.energy[k]) / len(structure)
+            if k in evaluation.failures or not np.isfinite(energy):
+                failures[run[k]] = evaluation.failures.get(
+                    k, f"{potential.name} gave no finite energy."
+                )
+                energy = math.inf
+            energies.append(energy)
+    return SinglePoints(energies, spread, doubts, failures)
 
 
 @own_state()
@@ -60,25 +104,9 @@ def rank(
         eV/atom, and `crysdiff_doubt` for what is outside.
     """
     weight = potential.rank_prior if prior is None else prior
-    energies: list[float] = []
-    spread: list[float] = []
-    reasons: dict[int, str] = {}
-    doubts: dict[int, str] = {}
-    for run in runs_of_size([len(structure) for structure in structures], _MAX_ATOMS):
-        batch = [structures[i] for i in run]
-        systems = configurations(batch)
-        evaluation = evaluate_each(potential, systems, derivatives=False)
-        expected, said = expected_errors(potential, systems)
-        doubts |= {run[k]: reason for k, reason in said.items()}
-        spread += expected.tolist()
-        for k, structure in enumerate(batch):
-            energy = float(evaluation.energy[k]) / len(structure)
-            if k in evaluation.failures or not np.isfinite(energy):
-                reasons[index_of(structure)] = evaluation.failures.get(
-                    k, f"{potential.name} gave no finite energy."
-                )
-                energy = math.inf
-            energies.append(energy)
+    asked = single_points(structures, potential)
+    energies, spread, doubts = asked.energies, asked.spread, asked.doubts
+    reasons = {index_of(structures[i]): reason for i, reason in asked.failures.items()}
     found = scores(energies, [weight * surprise(structure) for structure in structures])
     ranked = []
 
@@ -90,7 +118,9 @@ def rank(
         if not math.isnan(spread[i]):
             more |= {UNCERTAINTY: spread[i], **({DOUBT: doubts[i]} if i in doubts else {})}
         known = more if math.isfinite(energies[i]) else {}
-        ranked.append(copy_of(structures[i], {**structures[i].properties, **known}))
+        # Without what another potential has left.
+        kept = {n: v for n, v in structures[i].properties.items() if n not in _SAID}
+        ranked.append(copy_of(structures[i], {**kept, **known}))
     return ranked, reasons
 
 

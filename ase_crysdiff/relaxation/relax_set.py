@@ -3,8 +3,9 @@
 import html
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 from ase import Atoms
@@ -14,7 +15,10 @@ from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.data.wide_table import wide_table
 from ase_crysdiff.data.writing import DOUBT, UNCERTAINTY, frame, write
 from ase_crysdiff.errors import IncompatibleError
-from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.results import JUDGE, JUDGE_ENERGY, JUDGE_REMARK, RelaxResult
+
+if TYPE_CHECKING:
+    from ase_crysdiff.potentials.loading import PotentialLike
 
 #: The last letters of a longer name are shown: folders stand before it.
 _LONGEST_NAME = 40
@@ -77,7 +81,7 @@ class RelaxSet(Sequence[RelaxResult]):
             f"{len(computed)} of {len(self)} structures relaxed with {self.potential}: "
             f"{sum(r.converged for r in computed)} converged, "
             f"{sum(r.accepted for r in computed)} accepted, {len(self) - len(computed)} failed"
-            f"{outside_remark(outside, self.potential)}"
+            f"{outside_remark(outside, self.potential)}{_judges(self.results)}"
         )
 
     def __repr__(self) -> str:
@@ -100,19 +104,31 @@ class RelaxSet(Sequence[RelaxResult]):
         """Why structures have no energy, by position."""
         return {i: str(r.reason) for i, r in enumerate(self.results) if math.isnan(r.energy)}
 
-    def rank(self) -> "RelaxSet":
+    def rank(self, potential: "PotentialLike | None" = None) -> "RelaxSet":
         """The results by energy per atom, the lowest first; those outside of what the potential
         knows stand after those inside, those that are not accepted after both, and those without
         an energy last. Energies of different formulas do not compare: for those ask
         `energy_above_hull`.
+
+        Args:
+            potential: A second one, by name, or any ASE calculator, whose energies of the crystals
+                where they lie order them in place of those of the first: potentials err between
+                structures of one formula by as much as these differ, and seldom in the same way.
+                They become `judge_energy` of the results. None takes the energies that are known.
+
+        Raises:
+            UnknownNameError: If there is no potential of that name.
         """
+        results = self.results if potential is None else _judged(self.results, potential)
 
-        def place(result: RelaxResult) -> tuple[bool, bool, bool, float]:
-            lost = math.isnan(result.energy)
-            energy = 0.0 if lost else result.energy_per_atom
-            return lost, not result.accepted, result.doubt is not None, energy
+        def key(result: RelaxResult) -> tuple[bool, bool, bool, float]:
+            lost, energy, doubt = math.isnan(result.energy), result.energy_per_atom, result.doubt
+            if potential is not None:
+                energy, doubt = result.judge_energy_per_atom, result.judge_remark
+            place = math.inf if math.isnan(energy) else energy
+            return lost, not result.accepted, doubt is not None, place
 
-        return RelaxSet(sorted(self.results, key=place), self.potential)
+        return RelaxSet(sorted(results, key=key), self.potential)
 
     def to_atoms(self) -> list[Atoms]:
         """ASE atoms with energy, forces and stress, of the structures that have an energy."""
@@ -165,6 +181,29 @@ class RelaxSet(Sequence[RelaxResult]):
         return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
 
 
+def _judged(results: Sequence[RelaxResult], potential: "PotentialLike") -> list[RelaxResult]:
+    """The results with what a second potential says of those that have an energy."""
+    from ase_crysdiff.potentials.loading import as_potential
+    from ase_crysdiff.relaxation.ranking import single_points
+
+    judge, found = as_potential(potential), list(results)
+    usable = [i for i, r in enumerate(results) if r.structure and not math.isnan(r.energy)]
+    structures = [s for i in usable if (s := results[i].structure) is not None]
+    said = single_points(structures, judge)
+    for k, (i, structure) in enumerate(zip(usable, structures, strict=True)):
+        reason = said.failures.get(k)
+        remark = said.doubts.get(k) if reason is None else f"{judge.name} has no energy: {reason}"
+        energy = said.energies[k] * len(structure) if reason is None else None
+        found[i] = replace(results[i], judge=judge.name, judge_energy=energy, judge_remark=remark)
+    return found
+
+
+def _judges(results: Iterable[RelaxResult]) -> str:
+    """Whose energies stand beside those of the potential, to end a sentence."""
+    names = sorted({r.judge for r in results if r.judge})
+    return f"; judged by {' and '.join(names)}" if names else ""
+
+
 def outside_remark(count: int, potential: str) -> str:
     """How many crystals a potential does not know, to end a sentence; empty for none."""
     return f", {count} outside of what {potential} knows" if count else ""
@@ -179,20 +218,23 @@ def relaxed_table(structures: Iterable[Structure]) -> str:
     """
     structures = list(structures)
     is_said = any(UNCERTAINTY in structure.properties for structure in structures)
+    judge = next((s.properties[JUDGE] for s in structures if s.properties.get(JUDGE)), "")
     width = max((len(_name(s)) for s in structures), default=0)
+    column = f"{judge} eV/atom" if judge else ""
 
     def cells(structure: Structure) -> str:
         p = structure.properties
         name = f"{_name(structure):{width}}  " if width else ""
+        second = f"{p.get(JUDGE_ENERGY, math.nan):{len(column)}.4f}  " if judge else ""
         return (
-            f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}"
+            f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}{second}"
             f"{p['crysdiff_fmax']:9.4f}  "
             f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
         )
 
     head = f"{'name':{width}}  " if width else ""
-    head += f"eV/atom    {'± eV/atom   ' if is_said else ''}fmax eV/Å  steps  verdict"
-    return wide_table(structures, head, cells)
+    head += f"eV/atom    {'± eV/atom   ' if is_said else ''}{column}{'  ' if judge else ''}"
+    return wide_table(structures, f"{head}fmax eV/Å  steps  verdict", cells)
 
 
 def _name(structure: Structure) -> str:
@@ -206,8 +248,10 @@ def _spread(properties: Mapping[str, Any]) -> str:
 
 
 def _doubt(properties: Mapping[str, Any]) -> str:
-    """Says that a crystal is outside of what the potential knows."""
-    return f"; {properties[DOUBT]}" if properties.get(DOUBT) else ""
+    """Says that a crystal is outside of what a potential knows, the first or the second."""
+    return "".join(
+        f"; {properties[name]}" for name in (DOUBT, JUDGE_REMARK) if properties.get(name)
+    )
 
 
 def _fall(properties: Mapping[str, Any]) -> str:

@@ -24,6 +24,9 @@ from ase_crysdiff.shapes import Tensor
 
 #: Property of the draws of a sampler, whose cells are guesses.
 DRAWN_BY = "crysdiff_sampler"
+#: Properties of what a second potential was asked about.
+JUDGE, JUDGE_ENERGY = "crysdiff_judge", "crysdiff_judge_energy_per_atom"
+JUDGE_REMARK = "crysdiff_judge_remark"
 #: A relaxed cell may differ from the first one by this share of its volume.
 MAX_VOLUME_CHANGE = 0.2
 #: Energies per atom that differ by less are taken as equal, eV: single precision on a total energy.
@@ -66,6 +69,10 @@ class RelaxResult:
             largest is the doubtful one. None likewise.
         doubt: That `structure` is outside of what the potential knows, and where; None if it is
             not, or nothing is known of it. Its energy is a guess, whether accepted or not.
+        judge: Name of the second potential that `RelaxSet.rank` asked; None if none was.
+        judge_energy: What that potential says of `structure`, total energy, eV; None if it was not
+            asked or has none.
+        judge_remark: Why it has none, or that it does not know such crystals; None otherwise.
     """
 
     structure: Structure | None
@@ -86,6 +93,9 @@ class RelaxResult:
     uncertainty: float | None = None
     atom_uncertainties: NDArray[np.float64] | None = field(default=None, compare=False)
     doubt: str | None = None
+    judge: str | None = None
+    judge_energy: float | None = None
+    judge_remark: str | None = None
 
     @property
     def energy_per_atom(self) -> float:
@@ -94,8 +104,16 @@ class RelaxResult:
 
     @property
     def verdict(self) -> str:
-        """`reason`, or "accepted", and `doubt`."""
-        return "; ".join([self.reason or "accepted", *([self.doubt] if self.doubt else [])])
+        """`reason`, or "accepted", then `doubt` and `judge_remark`."""
+        remarks = (self.reason or "accepted", self.doubt, self.judge_remark)
+        return "; ".join(remark for remark in remarks if remark)
+
+    @property
+    def judge_energy_per_atom(self) -> float:
+        """eV/atom; NaN without a second potential."""
+        if self.judge_energy is None or self.structure is None:
+            return math.nan
+        return self.judge_energy / len(self.structure)
 
     def __repr__(self) -> str:
         what = "no structure" if self.structure is None else self.structure.composition.formula
@@ -129,11 +147,18 @@ class RelaxResult:
             "crysdiff_symmetric_energy": self.symmetric_energy,
             "crysdiff_kept_symmetry": self.kept_symmetry,
             STRESS: None if self.stress is None else self.stress.tolist(),
+            JUDGE: self.judge,
+            JUDGE_ENERGY: None if self.judge_energy is None else self.judge_energy_per_atom,
+            JUDGE_REMARK: self.judge_remark,
         }
         told = {name: value for name, value in known.items() if value is not None}
-        labelled = copy_of(self.structure, {**self.structure.properties, **told})
+        # Without what an earlier relaxation, maybe with another potential, has left.
+        kept = {n: v for n, v in self.structure.properties.items() if n not in known}
+        labelled = copy_of(self.structure, {**kept, **told})
         if self.forces is not None:
             labelled.add_site_property(FORCES, self.forces.tolist())
+        elif FORCES in labelled.site_properties:
+            labelled.remove_site_property(FORCES)
         return labelled
 
     def as_dict(self) -> dict[str, Any]:

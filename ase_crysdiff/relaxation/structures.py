@@ -41,13 +41,14 @@ def relax(
     symmetric: bool = False,
     symprec: float = SYMPREC,
     release: float | None = None,
+    rerank: "PotentialLike | None" = None,
     seed: int = 0,
     optimizer: str = "lbfgs",
     progress: bool | None = None,
     max_atoms: int = MAX_ATOMS,
 ) -> RelaxSet:
     """Relaxes structures in batches, each one by itself; one result per structure, in the given
-    order.
+    order or, with `rerank`, in that of a second potential.
 
     Atoms that are held stay: those under ASE's `FixAtoms`, `FixScaled`, `FixCartesian`,
     `FixedLine` and `FixedPlane`, and those whose site property `selective_dynamics` says so. Where
@@ -70,6 +71,8 @@ def relax(
             with as many steps. It tells minima from saddles, which a symmetric relaxation never
             leaves; both relaxations go on to at most 0.01 eV/Å, as weak forces pull out of a
             saddle. None releases nothing.
+        rerank: A second potential, by name, or any ASE calculator, that orders the relaxed crystals
+            by its energies, as `RelaxSet.rank` does; None leaves them in the given order.
         seed: Of the random moves.
         optimizer: "lbfgs", "fire", or "lbfgs-ase", which takes the same steps as
             `ase.optimize.LBFGS` on a `FrechetCellFilter`.
@@ -84,6 +87,7 @@ def relax(
     symmetry = kept_symmetry(symmetric, symprec, release, seed)
     given = entries_of(structures)
     resolved = as_potential(potential)
+    judge = None if rerank is None else as_potential(rerank)  # refused before the work
     found = iter_relax(given, resolved, fmax, steps, relax_cell, optimizer, max_atoms, symmetry)
     bar = tqdm(
         found,
@@ -93,7 +97,8 @@ def relax(
         disable=None if progress is None else not progress,
     )
     results = dict(bar)
-    return RelaxSet((results[i] for i in range(len(given))), resolved.name)
+    relaxed = RelaxSet((results[i] for i in range(len(given))), resolved.name)
+    return relaxed if judge is None else relaxed.rank(judge)
 
 
 def iter_relax(

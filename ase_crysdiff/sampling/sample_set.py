@@ -16,7 +16,7 @@ from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.data.writing import frame, write
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What was asked for and what became of it.
 
@@ -87,6 +87,9 @@ class Report:
             selection=selection,
             notes=(*dict.fromkeys((*self.notes, *other.notes)), *seeds),
         )
+
+    def __repr__(self) -> str:
+        return f"Report({self})"
 
     def __str__(self) -> str:
         text = (

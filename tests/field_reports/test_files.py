@@ -146,6 +146,15 @@ def test_archives(tmp_path):
         list(read_records(tmp_path / "torn.zip"))
 
 
+def test_files_of_one_stem_in_a_folder_or_an_archive_keep_their_names(tmp_path):
+    fill(tmp_path / "f", {"a.cif": CIF, "a.json": json.dumps(MGO.as_dict()), "b.cif": CIF})
+    assert list(contents(tmp_path / "f")) == ["a.cif", "a.json", "b"]
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in ("A/x.cif", "B/x.cif"):
+            archive.writestr(name, CIF)
+    assert list(contents(tmp_path / "z.zip")) == ["z.zip/A/x.cif", "z.zip/B/x.cif"]
+
+
 def test_a_folder_says_what_it_left_out(tmp_path, caplog):
     fill(tmp_path, {"a.cif": CIF, "notes.txt": "x", "run/b.cif": CIF, "run.json": "{}", ".x": ""})
     with caplog.at_level(logging.WARNING):
@@ -219,10 +228,16 @@ def test_tables_of_excel(tmp_path):
     assert record.values == {"gap": 7.8}
     fill(tmp_path, {"t.csv": rows.replace("data_", "# 25 °C\ndata_").encode("latin1")})
     assert contents(tmp_path / "t.csv") == {"0": "Mg4 O4"}
+    named = table([["id", "cif"], ["Grüneisen µ", CIF]])
+    for encoding in ("cp1252", "utf-8", "utf-16"):
+        fill(tmp_path, {"t.csv": named.encode(encoding)})
+        assert contents(tmp_path / "t.csv") == {"Grüneisen µ": "Mg4 O4"}
 
 
 def test_tables_that_are_none_say_what_to_do(tmp_path):
-    fill(tmp_path, {"t.csv": "cif;gap\n", "u.csv": "CIF,gap\n"})
+    fill(tmp_path, {"t.csv": "cif;gap\n", "u.csv": "CIF,gap\n", "v.csv": "cif\tgap\n"})
+    with pytest.raises(InputError, match="tabs; save it with commas"):
+        list(read_records(tmp_path / "v.csv"))
     with pytest.raises(InputError, match="semicolons; save it with commas"):
         list(read_records(tmp_path / "t.csv"))
     with pytest.raises(InputError, match="Write 'CIF' in lower case"):

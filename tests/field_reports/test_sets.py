@@ -2,6 +2,7 @@
 files hold what ASE looks for.
 """
 
+import dataclasses
 import json
 
 import ase.io
@@ -20,10 +21,11 @@ from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.relaxation.relax_set import RelaxSet
+from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from pymatgen_ext import relax
+from pymatgen_ext import EnergyGuidance, StructureSampler, evaluate, relax
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,75 @@ def test_a_relaxed_set_is_a_sequence_with_table_and_ranking(relaxed):
     assert np.isnan([r.energy for r in ranked][-2:]).all()
     assert len(repr(relaxed[0]).splitlines()) == 1
     assert "<table" in relaxed._repr_html_()
+
+
+class Upside(PairPotential):
+    """Orders crystals the other way round, and does not take those of some number of atoms."""
+
+    name = "upside"
+
+    def __init__(self, refused):
+        super().__init__()
+        self.refused = refused
+
+    def evaluate(self, systems):
+        found = super().evaluate(systems)
+        large = {
+            k: "too large" for k, n in enumerate(systems.num_atoms.tolist()) if n == self.refused
+        }
+        return dataclasses.replace(
+            found, energy=-found.energy, failures={**found.failures, **large}
+        )
+
+
+def test_a_second_potential_ranks():
+    crystals = [*prototypes().values(), *rattled(4, deviation=0.05)]
+    given, upside = [*crystals, None], Upside(max(map(len, crystals)))
+    relaxed = relax(given, PairPotential(), steps=0)
+    ranked = relaxed.rank(upside)
+    assert str(ranked).endswith("; judged by upside")
+    judged = [r for r in ranked if r.judge_energy is not None]
+    assert len(judged) > 2
+    for result in judged:
+        assert result.judge_energy == pytest.approx(-result.energy, rel=1e-5)
+    accepted = [r.judge_energy_per_atom for r in judged if r.accepted]
+    assert accepted == sorted(accepted)
+    assert accepted != sorted(accepted, reverse=True)
+    lost = [r for r in ranked if r.judge_remark]
+    assert lost
+    assert all("upside has no energy: too large" in r.verdict for r in lost)
+    assert np.isnan(ranked[-1].energy)
+    assert "upside eV/atom" in ranked.table()
+    assert "too large" in ranked.table()
+    assert "crysdiff_judge_energy_per_atom" in ranked.to_dataframe()
+    assert repr(list(again(ranked))) == repr(list(ranked))
+    assert [r.judge_energy for r in relax(given, PairPotential(), steps=0, rerank=upside)] == [
+        r.judge_energy for r in ranked
+    ]
+    assert "judged" not in str(relaxed)
+
+
+def test_what_another_potential_said_does_not_stay(relaxed):
+    before = relaxed[0].labelled(0)
+    before.properties["crysdiff_energy_uncertainty"] = 0.1
+    before.properties["crysdiff_judge"] = "someone"
+    lost = RelaxResult(before, False, 0, -1.0, 1.0, -1.0, False, "lost")
+    labelled = lost.labelled(0)
+    assert not {"crysdiff_energy_uncertainty", "crysdiff_judge"} & labelled.properties.keys()
+    assert labelled.site_properties == {}
+
+
+def test_what_is_shown_is_short():
+    for shown in (samples(3).report, samples(3), StructureSampler("miad"), EnergyGuidance("dao-p")):
+        assert len(repr(shown)) < 120
+    assert repr(calculators.DAOPCalculator()).startswith("DAOPCalculator(model='dao-p', device=")
+    scores = evaluate([bulk("MgO", "rocksalt", a=4.2)] * 20, reference=None)
+    assert len(repr(scores["uniqueness"])) < 80
+    lines = repr(scores).splitlines()
+    assert len(lines) == len(scores) + 2
+    assert lines[0].split() == ["metric", "value", "95", "%", "interval", "structures", "failed"]
+    assert any(line.split()[:2] == ["uniqueness", "0.05"] for line in lines)
+    assert "<td>uniqueness</td>" in scores._repr_html_()
 
 
 def test_relaxed_sets_add_up_but_not_across_potentials(relaxed):

@@ -19,6 +19,17 @@ _PACKINGS: dict[str, Callable[[Any, str], Any]] = {
     ".xz": lzma.open,
 }
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: What to do with bytes that are no UTF-8.
+_WINDOWS = "ase-crysdiff-windows-1252"
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error(_WINDOWS, _as_windows)
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,8 @@ class Source:
         return self.path.name if self.member is None else f"{self.path.name}/{self.member}"
 
     def open(self) -> TextIOWrapper:
-        """The file as text: UTF-8 with or without a mark, or UTF-16 with one; bytes that are
-        neither become replacement characters. Line ends are as in the file.
+        """The file as text: UTF-8 with or without a mark, or UTF-16 with one; bytes that are no
+        UTF-8 are read as Windows-1252, in which Excel saves. Line ends are as in the file.
         """
         file: Path | io.BytesIO = self.path
         if self.member is not None:
@@ -66,8 +77,9 @@ class Source:
         unpacked = _PACKINGS[self.packing](file, "rb")
         mark = unpacked.read(2)
         unpacked.seek(0)
-        encoding = "utf-16" if mark in _UTF16 else "utf-8-sig"
-        return TextIOWrapper(unpacked, encoding, errors="replace", newline="")
+        if mark in _UTF16:
+            return TextIOWrapper(unpacked, "utf-16", errors="replace", newline="")
+        return TextIOWrapper(unpacked, "utf-8-sig", errors=_WINDOWS, newline="")
 
     def text(self) -> str:
         """All of it."""

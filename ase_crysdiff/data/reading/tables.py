@@ -55,7 +55,8 @@ def table_records(source: Source, stem: str) -> Iterator[Record]:
 
 def _no_column(source: Source, columns: list[str]) -> str:
     text = f"{source} has no column 'cif'; it has {columns}."
-    if len(columns) == 1 and ";" in columns[0]:
-        return f"{text} Its columns are separated by semicolons; save it with commas."
+    for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and sign in columns[0]:
+            return f"{text} Its columns are separated by {name}; save it with commas."
     near = next((c for c in columns if c and c.strip().lower() == _CIF), None)
     return text if near is None else f"{text} Write {near!r} in lower case."

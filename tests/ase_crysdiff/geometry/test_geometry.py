@@ -60,6 +60,14 @@ def test_parameters_and_polar_maps_invert(cell):
     assert lattice.volume(polar) == pytest.approx(float(lattice.volume(rows)), rel=1e-9)
 
 
+def test_a_lattice_does_not_depend_on_the_others_of_a_batch(generator):
+    k = 0.3 * torch.randn(500, 6, generator=generator)
+    alone = torch.cat([lattice.from_log_polar(k[i : i + 1]) for i in range(len(k))])
+    assert torch.equal(alone, lattice.from_log_polar(k))
+    assert torch.equal(lattice.from_log_polar(k[:3]), lattice.from_log_polar(k)[:3])
+    assert lattice.from_log_polar(k[:0]).shape == (0, 3, 3)
+
+
 def test_log_polar_ignores_rotations_and_reflections(generator):
     rows = (
         4 * torch.eye(3).double()
