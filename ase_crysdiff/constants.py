@@ -56,6 +56,8 @@ PHYSICAL = Limits(volume_per_atom=VOLUME_PER_ATOM, radii_fraction=PHYSICAL_FRACT
 #: Species classes of the networks: 0 is a vacancy ("mirage"), 1-99 are atomic numbers.
 NUM_SPECIES = 100
 VACANCY = 0
+#: The class of what a model does not know yet. No table of crystals has a compound of einsteinium.
+HIDDEN = 99
 
 #: Largest seed of a run.
 MAX_SEED = 2**63 - 1

@@ -47,7 +47,7 @@ class CategoricalDiffusion(Process[Tensor]):
         kernel: str = "exact",
     ) -> None:
         if kernel not in KERNELS:
-            raise InputError(f"kernel must be one of {KERNELS}, got {kernel!r}.")
+            raise InputError(f"kernel must be one of {(*KERNELS, 'hidden')}, got {kernel!r}.")
         weights = [1.0] * width if prior_weights is None else list(prior_weights)
         if len(weights) != width or min(weights) <= 0:
             raise InputError(
@@ -155,7 +155,14 @@ def make(
 
     Args:
         width: Number of classes.
-        prior: One positive number per class; None means uniform.
-        kernel: `exact` or `published`.
+        prior: One positive number per class; None means uniform. Without meaning for `hidden`.
+        kernel: `exact`, `published`, or `hidden` for `hidden_classes.HiddenClasses`.
+
+    Raises:
+        InputError: If the kernel is not known, or the prior is none.
     """
+    if kernel == "hidden":
+        from ase_crysdiff.processes.hidden_classes import HiddenClasses
+
+        return HiddenClasses(width, CosineSurvival())
     return CategoricalDiffusion(width, CosineSurvival(), prior, kernel)

@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 
+from ase_crysdiff.constants import HIDDEN
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram, species_prior
+from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.parts import (
@@ -58,14 +60,18 @@ class Miad(GenerativeRecipe):
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set: its statistics and a network that a CPU can train."""
-        atoms = data.batch.num_atoms.double().mean().item()
-        spare = sum(more * odds for more, odds in enumerate(SPARE))
+        known = elements(data)
+        if HIDDEN in known:
+            raise InputError(
+                f"miad uses the class {HIDDEN} (Es) for elements that are not known yet. Leave "
+                "crystals of einsteinium out of the training data."
+            )
         return {
             "recipe": self.name,
             "state_space": {"name": "mirage", "spare": list(SPARE), "max_atoms": MAX_ATOMS},
             "lattice": {"name": "polar", **lattice_statistics(data)},
             "family": "flow",
-            "species": {"kernel": "exact", "prior": species_prior(data, atoms + spare)},
+            "species": {"kernel": "hidden", "prior": None},
             "encoder": {
                 "name": "cspnet",
                 "hidden": 192,
@@ -76,7 +82,7 @@ class Miad(GenerativeRecipe):
             "loss_weights": {"lattice": 1.0, "frac_coords": 10.0, "species": 1.0},
             "centred": True,
             "sizes": size_histogram(data),
-            "elements": elements(data),
+            "elements": known,
         }
 
     def published(self, data: PackedCrystals) -> dict[str, Any]:
@@ -105,8 +111,12 @@ class Miad(GenerativeRecipe):
         return {**self.configure(data), **kept}
 
     def fixed_by_origin(self, changes: Config) -> list[str]:
-        """Rows that are empty and weights of the loss are no part of the network."""
-        return sorted({*super().fixed_by_origin(changes)} - {"state_space", "loss_weights"})
+        """Rows that are empty, the noise of species and weights of the loss are no part of the
+        network.
+        """
+        return sorted(
+            {*super().fixed_by_origin(changes)} - {"state_space", "loss_weights", "species"}
+        )
 
     def fill(self, model: GenerativeModel, tensors: Tensors, source: Path) -> None:
         """Copies weights, also those of a flow for given species: a row of its embedding is what a

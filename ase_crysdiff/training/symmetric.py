@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch
@@ -102,7 +101,7 @@ class SymmetricFlowObjective:
         }
         weights = {"lattice": self.lattice.loss_weight, "frac_coords": self.coords.loss_weight}
         if self.species is not None:
-            parts["species"] = self._species_loss(prediction["species"], batch)
+            parts["species"] = self._species_loss(prediction["species"], state["species"], batch, t)
             weights["species"] = self.species.loss_weight
         total = sum(weights[name] * part for name, part in parts.items())
         assert isinstance(total, Tensor)
@@ -129,14 +128,23 @@ class SymmetricFlowObjective:
         noisy, _ = self.species.process.corrupt(batch.species.flatten(), own, rng)
         return batch.kinds.first(noisy.view_as(batch.species)).gather(1, batch.kinds.site).flatten()
 
-    def _species_loss(self, logits: Tensor, batch: SymmetricBatch) -> Tensor:
-        """Cross-entropy of the species of sites. Their logits are those that sampling draws from:
-        the mean of the log-probabilities of their atoms.
+    def _species_loss(
+        self, logits: Tensor, noisy: Tensor, batch: SymmetricBatch, t: Tensor
+    ) -> Tensor:
+        """The loss of the species of sites. Their logits are those that sampling draws from: the
+        mean of the log-probabilities of their atoms.
         """
-        logs = torch.log_softmax(logits, -1).unflatten(0, batch.species.shape)
-        tied, target = batch.kinds.mean(logs).flatten(0, 1), batch.kinds.first(batch.species)
-        losses = functional.cross_entropy(tied, target.flatten(), reduction="none")
-        weights = self.space.species_weights(target) * (batch.kinds.multiplicity > 0)
+        assert self.species is not None
+        kinds, species = batch.kinds, batch.species
+        logs = torch.log_softmax(logits, -1).unflatten(0, species.shape)
+        target = kinds.first(species)
+        losses = self.species.process.loss(
+            kinds.mean(logs).flatten(0, 1),
+            target.flatten(),
+            kinds.first(noisy.view_as(species)).flatten(),
+            t.repeat_interleave(target.shape[1]),
+        )
+        weights = self.space.species_weights(target) * (kinds.multiplicity > 0)
         return (losses * weights.flatten()).sum() / weights.sum()
 
     @torch.no_grad()
