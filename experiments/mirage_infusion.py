@@ -32,7 +32,6 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_structures
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.statistics import species_prior
 from ase_crysdiff.recipes.miad import MAX_ATOMS, RECIPE, SLOTS
 from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.storage import Store, write_text
@@ -74,18 +73,12 @@ def changes(
     arm: str, data: PackedCrystals, max_atoms: int, encoder: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What an arm changes of the recipe's default config."""
-    default = RECIPE.configure(data)
-    space, prior = default["state_space"], default["species"]["prior"]
+    space = RECIPE.configure(data)["state_space"]
     if arm == "plain":
-        space, prior = {"name": "identity"}, species_prior(data)
+        space = {"name": "identity"}
     elif arm == "padded":
-        slots = round(max_atoms * SLOTS / MAX_ATOMS)
-        space, prior = {**space, "spare": None, "slots": slots}, species_prior(data, float(slots))
-    return {
-        "state_space": {**space, "max_atoms": max_atoms},
-        "species": {"prior": prior},
-        "encoder": dict(encoder),
-    }
+        space = {**space, "spare": None, "slots": round(max_atoms * SLOTS / MAX_ATOMS)}
+    return {"state_space": {**space, "max_atoms": max_atoms}, "encoder": dict(encoder)}
 
 
 def seconds_per_step(arm: str, data: Path, settings: TrainSettings) -> float:

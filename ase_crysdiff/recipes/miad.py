@@ -8,7 +8,7 @@ Where the shipped model differs from the paper, and why:
   thirds of those are empty, and cost most of the pairs of rows;
 - lattice (the six standardised numbers of `LatticePolar`) and coordinates follow straight paths to
   their priors, as in `dao-g-flow`, whose weights a training may begin with: a small network needs
-  fewer steps. Species diffuse, from the frequencies of the training data, by the exact kernel;
+  fewer steps. Species are hidden, not replaced by others: what is seen of a crystal is true;
 - with `symmetric_share`, batches are noised on symmetric sites, some of which are empty: what rows
   of vacancies are to a plain crystal, orbits of them are to a symmetric one.
 `RECIPE.published(data)` gives the paper's.
@@ -114,9 +114,8 @@ class Miad(GenerativeRecipe):
         """Rows that are empty, the noise of species and weights of the loss are no part of the
         network.
         """
-        return sorted(
-            {*super().fixed_by_origin(changes)} - {"state_space", "loss_weights", "species"}
-        )
+        free = {"state_space", "loss_weights", "species"}
+        return sorted({*super().fixed_by_origin(changes)} - free)
 
     def fill(self, model: GenerativeModel, tensors: Tensors, source: Path) -> None:
         """Copies weights, also those of a flow for given species: a row of its embedding is what a
