@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition, Element
+from scipy.optimize import linprog
 
 from ase_crysdiff.errors import InputError
 
@@ -162,15 +163,27 @@ class Hull:
         return None
 
     def energy(self, composition: Formula) -> float:
-        """Height of the hull at a composition, eV/atom.
+        """Height of the hull at a composition, eV/atom: the least energy of compounds that make it
+        up together.
+
+        A linear program, since a whole hull of eight elements takes minutes, and its construction
+        gives up where compounds are nearly degenerate.
 
         Raises:
             InputError: If the hull lacks an element of the composition; the message names it.
         """
         key = fractions(composition)
         if key not in self._heights:
-            diagram = self.diagram(frozenset(symbol for symbol, _ in key))
-            self._heights[key] = float(diagram.get_hull_energy_per_atom(Composition(dict(key))))
+            shares = dict(key)
+            keys = self._entries(frozenset(shares))
+            parts = [dict(own) for own in keys]
+            found = linprog(
+                [self._lowest[own] for own in keys],
+                A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
+                b_eq=list(shares.values()),
+            )
+            assert found.success, found.message  # the elements alone make it up
+            self._heights[key] = float(found.fun)
         return self._heights[key]
 
     def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
@@ -180,20 +193,27 @@ class Hull:
             InputError: If the hull lacks one of the elements; the message names it.
         """
         if elements not in self._diagrams:
-            missing = sorted(e for e in elements if frozenset({e}) not in self._systems)
-            if missing:
-                raise InputError(
-                    f"The hull {self.name!r} has no entry for the "
-                    f"element{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                    "without it nothing can be said of its compounds. Add its energy (0 on the "
-                    "formation energy scale)."
-                )
-            keys = (key for system in self._subsystems(elements) for key in self._systems[system])
             # The amounts are fractions, so the energy of an entry is that of one atom.
             self._diagrams[elements] = PhaseDiagram(
-                [PDEntry(Composition(dict(key)), self._lowest[key]) for key in keys]
+                [PDEntry(Composition(dict(k)), self._lowest[k]) for k in self._entries(elements)]
             )
         return self._diagrams[elements]
+
+    def _entries(self, elements: frozenset[str]) -> list[Key]:
+        """The compounds of a chemical system, the elements among them.
+
+        Raises:
+            InputError: If one of these is missing; the message names it.
+        """
+        missing = sorted(e for e in elements if frozenset({e}) not in self._systems)
+        if missing:
+            raise InputError(
+                f"The hull {self.name!r} has no entry for the "
+                f"element{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+                "without it nothing can be said of its compounds. Add its energy (0 on the "
+                "formation energy scale)."
+            )
+        return [key for system in self._subsystems(elements) for key in self._systems[system]]
 
     @property
     def settings(self) -> dict[str, Any]:

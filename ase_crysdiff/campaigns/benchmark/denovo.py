@@ -33,6 +33,7 @@ class DenovoOptions(DrawingOptions):
         hull: table of formation energies beside a potential: a CSV file, or shipped
         known_sites: every crystal is held on the sites of a known one, drawn as templates of
             prototypes are; the sampler finds the elements
+        plain: nothing is held on sites that a sampler would choose by itself
         energy_above_hull: wished, eV/atom, of samplers that are conditioned on it
         guidance_weight: how much that wish counts; 0 ignores it, above 1 overstates it
     """
@@ -44,6 +45,7 @@ class DenovoOptions(DrawingOptions):
     potential: str | None = None
     hull: str = "shipped"
     known_sites: bool = False
+    plain: bool = False
     energy_above_hull: float | None = None
     guidance_weight: float = 1.0
     output: Path = Path("denovo.json")
@@ -82,22 +84,28 @@ def denovo(
     )
     from ase_crysdiff.campaigns.benchmark.run import Run, check
     from ase_crysdiff.data.packed import PackedCrystals
+    from ase_crysdiff.errors import InputError
     from ase_crysdiff.isolation import WorkerPool
     from ase_crysdiff.metrics.prototypes import prototype_novelty
     from ase_crysdiff.metrics.reference import Reference
     from ase_crysdiff.sampling.request import SampleRequest
 
     check(options)
+    if options.plain and options.known_sites:
+        raise InputError(
+            "plain leaves sites open, and known_sites gives them. Leave one of them out."
+        )
     training = PackedCrystals.load(options.training)
     validation = Reference(PackedCrystals.load(options.validation))
     crystals = training if options.library is None else read_crystals(options.library)
     wishes = _wishes(options)
-    sites = None
+    sites: Any = False if options.plain else None
     if options.known_sites:
         sites = scaffolds_of_library(options.num_samples, options.seed, sampler.max_atoms)
     request = SampleRequest(steps=options.steps, prototype=sites, **wishes)
     sampler.check(request)
-    given = {"known_sites": options.num_samples} if options.known_sites else {}
+    given: dict[str, Any] = {"known_sites": options.num_samples} if options.known_sites else {}
+    given |= {"plain": True} if options.plain else {}
     bench = Run.open("denovo", options, sampler, more={**wishes, **given})
     drawn = bench.draw(request, range(options.num_samples))
     structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
