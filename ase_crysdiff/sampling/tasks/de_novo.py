@@ -123,5 +123,5 @@ class DeNovo(ElementConstraints):
         space = model.model.state_space
         if self.num_atoms is not None:
             return Contents([space.encoded_size(self.num_atoms)] * len(streams))
-        odds = space.rows_odds(model.size_histogram)
+        odds = space.rows_odds({n: float(count) for n, count in model.size_histogram.items()})
         return Contents(streams.pick("numbers of atoms", list(odds), list(odds.values())))
