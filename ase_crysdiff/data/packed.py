@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING, PackedScaffolds
-from ase_crysdiff.errors import InputError
-from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.errors import InputError, ShapeError
+from ase_crysdiff.shapes import Bool, Tensor
 from ase_crysdiff.storage import write_tensors
 
 FORMAT = "crysdiff-pack-1"
@@ -43,8 +43,17 @@ class PackedCrystals:
     def __len__(self) -> int:
         return len(self.batch)
 
-    def select(self, mask: Tensor) -> "PackedCrystals":
-        """The crystals for which the mask is true."""
+    def select(self, mask: Bool[Tensor, " crystals"]) -> "PackedCrystals":
+        """The crystals for which the mask is true.
+
+        Raises:
+            ShapeError: If it is no mask of all crystals, but positions, for instance.
+        """
+        if mask.dtype != torch.bool or mask.shape != (len(self),):
+            raise ShapeError(
+                f"A choice of {len(self)} packed crystals must be {len(self)} truth values, got "
+                f"{tuple(mask.shape)} of {mask.dtype}."
+            )
         chosen = torch.nonzero(mask).flatten()
         values = {name: column[chosen] for name, column in self.values.items()}
         scaffolds = None if self.scaffolds is None else self.scaffolds.select(chosen)
