@@ -37,6 +37,8 @@ class RelaxOptions:
         symprec: with --symmetric: tolerance at which the symmetry is found, Å
         release: with --symmetric: move the atoms by so many Å afterwards (0.03 is usual) and relax
             again without symmetry, which tells minima from saddles
+        snap: look for symmetry that a relaxed crystal nearly has, within growing tolerances, and
+            keep it where the energy is no higher
         seed: of the moves of --release
         optimizer: lbfgs, fire, or lbfgs-ase with the steps of ASE's LBFGS
         max_atoms: atoms computed together; lower it if memory runs out
@@ -50,6 +52,7 @@ class RelaxOptions:
     symmetric: bool = False
     symprec: float = SYMPREC
     release: float | None = None
+    snap: bool = False
     seed: int = 0
     optimizer: str = "lbfgs"
     max_atoms: int | None = None
@@ -126,6 +129,7 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
     from ase_crysdiff.data.writing import write
     from ase_crysdiff.potentials.loading import as_potential
     from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
+    from ase_crysdiff.relaxation.snapping import Snapping
     from ase_crysdiff.relaxation.structures import iter_relax
     from ase_crysdiff.storage import Store
 
@@ -143,9 +147,11 @@ def relax_files(files: Sequence[Path], options: RelaxOptions) -> RelaxedFiles:
         "relax_cell": not options.fixed_cell,
         "optimizer": options.optimizer,
     }
-    kept = {} if symmetry is None else {"symmetric": vars(symmetry)}
+    kept: dict[str, Any] = {} if symmetry is None else {"symmetric": vars(symmetry)}
+    snapping = Snapping.asked(options.snap, options.symmetric)
+    kept |= {} if snapping is None else {"snap": True}
     settings = {"potential": potential.name, **choices, **kept, "inputs": _digest(structures)}
-    how: dict[str, Any] = {"max_atoms": max_atoms, "symmetry": symmetry}
+    how: dict[str, Any] = {"max_atoms": max_atoms, "symmetry": symmetry, "snapping": snapping}
     folder = CrystalFolder(Store(options.output, settings))
     there = sum(i in folder.done for i in structures)
     if there:

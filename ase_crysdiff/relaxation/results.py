@@ -69,6 +69,8 @@ class RelaxResult:
             largest is the doubtful one. None likewise.
         doubt: That `structure` is outside of what the potential knows, and where; None if it is
             not, or nothing is known of it. Its energy is a guess, whether accepted or not.
+        snapped: Tolerance, Å, at which symmetry was found after relaxing that `structure` has
+            beyond what it had; None if none was looked for, or none was kept.
         judge: Name of the second potential that `RelaxSet.rank` asked; None if none was.
         judge_energy: What that potential says of `structure`, total energy, eV; None if it was not
             asked or has none.
@@ -93,6 +95,7 @@ class RelaxResult:
     uncertainty: float | None = None
     atom_uncertainties: NDArray[np.float64] | None = field(default=None, compare=False)
     doubt: str | None = None
+    snapped: float | None = None
     judge: str | None = None
     judge_energy: float | None = None
     judge_remark: str | None = None
@@ -146,6 +149,7 @@ class RelaxResult:
             "crysdiff_unsymmetric": self.unsymmetric,
             "crysdiff_symmetric_energy": self.symmetric_energy,
             "crysdiff_kept_symmetry": self.kept_symmetry,
+            "crysdiff_snapped": self.snapped,
             STRESS: None if self.stress is None else self.stress.tolist(),
             JUDGE: self.judge,
             JUDGE_ENERGY: None if self.judge_energy is None else self.judge_energy_per_atom,

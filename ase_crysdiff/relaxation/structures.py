@@ -27,7 +27,9 @@ from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options, relaxations
 from ase_crysdiff.relaxation.relax_set import RelaxSet
 from ase_crysdiff.relaxation.results import RelaxResult, result_of
 from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
+from ase_crysdiff.relaxation.snapping import Snapping
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry, kept_symmetry
+from ase_crysdiff.symmetry.refinement import EXACT
 
 
 @own_state()
@@ -41,6 +43,7 @@ def relax(
     symmetric: bool = False,
     symprec: float = SYMPREC,
     release: float | None = None,
+    snap: bool = False,
     rerank: "PotentialLike | None" = None,
     seed: int = 0,
     optimizer: str = "lbfgs",
@@ -71,6 +74,9 @@ def relax(
             with as many steps. It tells minima from saddles, which a symmetric relaxation never
             leaves; both relaxations go on to at most 0.01 eV/Å, as weak forces pull out of a
             saddle. None releases nothing.
+        snap: Whether to look, after relaxing, for symmetry that a crystal nearly has, within
+            tolerances of 0.1 to 0.5 Å: it relaxes again with that symmetry, and keeps it where its
+            energy is then at most 1 meV/atom higher. `snapped` of a result is the tolerance.
         rerank: A second potential, by name, or any ASE calculator, that orders the relaxed crystals
             by its energies, as `RelaxSet.rank` does; None leaves them in the given order.
         seed: Of the random moves.
@@ -85,10 +91,12 @@ def relax(
     """
     check_options(fmax, steps, optimizer, max_atoms)
     symmetry = kept_symmetry(symmetric, symprec, release, seed)
+    snapping = Snapping.asked(snap, symmetric)
     given = entries_of(structures)
     resolved = as_potential(potential)
     judge = None if rerank is None else as_potential(rerank)  # refused before the work
-    found = iter_relax(given, resolved, fmax, steps, relax_cell, optimizer, max_atoms, symmetry)
+    how: tuple[Any, ...] = (fmax, steps, relax_cell, optimizer, max_atoms, symmetry, snapping)
+    found = iter_relax(given, resolved, *how)
     bar = tqdm(
         found,
         total=len(given),
@@ -110,21 +118,30 @@ def iter_relax(
     optimizer: str,
     max_atoms: int,
     symmetry: KeptSymmetry | None = None,
+    snapping: Snapping | None = None,
 ) -> Iterator[tuple[int, RelaxResult]]:
     """Relaxes structures in batches and gives (position, result) as soon as one is done, so in
-    any order.
+    any order; what is looked at for symmetry comes last.
     """
+    how: dict[str, Any] = {
+        "fmax": fmax,
+        "steps": steps,
+        "relax_cell": relax_cell,
+        "optimizer": optimizer,
+        "max_atoms": max_atoms,
+    }
     usable: dict[int, Structure] = {}
-    held: dict[int, NDArray[np.float64] | None] = {}
+    moving: dict[int, NDArray[np.float64] | None] = {}
     for position, entry in enumerate(structures):
         try:
             structure = as_structure(entry)
             check_structure(structure)
             moves = allowed_moves(entry)
-            if moves is not None and symmetry is not None:
+            if moves is not None and (symmetry or snapping):
+                asked = "symmetric=True" if symmetry else "snap=True"
                 raise InputError(
-                    "Some of its atoms are held, and symmetric=True moves atoms to where the "
-                    "symmetry wants them. Take the constraints off, or relax without symmetry."
+                    f"Some of its atoms are held, and {asked} moves atoms to where the symmetry "
+                    "wants them. Take the constraints off, or relax without symmetry."
                 )
         except InputError as error:
             shown = entry if isinstance(entry, Structure) else None
@@ -133,22 +150,32 @@ def iter_relax(
                 RelaxResult(shown, False, 0, math.nan, math.nan, math.nan, False, str(error)),
             )
         else:
-            usable[position], held[position] = structure, moves
-    how: dict[str, Any] = {
-        "fmax": fmax,
-        "steps": steps,
-        "relax_cell": relax_cell,
-        "optimizer": optimizer,
-        "max_atoms": max_atoms,
-    }
+            usable[position], moving[position] = structure, moves
     if symmetry is not None:
         yield from _symmetric(usable, potential, symmetry, how)
         return
-    positions = list(usable)
-    starts = configurations(list(usable.values()))
-    found = relaxations(starts, potential, **how, moves=list(held.values()))
-    for k, outcome in found:
-        yield positions[k], result_of(usable[positions[k]], outcome, fmax, potential.name)
+    found = _free(usable, moving, potential, how)
+    if snapping is None:
+        yield from found
+        return
+    held = KeptSymmetry(EXACT)
+    yield from snapping.apply(
+        found, lambda some: _symmetric(dict(enumerate(some)), potential, held, how)
+    )
+
+
+def _free(
+    given: Mapping[int, Structure],
+    moving: Mapping[int, NDArray[np.float64] | None],
+    potential: Potential,
+    how: Mapping[str, Any],
+) -> Iterator[tuple[int, RelaxResult]]:
+    """Without symmetry; the allowed moves of atoms that are held, None where none are."""
+    positions = list(given)
+    starts = configurations(list(given.values()))
+    for k, outcome in relaxations(starts, potential, **how, moves=list(moving.values())):
+        result = result_of(given[positions[k]], outcome, how["fmax"], potential.name)
+        yield positions[k], result
 
 
 def _symmetric(
