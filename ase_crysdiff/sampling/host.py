@@ -1,6 +1,6 @@
 """A host that is given and guests that are to be placed in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,6 +53,25 @@ class Host:
     def most_atoms(self) -> int:
         """Atoms of the host and of as many guests as may come."""
         return len(self.species) + sum(g.most for g in self.guests)
+
+    @property
+    def least_atoms(self) -> int:
+        """Atoms of the host and of as many guests as must come."""
+        return len(self.species) + sum(g.least for g in self.guests)
+
+    def limited(self, rows: int) -> "Host":
+        """The same with at most so many atoms: whichever guests may be most beyond their least
+        number lose first.
+
+        Args:
+            rows: At least `least_atoms`.
+        """
+        most = [g.most for g in self.guests]
+        while len(self.species) + sum(most) > rows:
+            surplus = [n - g.least for n, g in zip(most, self.guests, strict=True)]
+            most[surplus.index(max(surplus))] -= 1
+        pairs = zip(self.guests, most, strict=True)
+        return replace(self, guests=tuple(Guests(g.species, g.least, n) for g, n in pairs))
 
     @property
     def contents(self) -> Int[Tensor, " atoms"]:

@@ -102,17 +102,30 @@ class Inpaint(Task):
         count, most = len(streams), self.host.most_atoms
         if not model.generates_species:
             return Contents([most] * count, [self.host.contents] * count)
-        return Contents([model.model.state_space.encoded_size(most)] * count)
+        space = model.model.state_space
+        if self.host.counts_are_known or self.fillings is not None:
+            return Contents([space.encoded_size(most)] * count)
+        # As many rows as such crystals have in training, where few are vacant.
+        sizes = model.size_histogram
+        able = {n: sizes.get(n, 0) + 1.0 for n in range(max(1, self.host.least_atoms), most + 1)}
+        odds: dict[int, float] = {}
+        for rows, share in space.rows_odds(able).items():
+            rows = min(rows, space.encoded_size(most))
+            odds[rows] = odds.get(rows, 0.0) + share
+        return Contents(streams.pick("numbers of rows", list(odds), list(odds.values())))
 
     def plan(self, settings: SamplingSettings, steps: int | None) -> RepaintPlan:
         return RepaintPlan(steps or settings.steps, settings.start, self.jump_length, self.repeats)
 
     def choices(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
-        slots, count = layout.sizes[0], layout.num_crystals
         # Elements are known, and a temperature would sharpen the numbers of atoms alone.
-        elements = self.host.elements(slots).repeat(count).to(layout.device)
-        allowed = self.host.allowed(slots).repeat(count, 1).to(layout.device)
-        found: list[Condition] = [KnownElements(elements), AllowedSpecies(allowed)]
+        hosts = [(self.host.limited(block.size), block) for block in layout.blocks]
+        elements = torch.cat([h.elements(b.size).repeat(b.count) for h, b in hosts])
+        allowed = torch.cat([h.allowed(b.size).repeat(b.count, 1) for h, b in hosts])
+        found: list[Condition] = [
+            KnownElements(elements.to(layout.device)),
+            AllowedSpecies(allowed.to(layout.device)),
+        ]
         weights = self.atom_count_prior or model.settings.atom_count_prior
         if not self.host.counts_are_known and weights is not None:
             found.append(AtomCountPrior(weights))
@@ -177,21 +190,23 @@ class Inpaint(Task):
         return rows
 
     def holds(self, model: ModelWithCard, layout: Layout) -> list[Condition]:
-        size, count = layout.sizes[0], layout.num_crystals
-        positions = torch.zeros(size, 3)
-        positions[: len(self.host.species)] = torch.tensor(self.host.frac_coords).reshape(-1, 3)
+        count, own = layout.num_crystals, len(self.host.species)
+        starts = (layout.num_atoms.cumsum(0) - layout.num_atoms)[layout.batch_index]
+        within = torch.arange(layout.total_atoms, device=layout.device) - starts
+        host = within < own
+        frac = torch.tensor(self.host.frac_coords).reshape(-1, 3).to(layout.device)
+        positions = torch.zeros(layout.total_atoms, 3, device=layout.device)
+        positions[host] = frac[within[host]]
         given = CrystalBatch(
-            torch.tensor(self.host.lattice)[None],
+            torch.tensor(self.host.lattice).expand(count, -1, -1).to(layout.device),
             positions,
-            torch.zeros(size).long(),
-            torch.tensor([size]),
+            torch.zeros_like(within),
+            layout.num_atoms,
         ).to(layout.device, layout.dtype)
         components = model.model.joint.components
-        cell = components["lattice"].representation.encode(given).expand(count, -1)
-        places = components["frac_coords"].representation.encode(given).repeat(count, 1)
+        cell = components["lattice"].representation.encode(given)
+        places = components["frac_coords"].representation.encode(given)
         everywhere = torch.ones(count, dtype=torch.bool, device=layout.device)
-        rows = torch.arange(size, device=layout.device)
-        host = (rows < len(self.host.species)).repeat(count)
         return [
             KnownRows("lattice", cell, everywhere, CELL_RELEASE if self.relax_cell else 0.0),
             KnownPositions("frac_coords", places, host),

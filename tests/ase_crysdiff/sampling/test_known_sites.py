@@ -12,6 +12,7 @@ from toys import tiny_config, write_weights
 from ase_crysdiff.constants import VACANCY
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.known_sites import KnownSites
 from ase_crysdiff.sampling.loading import load_sampler, prototypes
 from ase_crysdiff.sampling.request import SampleRequest
@@ -22,6 +23,7 @@ from ase_crysdiff.symmetry.scaffold import Scaffold
 from pymatgen_ext import StructureSampler
 
 SPARE = (0.5, 0.5)
+CELL = ((4.0, 0.0, 0.0), (0.0, 4.0, 0.0), (0.0, 0.0, 4.0))
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +151,24 @@ def test_variations_may_gain_atoms(sampler):
     assert max(len(s) for s in found) > 2
     same = sampler.vary(salt, strength=0.5, num_samples=2, num_atoms=3, redraws=60, progress=False)
     assert {len(s) for s in same} == {3}
+
+
+def test_an_open_number_of_guests_has_few_rows_too_many():
+    """Most guests beyond the least lose their rows first, and the host keeps its own."""
+    guests = (Guests(3, 1, 4), Guests(8, 0, 3))
+    host = Host(CELL, ((0.0, 0.0, 0.0),), (22,), guests)
+    assert (host.least_atoms, host.most_atoms) == (2, 8)
+    assert host.limited(8) == host
+    found = [tuple(g.most for g in host.limited(rows).guests) for rows in (6, 4, 2)]
+    assert found == [(3, 2), (2, 1), (1, 0)]
+    assert host.limited(3).species == host.species
+
+
+def test_ranges_are_filled_within_their_bounds(sampler):
+    host = Structure(Lattice.cubic(4.2), ["Na"], [[0, 0, 0]])
+    found = sampler.inpaint(
+        host, {"Cl": (1, 6)}, num_samples=12, seed=0, redraws=80, progress=False
+    )
+    counts = {int(s.composition["Cl"]) for s in found}
+    assert counts <= set(range(1, 7))
+    assert len(counts) > 1
