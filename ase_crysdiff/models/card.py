@@ -53,8 +53,9 @@ class SamplingSettings:
             leaves them where the model puts them.
         scaffolds: Name of the model that proposes space groups and sites for compositions, on which
             crystals are then held; None for the plain method.
-        known_sites: Name of the library of known crystals on whose sites, and a few more, new
-            crystals are held, unless something else is asked for; None for the plain method.
+        known_sites: Name of the library of known crystals on whose sites new ones are held, unless
+            something else is asked for; None for the plain method.
+        spare_sites: Odds of 0, 1, 2, … sites beside those; None takes those of the training.
 
     Raises:
         InputError: If a number makes no sense.
@@ -72,6 +73,7 @@ class SamplingSettings:
     closest_approach: float | None = None
     scaffolds: str | None = None
     known_sites: str | None = None
+    spare_sites: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         arguments.positive("steps", self.steps)
@@ -114,7 +116,7 @@ class SamplingSettings:
             sizes = values.get(name, {})
             if not isinstance(sizes, Mapping) or not all(map(_is_number, sizes.values())):
                 raise InputError(f"{name} must be numbers by component, got {sizes!r}.")
-        for name in ("excluded_classes", "atom_count_prior"):
+        for name in ("excluded_classes", "atom_count_prior", "spare_sites"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
         return SamplingSettings(**values)

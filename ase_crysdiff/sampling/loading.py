@@ -48,7 +48,7 @@ def load_sampler(name: str, weights: str | Path | None = None, device: str = "cp
     model, card = load(folder)
     settings = card.sampling or SamplingSettings()
     proposals = settings.scaffolds and partial(scaffold_proposals, settings.scaffolds)
-    sites = settings.known_sites and partial(known_sites, settings.known_sites, model.state_space)
+    sites = settings.known_sites and partial(known_sites, settings, model.state_space)
     return ModelSampler(model, card, torch.device(device), proposals or None, sites or None)
 
 
@@ -120,11 +120,11 @@ def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposal
     return Proposals(library, vote, ScaffoldDecoder(network), weighing, sizes)
 
 
-def known_sites(name: str, space: StateSpace) -> KnownSites:
+def known_sites(settings: SamplingSettings, space: StateSpace) -> KnownSites:
     """The sites of known crystals for a model that may leave some of them empty.
 
     Args:
-        name: Of the library, and of the folder of its weights.
+        settings: Name the library, and the odds of further sites.
         space: Of the model.
 
     Raises:
@@ -133,8 +133,9 @@ def known_sites(name: str, space: StateSpace) -> KnownSites:
     """
     if not isinstance(space, MirageSpace) or space.spare is None:
         raise InputError("known_sites of a card needs a model with odds of spare rows.")
-    library, _ = _library(None, name)
-    return KnownSites(library, space.max_atoms, space.spare, space.max_rows)
+    library, _ = _library(None, settings.known_sites or "prototypes")
+    spare = space.spare if settings.spare_sites is None else settings.spare_sites
+    return KnownSites(library, space.max_atoms, spare, space.max_rows)
 
 
 def _known(weights: str | Path | None, odds: Mapping[int, float] | None = None) -> PrototypeSampler:

@@ -25,7 +25,7 @@ def test_processes_by_name_are_those_that_earlier_configs_mean(name, crystals):
 
 def corrupted(model, batch):
     """Crystals half way to the prior, always with the same noise, and what is to be predicted."""
-    batch = model.state_space.extend(batch)
+    batch = model.state_space.extend(batch).sorted()[0]
     layout = batch.layout
 
     def rng(component, level):

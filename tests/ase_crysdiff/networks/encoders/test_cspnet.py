@@ -137,7 +137,9 @@ def test_bfloat16_products_stay_close(encoder, crystals, generator):
     model.denoiser.encoder.products = torch.bfloat16
     rough = predict(model, batch, torch.float32)
     for component, value in exact.items():
-        assert float((rough[component] - value).norm() / value.norm()) < 0.02
+        # Coordinates without their mean are small differences of larger numbers.
+        limit = 0.05 if component == "frac_coords" else 0.02
+        assert float((rough[component] - value).norm() / value.norm()) < limit, component
 
 
 @BOTH
