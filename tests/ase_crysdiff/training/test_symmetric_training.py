@@ -259,7 +259,7 @@ class Oracle:
 
 
 def test_only_what_can_be_known_counts(packed, mirage, generator):
-    objective, checked = SymmetricFlowObjective(mirage), 0
+    objective, checked, wrong = SymmetricFlowObjective(mirage), 0, 0.0
     for batch in mirage_batches(packed, mirage):
         oracle = Oracle(objective, batch)
         _, parts = objective.loss(oracle, batch, generator)
@@ -269,8 +269,9 @@ def test_only_what_can_be_known_counts(packed, mirage, generator):
             assert float(parts["symmetric_frac_coords"]) < 1e-4
             checked += 1
         _, parts = objective.loss(Oracle(objective, batch, wrong=1), batch, generator)
-        assert float(parts["symmetric_species"]) > 10
+        wrong += float(parts["symmetric_species"])  # 0 where no site happens to be hidden
     assert checked > 1
+    assert wrong > 10
 
 
 def test_miad_begins_with_a_flow_for_given_species(packed, tmp_path, generator):
