@@ -177,7 +177,7 @@ class SymmetricCrystals:
         max_pairs: int,
         device: torch.device,
     ) -> None:
-        sizes, kinds = _kinds_of(data)
+        sizes, kinds = data.num_atoms.numpy(), _kinds_of(data)
         self.left_out = int((sizes > max_atoms).sum())
         self.buckets: list[_Bucket] = []
         self.batch_sizes: list[int] = []
@@ -207,15 +207,13 @@ class SymmetricCrystals:
                 yield bucket.batch(rows)
 
 
-def _kinds_of(data: PackedScaffolds) -> tuple[np.ndarray, list[tuple[int, tuple[int, ...]]]]:
-    """Atoms and kind of each crystal."""
+def _kinds_of(data: PackedScaffolds) -> list[tuple[int, tuple[int, ...]]]:
+    """The kind of each crystal."""
     parts = np.split(data.letter.numpy(), np.cumsum(data.num_sites.numpy())[:-1])
-    kinds = [
+    return [
         (group, tuple(part.tolist()))
         for group, part in zip(data.group.tolist(), parts, strict=True)
     ]
-    sizes = [sum(_multiplicities(*kind)) for kind in kinds]
-    return np.array(sizes), kinds
 
 
 def _bucket(

@@ -68,15 +68,16 @@ class Snapping:
                 continue
             waiting[position] = result
             tried += [(position, symprec, structure) for symprec, structure in nearby]
+        taken = dict(waiting)
         for k, found in relax([structure for *_, structure in tried]):
             position, symprec, _ = tried[k]
             before = waiting[position]
             # The ladder grows, and with it the symmetry: what comes later takes precedence.
-            more = symprec > (before.snapped or 0)
+            more = symprec > (taken[position].snapped or 0)
             low = found.energy_per_atom <= before.energy_per_atom + self.rise
             if found.converged and more and low:
-                waiting[position] = _taken(before, found, symprec)
-        yield from waiting.items()
+                taken[position] = _taken(before, found, symprec)
+        yield from taken.items()
 
     def nearby(self, result: RelaxResult) -> list[tuple[float, Structure]]:
         """Structures with more symmetry than a result's, each with its tolerance."""
