@@ -16,11 +16,18 @@ _NAMED = 4
 
 @dataclass(frozen=True)
 class ChargeBalance:
-    """Rejects crystals whose charge balances by no oxidation states that pymatgen knows."""
+    """Rejects crystals whose charge balances by no oxidation states that pymatgen knows.
+
+    Args:
+        alloys: Whether crystals without an anion pass, whose charges need not balance.
+    """
+
+    alloys: bool = False
 
     def __call__(self, crystal: CrystalBatch) -> str | None:
-        found = has_balance(Counter(crystal.species.tolist()))
-        return None if found else "not charge-balanced"
+        counts = Counter(crystal.species.tolist())
+        passes = has_balance(counts) or (self.alloys and not is_ionic(counts))
+        return None if passes else "not charge-balanced"
 
 
 def balance_notes(structures: Iterable[Structure]) -> tuple[str, ...]:

@@ -174,17 +174,43 @@ class Hull:
         """
         key = fractions(composition)
         if key not in self._heights:
-            shares = dict(key)
-            keys = self._entries(frozenset(shares))
-            parts = [dict(own) for own in keys]
-            found = linprog(
-                [self._lowest[own] for own in keys],
-                A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
-                b_eq=list(shares.values()),
-            )
-            assert found.success, found.message  # the elements alone make it up
-            self._heights[key] = float(found.fun)
+            self._heights[key] = self._mixture(key, self._entries(frozenset(dict(key))))
         return self._heights[key]
+
+    def stable(self, elements: frozenset[str], margin: float = 1e-4) -> list[Composition]:
+        """The compounds of exactly these elements that make the hull: without one of them it would
+        be higher at its composition. A table may hold the height of the hull at compounds above it
+        as well, so that to lie on it says nothing.
+
+        Args:
+            elements: Symbols.
+            margin: By which it would be higher at least, eV/atom: heights are rounded.
+
+        Returns:
+            Integer compositions, those of few atoms first.
+
+        Raises:
+            InputError: If the hull lacks an element; the message names it.
+        """
+        every = self._entries(elements)
+        found = []
+        for key in self._systems.get(elements, []) if len(elements) > 1 else []:
+            others = self._mixture(key, [other for other in every if other != key])
+            if others - self._lowest[key] > margin:
+                formula, _ = Composition(dict(key)).get_integer_formula_and_factor()
+                found.append(Composition(formula))
+        return sorted(found, key=lambda compound: (compound.num_atoms, compound.formula))
+
+    def _mixture(self, key: Key, compounds: list[Key]) -> float:
+        """Least energy of compounds that make up a composition together, eV/atom."""
+        shares, parts = dict(key), [dict(own) for own in compounds]
+        found = linprog(
+            [self._lowest[own] for own in compounds],
+            A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
+            b_eq=list(shares.values()),
+        )
+        assert found.success, found.message  # the elements alone make it up
+        return float(found.fun)
 
     def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
         """The phase diagram of a chemical system.

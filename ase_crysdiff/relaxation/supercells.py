@@ -79,9 +79,7 @@ class Supercell:
         turned = self.symmetry.rotations * numbers[None, None] / numbers[None, :, None]
         kept = (np.abs(turned - np.rint(turned)) < _SAME).all((1, 2))
         given = self.symmetry
-        return Operations(
-            given.rotations[kept], given.translations[kept], given.permutations[kept]
-        )
+        return Operations(given.rotations[kept], given.translations[kept], given.permutations[kept])
 
     @cached_property
     def rotations(self) -> Floats:
@@ -102,8 +100,9 @@ class Supercell:
         moved = (cells[:, None] + offsets) @ turn.T - ends
         numbers = np.array(self.repeats)
         places = np.rint(moved).astype(np.int64) % numbers
-        return (np.ravel_multi_index(np.moveaxis(places, -1, 0), self.repeats) * len(goes)
-                + goes).ravel()
+        return (
+            np.ravel_multi_index(np.moveaxis(places, -1, 0), self.repeats) * len(goes) + goes
+        ).ravel()
 
     @cached_property
     def displacements(self) -> list[Displacement]:

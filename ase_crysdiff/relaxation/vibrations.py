@@ -193,9 +193,7 @@ class _Crystal:
             found.append((forth - back) / 2)
         return np.array(found)
 
-    def verdict(
-        self, responses: NDArray[np.float64], size: float, tolerance: float
-    ) -> Vibrations:
+    def verdict(self, responses: NDArray[np.float64], size: float, tolerance: float) -> Vibrations:
         """What the vibrations say."""
         repeats = self.supercell.repeats
         constants = force_constants(self.supercell, responses)

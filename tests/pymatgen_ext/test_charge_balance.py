@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 from pymatgen.core import Composition, Element, Lattice, Structure
 
+from ase_crysdiff.crystal.charge_balance import has_balance
 from ase_crysdiff.errors import IncompatibleError
 from pymatgen_ext import StructureSampler
-from ase_crysdiff.crystal.charge_balance import has_balance
 from pymatgen_ext.charge_balance import balance_notes
 
 FORMULAS = (

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from ase_crysdiff.campaigns.discovery.finds import Find, again
 from ase_crysdiff.campaigns.discovery.wish import Window
 from ase_crysdiff.campaigns.work import work
@@ -22,6 +20,7 @@ from ase_crysdiff.predictors.structures import predict_structures
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.settings import RELEASE, SYMPREC
 from ase_crysdiff.relaxation.structures import relax
+from ase_crysdiff.relaxation.vibrations import lowest_modes
 from ase_crysdiff.storage import Store
 
 #: Seconds of processor time for one crystal.
@@ -76,7 +75,7 @@ class Chooser:
     new_only: bool
     windows: Mapping[str, Window]
     properties: Sequence[str]
-    judge: PotentialLike | None
+    judge: "PotentialLike | None"
     dynamics: bool
     seed: int
     workers: Workers
@@ -222,11 +221,24 @@ class Chooser:
 def _released(task: tuple[PotentialLike, int, Any]) -> dict[str, Any]:
     """A crystal relaxed without its symmetry, if it falls then; to be called in another process."""
     potential, seed, structure = task
-    how = {"symmetric": True, "symprec": SYMPREC, "release": RELEASE, "seed": seed}
-    (result,) = relax([structure], potential, progress=False, **how)
+    (result,) = relax(
+        [structure],
+        potential,
+        symmetric=True,
+        symprec=SYMPREC,
+        release=RELEASE,
+        seed=seed,
+        progress=False,
+    )
     return result.as_dict()
 
 
 def _vibrations(task: tuple[PotentialLike, Any]) -> tuple[bool | None, str]:
     """Whether a crystal vibrates soundly, and in words; to be called in another process."""
-    raise NotImplementedError
+    potential, structure = task
+    (found,) = lowest_modes(structure, potential, progress=False)
+    if found.stable is None:
+        return None, f"not checked: {found.remark}"
+    cells = "×".join(map(str, found.supercell or ()))
+    text = found.remark or f"no imaginary mode, the lowest at {found.lowest:.2f} THz"
+    return found.stable, f"{text} ({cells} cells)"

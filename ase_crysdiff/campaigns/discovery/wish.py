@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from pymatgen.core import Element
+
 from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import PrototypeWish
@@ -84,9 +86,9 @@ class Wish:
         return None if self.composition is None else formula_text(self.composition)
 
     def __str__(self) -> str:
-        parts = [self.formula or "-".join(SYMBOLS[z] for z in sorted(self.species or ()))]
+        parts = [self.formula or _listed(self.species) or ""]
         if self.elements is not None:
-            parts = [f"crystals of {', '.join(SYMBOLS[z] for z in sorted(self.elements))}"]
+            parts = [f"crystals of {', '.join(_ordered(self.elements))}"]
         parts = [part for part in parts if part] or ["crystals"]
         if self.space_group is not None:
             parts.append(f"in {space_group(self.space_group).symbol}")
@@ -114,8 +116,13 @@ def formula_text(contents: Amounts) -> str:
     return "".join(f"{SYMBOLS[z]}{count if count > 1 else ''}" for z, count in contents)
 
 
+def _ordered(species: frozenset[int]) -> list[str]:
+    """Symbols in the order in which chemists write them, the electropositive first."""
+    return sorted((SYMBOLS[z] for z in species), key=lambda symbol: (Element(symbol).X, symbol))
+
+
 def _listed(species: frozenset[int] | None) -> str | None:
-    return None if species is None else "-".join(SYMBOLS[z] for z in sorted(species))
+    return None if species is None else "-".join(_ordered(species))
 
 
 def _window_text(low: float, high: float) -> str:
