@@ -91,13 +91,13 @@ class RelaxedFiles:
 
     def table(self) -> str:
         """A row per relaxed crystal, with its energy, remaining force, steps and verdict."""
-        from ase_crysdiff.relaxation.relax_set import relaxed_table
+        from ase_crysdiff.relaxation.relaxed_table import relaxed_table
 
         return relaxed_table(self.structures)
 
     def __str__(self) -> str:
         from ase_crysdiff.data.writing import DOUBT
-        from ase_crysdiff.relaxation.relax_set import outside_remark
+        from ase_crysdiff.relaxation.relaxed_table import outside_remark
 
         outside = sum(DOUBT in s.properties for s in self.structures)
         converged = sum(s.properties["crysdiff_converged"] for s in self.structures)

@@ -105,7 +105,8 @@ def relax(
         disable=None if progress is None else not progress,
     )
     results = dict(bar)
-    relaxed = RelaxSet((results[i] for i in range(len(given))), resolved.name)
+    ordered = (results[i] for i in range(len(given)))
+    relaxed = RelaxSet(ordered, resolved.name, resolved.is_corrected)
     return relaxed if judge is None else relaxed.rank(judge)
 
 

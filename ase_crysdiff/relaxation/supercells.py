@@ -1,12 +1,12 @@
 """A crystal repeated along its axes, and what its symmetry says of displaced atoms there."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ase_crysdiff.symmetry.operations import Floats, Ints, Operations
 
@@ -127,6 +127,38 @@ class Supercell:
         vectors = np.array(steps) @ self.lattice
         return list(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
+    @property
+    def steps(self) -> list[tuple[int, Floats]]:
+        """What must be computed: atoms of the first cell, and the unit vectors along which they
+        are moved.
+        """
+        return [
+            (move.atom, sign * move.direction)
+            for move in self.displacements
+            for sign in ((1,) if move.opposite is not None else (1, -1))
+        ]
+
+    def differences(self, forces: Sequence[Floats]) -> Floats:
+        """Half of the difference between the forces after a displacement and after its opposite.
+
+        Args:
+            forces: On all atoms after each of the steps, shape (repeats * atoms, 3) each.
+
+        Returns:
+            Shape (displacements, repeats * atoms, 3).
+        """
+        rest, found = iter(forces), []
+        for move in self.displacements:
+            forth = next(rest)
+            if move.opposite is None:
+                back = next(rest)
+            else:
+                back = np.empty_like(forth)
+                turned = forth @ self.rotations[move.opposite].T
+                back[self.image(move.opposite, move.atom)] = turned
+            found.append((forth - back) / 2)
+        return np.array(found)
+
     def stabiliser(self, atom: int) -> list[int]:
         """Operations that leave an atom of the cell where it is, lattice vectors apart."""
         return np.nonzero(self.operations.permutations[:, atom] == atom)[0].tolist()
@@ -147,7 +179,7 @@ class Supercell:
         return worth, Displacement(atom, axis, opposite), images
 
 
-def force_constants(supercell: Supercell, responses: NDArray[np.float64]) -> Floats:
+def force_constants(supercell: Supercell, responses: Floats) -> Floats:
     """Force constants between each atom of the first cell and all atoms of the repeats, from the
     forces that displaced atoms bring about; they have the symmetry of the crystal.
 
