@@ -1,20 +1,21 @@
 """The report of an evaluation: one file that needs nothing else."""
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.hull import Footing, footing
+from ase_crysdiff.pictures.crystals import drawing
+from ase_crysdiff.pictures.scene import element_colours
+from ase_crysdiff.pictures.typography import formula_html, number, with_subscripts
 from ase_crysdiff.report import tables
 from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
-from ase_crysdiff.report.crystals import drawing, element_colours
 from ase_crysdiff.report.elements import periodic_table
-from ase_crysdiff.report.labels import LABELS, interval_of, number, value_of, with_subscripts
+from ase_crysdiff.report.labels import LABELS, interval_of, value_of
 
 #: Sources that are named, and lost crystals that are listed.
 _SOURCES_SHOWN, _LOST_SHOWN = 4, 500
@@ -74,7 +75,7 @@ def _environment() -> Environment:
         "interval_of": interval_of,
         "subscripts": with_subscripts,
         "plain": tables.plain,
-        "formula": _formula,
+        "formula": lambda formula: Markup(formula_html(formula)),
     }
     environment.globals["share"] = tables.share
     return environment
@@ -160,8 +161,3 @@ def _is_doubtful(crystal: Mapping[str, Any]) -> bool:
     """Whether a crystal lies so far below a hull without its formula that the hull is to blame."""
     height = crystal["energy_above_hull"] or 0.0
     return not crystal["is_listed"] and footing(crystal["is_listed"], height) is Footing.NONE
-
-
-def _formula(formula: str) -> Markup:
-    """NaCl2 with its 2 set low."""
-    return Markup(re.sub(r"(\d+(?:\.\d+)?)", r"<sub>\1</sub>", str(escape(formula))))
