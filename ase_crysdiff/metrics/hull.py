@@ -166,25 +166,45 @@ class Hull:
         """Height of the hull at a composition, eV/atom: the least energy of compounds that make it
         up together.
 
-        A linear program, since a whole hull of eight elements takes minutes, and its construction
-        gives up where compounds are nearly degenerate.
-
         Raises:
             InputError: If the hull lacks an element of the composition; the message names it.
         """
         key = fractions(composition)
         if key not in self._heights:
-            shares = dict(key)
-            keys = self._entries(frozenset(shares))
-            parts = [dict(own) for own in keys]
-            found = linprog(
-                [self._lowest[own] for own in keys],
-                A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
-                b_eq=list(shares.values()),
-            )
-            assert found.success, found.message  # the elements alone make it up
-            self._heights[key] = float(found.fun)
+            self._heights[key], _ = self._lowest_mixture(key)
         return self._heights[key]
+
+    def phases(self, composition: Formula) -> dict[str, float]:
+        """The compounds that make up a composition with the least energy: what lies above the hull
+        there falls apart into them.
+
+        Returns:
+            Share of the atoms in each, by reduced formula, the largest first.
+
+        Raises:
+            InputError: If the hull lacks an element of the composition; the message names it.
+        """
+        _, mixture = self._lowest_mixture(fractions(composition))
+        shares = {_reduced(key): share for key, share in mixture.items()}
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def _lowest_mixture(self, key: Key) -> tuple[float, dict[Key, float]]:
+        """Energy per atom of the best mixture of compounds, and the share of each in it.
+
+        A linear program, since a whole hull of eight elements takes minutes, and its construction
+        gives up where compounds are nearly degenerate.
+        """
+        shares = dict(key)
+        keys = self._entries(frozenset(shares))
+        parts = [dict(own) for own in keys]
+        found = linprog(
+            [self._lowest[own] for own in keys],
+            A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
+            b_eq=list(shares.values()),
+        )
+        assert found.success, found.message  # the elements alone make it up
+        mixture = {own: float(x) for own, x in zip(keys, found.x, strict=True) if x > 1e-6}
+        return float(found.fun), mixture
 
     def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
         """The phase diagram of a chemical system.
@@ -287,3 +307,9 @@ def fractions(composition: Formula) -> Key:
     found = amounts(composition)
     total = sum(found.values())
     return tuple(sorted((symbol, round(amount / total, 12)) for symbol, amount in found.items()))
+
+
+def _reduced(key: Key) -> str:
+    """Reduced formula of shares."""
+    formula, _ = Composition(dict(key)).get_integer_formula_and_factor()
+    return str(Composition(formula).reduced_formula)
