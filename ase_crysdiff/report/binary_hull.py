@@ -60,9 +60,9 @@ def binary_hull(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint]) 
     for (x, y), entry in sorted(stable.items()):
         point(upper, x, y, "known", known_tip(entry, 0.0, y))
         names.keep_clear(x, y)
-    for x, y in sorted(stable):
-        if len(stable[x, y].composition) > 1:
-            names.add(x, y, formula_text(formula_of(stable[x, y])), _BELOW, "phase")
+    known = {formula_of(e): place for place, e in sorted(stable.items()) if len(e.composition) > 1}
+    for formula, (x, y) in known.items():
+        names.add(x, y, formula_text(formula), _BELOW, "phase")
     lower = _height_panel(upper, [p.height for p in points])
     places: dict[str, tuple[float, float]] = {}
     for candidate in points:
@@ -76,9 +76,7 @@ def binary_hull(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint]) 
         names.keep_clear(x, on_hull + shown, 6.0)
         places.pop(reduced(candidate), None)
         places[reduced(candidate)] = x, on_hull + shown
-    name_candidates(names, places, _ABOVE)
-    for panel in (upper, lower):
-        panel.set_xlim(-0.02, 1.02)
+    name_candidates(names, {f: p for f, p in places.items() if f not in known}, _ABOVE)
     for x, name in ((0.0, first), (1.0, second)):
         _write(lower, x, name, -20)
     _write(lower, 0.5, f"share of {second}", -20)
@@ -119,6 +117,7 @@ def _scale(panel: Axes, label: str) -> None:
     low, high = panel.get_ylim()
     ticks = [t for t in MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
     ticks = [float(t) for t in ticks if low <= t <= high]
+    panel.set_xlim(-0.02, 1.02)
     panel.set_xticks([])
     panel.set_yticks(ticks, [number(t) for t in ticks], color=SOFT)
     panel.grid(axis="y", color=RULE, lw=0.7)
