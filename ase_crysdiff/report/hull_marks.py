@@ -14,6 +14,8 @@ from matplotlib.transforms import Affine2D, ScaledTranslation
 from ase_crysdiff.pictures.typography import formula_text, number
 from ase_crysdiff.report.figures import inline, mark
 
+#: Room for a key at the bottom of a figure, pixels; a page has its own.
+KEY_ROOM = 36.0
 INK, SOFT, RULE = "#1c2430", "#5b6675", "#c9ced4"
 
 
@@ -109,7 +111,7 @@ class HullPicture:
 
     def svg(self) -> str:
         """An element for a page, coloured by its style sheet; the same bytes every time."""
-        return inline(self.axes, self.label)
+        return inline(self.axes, self.label, KEY_ROOM)
 
 
 def band(height: float) -> str:

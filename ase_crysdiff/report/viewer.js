@@ -9,8 +9,8 @@ const crystals = JSON.parse(block.textContent);
 const canvas = dialog.querySelector("canvas"), pen = canvas.getContext("2d");
 const title = dialog.querySelector(".viewer-title"), keys = dialog.querySelector(".keys");
 const status = dialog.querySelector("[role=status]");
-const BOND = 0.09, SEGMENTS = 8, STILL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
-let shown = 0, crystal, turn, zoom, filling = false, picked = [], centre, reach, waiting = false;
+const BOND = 0.09, SEGMENTS = 16, STILL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+let shown = 0, crystal, turn, zoom, filling = false, picked = [], centre, reach, edges, waiting = false;
 
 /* Matrices are rows, nine numbers; axes are right, up and toward the eye. */
 const times = (m, n) => STILL.map((_, k) => {
@@ -44,7 +44,20 @@ function open(number) {
     return key;
   }));
   canvas.setAttribute("aria-label", `${crystal.title}, a view that turns with the arrow keys`);
+  cut();
   reset();
+}
+
+/* Edges of the cell in short pieces, without those inside of balls. */
+function cut() {
+  edges = [];
+  for (let i = 0; i < 8; i++) for (const bit of [1, 2, 4]) if (!(i & bit)) {
+    const at = t => between(crystal.corners[i], crystal.corners[i | bit], t / SEGMENTS);
+    for (let k = 0; k < SEGMENTS; k++) {
+      const inside = crystal.atoms.some(p => Math.hypot(...minus(p.slice(0, 3), at(k + 0.5))) < size(p));
+      if (!inside) edges.push([at(k), at(k + 1)]);
+    }
+  }
 }
 
 function reset() { turn = STILL; zoom = 1; picked = []; say(""); redraw(); }
@@ -67,19 +80,19 @@ function along(axis) {
 /* Place on the canvas, depth, and pixels per Å there: a slight perspective. */
 function place(p) {
   const [x, y, z] = act(turn, minus(p, centre)), far = 5 * reach;
-  const size = canvas.clientWidth, height = canvas.clientHeight;
-  const scale = zoom * Math.min(size, height) / (2.05 * reach) * far / (far - z);
-  return [size / 2 + scale * x, height / 2 - scale * y, z, scale];
+  const width = canvas.clientWidth, height = canvas.clientHeight;
+  const scale = zoom * Math.min(width, height) / (2.05 * reach) * far / (far - z);
+  return [width / 2 + scale * x, height / 2 - scale * y, z, scale];
 }
 
+const size = atom => crystal.elements[atom[3]][filling ? 3 : 2];
 /* Balls overlap the ends of bonds a little. */
-const radius = atom => 0.92 * crystal.elements[crystal.atoms[atom][3]][2];
+const radius = atom => 0.92 * size(crystal.atoms[atom]);
 
 function balls() {
   return crystal.atoms.map(p => {
-    const [symbol, colour, radius, full] = crystal.elements[p[3]];
     const [x, y, z, scale] = place(p.slice(0, 3));
-    return { x, y, z, r: scale * (filling ? full : radius), colour, symbol };
+    return { x, y, z, r: scale * size(p), colour: crystal.elements[p[3]][1] };
   });
 }
 
@@ -100,11 +113,9 @@ function draw() {
       pieces.push([(p[2] + q[2]) / 2, () => line(p, q, 2 * BOND * p[3], spheres[atom].colour, ink)]);
     }
   }
-  for (let i = 0; i < 8; i++) for (const bit of [1, 2, 4]) if (!(i & bit)) {
-    for (let k = 0; k < SEGMENTS; k++) {
-      const [p, q] = [k, k + 1].map(s => place(between(crystal.corners[i], crystal.corners[i | bit], s / SEGMENTS)));
-      pieces.push([(p[2] + q[2]) / 2, () => line(p, q, 1, ink)]);
-    }
+  for (const ends of edges) {
+    const [p, q] = ends.map(place);
+    pieces.push([(p[2] + q[2]) / 2, () => line(p, q, 1, ink)]);
   }
   pieces.sort((p, q) => p[0] - q[0]).forEach(piece => piece[1]());
   pen.fillStyle = ink;
@@ -171,7 +182,7 @@ const ACTIONS = {
   ",": () => spin(roll(STEP)), ".": () => spin(roll(-STEP)),
   "+": () => scale(1.15), "=": () => scale(1.15), "-": () => scale(1 / 1.15),
   a: () => along(0), b: () => along(1), c: () => along(2), Home: reset, r: reset,
-  s: () => { filling = !filling; redraw(); },
+  s: () => { filling = !filling; cut(); redraw(); },
   PageDown: () => open(shown + 1), PageUp: () => open(shown - 1),
   n: () => open(shown + 1), p: () => open(shown - 1), q: () => dialog.close(),
 };
