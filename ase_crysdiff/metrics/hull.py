@@ -166,16 +166,28 @@ class Hull:
         """Height of the hull at a composition, eV/atom: the least energy of compounds that make it
         up together.
 
-        A linear program, since a whole hull of eight elements takes minutes, and its construction
-        gives up where compounds are nearly degenerate.
-
         Raises:
             InputError: If the hull lacks an element of the composition; the message names it.
         """
         key = fractions(composition)
         if key not in self._heights:
-            self._heights[key] = self._mixture(key, self._entries(frozenset(dict(key))))
+            self._heights[key], _ = self._mixture(key, self._entries(frozenset(dict(key))))
         return self._heights[key]
+
+    def phases(self, composition: Formula) -> dict[str, float]:
+        """The compounds that make up a composition with the least energy: what lies above the hull
+        there falls apart into them.
+
+        Returns:
+            Share of the atoms in each, by reduced formula, the largest first.
+
+        Raises:
+            InputError: If the hull lacks an element of the composition; the message names it.
+        """
+        key = fractions(composition)
+        _, mixture = self._mixture(key, self._entries(frozenset(dict(key))))
+        shares = {_reduced(own): share for own, share in mixture.items()}
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def stable(self, elements: frozenset[str], margin: float = 1e-4) -> list[Composition]:
         """The compounds of exactly these elements that make the hull: without one of them it would
@@ -195,14 +207,17 @@ class Hull:
         every = self._entries(elements)
         found = []
         for key in self._systems.get(elements, []) if len(elements) > 1 else []:
-            others = self._mixture(key, [other for other in every if other != key])
+            others, _ = self._mixture(key, [other for other in every if other != key])
             if others - self._lowest[key] > margin:
-                formula, _ = Composition(dict(key)).get_integer_formula_and_factor()
-                found.append(Composition(formula))
+                found.append(Composition(_reduced(key)))
         return sorted(found, key=lambda compound: (compound.num_atoms, compound.formula))
 
-    def _mixture(self, key: Key, compounds: list[Key]) -> float:
-        """Least energy of compounds that make up a composition together, eV/atom."""
+    def _mixture(self, key: Key, compounds: list[Key]) -> tuple[float, dict[Key, float]]:
+        """Energy per atom of the best mixture of compounds, and the share of each in it.
+
+        A linear program, since a whole hull of eight elements takes minutes, and its construction
+        gives up where compounds are nearly degenerate.
+        """
         shares, parts = dict(key), [dict(own) for own in compounds]
         found = linprog(
             [self._lowest[own] for own in compounds],
@@ -210,7 +225,8 @@ class Hull:
             b_eq=list(shares.values()),
         )
         assert found.success, found.message  # the elements alone make it up
-        return float(found.fun)
+        mixture = {own: float(x) for own, x in zip(compounds, found.x, strict=True) if x > 1e-6}
+        return float(found.fun), mixture
 
     def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
         """The phase diagram of a chemical system.
@@ -313,3 +329,9 @@ def fractions(composition: Formula) -> Key:
     found = amounts(composition)
     total = sum(found.values())
     return tuple(sorted((symbol, round(amount / total, 12)) for symbol, amount in found.items()))
+
+
+def _reduced(key: Key) -> str:
+    """Reduced formula of shares."""
+    formula, _ = Composition(dict(key)).get_integer_formula_and_factor()
+    return str(Composition(formula).reduced_formula)

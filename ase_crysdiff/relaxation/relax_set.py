@@ -1,6 +1,5 @@
 """What `relax` returns: a result for every structure, and what is asked of all of them."""
 
-import html
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +12,14 @@ from pymatgen.core import Structure
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.data.writing import frame, write
 from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.pictures.notebook import crystal_table
 from ase_crysdiff.relaxation.entries import entries
 from ase_crysdiff.relaxation.judging import judged
 from ase_crysdiff.relaxation.relaxed_table import outside_remark, relaxed_table
 from ase_crysdiff.relaxation.results import RelaxResult
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pymatgen.entries.computed_entries import ComputedStructureEntry
 
     from ase_crysdiff.potentials.loading import PotentialLike
@@ -207,9 +208,23 @@ class RelaxSet(Sequence[RelaxResult]):
         """Other results of the same potential."""
         return RelaxSet(results, self.potential, self.is_corrected)
 
+    def plot(self, *, columns: int = 6, limit: int = 24) -> "Figure":
+        """Drawings of the structures that have an energy side by side, each with formula, space
+        group and energy.
+
+        Args:
+            columns: Drawings in a row.
+            limit: Crystals that are drawn at most; the figure says how many are left out.
+
+        Raises:
+            InputError: If no structure has an energy, or `columns` or `limit` is below one.
+        """
+        from ase_crysdiff.pictures.grid import crystal_grid  # and with it matplotlib
+
+        return crystal_grid(self.structures, columns=columns, limit=limit)
+
     def _repr_html_(self) -> str:
-        frame: Any = self.to_dataframe()
-        return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
+        return crystal_table(self.structures, str(self))
 
 
 def _judges(results: Iterable[RelaxResult]) -> str:
