@@ -3,10 +3,12 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ase_crysdiff.isolation import Workers, workers_of
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.sampling.sample_set import SampleSet
@@ -39,7 +41,8 @@ def draw_into(
     seed: int | None = None,
     redraws: int = 3,
     batch_size: int | None = None,
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     cell: Any = None,
     notes: tuple[str, ...] = (),
 ) -> SampleSet:
@@ -60,6 +63,7 @@ def draw_into(
         redraws: Further attempts after an unusable draw.
         batch_size: Crystals computed together; None lets the sampler decide.
         workers: Isolated processes that compute batches; 0 computes in this one.
+        executor: Any executor of `concurrent.futures`, whose workers compute batches instead.
         cell: The way back to the user's cell, if one is given.
         notes: For the report.
 
@@ -68,8 +72,11 @@ def draw_into(
 
     Raises:
         InputError: If the folder cannot be written, or holds a run with other settings.
-        SamplingError: If a worker process dies.
+        SamplingError: If worker processes die again and again.
+        WorkerError: If processes cannot be started, or the executor is broken; what is done is
+            kept.
     """
+    crew = workers_of(workers, executor)
     folder = SampleFolder.open(
         output, {**settings, "redraws": redraws}, seed, lambda: secrets.randbelow(MAX_SEED)
     )
@@ -83,7 +90,7 @@ def draw_into(
         seed=folder.seed,
         redraws=redraws,
         batch_size=batch_size,
-        workers=workers,
+        workers=crew,
         on_draws=folder.on_draws,
     )
     report = replace(samples.report, notes=(*samples.report.notes, *notes))

@@ -16,7 +16,8 @@ class Chunk:
         number: Among all chunks.
         first: Position of the first item in the chunk as it was given.
         items: What is left of it.
-        deaths: Processes that have ended at the first item already.
+        deaths: How often it was begun and its process ended: at its first item, where items are
+            answered one by one.
     """
 
     number: int
@@ -29,9 +30,9 @@ class Chunk:
         return Chunk(self.number, self.first + count, self.items[count:], deaths)
 
     def singly(self) -> "list[Chunk]":
-        """A chunk for each item, which has one more try."""
+        """A chunk for each item."""
         return [
-            Chunk(self.number, self.first + k, self.items[k : k + 1], self.deaths - 1)
+            Chunk(self.number, self.first + k, self.items[k : k + 1], self.deaths)
             for k in range(len(self.items))
         ]
 

@@ -44,9 +44,8 @@ def dask_executor(address: str, timeout: float = 60.0) -> Iterator[Executor]:
         with (
             LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,
-            client.get_executor() as executor,
         ):
-            yield executor
+            yield client.get_executor()
         return
     where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
     try:
@@ -56,5 +55,5 @@ def dask_executor(address: str, timeout: float = 60.0) -> Iterator[Executor]:
             f"No Dask scheduler answers at {address} ({error}). Start one with 'dask scheduler' "
             "and workers with 'dask worker', and check the address."
         ) from error
-    with client, client.get_executor() as executor:
-        yield executor
+    with client:  # its end cancels what nobody waits for any more, where an executor's would wait
+        yield client.get_executor()

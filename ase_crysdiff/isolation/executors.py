@@ -40,7 +40,9 @@ def run_in_executor(
     """Applies a function to every item, in chunks that are a call each.
 
     A chunk whose call dies is asked for once more, then item by item; an item whose call dies
-    again is a `Failure`. There is no limit of time: an executor cannot end a call that has begun.
+    then, and once more while nothing else is under way, is a `Failure`: whoever waits at a worker
+    that another item ends dies with it. There is no limit of time: an executor cannot end a call
+    that has begun.
 
     Args:
         executor: Who computes; it stays open.
@@ -73,15 +75,20 @@ class _Dispatch:
         self.limit = max(IN_FLIGHT[0], IN_FLIGHT[1] * getattr(executor, "_max_workers", 0))
         self.pending: dict[Future[list[bytes]], Chunk] = {}
         self.ready: SimpleQueue[Future[list[bytes]]] = SimpleQueue()
+        self.suspects: deque[Chunk] = deque()
+        self.alone: Chunk | None = None
         self.broken: Exception | None = None
         self.has_answered = False
 
     def run(self, todo: deque[Chunk]) -> Iterator[Answer]:
         """Everything that is to be done, or that could be until the executor broke."""
         try:
-            while self.pending or (todo and not self.broken):
+            while True:
                 while todo and not self.broken and len(self.pending) < self.limit:
                     self._give(todo.popleft())
+                if not self.pending and self.suspects and not self.broken:
+                    self.alone = self.suspects.popleft()
+                    self._give(self.alone)
                 if not self.pending:
                     break
                 future = self.ready.get()
@@ -125,15 +132,20 @@ class _Dispatch:
         """
         if any(isinstance(cause, _SET_UP) for cause in _causes(error)):
             raise WorkerError(_FOREIGN.format(why=_told(error))) from error
-        deaths = chunk.deaths + 1
-        again = chunk.after(0, deaths)
-        if deaths < 2:
+        again = chunk.after(0, chunk.deaths + 1)
+        if again.deaths < 2:
             todo.appendleft(again)
         elif len(chunk.items) > 1:
-            todo.extendleft(reversed(again.singly()))
+            todo.extend(again.singly())
+        elif chunk is not self.alone:
+            self.suspects.append(again)
         else:
             self._check(error)
-            yield chunk.number, chunk.first, Failure(f"its worker ended ({_told(error)})")
+            yield (
+                chunk.number,
+                chunk.first,
+                Failure(f"its worker ended ({type(error).__name__})"),
+            )
 
     def _check(self, error: BaseException) -> None:
         """Before an item is blamed: can the executor do anything?

@@ -88,9 +88,8 @@ def run_isolated(
     Args:
         function: Of one item; must be importable by name.
         chunks: The items. Results come chunk by chunk as they are ready, in order inside a chunk.
-        workers: Processes, a pool of them, or an executor, which knows no limit of time and may
-            lose a chunk twice, and each of its items once more; 0 works in this one, where only
-            exceptions are caught.
+        workers: Processes, a pool of them, or an executor, which knows no limit of time; 0 works in
+            this one, where only exceptions are caught.
         timeout: Seconds of processor time for one item.
 
     Yields:
