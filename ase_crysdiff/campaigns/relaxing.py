@@ -5,12 +5,14 @@ where it was.
 import hashlib
 import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Workers, computes_here, opened, workers_of
 from ase_crysdiff.relaxation.settings import FMAX, STEPS, SYMPREC
@@ -44,6 +46,7 @@ class RelaxOptions:
         seed: of the moves of --release
         optimizer: lbfgs, fire, or lbfgs-ase with the steps of ASE's LBFGS
         max_atoms: atoms computed together; lower it if memory runs out
+        part: such as 3/10: only the third of ten parts, for job arrays; crysdiff merge joins them
     """
 
     output: Path = Path("relaxed")
@@ -58,6 +61,24 @@ class RelaxOptions:
     seed: int = 0
     optimizer: str = "lbfgs"
     max_atoms: int | None = None
+    part: str | None = None
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Number of the part, counted from 0, and how many parts there are.
+
+        Raises:
+            InputError: If it is not written so.
+        """
+        if self.part is None:
+            return 0, 1
+        found = re.fullmatch(r"(\d+)/(\d+)", self.part)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise InputError(
+                f"part is written 3/10 for the third of ten parts, got {self.part!r}. The first of "
+                "ten is 1/10."
+            )
+        return int(found[1]) - 1, int(found[2])
 
     @property
     def symmetry(self) -> "KeptSymmetry | None":
@@ -80,7 +101,7 @@ class RelaxedFiles:
             `crysdiff_fmax`, `crysdiff_steps`, `crysdiff_converged`, `crysdiff_accepted`,
             `crysdiff_remark`, ...) say how it went.
         failed: What could not be read or computed, and why, by position in the files.
-        requested: How many crystals there are in the files.
+        requested: How many crystals there are in the files, or in the part of them.
         potential: Name of the potential.
         output: The folder.
     """
@@ -142,17 +163,21 @@ def relax_files(
     from ase_crysdiff.data.writing import write
     from ase_crysdiff.potentials.loading import as_potential
     from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
+    from ase_crysdiff.relaxation.grouped import groups
     from ase_crysdiff.relaxation.snapping import Snapping
     from ase_crysdiff.storage import Store
 
     # Before the folder is touched: a refused call must not leave a run behind that the corrected
     # one then contradicts.
-    wanted = workers_of(workers, executor)
+    pool = workers_of(workers, executor)
     max_atoms = MAX_ATOMS if options.max_atoms is None else options.max_atoms
     check_options(options.fmax, options.steps, options.optimizer, max_atoms)
     symmetry = options.symmetry
-    structures, failed = _read(files)
-    requested = len(structures) + len(failed)
+    number, parts = options.share
+    structures, unreadable = _read(files)
+    failed = {i: why for i, why in unreadable.items() if i % parts == number}
+    members = groups(structures)[number::parts]
+    wanted = [i for group in members for i in group]
     potential = as_potential(options.potential)
     choices: dict[str, Any] = {
         "fmax": options.fmax,
@@ -166,22 +191,26 @@ def relax_files(
     settings = {"potential": potential.name, **choices, **kept, "inputs": _digest(structures)}
     how = {**choices, "max_atoms": max_atoms, "symmetry": symmetry, "snapping": snapping}
     folder = CrystalFolder(Store(options.output, settings))
-    there = sum(i in folder.done for i in structures)
+    folder.ask([*wanted, *failed])
+    there = sum(i in folder.done for i in wanted)
     if there:
         log.info("%d structures are already in %s", there, options.output)
-    with opened(wanted) as crew:
+    with opened(pool) as crew:
         source = potential if computes_here(crew) else options.potential
-        failed |= _relax_missing(folder, structures, source, how, crew)
+        failed |= _relax_missing(folder, members, structures, source, how, crew)
     done = [folder.done[i] for i in sorted(folder.done)]
     if done:
         write(done, {}, options.output / CrystalFolder.XYZ)
         write(done, {}, options.output / "table.csv")
     failures = dict(sorted(failed.items()))
+    folder.store.note(failed=failures)
+    requested = len(wanted) + len([i for i in failures if i in unreadable])
     return RelaxedFiles(done, failures, requested, potential.name, options.output)
 
 
 def _relax_missing(
     folder: "CrystalFolder",
+    members: Sequence[Sequence[int]],
     structures: "Mapping[int, Structure]",
     potential: "PotentialLike",
     how: Mapping[str, Any],
@@ -193,10 +222,10 @@ def _relax_missing(
     its last digits depend on them.
     """
     from ase_crysdiff.progress import tqdm
-    from ase_crysdiff.relaxation.grouped import groups, iter_groups
+    from ase_crysdiff.relaxation.grouped import iter_groups
 
     failed: dict[int, str] = {}
-    missing = (group for group in groups(structures) if not folder.done.keys() >= set(group))
+    missing = (group for group in members if not folder.done.keys() >= set(group))
     todo = dict(enumerate(missing))
     found = iter_groups(todo, structures, potential, how, workers=workers)
     total = sum(map(len, todo.values()))

@@ -16,13 +16,13 @@ from ase_crysdiff.campaigns.curation.candidates import (
     read_candidates,
 )
 from ase_crysdiff.campaigns.curation.options import STABLE, CurationOptions
-from ase_crysdiff.campaigns.curation.report import count, describe, save
+from ase_crysdiff.campaigns.curation.report import describe, save
 from ase_crysdiff.campaigns.curation.stages import Curation, Stage
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.isolation import opened, workers_of
+from ase_crysdiff.isolation import Workers, opened, workers_of
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
@@ -48,7 +48,11 @@ class CurationResult:
 
 
 def curate(
-    sources: Sequence[Path], options: CurationOptions, *, executor: Executor | None = None
+    sources: Sequence[Path],
+    options: CurationOptions,
+    *,
+    workers: Workers | None = None,
+    executor: Executor | None = None,
 ) -> CurationResult:
     """Reads, copies, compares, weighs, relaxes and writes training sets for two stages.
 
@@ -61,8 +65,9 @@ def curate(
     Args:
         sources: CSV with a cif column, CIF, POSCAR, extended XYZ, .db, folders.
         options: The rules.
-        executor: Any executor of `concurrent.futures`, whose workers compare in place of the
-            processes of `options`, without limits of time.
+        workers: Isolated processes that compare; None for as many as `options` say.
+        executor: Any executor of `concurrent.futures`, whose workers compare instead, without
+            limits of time.
 
     Raises:
         InputError: If an option makes no sense, a file cannot be used, no crystal is left, or the
@@ -72,7 +77,8 @@ def curate(
             kept.
     """
     _check(options)
-    wanted = workers_of(options.workers) if executor is None else workers_of(0, executor)
+    own = options.workers if workers is None and executor is None else workers or 0
+    wanted = workers_of(own, executor)
     potential = load_potential(options.potential, device=resolve("auto"))
     hull = None if options.hull is None else Hull.read(options.hull)
     benchmarks = read_benchmarks(options.against)
