@@ -24,7 +24,7 @@ _TOGETHER = 16
 Workers: TypeAlias = int | WorkerPool | Executor
 
 
-def workers_of(workers: Workers = 0, executor: Executor | None = None) -> Workers:
+def workers_of(workers: Workers = 0, executor: object = None) -> Workers:
     """The two keywords that say where something is computed, as one.
 
     Args:

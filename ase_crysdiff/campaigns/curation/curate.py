@@ -16,7 +16,7 @@ from ase_crysdiff.campaigns.curation.candidates import (
     read_candidates,
 )
 from ase_crysdiff.campaigns.curation.options import STABLE, CurationOptions
-from ase_crysdiff.campaigns.curation.report import describe, save
+from ase_crysdiff.campaigns.curation.report import count, describe, save
 from ase_crysdiff.campaigns.curation.stages import Curation, Stage
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
