@@ -19,6 +19,7 @@ COMMANDS = {
     "inpaint": "place atoms in a host",
     "vary": "draw neighbours of a crystal",
     "relax": "bring crystals to the next minimum of energy",
+    "merge": "join the folders of a job array",
     "predict": "properties of crystals",
     "evaluate": "relax and score crystals, with a report",
     "pack": "turn crystal files into one file for training",
