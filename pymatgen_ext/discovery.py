@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.running import Means, Plan, run
 from ase_crysdiff.campaigns.discovery.wish import Window, Wish, formula_text
 from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.isolation import workers_of
 from ase_crysdiff.metrics.sources import SHIPPED, HullLike, ReferenceLike
 from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.prototypes.library import Formula
@@ -51,6 +53,7 @@ def discover(
     dynamics: bool = True,
     folder: str | Path | None = None,
     workers: int = 0,
+    executor: Executor | None = None,
     seed: int | None = None,
     progress: bool | None = None,
 ) -> Discovery:
@@ -91,6 +94,8 @@ def discover(
             more draws; and receives `candidates.csv`, CIF files, `candidates.extxyz`,
             `candidates.db` and `report.html`. None writes nothing.
         workers: Isolated processes that draw and relax; 0 works in this one.
+        executor: In place of them any executor of `concurrent.futures`, such as that of a Dask
+            client.
         seed: 0 to 2^63 - 1; None draws one, or takes that of the folder.
         progress: Whether to show progress bars; None shows them on a terminal.
 
@@ -116,7 +121,7 @@ def discover(
         reference,
         tuple(predict),
         dynamics,
-        workers,
+        workers_of(workers, executor),
         progress,
     )
     for name in (*wished.windows, *plan.properties):

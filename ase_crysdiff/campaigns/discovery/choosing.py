@@ -214,8 +214,7 @@ class Chooser:
     def _work(
         self, name: str, function: Any, tasks: Sequence[Sequence[tuple[str, Any]]]
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        count = self.workers if isinstance(self.potential, str) else 0
-        return work(self.store, name, function, tasks, workers=count, timeout=_LIMIT)
+        return work(self.store, name, function, tasks, workers=self.workers, timeout=_LIMIT)
 
 
 def _released(task: tuple[PotentialLike, int, Any]) -> dict[str, Any]:

@@ -1,39 +1,18 @@
 """Second stage of a round: drawn crystals relax with their symmetry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from pymatgen.core import Structure
 
-from ase_crysdiff.campaigns.evaluation.relaxing import (
-    Options,
-    as_plain,
-    from_plain,
-    groups,
-    relax_groups,
-)
+from ase_crysdiff.campaigns.evaluation.relaxing import Options, as_plain, from_plain
 from ase_crysdiff.isolation import Workers
 from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.progress import tqdm
+from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.grouped import groups, relax_groups
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 from ase_crysdiff.storage import Store
-
-
-@dataclass(frozen=True)
-class SymmetricOptions(Options):
-    """How crystals relax that keep their symmetry.
-
-    Args:
-        symmetry: What is kept, and whether it is let go at the end.
-    """
-
-    symmetry: KeptSymmetry | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The keywords of a relaxation."""
-        return vars(self)
 
 
 def relax_into(
@@ -72,9 +51,10 @@ def relax_into(
         unit=" crystals",
         disable=None if progress is None else not progress,
     )
-    options, numbered = SymmetricOptions(symmetry=symmetry), dict(enumerate(crystals))
+    how = {**Options().as_dict(), "max_atoms": MAX_ATOMS, "symmetry": symmetry}
+    numbered = dict(enumerate(crystals))
     with bar:
-        for n, results in relax_groups(missing, numbered, potential, options, workers=workers):
+        for n, results in relax_groups(missing, numbered, potential, how, workers=workers):
             # Numbered from the first of the group: its place among all depends on the stages.
             store.keep(names[n], [as_plain(k, result) for k, result in enumerate(results)])
             bar.update(len(results))

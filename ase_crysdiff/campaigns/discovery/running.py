@@ -19,7 +19,7 @@ from ase_crysdiff.campaigns.discovery.searching import Search, Tally
 from ase_crysdiff.campaigns.discovery.wish import Wish
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.isolation import WorkerPool
+from ase_crysdiff.isolation import Workers, opened
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Known
 from ase_crysdiff.metrics.sources import (
@@ -59,7 +59,7 @@ class Plan:
         reference: Known crystals; None asks for no novelty, so that all are candidates.
         properties: Names of predictors that are asked about candidates.
         dynamics: Whether vibrations of candidates are checked.
-        workers: Processes; 0 works in this one.
+        workers: Processes or an executor; 0 works in this one.
         progress: Whether to show progress bars; None shows them on a terminal.
     """
 
@@ -74,12 +74,11 @@ class Plan:
     reference: ReferenceLike | None = SHIPPED
     properties: tuple[str, ...] = ("band-gap",)
     dynamics: bool = True
-    workers: int = 0
+    workers: Workers = 0
     progress: bool | None = None
 
     def __post_init__(self) -> None:
         arguments.positive("num_candidates", self.num_candidates)
-        arguments.positive("workers", self.workers, 0)
         if self.draws != "auto":
             if isinstance(self.draws, str):
                 raise InputError(f"draws is a number or 'auto', got {self.draws!r}.")
@@ -149,8 +148,7 @@ def run(
         check_references(hull, as_potential(plan.judge))
     formulas, notes = formulas_for(wish, means.library, means.vote, hull)
     settings = _settings(wish, plan, means, loaded.name, hull, reference)
-    with _store(folder, settings, seed) as store, WorkerPool(plan.workers) as pool:
-        workers = pool if plan.workers else 0
+    with _store(folder, settings, seed) as store, opened(plan.workers) as workers:
         search = Search(
             means.sources,
             plan.potential,
