@@ -15,7 +15,7 @@ from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.running import Means, Plan, run
 from ase_crysdiff.campaigns.discovery.wish import Window, Wish, formula_text
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.isolation import workers_of
+from ase_crysdiff.isolation import Workers, workers_of
 from ase_crysdiff.metrics.sources import SHIPPED, HullLike, ReferenceLike
 from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.prototypes.library import Formula
@@ -28,6 +28,8 @@ from pymatgen_ext.samplers import StructureSampler
 
 WishLike: TypeAlias = str | Composition | Mapping[str, float]
 
+#: Who draws by default.
+SAMPLERS = ("wyckoff", "prototypes")
 #: Draws that are made anew before an index is given up.
 _REDRAWS = 3
 
@@ -40,7 +42,7 @@ def discover(
     space_group: int | str | None = None,
     prototype: parsing.PrototypeLike = None,
     properties: Mapping[str, tuple[float | None, float | None]] | None = None,
-    samplers: Sequence[str] = ("wyckoff", "prototypes"),
+    samplers: Sequence[str] = SAMPLERS,
     draws: int | str = "auto",
     minutes: float | None = None,
     potential: PotentialLike = "dao-p",
@@ -52,7 +54,7 @@ def discover(
     predict: Sequence[str] = ("band-gap",),
     dynamics: bool = True,
     folder: str | Path | None = None,
-    workers: int = 0,
+    workers: Workers = 0,
     executor: Executor | None = None,
     seed: int | None = None,
     progress: bool | None = None,

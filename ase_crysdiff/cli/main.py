@@ -18,6 +18,7 @@ COMMANDS = {
     "sample": "draw crystals into a folder",
     "inpaint": "place atoms in a host",
     "vary": "draw neighbours of a crystal",
+    "discover": "from a wish to ranked candidates, with a report",
     "relax": "bring crystals to the next minimum of energy",
     "merge": "join the folders of a job array",
     "predict": "properties of crystals",

@@ -27,6 +27,8 @@ from ase_crysdiff.storage import Store
 _LIMIT = 1800.0
 #: Candidates that are looked at closely together, beyond those that are asked for.
 _SPARE = 4
+#: What is said of a crystal that nothing shows to be known but its formula.
+_PRESUMED = "presumably known: the hull lists its formula, and it is the lowest crystal found of it"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Chooser:
             finds: All within the limit.
             wanted: How many.
         """
-        distinct = self._distinct(finds)
+        distinct = self._presumed(self._distinct(finds))
         known = sorted((f for f in distinct if f.known), key=lambda f: f.place)
         new = [f for f in distinct if not (f.known and self.new_only)]
         fitting = self._within(new)
@@ -122,6 +124,25 @@ class Chooser:
             known = any(bool(finds[i].known) for i in several) if self.reference else None
             lowest.append((best, replace(finds[best], known=known)))
         return [find for _, find in sorted(lowest, key=lambda pair: pair[0])]
+
+    def _presumed(self, finds: Sequence[Find]) -> list[Find]:
+        """With those that are presumably known: of a formula that the hull lists, and of which no
+        find is a known crystal, the lowest. The known crystals are a partial list.
+        """
+        if self.reference is None:
+            return list(finds)
+        met = {f.formula for f in finds if f.known}
+        lowest: dict[str, Find] = {}
+        for find in finds:
+            if find.listed and find.formula not in met:
+                best = lowest.get(find.formula)
+                if best is None or find.height < best.height:
+                    lowest[find.formula] = find
+        keys = {find.key for find in lowest.values()}
+        return [
+            replace(f, known=True, remarks=(*f.remarks, _PRESUMED)) if f.key in keys else f
+            for f in finds
+        ]
 
     def _within(self, finds: Sequence[Find]) -> list[Find]:
         """The finds whose predicted properties lie in the windows."""

@@ -1,10 +1,9 @@
 """What `discover` returns: the ranked candidates, what was rediscovered, and how it came about."""
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 from ase import Atoms
@@ -17,6 +16,10 @@ from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.data.table import summarise
 from ase_crysdiff.data.writing import frame
 from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.pictures.notebook import crystal_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 #: Columns of the printed table, with their headings.
 _COLUMNS = {
@@ -103,6 +106,30 @@ class Discovery(Sequence[Structure]):
         """A row per known crystal that was found again, with the same columns."""
         return table_of(self.rediscovered, [f.structure for f in self.rediscovered])
 
+    def write(self, folder: str | Path) -> Path:
+        """Writes tables, CIF files, `candidates.extxyz`, `candidates.db` and `report.html`.
+
+        Args:
+            folder: Where to; made if need be.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        from ase_crysdiff.campaigns.discovery.writing import write_discovery
+
+        write_discovery(self, Path(folder))
+        return Path(folder)
+
+    def plot(self, *, columns: int = 6, limit: int = 24) -> "Figure":
+        """Drawings of the candidates side by side, as `SampleSet.plot` makes them.
+
+        Raises:
+            InputError: If there are no candidates, or `columns` or `limit` is below one.
+        """
+        from ase_crysdiff.pictures.grid import crystal_grid
+
+        return crystal_grid(self._structures, columns=columns, limit=limit)
+
     def table(self) -> str:
         """A plain text table of the candidates."""
         frame_ = self.to_dataframe()
@@ -114,8 +141,7 @@ class Discovery(Sequence[Structure]):
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        frame_: Any = self.to_dataframe()
-        return f"<p>{html.escape(str(self))}</p>" + frame_.to_html(index=False)
+        return crystal_table(self._structures, str(self))
 
 
 def labelled(find: Find, position: int) -> Structure:

@@ -17,6 +17,7 @@ from ase_crysdiff.campaigns.discovery.formulas import formulas_for
 from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.searching import Search, Tally
 from ase_crysdiff.campaigns.discovery.wish import Wish
+from ase_crysdiff.campaigns.discovery.writing import write_discovery
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Workers, opened
@@ -179,7 +180,7 @@ def run(
             search.store,
         )
         choice = chooser.choose(finds, plan.num_candidates)
-    return Discovery(
+    found = Discovery(
         wish,
         choice.candidates,
         choice.rediscovered,
@@ -191,6 +192,9 @@ def run(
         time.monotonic() - started,
         folder,
     )
+    if folder is not None:
+        write_discovery(found, folder)
+    return found
 
 
 @contextmanager
