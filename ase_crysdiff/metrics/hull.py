@@ -186,7 +186,7 @@ class Hull:
         """
         _, mixture = self._lowest_mixture(fractions(composition))
         shares = {_reduced(key): share for key, share in mixture.items()}
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        return dict(sorted(shares.items(), key=lambda item: (-round(item[1], 9), item[0])))
 
     def _lowest_mixture(self, key: Key) -> tuple[float, dict[Key, float]]:
         """Energy per atom of the best mixture of compounds, and the share of each in it.
