@@ -47,6 +47,11 @@ def test_metals_are_joined_where_there_is_nothing_else():
     assert joined(Scene.of(prototypes()["Cu"])) == {(29, 29)}
 
 
+def test_hydrogen_is_a_molecule():
+    pair = Structure(Lattice.cubic(5.0), ["H", "H"], [[0.4, 0.5, 0.5], [0.55, 0.5, 0.5]])
+    assert Scene.of(pair).bonds.tolist() == [[0, 1]]
+
+
 def test_large_cells_have_no_copies_and_no_bonds():
     salt = Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
