@@ -187,7 +187,7 @@ class Hull:
         key = fractions(composition)
         _, mixture = self._mixture(key, self._entries(frozenset(dict(key))))
         shares = {_reduced(own): share for own, share in mixture.items()}
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        return dict(sorted(shares.items(), key=lambda item: (-round(item[1], 9), item[0])))
 
     def stable(self, elements: frozenset[str], margin: float = 1e-4) -> list[Composition]:
         """The compounds of exactly these elements that make the hull: without one of them it would

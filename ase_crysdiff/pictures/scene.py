@@ -16,6 +16,8 @@ Numbers: TypeAlias = NDArray[np.int64]
 
 #: Pairs below this multiple of the sum of their covalent radii are joined.
 _BOND = 1.15
+#: So are pairs below this distance, Å: the molecule of hydrogen is longer than its radii say.
+_SHORT = 0.85
 #: Larger cells are shown without the copies of atoms on faces and edges, and without bonds.
 MANY = 60
 #: Atoms this close to a face, in fractions of the cell, lie on it.
@@ -128,7 +130,8 @@ def _bonds(atoms: Points, numbers: Numbers) -> Numbers:
     """
     radii = covalent_radii[numbers]
     distances = np.linalg.norm(atoms[:, None] - atoms[None], axis=-1)
-    joined = (distances < _BOND * (radii[:, None] + radii[None])) & (distances > 0.1)
+    reach = np.maximum(_BOND * (radii[:, None] + radii[None]), _SHORT)
+    joined = (distances < reach) & (distances > 0.1)
     is_metal = np.array([Element.from_Z(int(z)).is_metal for z in numbers])
     if not is_metal.all():
         joined &= ~(is_metal[:, None] & is_metal[None])

@@ -56,7 +56,7 @@ def binary_hull(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint]) 
         height = diagram.get_e_above_hull(entry)
         if height <= HIGHEST and upper.get_ylim()[0] <= y <= upper.get_ylim()[1]:
             kinds.append("beside")
-            point(upper, x, y, "beside", known_tip(entry, height), 2)
+            point(upper, x, y, "beside", known_tip(entry, height), 2.0)
     for (x, y), entry in sorted(stable.items()):
         point(upper, x, y, "known", known_tip(entry, 0.0, y))
         names.keep_clear(x, y)
@@ -71,15 +71,15 @@ def binary_hull(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint]) 
         x = Composition(candidate.formula).get_atomic_fraction(second)
         shown = min(candidate.height, HIGHEST)
         on_hull = _formation_energy(hull, candidate.formula)
-        point(upper, x, on_hull + shown, kind, candidate.tip, 4)
-        point(lower, x, 1000 * shown, kind, candidate.tip, 4)
+        point(upper, x, on_hull + shown, kind, candidate.tip, 4.0)
+        point(lower, x, 1000 * shown, kind, candidate.tip, 4.0)
         names.keep_clear(x, on_hull + shown, 6.0)
         places.pop(reduced(candidate), None)
         places[reduced(candidate)] = x, on_hull + shown
     name_candidates(names, {f: p for f, p in places.items() if f not in known}, _ABOVE)
     for x, name in ((0.0, first), (1.0, second)):
-        _write(lower, x, name, -20)
-    _write(lower, 0.5, f"share of {second}", -20)
+        _write(lower, x, name, -20.0)
+    _write(lower, 0.5, f"share of {second}", -20.0)
     return HullPicture(
         f"Hull of {first}–{second}",
         upper,
@@ -91,7 +91,7 @@ def binary_hull(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint]) 
 
 def _formation_panel(depth: float, heights: Sequence[float]) -> Axes:
     """Axes of formation energies, eV/atom, with room for names below the deepest one."""
-    panel = axes(640, 560, 62, 18, 24, 250)
+    panel = axes(640.0, 560.0, 62.0, 18.0, 24.0, 250.0)
     top = max([0.05 * -depth, *(min(h, HIGHEST) for h in heights if h > 0)])
     panel.set_ylim(1.16 * min(depth, *heights, -0.02), 1.1 * max(top, 0.02))
     _scale(panel, "formation energy, eV/atom")

@@ -41,7 +41,7 @@ def gibbs_triangle(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint
     symbols = [e.symbol for e in diagram.elements]
     lines, found, _ = PDPlotter(diagram).pd_plot_data
     stable = dict(sorted(found.items()))
-    panel = axes(640, 600, 40, 40, 26, 62)
+    panel = axes(640.0, 600.0, 40.0, 40.0, 26.0, 62.0)
     panel.set(xlim=(0, 1), ylim=(0, math.sqrt(3) / 2), aspect="equal")
     panel.set_xticks([])
     panel.set_yticks([])
@@ -51,14 +51,14 @@ def gibbs_triangle(hull: Hull, diagram: PhaseDiagram, points: Sequence[HullPoint
         mark(line, "hull" if is_rim else "tie")
     names = Names(panel)
     for (x, y), entry in stable.items():
-        point(panel, x, y, "known", known_tip(entry, 0.0), 2)
+        point(panel, x, y, "known", known_tip(entry, 0.0), 2.0)
         names.keep_clear(x, y)
     kinds = ["known"]
     places: dict[str, tuple[float, float]] = {}
     for candidate in points:
         x, y = map(float, triangular_coord(diagram.pd_coords(Composition(candidate.formula))))
         kinds.append(band(candidate.height))
-        point(panel, x, y, kinds[-1], candidate.tip, 4, 1.25)
+        point(panel, x, y, kinds[-1], candidate.tip, 4.0, 1.25)
         names.keep_clear(x, y, 6.0)
         places.pop(reduced(candidate), None)
         places[reduced(candidate)] = x, y

@@ -20,7 +20,7 @@ from ase_crysdiff.report.hull_marks import (
     legend,
     point,
 )
-from ase_crysdiff.report.hull_names import HIGHEST
+from ase_crysdiff.report.hull_names import HIGHEST, counted, high_remark
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _STEP = 640.0, 128.0, 212.0, 26.0, 78.0, 25.0
 
@@ -60,23 +60,22 @@ def height_chart(hull: Hull, points: Sequence[HullPoint], *, limit: int = 24) ->
         y = k + 0.5
         (line,) = panel.plot(panel.get_xlim(), (y, y), color=RULE, lw=0.7, zorder=0)
         mark(line, "grid")
-        _beside(panel, y, formula_text(formula), (-10, 0.0), "phase ours")
-        _beside(panel, y, _competitors(hull, formula), (10, 1.0), "phase")
+        _beside(panel, y, formula_text(formula), (-10.0, 0.0), "phase ours")
+        _beside(panel, y, _competitors(hull, formula), (10.0, 1.0), "phase")
         for candidate in reversed(candidates):  # the best above the others
             kinds.append(band(candidate.height))
             place = 1000 * min(candidate.height, HIGHEST)
-            point(panel, place, y, kinds[-1], candidate.tip, 4)
+            point(panel, place, y, kinds[-1], candidate.tip, 4.0)
     left = len(rows) - len(shown)
-    high = sum(p.height > HIGHEST for row in shown.values() for p in row)
     notes = [
         f"Left the formula, right the phases of the hull {hull.name!r} that it competes with.",
         f"{left} more formulas are higher and not shown." if left else "",
-        f"{high} candidates lie higher than the last line and are drawn on it." if high else "",
+        high_remark([p for row in shown.values() for p in row]),
     ]
     return HullPicture(
         "Heights above the hull, by formula",
         panel,
-        f"Heights above the hull of {len(points)} candidates of {len(rows)} formulas",
+        f"Heights above the hull of {counted(points)}, by formula",
         " ".join(filter(None, notes)),
         legend(kinds),
     )

@@ -122,5 +122,6 @@ def counted(points: Sequence[HullPoint]) -> str:
 
 def high_remark(points: Sequence[HullPoint]) -> str:
     """How many candidates lie beyond the picture; empty for none."""
-    high = sum(p.height > HIGHEST for p in points)
-    return f"{high} candidates lie higher than {number(HIGHEST)} eV/atom." if high else ""
+    high = [p for p in points if p.height > HIGHEST]
+    lie = "lies" if len(high) == 1 else "lie"
+    return f"{counted(high)} {lie} higher than {number(HIGHEST)} eV/atom." if high else ""
