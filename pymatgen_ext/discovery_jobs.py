@@ -1,5 +1,5 @@
-"""`discover` as a step of a jobflow workflow, and flows that compute the winners by other makers, such
-as those of atomate2 for density-functional theory. Needs the extra `workflows`.
+"""`discover` as a step of a jobflow workflow, and flows that compute the winners by other makers,
+such as those of atomate2 for density-functional theory. Needs the extra `workflows`.
 """
 
 from dataclasses import dataclass, field

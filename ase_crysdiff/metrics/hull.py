@@ -4,32 +4,27 @@ import csv
 import gzip
 import hashlib
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from copy import copy
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition, Element
+from pymatgen.core import Composition
 from scipy.optimize import linprog
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.formulas import Formula, Key, fractions, reduced_formula
 
-Formula: TypeAlias = Composition | Mapping[str, float | int] | str
-Key: TypeAlias = tuple[tuple[str, float], ...]
 #: Systems with more elements are looked up by going through all compounds, not through all subsets
 #: of the elements.
 _MOST_SUBSETS = 10
 #: No crystal that can be made lies deeper below the hull of all others, eV/atom: deeper ones say
 #: that competitors are missing in the table, or that the potential is far off.
 DEEPEST = 0.1
-_PLAIN = re.compile(r"(?:[A-Z][a-z]?\d*|\((?:[A-Z][a-z]?\d*)+\)\d*)+")
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)|\(([^()]*)\)(\d*)")
-_SYMBOLS = frozenset(element.symbol for element in Element if element.Z < 119) - {"D", "T"}
 
 
 class Footing(StrEnum):
@@ -186,7 +181,7 @@ class Hull:
         """
         key = fractions(composition)
         _, mixture = self._mixture(key, self._entries(frozenset(dict(key))))
-        shares = {_reduced(own): share for own, share in mixture.items()}
+        shares = {reduced_formula(own): share for own, share in mixture.items()}
         return dict(sorted(shares.items(), key=lambda item: (-round(item[1], 9), item[0])))
 
     def stable(self, elements: frozenset[str], margin: float = 1e-4) -> list[Composition]:
@@ -209,7 +204,7 @@ class Hull:
         for key in self._systems.get(elements, []) if len(elements) > 1 else []:
             others, _ = self._mixture(key, [other for other in every if other != key])
             if others - self._lowest[key] > margin:
-                found.append(Composition(_reduced(key)))
+                found.append(Composition(reduced_formula(key)))
         return sorted(found, key=lambda compound: (compound.num_atoms, compound.formula))
 
     def _mixture(self, key: Key, compounds: list[Key]) -> tuple[float, dict[Key, float]]:
@@ -282,56 +277,3 @@ class Hull:
             frozenset(c) for n in range(1, len(elements) + 1) for c in combinations(elements, n)
         )
         return [s for s in subsets if s in self._systems]
-
-
-def amounts(composition: Formula) -> dict[str, float]:
-    """Amount of each element by symbol, without oxidation states; deuterium and tritium count as
-    hydrogen.
-
-    Raises:
-        InputError: If it cannot be read as a chemical formula or is empty.
-    """
-    try:
-        if isinstance(composition, str) and (plain := _of_plain(composition)):
-            return plain
-        given: dict[str, float] = Composition(composition).get_el_amt_dict()
-        found: dict[str, float] = defaultdict(float)
-        for symbol, amount in given.items():
-            found[Element.from_Z(Element(symbol).Z).symbol] += amount
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{composition!r} cannot be read as a composition of elements ({error})."
-        ) from error
-    if not found:
-        raise InputError("The composition is empty.")
-    return dict(found)
-
-
-def _of_plain(formula: str) -> dict[str, float] | None:
-    """Amounts of a formula such as Ca3(PO4)2, far faster than by the reader of all formulas; None
-    if it is of another kind.
-    """
-    if not _PLAIN.fullmatch(formula):
-        return None
-    found: dict[str, float] = {}
-    for symbol, count, group, times in _PART.findall(formula):
-        parts = _PART.findall(group) if group else [(symbol, count)]
-        for element, number, *_ in parts:
-            amount = int(number or 1) * int(times or 1)
-            if element not in _SYMBOLS or not amount:
-                return None
-            found[element] = found.get(element, 0.0) + amount
-    return found
-
-
-def fractions(composition: Formula) -> Key:
-    """Share of each element by symbol: the same for all multiples of a formula."""
-    found = amounts(composition)
-    total = sum(found.values())
-    return tuple(sorted((symbol, round(amount / total, 12)) for symbol, amount in found.items()))
-
-
-def _reduced(key: Key) -> str:
-    """Reduced formula of shares."""
-    formula, _ = Composition(dict(key)).get_integer_formula_and_factor()
-    return str(Composition(formula).reduced_formula)

@@ -82,7 +82,7 @@ def test_a_killed_run_ends_with_the_same_candidates(found, tmp_path, left):
     folder = tmp_path / "out"
     shutil.copytree(found.folder, folder)
     for file in (folder / "stages").iterdir():
-        if file.name not in left:
+        if file.stem not in left:
             file.unlink()
     (folder / "report.html").unlink()
     again = discover("Ti-Ni-Sn", 3, folder=folder, **HOW)

@@ -10,7 +10,7 @@ from ase_crysdiff.prototypes.formulas import voted_formulas
 from ase_crysdiff.prototypes.library import reduced_formula
 from pymatgen_ext import StructureSampler
 
-LI, MN, O, TI, NI, SN = 3, 25, 8, 22, 28, 50
+LI, OXYGEN, TI, MN, NI, SN = 3, 8, 22, 25, 28, 50
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def names(found, count):
 
 
 def test_what_is_known_to_exist_comes_first_though_it_does_not_vote(sampler):
-    found = voted_formulas(sampler.library, [LI, MN, O], sampler.vote, 20)
-    spinel, layered = ((LI, 1), (O, 4), (MN, 2)), ((LI, 2), (O, 3), (MN, 1))
+    found = voted_formulas(sampler.library, [LI, MN, OXYGEN], sampler.vote, 20)
+    spinel, layered = ((LI, 1), (OXYGEN, 4), (MN, 2)), ((LI, 2), (OXYGEN, 3), (MN, 1))
     assert {spinel, layered} <= names(found, 3)
     heusler = ((TI, 1), (NI, 2), (SN, 1))
     found = voted_formulas(sampler.library, [TI, NI, SN], sampler.vote, 20)
