@@ -22,7 +22,7 @@ from ase_crysdiff.storage import ensure_writable, write_by
 _ENERGY, _ACCEPTED, _CONVERGED = "crysdiff_energy", "crysdiff_accepted", "crysdiff_converged"
 
 
-def write_population(crystals: Iterable[Structure | Atoms], path: str | Path) -> Path:
+def write_population(crystals: Iterable[Any], path: str | Path) -> Path:
     """Writes a database that `ase_ga.data.DataConnection` opens.
 
     Crystals that were relaxed until they converged are relaxed candidates of generation 0 with the
@@ -31,8 +31,8 @@ def write_population(crystals: Iterable[Structure | Atoms], path: str | Path) ->
     by atom. What this package knows of a crystal is in its `data`.
 
     Args:
-        crystals: A `SampleSet`, a `RelaxSet`, or structures, all with the same atoms in the cell:
-            the algorithm searches for the arrangement of given atoms.
+        crystals: A `SampleSet`, a `RelaxSet`, or structures or ASE atoms, all with the same atoms
+            in the cell: the algorithm searches for the arrangement of given atoms.
         path: Of the database, whose name ends in `.db`; one that exists is replaced.
 
     Raises:
