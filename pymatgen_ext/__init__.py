@@ -18,25 +18,20 @@ if TYPE_CHECKING:
     from pymatgen_ext.host_guided import HostGuidedGeneration
     from pymatgen_ext.named_sampler import available_samplers
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
-    from pymatgen_ext.relax_transformation import AcceptedFilter, RelaxTransformation
     from pymatgen_ext.samplers import StructureSampler
     from pymatgen_ext.stability import energy_above_hull
     from pymatgen_ext.transformation import InpaintTransformation
-    from pymatgen_ext.vary_transformation import VaryTransformation
 
 __version__ = version("ase-crysdiff")
 __all__ = [
-    "AcceptedFilter",
     "EnergyGuidance",
     "HostGuidedGeneration",
     "InpaintTransformation",
     "Prototype",
-    "RelaxTransformation",
     "SampleSet",
     "Scaffold",
     "StructurePredictor",
     "StructureSampler",
-    "VaryTransformation",
     "available_predictors",
     "available_samplers",
     "energy_above_hull",
@@ -50,9 +45,6 @@ _HOMES = {
     "EnergyGuidance": "pymatgen_ext.guidance",
     "HostGuidedGeneration": "pymatgen_ext.host_guided",
     "InpaintTransformation": "pymatgen_ext.transformation",
-    "VaryTransformation": "pymatgen_ext.vary_transformation",
-    "RelaxTransformation": "pymatgen_ext.relax_transformation",
-    "AcceptedFilter": "pymatgen_ext.relax_transformation",
     "from_disordered": "pymatgen_ext.disorder",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",

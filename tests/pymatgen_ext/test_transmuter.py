@@ -12,7 +12,8 @@ from pymatgen.transformations.standard_transformations import SubstitutionTransf
 from ase_crysdiff.errors import SamplingError, UnknownNameError
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
 from ase_crysdiff.testing.crystals import prototypes
-from pymatgen_ext import AcceptedFilter, RelaxTransformation, VaryTransformation, relax
+from pymatgen_ext import relax
+from pymatgen_ext.transformations import AcceptedFilter, RelaxTransformation, VaryTransformation
 
 SALT, PEROVSKITE = prototypes()["NaCl"], prototypes()["SrTiO3"]
 
