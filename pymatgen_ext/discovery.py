@@ -114,10 +114,10 @@ def discover(
     plan = Plan(
         num_candidates,
         draws,
-        minutes,
+        None if minutes is None else arguments.above_zero("minutes", minutes, "minutes"),
         potential,
         judge,
-        max_above_hull,
+        arguments.finite("max_above_hull", max_above_hull, "eV/atom"),
         new_only,
         hull,
         reference,

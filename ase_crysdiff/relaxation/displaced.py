@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.crystal.batching import runs_of_size
 from ase_crysdiff.crystal.convert import as_structure, check_structure, structure_to_atoms
+from ase_crysdiff.crystal.soundness import gate, lonely
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
@@ -46,6 +48,9 @@ class RepeatedCrystal:
         """
         structure = as_structure(entry)
         check_structure(structure)
+        problem = gate(structure) or lonely(structure)  # a gas has no frequency to be unstable by
+        if problem is not None:
+            raise InputError(f"The structure is not sound: {problem}.")
         known = operations_of(structure, symprec)
         rows = np.array(known.structure.lattice.matrix)
         repeats = repeats_of(rows, len(structure), min_length, max_atoms)

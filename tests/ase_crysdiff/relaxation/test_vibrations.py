@@ -200,6 +200,13 @@ def test_what_cannot_be_said_has_a_reason():
     assert "not at rest: an atom feels" in str(found[0].remark)
     assert found[0].fmax > 0.1
     assert "no vibrations" in str(found[1].remark)
+    gas, overlap = (
+        Structure(Lattice.cubic(a), ["Na", "Na"], [[0, 0, 0], [z, z, z]])
+        for a, z in ((14.0, 0.5), (4.0, 0.05))
+    )
+    for vague in lowest_modes([gas, overlap], POTENTIAL):
+        assert vague.stable is None
+        assert "not sound" in str(vague.remark)
     (mute,) = lowest_modes(SADDLE, Silent())
     assert mute.stable is None
     assert math.isnan(mute.lowest)
