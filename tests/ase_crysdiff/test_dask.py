@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -37,9 +38,7 @@ def executor():
         dask_executor("local:2") as executor,
     ):
         # Another process does not know where the tests are.
-        executor._client.run(
-            lambda path: __import__("sys").path.append(path), os.path.dirname(__file__)
-        )
+        executor._client.run(sys.path.append, os.path.dirname(__file__))
         yield executor
 
 
