@@ -31,7 +31,7 @@ _GROUP_LIMIT = 3600.0
 
 #: A potential as other processes get it: its name, or pickled.
 _Sent = str | bytes
-_Task = tuple[_Sent, Mapping[str, Any], Sequence[int], Sequence[Any]]
+_Task = tuple[Any, Mapping[str, Any], Sequence[int], Sequence[Any]]
 
 
 def groups(entries: Mapping[int, Any], largest: tuple[int, int] | None = None) -> list[list[int]]:
