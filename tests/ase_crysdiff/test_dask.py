@@ -1,5 +1,6 @@
 """Dask on this machine: the same crystals, whatever dies on the way."""
 
+import json
 import os
 import signal
 import sys
@@ -104,7 +105,7 @@ def test_commands_take_a_scheduler(toy_miad, executor, tmp_path, capsys):
     assert main(sample_words(toy_miad, there, "--dask", address, "--workers", 2)) == 1
     assert "--workers and --dask exclude each other" in capsys.readouterr().err
     file = tmp_path / "scheduler.json"
-    executor._client.write_scheduler_file(str(file))
+    file.write_text(json.dumps({"address": address}))  # of what a scheduler writes, what is read
     with dask_executor(str(file)) as same:
         assert same._client.scheduler.address == address
     assert executor._client.status == "running"  # the cluster stays
