@@ -94,6 +94,10 @@ def test_crystals_that_differ_are_refused(parts, tmp_path):
     journal.write_text("".join(json.dumps(e) + "\n" for e in entries))
     with pytest.raises(InputError, match=r"Crystal 4 is not the same in .*b and .*c"):
         merge(parts, tmp_path / "whole")
+    assert not (tmp_path / "whole").exists()
+    merge(parts[:2], tmp_path / "whole")
+    with pytest.raises(InputError, match=r"Crystal 4 is not the same in .*whole and .*c"):
+        merge(parts, tmp_path / "whole")
 
 
 def test_what_holds_no_run_is_refused(parts, tmp_path):
