@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pymatgen.core import Lattice, Structure
 
     from ase_crysdiff.conditions.named import Conditions
+    from ase_crysdiff.isolation import Workers
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
@@ -66,7 +67,7 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
         executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
@@ -185,7 +186,7 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
         executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
@@ -248,7 +249,7 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
         executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
@@ -377,7 +378,7 @@ class StructureSampler(NamedSampler):
 
 def _how(
     batch_size: int | None,
-    workers: int,
+    workers: "Workers",
     executor: "Executor | None",
     seed: int | None,
     redraws: int,

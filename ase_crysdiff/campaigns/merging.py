@@ -125,13 +125,14 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> Merged:
     parts = [_Part.read(Path(folder)) for folder in folders]
     if not parts:
         raise InputError("There are no folders to merge.")
-    for part in parts[1:]:
-        _check(parts[0], part)
     target, first = Path(output), parts[0]
+    there = [_Part.read(target)] if Store.record(target) else []
+    for part in (*parts[1:], *there):
+        _check(first, part)
+    found = _united([*there, *parts])  # refused before the output is touched
     seed = {"seed": first.record["seed"]} if first.is_drawn else None
     store = Store(target, first.record["settings"], seed)
     whole = SampleFolder(store) if first.is_drawn else CrystalFolder(store)
-    found = _united([_Part.read(target), *parts])
     new = [s for i, s in sorted(found.items()) if i not in whole.done]
     for k in range(0, len(new), _TOGETHER):
         whole.add(new[k : k + _TOGETHER])

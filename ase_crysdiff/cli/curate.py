@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_fields(parser, CurationOptions, skip=("copies", "workers"))
     count = CurationOptions.workers
-    help = f"processes that compare (default {count}); 0 compares in the command's own"
+    help = f"processes that compare and relax (default {count}); 0: the command's own"
     add_crew(parser, default=count, help=help)
     parser.set_defaults(run=run)
 

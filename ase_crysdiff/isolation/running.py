@@ -24,7 +24,7 @@ _TOGETHER = 16
 Workers: TypeAlias = int | WorkerPool | Executor
 
 
-def workers_of(workers: Workers = 0, executor: object = None) -> Workers:
+def workers_of(workers: object = 0, executor: object = None) -> Workers:
     """The two keywords that say where something is computed, as one.
 
     Args:
@@ -35,8 +35,9 @@ def workers_of(workers: Workers = 0, executor: object = None) -> Workers:
         InputError: If both are given, or one of them is something else.
     """
     if executor is None:
-        is_there = isinstance(workers, WorkerPool | Executor)
-        return workers if is_there else positive("workers", workers, 0)
+        if isinstance(workers, WorkerPool | Executor):
+            return workers
+        return positive("workers", workers, 0)
     if not isinstance(executor, Executor):
         raise InputError(
             "executor must be an executor of concurrent.futures, such as ProcessPoolExecutor(4) or "

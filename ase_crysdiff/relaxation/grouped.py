@@ -21,31 +21,30 @@ from ase_crysdiff.isolation import Failure, Workers, computes_here, run_isolated
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.relaxation.batched import iter_relax
-from ase_crysdiff.relaxation.engine import MAX_ATOMS
 from ase_crysdiff.relaxation.results import RelaxResult
 
 #: A group holds at most so many crystals and atoms: large enough to be computed together, small
 #: enough to be lost.
-_GROUP_CRYSTALS, _GROUP_ATOMS = 32, 384
+GROUP = 32, 384
 #: Seconds for one group.
 _GROUP_LIMIT = 3600.0
 
 #: A potential as other processes get it: its name, or pickled.
 _Sent = str | bytes
-_Task = tuple[_Sent, Mapping[str, Any], Sequence[int], Sequence[Any]]
+_Task = tuple[Any, Mapping[str, Any], Sequence[int], Sequence[Any]]
 
 
-def groups(entries: Mapping[int, Any], max_atoms: int = MAX_ATOMS) -> list[list[int]]:
+def groups(entries: Mapping[int, Any], largest: tuple[int, int] | None = None) -> list[list[int]]:
     """Indices in fixed groups of similar size; they depend on the entries only.
 
     Args:
         entries: Structures or atoms by index; what has no length is as good as empty.
-        max_atoms: Atoms that are computed together. Groups grow with what is above the default.
+        largest: Crystals and atoms of a group, at most; None for `GROUP`.
     """
     sizes = {i: len(entry) if hasattr(entry, "__len__") else 0 for i, entry in entries.items()}
     order = sorted(sizes, key=lambda i: (sizes[i], i))
-    scale = max(1, max_atoms // MAX_ATOMS)
-    runs = runs_of_size([sizes[i] for i in order], _GROUP_ATOMS * scale, _GROUP_CRYSTALS * scale)
+    crystals, atoms = largest or GROUP
+    runs = runs_of_size([sizes[i] for i in order], atoms, crystals)
     return [[order[k] for k in run] for run in runs]
 
 

@@ -22,6 +22,10 @@ from ase_crysdiff.relaxation.symmetric import kept_symmetry
 
 __all__ = ["configurations", "iter_relax", "relax"]
 
+#: A group holds at most so many crystals and atoms. In smaller ones the last to converge are more
+#: often alone in a batch; larger ones leave workers idle.
+GROUP = 128, 1536
+
 
 @own_state()
 def relax(
@@ -108,7 +112,8 @@ def relax(
         "snapping": snapping,
     }
     entries = dict(enumerate(given))
-    chosen = dict(enumerate(groups(entries, max_atoms)))
+    scale = max(1, max_atoms // MAX_ATOMS)
+    chosen = dict(enumerate(groups(entries, (GROUP[0] * scale, GROUP[1] * scale))))
     source = resolved if computes_here(crew) else potential
     bar = tqdm(
         iter_groups(chosen, entries, source, how, workers=crew),

@@ -65,9 +65,9 @@ def curate(
     Args:
         sources: CSV with a cif column, CIF, POSCAR, extended XYZ, .db, folders.
         options: The rules.
-        workers: Isolated processes that compare; None for as many as `options` say.
-        executor: Any executor of `concurrent.futures`, whose workers compare instead, without
-            limits of time.
+        workers: Isolated processes that compare and relax; None for as many as `options` say.
+        executor: Any executor of `concurrent.futures`, whose workers do so instead, without limits
+            of time.
 
     Raises:
         InputError: If an option makes no sense, a file cannot be used, no crystal is left, or the

@@ -10,7 +10,7 @@ from ase_crysdiff.campaigns.curation.candidates import Candidate, in_benchmarks
 from ase_crysdiff.campaigns.curation.energies import energies, relaxed
 from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE, CurationOptions
 from ase_crysdiff.data.perturbations import MAKERS, Perturbation
-from ase_crysdiff.isolation import Workers
+from ase_crysdiff.isolation import Workers, computes_here
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import classes
@@ -48,7 +48,7 @@ class Curation:
         benchmarks: What must not be learnt from, by file.
         potential: Gives energies and relaxes.
         hull: For candidates whose source knows no energy; None where there is none.
-        workers: Processes that compare, or an executor; 0 compares in this one.
+        workers: Processes that compare and relax, or an executor; 0 does so in this one.
     """
 
     options: CurationOptions
@@ -91,9 +91,10 @@ class Curation:
             "relaxed",
             start,
             band,
-            self.potential,
+            self.potential if computes_here(self.workers) else self.options.potential,
             self.options.fmax,
             self.options.relax_steps,
+            workers=self.workers,
         )
         places = sorted(moved)
         taken = self._in_benchmarks("relaxed-benchmarks", [moved[i] for i in places])

@@ -102,7 +102,7 @@ class Chooser:
             size = wanted - len(chosen) + _SPARE
             some, waiting = waiting[:size], waiting[size:]
             looked_at += len(some)
-            chosen = self._distinct([*chosen, *self._examined(some)])
+            chosen = self._distinct([*chosen, *self._within(self._examined(some))])
             chosen = [f for f in chosen if not (f.known and self.new_only)]
         chosen = self._checked(sorted(chosen, key=lambda f: f.place)[: wanted + _SPARE])
         candidates = self._predicted(sorted(chosen, key=lambda f: f.place)[:wanted])
