@@ -52,16 +52,17 @@ def minimise(
     Source: variable projection as in Kaufman, BIT 15, 49 (1975); damping as in Marquardt, SIAM J.
         Appl. Math. 11, 431 (1963).
     """
+    names = model.kinds(*names)
     free = model.mask(names)
     precision = STIFFNESS / model.expected**2
-    best, normal, right = _linearised(model, view, numbers, free, precision)
+    best, normal, right = _linearised(model, view, numbers, names, precision)
     damping = _DAMPING
     for _ in range(steps):
         moved = best.numbers.copy()
         system = normal + damping * np.diag(np.diag(normal))
         step = np.linalg.solve(system, right)
-        moved[free] += np.clip(step, -_longest(model)[free], _longest(model)[free])
-        trial, new_normal, new_right = _linearised(model, view, moved, free, precision)
+        moved[free] += np.clip(step, -model.expected[free], model.expected[free])
+        trial, new_normal, new_right = _linearised(model, view, moved, names, precision)
         if trial.cost < best.cost:
             gain = best.cost - trial.cost
             best, normal, right = trial, new_normal, new_right
@@ -75,21 +76,17 @@ def minimise(
     return best
 
 
-def _longest(model: Model) -> Floats:
-    """The longest step of each number."""
-    return model.expected
-
-
 def _linearised(
-    model: Model, view: View, numbers: Floats, free: NDArray[np.bool_], precision: Floats
+    model: Model, view: View, numbers: Floats, names: tuple[str, ...], precision: Floats
 ) -> tuple[Outcome, Floats, Floats]:
     """Cost, and the normal equations of the numbers that change."""
-    values, gradient = model.pattern(numbers, view)
+    free = model.mask(names)
+    values, gradient = model.pattern(numbers, view, names)
     seen = view(values)
     size = float(seen @ seen)
     scale = max(float(seen @ view.seen) / size, 0.0) if size > 0 else 0.0
     rest = view.seen - scale * seen
-    columns = scale * view(gradient[:, free])
+    columns = scale * view(gradient)
     columns = columns - np.outer(seen, seen @ columns / size) if size > 0 else columns
     off = numbers[free]
     residual = float(rest @ rest)

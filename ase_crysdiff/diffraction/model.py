@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ase_crysdiff.diffraction.orientation import march_dollase
-from ase_crysdiff.diffraction.profile import profile
+from ase_crysdiff.diffraction.profile import Peaks
 from ase_crysdiff.diffraction.radiation import Radiation, two_theta_of
 from ase_crysdiff.diffraction.reflections import Reflections, lorentz_polarisation
 from ase_crysdiff.diffraction.view import View
@@ -23,6 +24,21 @@ SHIFT, WIDTH, SLOPE, THERMAL, TEXTURE, STRAIN, SITES = (
 #: change of the volume, other strains (both as elongations) and atoms (Å).
 EXPECTED = {SHIFT: 0.05, WIDTH: 0.2, SLOPE: 0.3, THERMAL: 0.6, TEXTURE: 0.4}
 VOLUME_ERROR, SHAPE_ERROR, SITE_ERROR = 0.04, 0.025, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Peaked:
+    """Peaks before they have a shape.
+
+    Args:
+        areas: Shape (families,).
+        inverse_d: 1/Å, shape (families,).
+        gradients: Of the areas by numbers of each kind, shape (families, numbers).
+    """
+
+    areas: Floats
+    inverse_d: Floats
+    gradients: dict[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,35 +81,50 @@ class Model:
         """The crystal as it came."""
         return np.zeros(len(self.expected))
 
+    def kinds(self, *names: str) -> tuple[str, ...]:
+        """Those that this crystal has numbers of, in the order of the model."""
+        has = {name: place.stop > place.start for name, place in self.places.items()}
+        has[TEXTURE] = self.axis is not None
+        return tuple(name for name in self.places if name in names and has[name])
+
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """The parameters of these kinds."""
         found = np.zeros(len(self.expected), bool)
         for name in names:
             found[self.places[name]] = True
-        if self.axis is None:
-            found[self.places[TEXTURE]] = False
         return found
 
-    def intensities(self, numbers: Floats) -> tuple[Floats, Floats, Floats]:
-        """Areas of the peaks, their gradient by all parameters but strain, and 1/d."""
+    def intensities(self, numbers: Floats, names: Sequence[str] = ()) -> Peaked:
+        """Areas of the peaks, 1/d, and the gradients of the areas by numbers of some kinds.
+
+        Args:
+            numbers: Of the model.
+            names: Kinds by which the gradient is taken; the areas hardly depend on the strain.
+        """
         reflections = self.reflections
         inverse_d = reflections.inverse_d(numbers[self.places[STRAIN]])
         sites = reflections.crystal.free_numbers + numbers[self.places[SITES]]
-        squared, slopes = reflections.structure_factors(inverse_d, sites)
         theta = np.arcsin(np.minimum(self.radiation.wavelength * inverse_d / 2, 0.9999))
-        thermal = float(numbers[self.places[THERMAL]][0])
-        factor = reflections.multiplicity * lorentz_polarisation(theta) * np.exp(-thermal * inverse_d**2 / 2)
-        gradient = np.zeros((len(squared), len(numbers)))
-        if self.axis is not None:
-            texture, slope = self._texture(float(numbers[self.places[TEXTURE]][0]))
-            gradient[:, self.places[TEXTURE]] = (factor * squared * slope)[:, None]
-            factor = factor * texture
-        gradient[:, self.places[SITES]] = factor[:, None] * slopes
-        gradient[:, self.places[THERMAL]] = -(factor * squared * inverse_d**2 / 2)[:, None]
-        return factor * squared, gradient, inverse_d
+        damped = inverse_d**2 / 2
+        factor = reflections.multiplicity * lorentz_polarisation(theta)
+        factor = factor * np.exp(-float(numbers[self.places[THERMAL]][0]) * damped)
+        texture, slope = self._texture(float(numbers[self.places[TEXTURE]][0]))
+        factor = factor * texture
+        squared, slopes = reflections.structure_factors(inverse_d, sites, gradient=SITES in names)
+        areas = factor * squared
+        gradients = {}
+        if THERMAL in names:
+            gradients[THERMAL] = -(areas * damped)[:, None]
+        if TEXTURE in names:
+            gradients[TEXTURE] = (areas * slope / texture)[:, None]
+        if SITES in names:
+            gradients[SITES] = factor[:, None] * slopes
+        return Peaked(areas, inverse_d, gradients)
 
     def _texture(self, exponent: float) -> tuple[Floats, Floats]:
         """Mean factors of the families and their derivatives by ln r."""
+        if self.axis is None:
+            return np.ones(len(self.reflections)), np.zeros(len(self.reflections))
         starts, counts = self.reflections.starts, self.reflections.multiplicity
         reciprocal = np.linalg.inv(self.reflections.crystal.lattice).T
         vectors = self.reflections.members @ reciprocal
@@ -104,52 +135,70 @@ class Model:
         )
         return middle, (high - low) / (2 * step)
 
-    def widths(self, numbers: Floats, centres: Floats, view: View) -> tuple[Floats, Floats]:
-        """Full widths at half maximum, degrees, with the blur, and their share without it."""
-        growth = numbers[self.places[WIDTH]][0] + numbers[self.places[SLOPE]][0] * _along(centres, view)
-        own = view.width * np.exp(growth)
+    def _widths(self, numbers: Floats, along: Floats, view: View) -> tuple[Floats, Floats]:
+        """Full widths at half maximum with the blur, degrees, and how the logarithm changes with
+        that of the width without it.
+        """
+        growth = numbers[self.places[WIDTH]][0] + numbers[self.places[SLOPE]][0] * along
+        own = view.width * np.exp(np.clip(growth, -1.5, 1.5))
         total = np.hypot(own, view.blur)
         return total, (own / total) ** 2
 
-    def pattern(self, numbers: Floats, view: View) -> tuple[Floats, Floats]:
+    def pattern(
+        self, numbers: Floats, view: View, names: Sequence[str] = ()
+    ) -> tuple[Floats, Floats]:
         """Calculated intensities on the grid of a view, and their gradient.
 
+        Args:
+            numbers: Of the model.
+            view: Of the scan.
+            names: Kinds of numbers by which the gradient is taken, in the order of the model's.
+
         Returns:
-            Shapes (points,) and (points, parameters).
+            Shapes (points,) and (points, numbers of those kinds).
         """
-        areas, slopes, inverse_d = self.intensities(numbers)
-        steps = self.reflections.inverse_d_gradient(numbers[self.places[STRAIN]])
-        shift = float(numbers[self.places[SHIFT]][0])
-        total = np.zeros(len(view.two_theta))
-        gradient = np.zeros((len(view.two_theta), len(numbers)))
-        mixing = _mixing(view)
+        peaked = self.intensities(numbers, names)
+        total: Any = 0.0
+        gradient: Any = 0.0
         for wavelength, share in self.radiation.lines:
-            centres = two_theta_of(inverse_d, wavelength)
-            widths, own = self.widths(numbers, centres, view)
-            shape, slope = profile(view.two_theta, centres + shift, widths, mixing)
-            known = np.isfinite(centres)
-            weight = np.where(known, share * areas, 0.0)
-            total += shape @ weight
-            # d(2θ)/d(1/d) = λ / cos θ.
-            angle = np.degrees(wavelength / np.cos(np.radians(np.where(known, centres, 0.0)) / 2))
-            gradient += shape @ (share * np.where(known[:, None], slopes, 0.0))
-            columns = np.zeros_like(slopes)
-            columns[:, self.places[STRAIN]] = (weight * angle)[:, None] * steps
-            columns[:, self.places[SHIFT]] = weight[:, None]
-            gradient -= slope @ columns
-            # Width: d(profile)/d(ln w) = -(profile + x d(profile)/dx).
-            broad = _broadening(view.two_theta, centres + shift, shape, slope)
-            at = np.where(known, _along(centres, view), 0.0)
-            pair = np.stack([weight * own, weight * own * at], 1)
-            gradient[:, self.places[WIDTH].start : self.places[SLOPE].stop] -= broad @ pair
+            line = self._line(numbers, view, names, peaked, wavelength, share)
+            total, gradient = total + line[0], gradient + line[1]
         return total, gradient
 
-
-def _broadening(grid: Floats, centres: Floats, shape: "np.ndarray", slope: "np.ndarray"):
-    found = slope.tocoo()
-    offset = grid[found.row] - centres[found.col]
-    found.data = found.data * offset
-    return found.tocsr() + shape
+    def _line(
+        self,
+        numbers: Floats,
+        view: View,
+        names: Sequence[str],
+        peaked: Peaked,
+        wavelength: float,
+        share: float,
+    ) -> tuple[Floats, Floats]:
+        """What one line of the radiation gives."""
+        centres = two_theta_of(peaked.inverse_d, wavelength)
+        known = np.isfinite(centres)
+        centres[~known] = 0.0
+        along = _along(centres, view)
+        widths, own = self._widths(numbers, along, view)
+        places = np.where(known, centres + float(numbers[self.places[SHIFT]][0]), np.nan)
+        peaks = Peaks.of(view.two_theta, places, widths, _mixing(view))
+        weight = np.where(known, share * peaked.areas, 0.0)
+        total = peaks.value @ weight
+        # Each column is a product of the values, the slopes or the growths with one per peak.
+        columns = {name: (peaks.value, share * g) for name, g in peaked.gradients.items()}
+        if SHIFT in names:
+            columns[SHIFT] = peaks.slope, -weight[:, None]
+        if WIDTH in names:
+            columns[WIDTH] = peaks.growth, (weight * own)[:, None]
+        if SLOPE in names:
+            columns[SLOPE] = peaks.growth, (weight * own * along)[:, None]
+        if STRAIN in names:
+            # d(2θ)/d(1/d) = λ / cos θ.
+            angle = np.degrees(wavelength / np.cos(np.radians(centres) / 2))
+            steps = self.reflections.inverse_d_gradient(numbers[self.places[STRAIN]])
+            columns[STRAIN] = peaks.slope, -(weight * angle)[:, None] * steps
+        found = [columns[name][0] @ columns[name][1] for name in names]
+        return total, np.concatenate([np.zeros((len(total), 0)), *found], 1)
 
 
 def _along(centres: Floats, view: View) -> Floats:

@@ -56,11 +56,11 @@ def pattern_of_lines(two_theta: Floats, intensity: Floats, radiation: Radiation)
         intensity: Shape (lines,).
         radiation: Of the angles.
     """
-    from ase_crysdiff.diffraction.profile import profile
+    from ase_crysdiff.diffraction.profile import Peaks
 
     first = max(min(5.0, two_theta[0] - 2.0), two_theta[0] / 2)
     last = min(two_theta[-1] + 4 * LINE_WIDTH, 179.0)
     grid = np.arange(first, last, LINE_WIDTH / 8)
-    shape, _ = profile(grid, two_theta, np.full(len(two_theta), LINE_WIDTH), 0.5)
+    shape = Peaks.of(grid, two_theta, np.full(len(two_theta), LINE_WIDTH), 0.5).value
     peaks = np.stack([two_theta, intensity], 1)
     return Pattern(grid, shape @ intensity, radiation, peaks)

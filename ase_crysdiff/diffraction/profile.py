@@ -1,8 +1,10 @@
 """The shape of peaks: a mixture of a Gaussian and a Lorentzian of equal width (pseudo-Voigt)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix
 
 Floats = NDArray[np.float64]
 
@@ -31,31 +33,41 @@ def pseudo_voigt(offset: Floats, width: Floats, mixing: float) -> tuple[Floats, 
     return value, slope * 2 / width
 
 
-def profile(
-    two_theta: Floats, centres: Floats, widths: Floats, mixing: float
-) -> tuple[csr_matrix, csr_matrix]:
-    """Peaks of unit area on a grid.
+@dataclass(frozen=True, eq=False)
+class Peaks:
+    """Peaks of unit area on a grid, as sparse matrices of shape (points, peaks).
 
     Args:
-        two_theta: The grid, ascending degrees, shape (points,).
-        centres: Of the peaks, degrees, shape (peaks,); NaN for what is not diffracted.
-        widths: Full widths at half maximum, degrees, shape (peaks,).
-        mixing: Share of the Lorentzian, 0 to 1.
-
-    Returns:
-        Values, and derivatives by the angle of the grid, shape (points, peaks).
+        value: Values.
+        slope: Derivatives by the angle of the grid, 1/°.
+        growth: Derivatives by the logarithm of the width.
     """
-    known = np.isfinite(centres)
-    places = np.where(known, centres, -1e6)
-    first = np.searchsorted(two_theta, places - _REACH * widths)
-    last = np.searchsorted(two_theta, places + _REACH * widths)
-    counts = np.where(known, last - first, 0)
-    starts = np.append(0, np.cumsum(counts))
-    peak = np.repeat(np.arange(len(centres)), counts)
-    point = np.arange(starts[-1]) - starts[:-1][peak] + first[peak]
-    value, slope = pseudo_voigt(two_theta[point] - centres[peak], widths[peak], mixing)
-    shape = len(two_theta), len(centres)
-    values, slopes = (
-        csr_matrix((x, (point, peak)), shape=shape) for x in (value, slope)
-    )
-    return values, slopes
+
+    value: csc_matrix
+    slope: csc_matrix
+    growth: csc_matrix
+
+    @staticmethod
+    def of(two_theta: Floats, centres: Floats, widths: Floats, mixing: float) -> "Peaks":
+        """The profiles of peaks.
+
+        Args:
+            two_theta: The grid, ascending degrees, shape (points,).
+            centres: Of the peaks, degrees, shape (peaks,); NaN for what is not diffracted.
+            widths: Full widths at half maximum, degrees, shape (peaks,).
+            mixing: Share of the Lorentzian, 0 to 1.
+        """
+        known = np.isfinite(centres)
+        centres, widths = np.where(known, centres, -1e6), np.where(known, widths, 1.0)
+        first = np.searchsorted(two_theta, centres - _REACH * widths)
+        last = np.searchsorted(two_theta, centres + _REACH * widths)
+        counts = last - first
+        starts = np.append(0, np.cumsum(counts)).astype(np.int32)
+        point = np.arange(starts[-1], dtype=np.int32)
+        point += np.repeat(first - starts[:-1], counts).astype(np.int32)
+        offset = two_theta[point] - np.repeat(centres, counts)
+        value, slope = pseudo_voigt(offset, np.repeat(widths, counts), mixing)
+        shape = len(two_theta), len(centres)
+        # With the width w, profile = f(x / w) / w.
+        parts = value, slope, -(value + offset * slope)
+        return Peaks(*(csc_matrix((data, point, starts), shape=shape) for data in parts))

@@ -138,16 +138,17 @@ class Reflections:
         return found
 
     def structure_factors(
-        self, inverse_d: Floats, free_numbers: Floats
+        self, inverse_d: Floats, free_numbers: Floats, gradient: bool = True
     ) -> tuple[Floats, Floats]:
         """|F|² of one member of each family, and its gradient by the free numbers.
 
         Args:
             inverse_d: 1/Å, shape (families,).
             free_numbers: Of the crystal's sites, shape (free,).
+            gradient: Whether the gradient is needed.
 
         Returns:
-            Shapes (families,) and (families, free).
+            Shapes (families,) and (families, free), or (families, 0).
 
         Source: form factors as in pymatgen's `XRDCalculator` (De Graef and McHenry, Structure of
             Materials, chapter 12), without anomalous dispersion.
@@ -157,10 +158,15 @@ class Reflections:
         phase = 2j * np.pi * (self.hkl @ (self.crystal.frac_coords + shift).T)
         waves = self._form_factors(inverse_d) * np.exp(phase)
         total = waves.sum(1)
-        steps = np.einsum("hi,aik->hak", self.hkl, basis)
-        slopes = 2j * np.pi * np.einsum("ha,hak->hk", waves, steps)
-        gradient: Floats = 2 * (total.conj()[:, None] * slopes).real
-        return np.abs(total) ** 2, gradient
+        squared = np.abs(total) ** 2
+        if not gradient:
+            return squared, np.zeros((len(total), 0))
+        # ∂|F|²/∂u = 2 Re(F* 2πi Σ f e^(2πi h·x) h·∂x/∂u) for each atom's coordinates, then for u.
+        turned = -4 * np.pi * (total.conj()[:, None] * waves).imag
+        slopes = np.zeros((len(total), basis.shape[2]))
+        for axis in range(3):
+            slopes += self.hkl[:, axis, None] * (turned @ basis[:, axis])
+        return squared, slopes
 
     def _form_factors(self, inverse_d: Floats) -> Floats:
         """f of each atom for each family, shape (families, atoms)."""

@@ -54,7 +54,7 @@ def _trials(free: int) -> Floats:
 
 def _likeness(model: Model, view: View, strains: Floats) -> Floats:
     """Cosine between the calculated and the measured pattern, less what the strain costs."""
-    areas, _, _ = model.intensities(model.start())
+    areas = model.intensities(model.start()).areas
     grid = view.two_theta
     step = float(grid[1] - grid[0])
     centres = two_theta_of(model.reflections.inverse_d(strains), model.radiation.wavelength)

@@ -12,7 +12,7 @@ from ase_crysdiff.arguments import above_zero, not_negative
 from ase_crysdiff.crystal.convert import as_structure
 from ase_crysdiff.diffraction.orientation import march_dollase
 from ase_crysdiff.diffraction.pattern import Pattern
-from ase_crysdiff.diffraction.profile import profile
+from ase_crysdiff.diffraction.profile import Peaks
 from ase_crysdiff.diffraction.radiation import radiation, two_theta_of
 from ase_crysdiff.errors import InputError
 
@@ -114,7 +114,7 @@ def _peaks(
     total = np.zeros(len(grid))
     for length, share in lines:
         centres = two_theta_of(1 / np.array(found.d_hkls), length)
-        shape, _ = profile(grid, centres, np.full(len(centres), width), _MIXING)
+        shape = Peaks.of(grid, centres, np.full(len(centres), width), _MIXING).value
         total += shape @ (share * heights)
     return total
 
