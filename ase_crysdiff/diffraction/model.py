@@ -13,6 +13,7 @@ from ase_crysdiff.diffraction.profile import Peaks
 from ase_crysdiff.diffraction.radiation import Radiation, two_theta_of
 from ase_crysdiff.diffraction.reflections import Reflections, lorentz_polarisation
 from ase_crysdiff.diffraction.view import View
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 
 Floats = NDArray[np.float64]
 
@@ -48,12 +49,13 @@ class Model:
     Args:
         reflections: Of the crystal, beyond the end of the scan.
         radiation: Of the scan.
-        axis: Normal of the planes that crystallites lie on, Cartesian in the unstrained cell.
+        axis: Indices of the planes that crystallites lie on, in the conventional cell; None if they
+            lie as they fall.
     """
 
     reflections: Reflections
     radiation: Radiation
-    axis: Floats | None = None
+    axis: tuple[int, int, int] | None = None
 
     @cached_property
     def places(self) -> dict[str, slice]:
@@ -126,11 +128,11 @@ class Model:
         if self.axis is None:
             return np.ones(len(self.reflections)), np.zeros(len(self.reflections))
         starts, counts = self.reflections.starts, self.reflections.multiplicity
-        reciprocal = np.linalg.inv(self.reflections.crystal.lattice).T
-        vectors = self.reflections.members @ reciprocal
-        step = 1e-4
+        crystal, step = self.reflections.crystal, 1e-4
+        vectors = self.reflections.members @ np.linalg.inv(crystal.lattice).T
+        normal = normal_of(crystal, self.axis)
         low, middle, high = (
-            np.add.reduceat(march_dollase(vectors, self.axis, float(np.exp(exponent + d))), starts) / counts
+            np.add.reduceat(march_dollase(vectors, normal, float(np.exp(exponent + d))), starts) / counts
             for d in (-step, 0.0, step)
         )
         return middle, (high - low) / (2 * step)
@@ -199,6 +201,12 @@ class Model:
             columns[STRAIN] = peaks.slope, -(weight * angle)[:, None] * steps
         found = [columns[name][0] @ columns[name][1] for name in names]
         return total, np.concatenate([np.zeros((len(total), 0)), *found], 1)
+
+
+def normal_of(crystal: SymmetricCrystal, axis: tuple[int, int, int]) -> Floats:
+    """The reciprocal vector of indices in the conventional cell, 1/Å."""
+    found: Floats = np.array(axis, float) @ np.linalg.inv(crystal.conventional).T
+    return found
 
 
 def _along(centres: Floats, view: View) -> Floats:

@@ -1,9 +1,24 @@
 """Preferred orientation of the crystallites of a powder."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Crystallites that lie on one of their faces, or along an edge.
+
+    Args:
+        axis: Indices h, k, l of the planes that lie flat.
+        strength: r of March and Dollase: 1 for none, below 1 for plates, above 1 for needles.
+    """
+
+    axis: tuple[int, int, int]
+    strength: float
 
 
 def march_dollase(vectors: Floats, axis: Floats, strength: float) -> Floats:
@@ -12,7 +27,7 @@ def march_dollase(vectors: Floats, axis: Floats, strength: float) -> Floats:
     Args:
         vectors: Reciprocal vectors, shape (reflections, 3).
         axis: Normal of the planes that lie flat, shape (3,).
-        strength: r: 1 for none, below 1 for plates, above 1 for needles.
+        strength: r of `Texture`.
 
     Returns:
         Shape (reflections,).

@@ -84,14 +84,20 @@ class Reflections:
         return found
 
     @cached_property
+    def turns(self) -> Floats:
+        """The rotations of the group on Cartesian columns, shape (operations, 3, 3)."""
+        rows = self.crystal.lattice
+        rotations = self.crystal.scaffold.space_group.rotations
+        # x' = R x on columns of coordinates is the rotation Aᵀ R A⁻ᵀ on Cartesian ones.
+        found: Floats = rows.T @ rotations @ np.linalg.inv(rows).T
+        return found
+
+    @cached_property
     def strains(self) -> Floats:
         """An orthonormal basis of the strains that keep the symmetry, the change of the volume
         first, shape (1 to 6, 3, 3).
         """
-        rows = self.crystal.lattice
-        inverse = np.linalg.inv(rows)
-        # x' = R x on columns of coordinates is the rotation Aᵀ R A⁻ᵀ on Cartesian columns.
-        turns = rows.T @ self.crystal.scaffold.space_group.rotations @ inverse.T
+        turns = self.turns
         kept = np.einsum("gik,gjl->ijkl", turns, turns).reshape(9, 9) / len(turns)
         swap = np.eye(9).reshape(3, 3, 9).transpose(1, 0, 2).reshape(9, 9)
         kept = kept @ (np.eye(9) + swap) / 2

@@ -1,6 +1,5 @@
 """The powder pattern that a structure would give."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.arguments import above_zero, not_negative
 from ase_crysdiff.crystal.convert import as_structure
-from ase_crysdiff.diffraction.orientation import march_dollase
+from ase_crysdiff.diffraction.orientation import Texture, march_dollase
 from ase_crysdiff.diffraction.pattern import Pattern
 from ase_crysdiff.diffraction.profile import Peaks
 from ase_crysdiff.diffraction.radiation import radiation, two_theta_of
@@ -20,19 +19,6 @@ Floats = NDArray[np.float64]
 
 #: Share of the Lorentzian in the peaks.
 _MIXING = 0.5
-
-
-@dataclass(frozen=True)
-class Texture:
-    """Crystallites that lie along a direction, by March and Dollase.
-
-    Args:
-        axis: Indices h, k, l of the planes that lie flat, in the structure's cell.
-        strength: r: 1 for none, below 1 for plates, above 1 for needles.
-    """
-
-    axis: tuple[int, int, int]
-    strength: float
 
 
 def simulate_pattern(
@@ -66,7 +52,7 @@ def simulate_pattern(
         zero_shift: By how much all angles are read too large, degrees.
         impurity: Another crystal in the powder.
         impurity_share: Its highest peak, as a share of the structure's.
-        texture: Preferred orientation of the structure's crystallites.
+        texture: Preferred orientation of the structure's crystallites; indices in the given cell.
         rng: Of the noise; needed if there is any.
 
     Raises:
