@@ -14,7 +14,6 @@ Floats = NDArray[np.float64]
 #: model that explains nothing.
 STIFFNESS = 2e-4
 _DAMPING, _EASIER, _HARDER, _MOST = 1e-3, 0.2, 8.0, 1e6
-#: A step that gains less than this share of the cost is the last.
 _ENOUGH = 1e-3
 
 
@@ -36,7 +35,7 @@ class Outcome:
 
 
 def minimise(
-    model: Model, view: View, numbers: Floats, names: tuple[str, ...], steps: int
+    model: Model, view: View, numbers: Floats, names: tuple[str, ...], steps: int, enough: float = _ENOUGH
 ) -> Outcome:
     """The least cost near some numbers, by damped Gauss-Newton steps.
 
@@ -48,6 +47,7 @@ def minimise(
         numbers: To start from.
         names: Kinds of numbers that change.
         steps: At most so many.
+        enough: A step that gains less than this share of the cost is the last.
 
     Source: variable projection as in Kaufman, BIT 15, 49 (1975); damping as in Marquardt, SIAM J.
         Appl. Math. 11, 431 (1963).
@@ -67,7 +67,7 @@ def minimise(
             gain = best.cost - trial.cost
             best, normal, right = trial, new_normal, new_right
             damping *= _EASIER
-            if gain < _ENOUGH * best.cost:
+            if gain < enough * best.cost:
                 break
         else:
             damping *= _HARDER

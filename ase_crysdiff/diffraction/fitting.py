@@ -42,11 +42,20 @@ _SYMPREC = 0.03
 #: Blurs of the scan, full widths in degrees, with how many places each hands on to the next.
 _COARSE, _MEDIUM = (0.9, 3), (0.35, 2)
 #: Places that the search hands on.
-_PLACES = 4
-#: Places whose cost is this many times the least, or more, are left behind.
-_CLOSE = 1.1
-#: Steps of least squares with a blurred and with the sharp scan.
-_FEW_STEPS, _STEPS = 8, 20
+_PLACES = 3
+#: Strains of two places differ by this at least, and their costs by this factor at most.
+_APART, _CLOSE = 3e-3, 1.15
+#: Families of reflections that place the lattice.
+_STRONGEST = 80
+#: Steps of least squares with a blurred scan and the gain that ends them, as a share of the cost;
+#: steps with the sharp scan, for lattices that do not fit, for others, and for all
+#: numbers.
+_COARSE_STEPS, _FEWEST_STEPS, _FEW_STEPS, _STEPS = (6, 0.01), 2, 8, 20
+#: What is refined with the atoms at rest, and with them.
+_LATTICE = STRAIN, SHIFT, WIDTH
+_ALL = (*_LATTICE, SLOPE, THERMAL, SITES)
+#: Atoms are moved in so many of the crystals, those whose lattices fit best.
+_REFINED = 8
 #: Reflections are kept up to this share beyond the end of the scan: a cell may grow.
 _BEYOND = 1.1
 #: Preferred orientation is looked for in so many of the best fits, if none is better than the second
@@ -68,7 +77,8 @@ def fit_pattern(
     Of each crystal the numbers of the lattice that its symmetry leaves free are searched for, up to
     8 % in length, against a blurred scan; then they, the free coordinates of its atoms, zero shift,
     width and thermal motion are refined. How far these are expected to be off is taken into
-    account, so that atoms do not wander. In the best fits preferred orientation is looked for.
+    account, so that atoms do not wander. Free coordinates are refined in the eight crystals whose
+    lattices fit best, and preferred orientation is looked for in the best fits of these.
 
     Args:
         structures: Candidates, pymatgen's or ASE's.
@@ -84,7 +94,7 @@ def fit_pattern(
     given = [as_structure(entry) for entry in entries_of(structures)]
     views = _Views(scan_of(pattern))
     shown = tqdm(given, desc="fits", unit=" crystals", disable=None if progress is None else not progress)
-    found = [_fitted(structure, views) for structure in shown]
+    found = _refine([_placed(structure, views) for structure in shown], views)
     _look_for_texture(found, views)
     pairs = enumerate(zip(given, found, strict=True))
     return [
@@ -112,8 +122,8 @@ class _Views:
 _Fitted = tuple[Model, Outcome]
 
 
-def _fitted(structure: Structure, views: _Views) -> _Fitted | str:
-    """The best fit of a crystal, or why there is none."""
+def _placed(structure: Structure, views: _Views) -> list[_Fitted] | str:
+    """The best fits of the lattice of a crystal, or why there is none."""
     try:
         crystal = _symmetric(structure)
     except InputError as error:
@@ -121,23 +131,35 @@ def _fitted(structure: Structure, views: _Views) -> _Fitted | str:
     pattern = views.scan.pattern
     reflections = Reflections.of(crystal, pattern.largest_inverse_d * _BEYOND)
     model = Model(reflections, pattern.radiation)
+    # The strongest peaks place the lattice.
+    strong = model.strongest(_STRONGEST)
     found = []
-    for strain in starts(model, views.coarse, _PLACES):
+    for strain in starts(strong, views.coarse, _PLACES):
         numbers = model.start()
         numbers[model.places[STRAIN]] = strain
-        found.append(minimise(model, views.coarse, numbers, (STRAIN,), _FEW_STEPS))
+        found.append(minimise(strong, views.coarse, numbers, (STRAIN,), *_COARSE_STEPS))
     if not found:
         return "It has no reflection in the range of the pattern."
     found = _distinct(found, _COARSE[1])
-    found = [minimise(model, views.medium, f.numbers, (STRAIN,), _FEW_STEPS) for f in found]
-    found = _distinct(found, _MEDIUM[1])
-    narrow = STRAIN, SHIFT, WIDTH
-    found = [minimise(model, views.sharp, f.numbers, narrow, _FEW_STEPS) for f in found]
-    best = min(outcome.cost for outcome in found)
-    found = [outcome for outcome in found if outcome.cost < _CLOSE * best]
-    all_kinds = STRAIN, SHIFT, WIDTH, SLOPE, THERMAL, SITES
-    found = [minimise(model, views.sharp, f.numbers, all_kinds, _STEPS) for f in found]
-    return model, min(found, key=lambda outcome: outcome.cost)
+    found = [minimise(strong, views.medium, f.numbers, (STRAIN,), *_COARSE_STEPS) for f in found]
+    return [(model, outcome) for outcome in _distinct(found, _MEDIUM[1])]
+
+
+def _refine(found: list[list[_Fitted] | str], views: _Views) -> list[_Fitted | str]:
+    """The best fit of each crystal; atoms are moved in those whose lattice fits best."""
+    best = sorted(one[0][1].cost for one in found if not isinstance(one, str))
+    limit = best[min(len(best), _REFINED) - 1] if best else 0.0
+    refined: list[_Fitted | str] = []
+    for one in found:
+        if isinstance(one, str):
+            refined.append(one)
+            continue
+        steps = _FEW_STEPS if one[0][1].cost <= limit else _FEWEST_STEPS
+        sharp = [(m, minimise(m, views.sharp, o.numbers, _LATTICE, steps)) for m, o in one]
+        if one[0][1].cost <= limit:
+            sharp = [(m, minimise(m, views.sharp, o.numbers, _ALL, _STEPS)) for m, o in sharp]
+        refined.append(min(sharp, key=lambda pair: pair[1].cost))
+    return refined
 
 
 def _symmetric(structure: Structure) -> SymmetricCrystal:
@@ -154,7 +176,8 @@ def _distinct(found: Sequence[Outcome], count: int) -> list[Outcome]:
     """The best places that are not the same."""
     kept: list[Outcome] = []
     for one in sorted(found, key=lambda outcome: outcome.cost):
-        if all(np.abs(one.numbers - other.numbers).max() > 3e-3 for other in kept):
+        far = all(np.abs(one.numbers - other.numbers).max() > _APART for other in kept)
+        if far and (not kept or one.cost < _CLOSE * kept[0].cost):
             kept.append(one)
     return kept[:count]
 
@@ -184,7 +207,7 @@ def _with_texture(
 ) -> _Fitted:
     textured = replace(model, axis=axis)
     found = minimise(textured, views.sharp, start.numbers, (THERMAL, TEXTURE), _FEW_STEPS)
-    kinds = STRAIN, SHIFT, WIDTH, SLOPE, THERMAL, SITES, TEXTURE
+    kinds = (*_ALL, TEXTURE)
     return textured, minimise(textured, views.sharp, found.numbers, kinds, _FEW_STEPS)
 
 

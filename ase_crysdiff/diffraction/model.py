@@ -1,7 +1,7 @@
 """The pattern of a crystal as a function of a few numbers, and its gradient."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -51,11 +51,22 @@ class Model:
         radiation: Of the scan.
         axis: Indices of the planes that crystallites lie on, in the conventional cell; None if they
             lie as they fall.
+        squared: |F|² of the families while the atoms stay where they are; None computes them.
     """
 
     reflections: Reflections
     radiation: Radiation
     axis: tuple[int, int, int] | None = None
+    squared: Floats | None = None
+
+    def strongest(self, count: int) -> "Model":
+        """The same with the strongest reflections alone, as the crystal came."""
+        start = self.start()
+        kept = np.sort(np.argsort(-self.intensities(start).areas, kind="stable")[:count])
+        few = self.reflections.only(kept)
+        at_rest = few.inverse_d(start[self.places[STRAIN]])
+        squared, _ = few.structure_factors(at_rest, few.crystal.free_numbers, gradient=False)
+        return replace(self, reflections=few, squared=squared)
 
     @cached_property
     def places(self) -> dict[str, slice]:
@@ -112,7 +123,10 @@ class Model:
         factor = factor * np.exp(-float(numbers[self.places[THERMAL]][0]) * damped)
         texture, slope = self._texture(float(numbers[self.places[TEXTURE]][0]))
         factor = factor * texture
-        squared, slopes = reflections.structure_factors(inverse_d, sites, gradient=SITES in names)
+        slopes = np.zeros((len(inverse_d), 0))
+        squared = self.squared
+        if squared is None:
+            squared, slopes = reflections.structure_factors(inverse_d, sites, SITES in names)
         areas = factor * squared
         gradients = {}
         if THERMAL in names:

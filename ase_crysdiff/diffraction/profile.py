@@ -8,8 +8,8 @@ from scipy.sparse import csc_matrix
 
 Floats = NDArray[np.float64]
 
-#: A peak is computed up to so many widths on both sides: beyond lie 2 % of a Lorentzian.
-_REACH = 12.0
+#: A peak is computed up to so many widths on both sides: beyond lie 4 % of a Lorentzian.
+_REACH = 8.0
 _LN2 = float(np.log(2))
 
 

@@ -64,6 +64,13 @@ class Reflections:
         starts = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
         return Reflections(crystal, hkl[order], starts)
 
+    def only(self, families: Ints) -> "Reflections":
+        """Some of the families, by their places in ascending order."""
+        counts = self.multiplicity[families]
+        ends = np.cumsum(counts)
+        rows = np.arange(ends[-1]) + np.repeat(self.starts[families] - (ends - counts), counts)
+        return Reflections(self.crystal, self.members[rows], ends - counts)
+
     def __len__(self) -> int:
         return len(self.starts)
 

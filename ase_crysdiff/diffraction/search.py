@@ -13,7 +13,7 @@ from ase_crysdiff.diffraction.view import View
 Floats = NDArray[np.float64]
 
 #: Strains that are looked at, by the number of them that the symmetry leaves free.
-_TRIALS = {1: 101, 2: 512, 3: 1024, 4: 2048, 5: 2048, 6: 2048}
+_TRIALS = {1: 101, 2: 384, 3: 768, 4: 1024, 5: 1024, 6: 1024}
 #: The length of an edge is looked for up to this share away.
 _FARTHEST = 0.08
 #: Two strains closer than this lead to the same place.
