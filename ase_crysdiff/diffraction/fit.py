@@ -35,7 +35,12 @@ class Outcome:
 
 
 def minimise(
-    model: Model, view: View, numbers: Floats, names: tuple[str, ...], steps: int, enough: float = _ENOUGH
+    model: Model,
+    view: View,
+    numbers: Floats,
+    names: tuple[str, ...],
+    steps: int,
+    enough: float = _ENOUGH,
 ) -> Outcome:
     """The least cost near some numbers, by damped Gauss-Newton steps.
 

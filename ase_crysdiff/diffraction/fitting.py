@@ -10,6 +10,7 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.convert import as_structure, entries_of
 from ase_crysdiff.crystal.elements import SYMBOLS
+from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.diffraction.fit import Outcome, minimise
 from ase_crysdiff.diffraction.model import (
     SHIFT,
@@ -25,7 +26,7 @@ from ase_crysdiff.diffraction.model import (
 from ase_crysdiff.diffraction.orientation import Texture
 from ase_crysdiff.diffraction.pattern import Pattern
 from ase_crysdiff.diffraction.radiation import two_theta_of
-from ase_crysdiff.diffraction.reflections import Reflections
+from ase_crysdiff.diffraction.reflections import Reflections, has_form_factors
 from ase_crysdiff.diffraction.results import Curves, PatternFit
 from ase_crysdiff.diffraction.scan import Scan, scan_of
 from ase_crysdiff.diffraction.search import starts
@@ -93,12 +94,16 @@ def fit_pattern(
     """
     given = [as_structure(entry) for entry in entries_of(structures)]
     views = _Views(scan_of(pattern))
-    shown = tqdm(given, desc="fits", unit=" crystals", disable=None if progress is None else not progress)
+    shown = tqdm(
+        given, desc="fits", unit=" crystals", disable=None if progress is None else not progress
+    )
     found = _refine([_placed(structure, views) for structure in shown], views)
     _look_for_texture(found, views)
     pairs = enumerate(zip(given, found, strict=True))
     return [
-        PatternFit(i, structure, 1.0, remark=one) if isinstance(one, str) else _said(i, structure, one, views)
+        PatternFit(i, structure, 1.0, remark=one)
+        if isinstance(one, str)
+        else _said(i, structure, one, views)
         for i, (structure, one) in pairs
     ]
 
@@ -124,12 +129,16 @@ _Fitted = tuple[Model, Outcome]
 
 def _placed(structure: Structure, views: _Views) -> list[_Fitted] | str:
     """The best fits of the lattice of a crystal, or why there is none."""
-    try:
-        crystal = _symmetric(structure)
-    except InputError as error:
-        return str(error)
+    problem = gate(structure)
+    if problem is not None:
+        return f"It is no sound crystal: {problem}."
+    crystal = _symmetric(structure)
+    if not has_form_factors(crystal):
+        return "Scattering factors of one of its elements are not known."
     pattern = views.scan.pattern
     reflections = Reflections.of(crystal, pattern.largest_inverse_d * _BEYOND)
+    if not len(reflections):
+        return "It has no reflection in the range of the pattern."
     model = Model(reflections, pattern.radiation)
     # The strongest peaks place the lattice.
     strong = model.strongest(_STRONGEST)
@@ -138,8 +147,6 @@ def _placed(structure: Structure, views: _Views) -> list[_Fitted] | str:
         numbers = model.start()
         numbers[model.places[STRAIN]] = strain
         found.append(minimise(strong, views.coarse, numbers, (STRAIN,), *_COARSE_STEPS))
-    if not found:
-        return "It has no reflection in the range of the pattern."
     found = _distinct(found, _COARSE[1])
     found = [minimise(strong, views.medium, f.numbers, (STRAIN,), *_COARSE_STEPS) for f in found]
     return [(model, outcome) for outcome in _distinct(found, _MEDIUM[1])]
@@ -163,13 +170,12 @@ def _refine(found: list[list[_Fitted] | str], views: _Views) -> list[_Fitted | s
 
 
 def _symmetric(structure: Structure) -> SymmetricCrystal:
+    """The crystal in the primitive standard cell of its group, in P1 if no group is found."""
     try:
         return find_symmetric(structure, _SYMPREC)
     except InputError:
-        if not structure.is_ordered or not len(structure):
-            raise
-    sites = [((int(site.specie.Z), "a"), site.frac_coords) for site in structure]
-    return SymmetricCrystal.of_sites(1, structure.lattice.matrix, sites)
+        sites = [((int(site.specie.Z), "a"), site.frac_coords) for site in structure]
+        return SymmetricCrystal.of_sites(1, structure.lattice.matrix, sites)
 
 
 def _distinct(found: Sequence[Outcome], count: int) -> list[Outcome]:

@@ -19,7 +19,13 @@ Floats = NDArray[np.float64]
 
 #: What may change, in the order of the parameters.
 SHIFT, WIDTH, SLOPE, THERMAL, TEXTURE, STRAIN, SITES = (
-    "zero shift", "width", "slope of the width", "thermal motion", "texture", "strain", "sites",
+    "zero shift",
+    "width",
+    "slope of the width",
+    "thermal motion",
+    "texture",
+    "strain",
+    "sites",
 )
 #: How far each is expected to be off: degrees, logarithm, logarithm, Å², logarithm, and for the
 #: change of the volume, other strains (both as elongations) and atoms (Å).
@@ -76,7 +82,8 @@ class Model:
         counts[SITES] = self.reflections.crystal.scaffold.free
         ends = np.cumsum(list(counts.values())).tolist()
         return {
-            name: slice(end - count, end) for (name, count), end in zip(counts.items(), ends, strict=True)
+            name: slice(end - count, end)
+            for (name, count), end in zip(counts.items(), ends, strict=True)
         }
 
     @cached_property
@@ -88,7 +95,9 @@ class Model:
         moved = np.einsum("aik,ij->ajk", basis, self.reflections.crystal.lattice)
         # An atom of the orbit moves by so many Å when the number changes by 1.
         reach = np.linalg.norm(moved, axis=1).max(0, initial=0)
-        return np.concatenate([list(EXPECTED.values()), strains, SITE_ERROR / np.maximum(reach, 1e-9)])
+        return np.concatenate(
+            [list(EXPECTED.values()), strains, SITE_ERROR / np.maximum(reach, 1e-9)]
+        )
 
     def start(self) -> Floats:
         """The crystal as it came."""
@@ -146,7 +155,8 @@ class Model:
         vectors = self.reflections.members @ np.linalg.inv(crystal.lattice).T
         normal = normal_of(crystal, self.axis)
         low, middle, high = (
-            np.add.reduceat(march_dollase(vectors, normal, float(np.exp(exponent + d))), starts) / counts
+            np.add.reduceat(march_dollase(vectors, normal, float(np.exp(exponent + d))), starts)
+            / counts
             for d in (-step, 0.0, step)
         )
         return middle, (high - low) / (2 * step)

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from ase_crysdiff.diffraction.results import PatternFit
 from ase_crysdiff.errors import ShapeError
 
-#: Misfits below this are alike: calculated intensities are no better known.
-_ALIKE = 0.05
-#: What counts beside the logarithm of the misfit: one unit of the sampler's surprise, and energy
-#: per eV/atom up to a limit, eV/atom. Tuned on `mp/val`.
-PRIOR, ENERGY, HIGHEST = 0.02, 0.5, 0.2
+#: Misfits well below this are alike: calculated intensities are no better known.
+ALIKE = 0.1
+#: What counts beside the logarithm of the misfit: one unit of the sampler's surprise; each number of
+#: the lattice and of the sites that was fitted; and energy per eV/atom up to a limit, eV/atom.
+#: All but the last two are tuned on `mp/val`, see docs/how-to/match-a-powder-pattern.md.
+PRIOR, LATTICE, SITE, ENERGY, HIGHEST = 0.02, 0.01, 0.002, 0.5, 0.2
 #: A crystal fits if its misfit is at most this, and may be the one up to the second. Tuned on
-#: `mp/val`: see docs/how-to/match-a-powder-pattern.md.
-FITS, DOUBTFUL = 0.35, 0.6
-#: A pattern has peaks of something else if more than this share of its intensity is unexplained.
-_UNEXPLAINED = 0.15
-#: Shares of the calculated intensity that are worth a remark if they are not measured.
-_MISSING = 0.25
+#: `mp/val`: 98 % of the right ones fit, and of the best candidates where none is right, 10 %.
+FITS, DOUBTFUL = 0.25, 0.6
+#: It fits, too, if it explains so much of the measured intensity, and so little of its own is
+#: missing: what is left is of something else.
+_EXPLAINED, _MISSING = 0.87, 0.08
+#: Shares of intensity that are worth a remark if they are unexplained, or missing.
+_OTHER, _GONE = 0.08, 0.25
 #: Changes of the volume worth a remark.
 _FAR = 0.12
 
@@ -48,9 +50,10 @@ def rank_by_pattern(
     """Orders fitted crystals by their misfit; energy and a sampler's order decide between those
     that fit alike.
 
-    The score is ln(R + 0.05) + 0.02 p + 0.5 E, with the misfit R, the surprise p that a sampler
-    says the crystal would be, as `ase_crysdiff.relaxation.ranking.surprise` reads it, and the energy
-    E above the lowest, up to 0.2 eV/atom.
+    The score is ln(R + 0.1) + 0.02 p + 0.01 n + 0.002 m + 0.5 E, with the misfit R, the surprise p
+    that a sampler says the crystal would be, as `ase_crysdiff.relaxation.ranking.surprise` reads it,
+    the numbers n and m of lattice and sites that were fitted, and the energy E above the lowest, up
+    to 0.2 eV/atom.
 
     Args:
         fits: From `fit_pattern`.
@@ -69,16 +72,26 @@ def rank_by_pattern(
     heights = _heights(energies, len(fits))
     priors = [0.0] * len(fits) if surprises is None else list(surprises)
     scores = [
-        math.log(fit.residual + _ALIKE) + PRIOR * prior + ENERGY * height
-        if fit.curves is not None
-        else math.inf
+        _score(fit) + PRIOR * prior + ENERGY * height
         for fit, prior, height in zip(fits, priors, heights, strict=True)
     ]
     order = sorted(range(len(fits)), key=lambda i: (scores[i], i))
     ranked = tuple(replace(fits[i], remark=_remark(fits[i])) for i in order)
     best = ranked[0] if ranked and ranked[0].curves is not None else None
-    found = best is not None and best.residual <= FITS
+    found = best is not None and _fits(best)
     return PatternRanking(ranked, tuple(scores[i] for i in order), found, _verdict(best))
+
+
+def _score(fit: PatternFit) -> float:
+    if fit.curves is None:
+        return math.inf
+    lattice, sites = fit.free
+    return math.log(fit.residual + ALIKE) + LATTICE * lattice + SITE * sites
+
+
+def _fits(fit: PatternFit) -> bool:
+    explains = fit.explained >= _EXPLAINED and fit.missing <= _MISSING
+    return fit.residual <= FITS or (explains and fit.residual <= DOUBTFUL)
 
 
 def _heights(energies: Sequence[float | None] | None, count: int) -> list[float]:
@@ -98,14 +111,14 @@ def _remark(fit: PatternFit) -> str:
         return fit.remark
     if fit.residual > DOUBTFUL:
         return "does not fit"
-    said = ["fits" if fit.residual <= FITS else "may be it: its peaks fit in part"]
-    if 1 - fit.explained > _UNEXPLAINED:
+    said = ["fits" if _fits(fit) else "may be it: its peaks fit in part"]
+    if 1 - fit.explained > _OTHER:
         said.append(f"{1 - fit.explained:.0%} of the intensity is of something else")
-    if fit.missing > _MISSING:
+    if fit.missing > _GONE:
         said.append(f"{fit.missing:.0%} of its own intensity is missing in the pattern")
     if fit.texture is not None:
-        h, k, l = fit.texture.axis
-        said.append(f"preferred orientation along ({h} {k} {l})")
+        axis = " ".join(map(str, fit.texture.axis))
+        said.append(f"preferred orientation along ({axis})")
     if abs(fit.volume_change) > _FAR:
         said.append(f"its volume had to change by {fit.volume_change:+.0%}")
     return "; ".join(said)
@@ -114,7 +127,7 @@ def _remark(fit: PatternFit) -> str:
 def _verdict(best: PatternFit | None) -> str:
     if best is None:
         return "Nothing fits: no candidate could be compared with the pattern."
-    if best.residual <= FITS:
+    if _fits(best):
         return f"The first candidate fits the pattern (misfit {best.residual:.2f})."
     if best.residual <= DOUBTFUL:
         return (

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,6 @@ from ase_crysdiff.diffraction.scan import scan_of
 from ase_crysdiff.errors import InputError
 
 Floats = NDArray[np.float64]
-#: What the first column may hold.
-Column: TypeAlias = Literal["two_theta", "d"]
 
 #: A scan has so many points at least; a list of lines has fewer than the second number, at uneven
 #: distances.
@@ -37,7 +35,7 @@ _EXPECTED = (
 )
 
 
-def read_pattern(source: Any, wavelength: Any = 1.5406, *, column: Column | None = None) -> Pattern:
+def read_pattern(source: Any, wavelength: Any = 1.5406, *, column: str | None = None) -> Pattern:
     """A measured powder pattern.
 
     Args:
@@ -172,7 +170,7 @@ def _is_uneven(first: Floats) -> bool:
 
 
 def _lines(
-    first: Floats, second: Floats, used: Radiation, column: Column | None, name: str
+    first: Floats, second: Floats, used: Radiation, column: str | None, name: str
 ) -> Pattern:
     """The pattern of a list of lines."""
     kept = second > 0
@@ -198,7 +196,7 @@ def _lines(
     return pattern_of_lines(angles[order], heights[order], used)
 
 
-def _check_scan(first: Floats, used: Radiation, column: Column | None, name: str) -> None:
+def _check_scan(first: Floats, used: Radiation, column: str | None, name: str) -> None:
     """Refuses what is no scan of angles in degrees."""
     if (np.diff(first) <= 0).any():
         i = int(np.flatnonzero(np.diff(first) <= 0)[0])

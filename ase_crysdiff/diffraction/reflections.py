@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,7 @@ class Reflections:
         order = np.lexsort((hkl @ digits, keys))
         # The greatest member stands for a family and comes first.
         order = order[::-1]
-        starts = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
+        starts = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0)[: len(order)])
         return Reflections(crystal, hkl[order], starts)
 
     def only(self, families: Ints) -> "Reflections":
@@ -182,10 +183,8 @@ class Reflections:
         return squared, slopes
 
     def _form_factors(self, inverse_d: Floats) -> Floats:
-        """f of each atom for each family, shape (families, atoms)."""
+        """F of each atom for each family, shape (families, atoms)."""
         from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS
-
-        from ase_crysdiff.crystal.elements import SYMBOLS
 
         s2 = (inverse_d / 2) ** 2
         numbers, place = np.unique(self.crystal.species, return_inverse=True)
@@ -196,6 +195,13 @@ class Reflections:
         return factors[:, place]
 
 
+def has_form_factors(crystal: SymmetricCrystal) -> bool:
+    """Whether the scattering of all its elements is known."""
+    from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS
+
+    return {SYMBOLS[z] for z in crystal.species.tolist()} <= set(ATOMIC_SCATTERING_PARAMS)
+
+
 def _laue(rotations: Ints) -> Ints:
     """The operations of the Laue group: with the inversion, which Friedel's law adds."""
     both = np.concatenate([rotations, -rotations])
@@ -203,7 +209,7 @@ def _laue(rotations: Ints) -> Ints:
 
 
 def _exponential(matrices: Floats) -> Floats:
-    """exp of symmetric matrices, shape (..., 3, 3)."""
+    """Exp of symmetric matrices, shape (..., 3, 3)."""
     values, vectors = np.linalg.eigh(matrices)
     found: Floats = (vectors * np.exp(values)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     return found

@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 _POINTS = 5.0
 #: Peaks lower than this share of the highest say nothing of the width.
 _HIGH = 0.08
-#: A peak stands out of the noise by so many standard deviations.
-_SIGNIFICANT = 6.0
+#: A peak rises from its valleys by so many standard deviations; noise alone does by 7.
+_SIGNIFICANT = 9.0
 #: Widths of peaks that the background passes below.
 _WINDOW = 12.0
 #: From a Gaussian's standard deviation to its full width at half maximum.
@@ -76,9 +76,7 @@ def _even(two_theta: Floats, intensity: Floats, step: float) -> tuple[Floats, Fl
     return grid, values, noise
 
 
-def _binned(
-    grid: Floats, values: Floats, noise: float, size: int
-) -> tuple[Floats, Floats, float]:
+def _binned(grid: Floats, values: Floats, noise: float, size: int) -> tuple[Floats, Floats, float]:
     """Means of so many points each."""
     if size == 1:
         return grid, values, noise

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import norm, qmc
 
-from ase_crysdiff.diffraction.model import SHAPE_ERROR, STRAIN, VOLUME_ERROR, Model
+from ase_crysdiff.diffraction.model import SHAPE_ERROR, Model
 from ase_crysdiff.diffraction.radiation import two_theta_of
 from ase_crysdiff.diffraction.scan import FWHM
 from ase_crysdiff.diffraction.view import View

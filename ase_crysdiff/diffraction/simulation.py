@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 #: Share of the Lorentzian in the peaks.
 _MIXING = 0.5
+#: Reflections from this angle to so far beyond the last, degrees, reach into the scan.
+_LOWEST, _BEYOND = 0.5, 2.0
 
 
 def simulate_pattern(
@@ -92,8 +94,14 @@ def _peaks(
     from pymatgen.analysis.diffraction.xrd import XRDCalculator
 
     shortest = min(length for length, _ in lines)
-    reach = min(2 * np.degrees(np.arcsin(min(1.0, np.sin(np.radians(grid[-1] / 2))))) + 2, 179.0)
-    found = XRDCalculator(shortest).get_pattern(structure, False, (0.5, float(reach)))
+    reach = min(float(grid[-1]) + _BEYOND, 179.0)
+    try:
+        found = XRDCalculator(shortest).get_pattern(structure, False, (_LOWEST, reach))
+    except ValueError as error:
+        raise InputError(
+            f"{structure.composition.reduced_formula} has no pattern up to {reach:g}° ({error}). "
+            "Take a wider range of angles, a shorter wavelength, or known elements."
+        ) from error
     heights = np.array(found.y)
     if texture is not None:
         heights = heights * [_orientation(structure, peak, texture) for peak in found.hkls]

@@ -75,9 +75,7 @@ def _drawn(fit: PatternFit, title: str | None) -> Axes:
 def _marks(given: Axes, curves: Curves, top: float) -> None:
     angles = curves.reflections[curves.reflections[:, 1] > _WEAK, 0]
     ends = np.full(len(angles), -_AIR * top)
-    given.vlines(
-        angles, ends - _MARK * top, ends, color=_TICKS, linewidth=0.8, label="reflections"
-    )
+    given.vlines(angles, ends - _MARK * top, ends, color=_TICKS, linewidth=0.8, label="reflections")
 
 
 def _title(fit: PatternFit) -> str:

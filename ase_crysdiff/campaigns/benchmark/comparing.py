@@ -29,9 +29,7 @@ def compare_missing(
         targets: What was to be predicted.
         options: Of the benchmark.
     """
-    journal = bench.folder.journal(
-        name, "target", "sample", "distance", "volume_error", "failure"
-    )
+    journal = bench.folder.journal(name, "target", "sample", "distance", "volume_error", "failure")
     known = {
         (e["target"], e["sample"]): Pair(e["distance"], e["volume_error"], e["failure"])
         for e in journal.read()

@@ -211,7 +211,9 @@ def _results(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     without = [one for one in details if one.get("fits_without_right") is not None]
     verdicts = {
         "right first without the pattern": [one["first"] for one in details],
-        "right first with the pattern": [bool(one.get("right", [])[:1] == [True]) for one in details],
+        "right first with the pattern": [
+            bool(one.get("right", [])[:1] == [True]) for one in details
+        ],
         "right one among them": [one["among"] for one in details],
         "one fits, right one among them": [bool(one.get("fits")) for one in present],
         "one fits, none is right": [bool(one.get("fits")) for one in absent],
