@@ -1,1 +1,1 @@
-"""Powder patterns: read, simulated, fitted by crystals, and crystals ranked by how well they fit."""
+"""Powder patterns: reading and simulating them, fitting crystals to them and ranking those."""

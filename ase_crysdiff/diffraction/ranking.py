@@ -9,8 +9,8 @@ from ase_crysdiff.errors import ShapeError
 
 #: Misfits well below this are alike: calculated intensities are no better known.
 ALIKE = 0.1
-#: What counts beside the logarithm of the misfit: one unit of the sampler's surprise; each number of
-#: the lattice and of the sites that was fitted; and energy per eV/atom up to a limit, eV/atom.
+#: What counts beside the logarithm of the misfit: one unit of the sampler's surprise; each number
+#: of the lattice and of the sites that was fitted; and energy per eV/atom up to a limit, eV/atom.
 #: All but the last two are tuned on `mp/val`, see docs/how-to/match-a-powder-pattern.md.
 PRIOR, LATTICE, SITE, ENERGY, HIGHEST = 0.02, 0.01, 0.002, 0.5, 0.2
 #: A crystal fits if its misfit is at most this, and may be the one up to the second. Tuned on
@@ -51,9 +51,9 @@ def rank_by_pattern(
     that fit alike.
 
     The score is ln(R + 0.1) + 0.02 p + 0.01 n + 0.002 m + 0.5 E, with the misfit R, the surprise p
-    that a sampler says the crystal would be, as `ase_crysdiff.relaxation.ranking.surprise` reads it,
-    the numbers n and m of lattice and sites that were fitted, and the energy E above the lowest, up
-    to 0.2 eV/atom.
+    that a sampler says the crystal would be (`ase_crysdiff.relaxation.ranking.surprise`), the
+    counts n and m of numbers of the lattice and the sites that were fitted, and the energy E above
+    the lowest, up to 0.2 eV/atom.
 
     Args:
         fits: From `fit_pattern`.

@@ -1,4 +1,4 @@
-"""Where the lattice of a crystal may be meant to be: many strains at once against a blurred scan."""
+"""Where the lattice of a crystal may lie: many strains at once against a blurred scan."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -70,7 +70,7 @@ def simulate_pattern(
         raise InputError("Noise needs a generator: pass rng=numpy.random.default_rng(0).")
     used = radiation(wavelength)
     count = round((last - first) / above_zero("step", step, "degrees"))
-    grid = first + step * np.arange(count + 1)
+    grid: Floats = first + step * np.arange(count + 1, dtype=np.float64)
     width = above_zero("width", width, "degrees")
     own = _peaks(as_structure(structure), grid - zero_shift, used.lines, width, texture)
     values = 100 * own / _highest(own)

@@ -10,6 +10,8 @@ from ase_crysdiff.diffraction.scan import FWHM, Scan
 
 Floats = NDArray[np.float64]
 
+#: Blurs, full widths at half maximum in degrees.
+_COARSE, _MEDIUM = 0.9, 0.35
 #: Points within the width of a blurred peak.
 _POINTS = 4.0
 #: Degree of the polynomial that corrects the background.
@@ -68,3 +70,30 @@ class View:
         weighted = self.weights.reshape(-1, *[1] * (values.ndim - 1)) * values
         found: Floats = weighted - self.slow @ (self.slow.T @ weighted)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A scan as it is seen from far and from near.
+
+    Args:
+        scan: The scan.
+        coarse: Blurred by more than the errors of a lattice move a peak.
+        medium: Blurred by a little more than a peak is wide.
+        sharp: As it is.
+    """
+
+    scan: Scan
+    coarse: View
+    medium: View
+    sharp: View
+
+    @staticmethod
+    def of(scan: Scan) -> "Views":
+        """The views of a scan."""
+        return Views(scan, *(View.of(scan, blur) for blur in (_COARSE, _MEDIUM, 0.0)))
+
+    def beyond_noise(self, residual: float) -> float:
+        """The misfit R of the sharp view without the share of the noise."""
+        noise = min(self.scan.noise**2 * float((self.sharp.weights**2).sum()), 0.99)
+        return float(np.sqrt(max(residual**2 - noise, 0.0) / (1 - noise)))

@@ -86,7 +86,7 @@ def pattern(options: PatternOptions, sampler: "StructureSource") -> BenchmarkRes
     check(options)
     targets = read_targets(options.targets, options.limit)
     judge = None if options.rerank is None else load_potential(options.rerank)
-    more = {"pattern": _pattern_settings(options)}
+    more: dict[str, Any] = {"pattern": _pattern_settings(options)}
     more |= {} if judge is None else {"rerank": judge.name}
     # What is ranked with others, or in another place, is ranked otherwise.
     pairs, fits, order = (f"{name}-{options.samples}" for name in (_PAIRS, _FITS, _RERANKED))
