@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.diffraction.fitting import fit_pattern
 from ase_crysdiff.diffraction.orientation import Texture
@@ -21,10 +22,7 @@ def rutile(a=4.594, c=2.959, x=0.305, metal="Ti"):
 
 def anatase(a=3.784, c=9.515):
     return Structure.from_spacegroup(
-        "I4_1/amd",
-        Lattice.tetragonal(a, c),
-        ["Ti", "O"],
-        [[0, 0.25, 0.375], [0, 0.25, 0.375 - 0.208]],
+        "I4_1/amd", Lattice.tetragonal(a, c), ["Ti", "O"], [[0, 0, 0], [0, 0, 0.208]]
     )
 
 
@@ -129,6 +127,44 @@ def test_a_list_of_distances_is_enough():
     ranking = rank_by_pattern(fit_pattern([anatase(), rutile(4.7, 2.9)], read_pattern(strong)))
     assert ranking.fits[0].index == 1
     assert ranking.fits_pattern
+
+
+#: Distances in Å and intensities as measured: National Bureau of Standards, Monograph 25, sections
+#: 7 (rutile, anatase) and 18 (quartz).
+RUTILE = [(3.247, 100), (2.487, 50), (2.297, 8), (2.188, 25), (2.054, 10), (1.6874, 60)]
+RUTILE += [(1.6237, 20), (1.4797, 10), (1.4528, 10), (1.3598, 20), (1.3465, 12)]
+ANATASE = [(3.52, 100), (2.431, 10), (2.378, 20), (2.332, 10), (1.892, 35), (1.6999, 20)]
+ANATASE += [(1.6665, 20), (1.493, 4), (1.4808, 14), (1.3641, 6), (1.3378, 6)]
+QUARTZ = [(4.257, 22), (3.342, 100), (2.457, 8), (2.282, 8), (2.237, 4), (2.127, 6), (1.9792, 4)]
+QUARTZ += [
+    (1.8179, 14),
+    (1.6719, 4),
+    (1.5418, 9),
+    (1.4536, 1),
+    (1.382, 6),
+    (1.3752, 7),
+    (1.3718, 8),
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "index", "edge"), [(RUTILE, 0, 2.959), (ANATASE, 1, 3.785), (QUARTZ, 2, 4.913)]
+)
+def test_measured_lines_of_minerals_are_recognised(lines, index, edge):
+    quartz = Structure.from_spacegroup(
+        "P3_221",
+        Lattice.hexagonal(5.05, 5.4),
+        ["Si", "O"],
+        [[0.46, 0, 0], [0.41, 0.27, 0.12]],
+    )
+    candidates = [rutile(4.7, 2.9, 0.31), anatase(3.85, 9.4), quartz]
+    ranking = rank_by_pattern(fit_pattern(candidates, read_pattern(lines)))
+    assert ranking.fits[0].index == index
+    assert ranking.fits_pattern
+    conventional = ranking.fits[0].structure.get_primitive_structure()
+    matrix = SpacegroupAnalyzer(conventional, 0.05).get_conventional_standard_structure()
+    assert min(matrix.lattice.abc) == pytest.approx(edge, abs=0.004)
+    assert not any(fit.residual < 2 * ranking.fits[0].residual for fit in ranking.fits[1:])
 
 
 def test_energy_and_prior_decide_between_equal_fits():
