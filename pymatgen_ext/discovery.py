@@ -14,6 +14,7 @@ from ase_crysdiff import arguments, registry
 from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.running import Means, Plan, run
 from ase_crysdiff.campaigns.discovery.wish import Window, Wish, formula_text
+from ase_crysdiff.diffraction.reading import read_pattern
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.isolation import Workers, workers_of
 from ase_crysdiff.metrics.sources import SHIPPED, HullLike, ReferenceLike
@@ -47,8 +48,10 @@ def discover(
     minutes: float | None = None,
     potential: PotentialLike = "dao-p",
     judge: "PotentialLike | None" = None,
-    max_above_hull: float = 0.1,
-    new_only: bool = True,
+    max_above_hull: float | None = None,
+    new_only: bool | None = None,
+    pattern: Any = None,
+    wavelength: float | str = 1.5406,
     hull: HullLike = SHIPPED,
     reference: ReferenceLike | None = SHIPPED,
     predict: Sequence[str] = ("band-gap",),
@@ -86,8 +89,12 @@ def discover(
         potential: Relaxes and ranks: a name, a potential or an ASE calculator.
         judge: A second potential, such as "chgnet", whose heights above the hull then rank what the
             first has relaxed.
-        max_above_hull: Of candidates, eV/atom.
-        new_only: Whether known crystals are no candidates; they are reported as rediscovered.
+        max_above_hull: Of candidates, eV/atom; None is 0.1, and 0.3 with a pattern.
+        new_only: Whether known crystals are no candidates; they are reported as rediscovered. None
+            leaves them out, but not with a pattern.
+        pattern: A measured powder pattern of the formula, by which its structures are ranked: a
+            file (`.xy`, `.xye`, `.csv`), arrays, or peaks, as `read_pattern` takes them.
+        wavelength: Of the pattern, Å, or the name of a line, such as "CuKa".
         hull: Known compounds, as for `energy_above_hull`.
         reference: Known crystals, as for `evaluate`; None takes all for new.
         predict: Names of predictors whose values are shown.
@@ -111,18 +118,23 @@ def discover(
         UnknownNameError: If there is no such sampler, potential or predictor.
     """
     wished = _wish(wish, elements, space_group, prototype, properties)
+    scan = None if pattern is None else read_pattern(pattern, wavelength)
+    new_only = scan is None if new_only is None else new_only
     plan = Plan(
         num_candidates,
         draws,
         None if minutes is None else arguments.above_zero("minutes", minutes, "minutes"),
         potential,
         judge,
-        arguments.finite("max_above_hull", max_above_hull, "eV/atom"),
+        (0.1 if scan is None else 0.3)
+        if max_above_hull is None
+        else arguments.finite("max_above_hull", max_above_hull, "eV/atom"),
         new_only,
         hull,
         reference,
         tuple(predict),
         dynamics,
+        scan,
         workers_of(workers, executor),
         progress,
     )

@@ -56,11 +56,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-above-hull",
         type=float,
-        default=0.1,
-        help="eV/atom that candidates may lie above the hull (default 0.1)",
+        help="eV/atom that candidates may lie above the hull (default 0.1; 0.3 with --pattern)",
     )
     parser.add_argument(
-        "--known", action="store_true", help="known crystals are candidates, too, not left out"
+        "--known",
+        action=argparse.BooleanOptionalAction,
+        help="whether known crystals are candidates (default no; yes with --pattern)",
+    )
+    parser.add_argument(
+        "--pattern", help="a measured powder pattern of the formula (.xy, .xye, .csv) that ranks"
+    )
+    parser.add_argument(
+        "--wavelength", default="1.5406", help="of the pattern, Å, or a line such as CuKa"
     )
     parser.add_argument(
         "--hull",
@@ -117,7 +124,9 @@ def run(options: argparse.Namespace) -> int:
             potential=options.potential,
             judge=options.judge,
             max_above_hull=options.max_above_hull,
-            new_only=not options.known,
+            new_only=None if options.known is None else not options.known,
+            pattern=options.pattern,
+            wavelength=_number(options.wavelength),
             hull=options.hull,
             reference=None if options.reference == "none" else options.reference,
             dynamics=not options.no_dynamics,
@@ -155,6 +164,14 @@ def _window(text: str) -> tuple[str, tuple[float | None, float | None]]:
             f"for an open end; got {text!r}."
         )
     return name.strip(), (ends[0], ends[1])
+
+
+def _number(text: str) -> float | str:
+    """A wavelength in Å, or the name of a line."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _prototype(text: str | None) -> Any:

@@ -8,6 +8,9 @@ from typing import Any
 from ase_crysdiff.campaigns.discovery.finds import Find, again
 from ase_crysdiff.campaigns.discovery.wish import Window
 from ase_crysdiff.campaigns.work import work
+from ase_crysdiff.diffraction.fitting import fit_pattern
+from ase_crysdiff.diffraction.pattern import Pattern
+from ase_crysdiff.diffraction.ranking import rank_by_pattern
 from ase_crysdiff.isolation import Workers
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
@@ -17,6 +20,7 @@ from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.structures import predict_structures
+from ase_crysdiff.relaxation.ranking import surprise
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.settings import RELEASE, SYMPREC
 from ase_crysdiff.relaxation.structures import relax
@@ -64,6 +68,8 @@ class Chooser:
             windows.
         judge: A second potential; None asks none.
         dynamics: Whether vibrations are checked.
+        pattern: A powder pattern by which the finds are ranked, in place of their height; None
+            ranks by that.
         seed: Of the run.
         workers: Processes.
         store: Keeps what is done.
@@ -79,6 +85,7 @@ class Chooser:
     properties: Sequence[str]
     judge: "PotentialLike | None"
     dynamics: bool
+    pattern: Pattern | None
     seed: int
     workers: Workers
     store: Store
@@ -95,6 +102,8 @@ class Chooser:
         known = sorted((f for f in distinct if f.known), key=lambda f: f.place)
         new = [f for f in distinct if not (f.known and self.new_only)]
         fitting = self._within(new)
+        if self.pattern is not None:
+            return self._by_pattern(fitting, known, wanted, self.pattern)
         waiting = sorted(fitting, key=lambda f: f.place)
         chosen: list[Find] = []
         looked_at = 0
@@ -111,6 +120,26 @@ class Chooser:
             counts.append(("within the windows", len(fitting)))
         counts += [("looked at closely", looked_at), ("candidates", len(candidates))]
         return Choice(tuple(candidates), tuple(known), tuple(counts))
+
+    def _by_pattern(
+        self, finds: Sequence[Find], known: Sequence[Find], wanted: int, pattern: Pattern
+    ) -> Choice:
+        """Those that fit a pattern best. They stay as they relaxed with their symmetry: what was
+        measured need not be the lowest crystal.
+        """
+        fits = fit_pattern([f.structure for f in finds], pattern)
+        ranking = rank_by_pattern(
+            fits,
+            [f.result.energy_per_atom for f in finds],
+            [surprise(f.structure) for f in finds],
+        )
+        ranked = [
+            replace(finds[fit.index], fit=fit, misfit=score)
+            for fit, score in zip(ranking.fits, ranking.scores, strict=True)
+        ]
+        candidates = self._predicted(ranked[:wanted])
+        counts = (("distinct", len(finds)), ("candidates", len(candidates)))
+        return Choice(tuple(candidates), tuple(known), counts, (ranking.verdict,))
 
     def _distinct(self, finds: Sequence[Find]) -> list[Find]:
         """The lowest of the finds that are the same crystal; known if one of them is."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.diffraction.results import PatternFit
 from ase_crysdiff.metrics.energies import Energies
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import DEEPEST, Footing, Hull, footing
@@ -30,6 +31,8 @@ class Find:
             none.
         judge_height: Energy above the hull by a second potential, eV/atom; None if none was asked.
         properties: Value, standard deviation of its error and unit by name of the predictor.
+        fit: To a measured powder pattern; None if there is none.
+        misfit: What ranks it by that pattern, the less the better; None if there is none.
         dynamics: What the check of its vibrations found, in words; None if none was made.
         dynamically_stable: What it says; None if it says nothing.
         remarks: What must be said beside it.
@@ -45,6 +48,8 @@ class Find:
     same_as: str | None = None
     judge_height: float | None = None
     properties: Mapping[str, tuple[float, float, str]] | None = None
+    fit: PatternFit | None = None
+    misfit: float | None = None
     dynamics: str | None = None
     dynamically_stable: bool | None = None
     remarks: tuple[str, ...] = ()
@@ -82,11 +87,13 @@ class Find:
         return f"{sampler}, on {scaffold}" if scaffold else sampler
 
     @property
-    def place(self) -> tuple[bool, bool, bool, float, str]:
-        """Where it stands among others, the best first: what the potential knows before what it
-        does not, what vibrates soundly before what does not, then by height.
+    def place(self) -> tuple[float, bool, bool, bool, float, str]:
+        """Where it stands among others, the best first: by the misfit of a pattern if there is one;
+        what the potential knows before what it does not, what vibrates soundly before what does
+        not, then by height.
         """
         return (
+            0.0 if self.misfit is None else self.misfit,
             self.height < -DEEPEST,
             self.result.doubt is not None,
             self.dynamically_stable is False,
@@ -166,6 +173,8 @@ def plain(find: Find) -> dict[str, Any]:
         "energy_per_atom": find.result.energy_per_atom,
         "energy_uncertainty": find.result.uncertainty,
         "known": find.known,
+        "pattern_residual": None if find.fit is None else find.fit.residual,
+        "pattern_remark": None if find.fit is None else find.fit.remark,
         "dynamically_stable": find.dynamically_stable,
         "dynamics": find.dynamics,
         "origin": find.origin,

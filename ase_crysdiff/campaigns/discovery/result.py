@@ -26,6 +26,7 @@ _COLUMNS = {
     "formula": "formula",
     "space_group": "space group",
     "atoms": "atoms",
+    "pattern_residual": "misfit",
     "energy_above_hull": "eV/atom above hull",
     "footing": "footing",
     "energy_uncertainty": "±",
@@ -133,7 +134,7 @@ class Discovery(Sequence[Structure]):
     def table(self) -> str:
         """A plain text table of the candidates."""
         frame_ = self.to_dataframe()
-        shown = [name for name in _COLUMNS if name in frame_.columns]
+        shown = [n for n in _COLUMNS if n in frame_.columns and frame_[n].notna().any()]
         rows = [[_text(value) for value in row] for row in frame_[shown].values.tolist()]
         rows = [[_COLUMNS[name] for name in shown], *rows]
         widths = [max(len(row[c]) for row in rows) for c in range(len(shown))]

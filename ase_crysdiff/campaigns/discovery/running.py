@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_crysdiff import __version__, arguments
-from ase_crysdiff.campaigns.discovery.asks import rounds
+from ase_crysdiff.campaigns.discovery.asks import ROUND, rounds
 from ase_crysdiff.campaigns.discovery.choosing import Choice, Chooser
 from ase_crysdiff.campaigns.discovery.drawing import Source
 from ase_crysdiff.campaigns.discovery.formulas import formulas_for
@@ -18,6 +18,7 @@ from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.searching import Search, Tally
 from ase_crysdiff.campaigns.discovery.wish import Wish
 from ase_crysdiff.campaigns.discovery.writing import write_discovery
+from ase_crysdiff.diffraction.pattern import Pattern
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Workers, opened
@@ -60,6 +61,8 @@ class Plan:
         reference: Known crystals; None asks for no novelty, so that all are candidates.
         properties: Names of predictors that are asked about candidates.
         dynamics: Whether vibrations of candidates are checked.
+        pattern: A measured powder pattern that ranks the structures of a formula; None ranks by
+            height.
         workers: Processes or an executor; 0 works in this one.
         progress: Whether to show progress bars; None shows them on a terminal.
     """
@@ -75,6 +78,7 @@ class Plan:
     reference: ReferenceLike | None = SHIPPED
     properties: tuple[str, ...] = ("band-gap",)
     dynamics: bool = True
+    pattern: Pattern | None = None
     workers: Workers = 0
     progress: bool | None = None
 
@@ -100,6 +104,8 @@ class Plan:
     def bounds(self) -> tuple[int, int]:
         """Draws that are made in any case, and at most."""
         if isinstance(self.draws, str):
+            if self.pattern is not None:
+                return ROUND, ROUND
             return LEAST * self.num_candidates, MOST * self.num_candidates
         return self.draws, self.draws
 
@@ -147,6 +153,11 @@ def run(
     reference = None if plan.reference is None else reference_from(plan.reference)
     if plan.judge is not None:
         check_references(hull, as_potential(plan.judge))
+    if plan.pattern is not None and wish.composition is None:
+        raise InputError(
+            "A powder pattern tells the structures of one formula apart. Give the formula, such as "
+            f"'TiO2', in place of {str(wish)!r}."
+        )
     formulas, notes = formulas_for(wish, means.library, means.vote, hull)
     settings = _settings(wish, plan, means, loaded.name, hull, reference)
     with _store(folder, settings, seed) as store, opened(plan.workers) as workers:
@@ -175,6 +186,7 @@ def run(
             plan.properties,
             plan.judge,
             plan.dynamics,
+            plan.pattern,
             search.seed,
             workers,
             search.store,

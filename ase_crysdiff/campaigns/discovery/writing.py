@@ -1,5 +1,6 @@
 """The files of a discovery: tables, crystals, and the report last."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ase_crysdiff.report.discovery import (
     discovery_report,
 )
 from ase_crysdiff.report.hull_marks import HullPoint
+from ase_crysdiff.report.patterns import pattern_svg
 from ase_crysdiff.report.phase_diagrams import hull_pictures
 from ase_crysdiff.storage import ensure_writable, write_text
 from ase_crysdiff.symmetry.refinement import SYMMETRY_ERRORS, conventional, space_group
@@ -35,7 +37,8 @@ def write_discovery(found: Discovery, folder: Path) -> None:
 
     The folder gets `candidates.csv`, `rediscovered.csv`, the folder `candidates` of CIF files in
     conventional cells, `candidates.extxyz` and `candidates.db` with energies, forces and stresses,
-    `results.json` and `report.html`.
+    `results.json` and `report.html`; with a powder pattern the folder `fitted`, too, of crystals
+    with the lattices and coordinates that fit it best.
 
     Args:
         found: What is written.
@@ -53,6 +56,9 @@ def write_discovery(found: Discovery, folder: Path) -> None:
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
     for old in (folder / "candidates").glob("*.cif"):  # of fewer draws, with other ranks
         old.unlink()
+    fitted = [f.fit.structure for f in found.candidates if f.fit and f.fit.curves]
+    if fitted:
+        write(fitted, {}, folder / "fitted", symprec=_SYMPREC)
     if structures:
         write(structures, {}, folder / "candidates", symprec=_SYMPREC)
         write(structures, {}, folder / "candidates.extxyz")
@@ -93,6 +99,7 @@ def page_of(found: Discovery) -> DiscoveryPage:
         funnel=tuple(FunnelStage(*stage) for stage in found.funnel[1:]),
         rediscovered=tuple(map(_known, found.rediscovered)),
         figures=tuple(_pictures(found)),
+        pattern=_pattern(found),
         methods=text,
         citations=tuple(citations),
         facts={name: str(value) for name, value in settings.items() if value is not None},
@@ -122,6 +129,7 @@ def _card(find: Find, position: int, structure: Any) -> CandidateCard:
         if value == value
     }
     doubt = (find.result.doubt,) if find.result.doubt else ()
+    fit = (f"pattern: {find.fit.remark} (misfit {find.fit.residual:.2f})",) if find.fit else ()
     return CandidateCard(
         rank=position + 1,
         structure=conventional(find.structure, _SYMPREC),
@@ -136,7 +144,7 @@ def _card(find: Find, position: int, structure: Any) -> CandidateCard:
         energy_per_atom=find.result.energy_per_atom,
         properties=properties,
         dynamics=find.dynamics or "",
-        remarks=(*find.remarks, *doubt),
+        remarks=(*fit, *find.remarks, *doubt),
     )
 
 
@@ -151,6 +159,20 @@ def _group(find: Find) -> str:
         return space_group(find.structure, _SYMPREC)[0]
     except SYMMETRY_ERRORS:
         return "unknown"
+
+
+def _pattern(found: Discovery) -> PageFigure | None:
+    """The measured pattern and the best fit; None without a pattern."""
+    best = next((f.fit for f in found.candidates if f.fit and f.fit.curves), None)
+    if best is None:
+        return None
+    text = base64.b64encode(pattern_svg(best).encode()).decode()
+    label = f"Powder pattern and {best.structure.composition.reduced_formula}"
+    return PageFigure(
+        "Pattern, fit and difference of the first candidate",
+        f'<img class="pattern" alt="{label}" src="data:image/svg+xml;base64,{text}">',
+        best.remark,
+    )
 
 
 def _pictures(found: Discovery) -> list[PageFigure]:
