@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from ase_crysdiff.diffraction.results import Curves, PatternFit
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.pictures.typography import with_subscripts
 from ase_crysdiff.report.figures import axes, standalone
-from ase_crysdiff.report.labels import with_subscripts
 
 _WIDTH, _HEIGHT = 720.0, 380.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 28.0, 46.0
