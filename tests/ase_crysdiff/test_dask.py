@@ -3,17 +3,15 @@
 import json
 import os
 import signal
-import sys
 import threading
 import time
 
 import pytest
-from misbehaviour import misbehave
 from sampling_runs import same_run, sample_words
 
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import WorkerError
-from ase_crysdiff.isolation import Failure, dask_executor, run_isolated
+from ase_crysdiff.isolation import dask_executor
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import StructureSampler, relax
@@ -38,8 +36,6 @@ def executor():
         config.set({"distributed.scheduler.allowed-failures": 0}),
         dask_executor("local:2") as executor,
     ):
-        # Another process does not know where the tests are.
-        executor._client.run(sys.path.append, os.path.dirname(__file__))
         yield executor
 
 
@@ -78,15 +74,6 @@ def test_a_worker_killed_at_three_moments_costs_no_crystal(miad, executor):
     early.join()
     assert sorted(killed) == [0, 2, 7]
     assert list(there) == list(miad.collect(request, range(10), **how))
-
-
-def test_an_item_that_kills_costs_itself(executor):
-    found = run_isolated(misbehave, [[1, "die"], [2]], workers=executor, timeout=5.0)
-    assert {entry[:2]: entry[2] for entry in found} == {
-        (0, 0): 1,
-        (0, 1): Failure("its worker ended (KilledWorker)"),
-        (1, 0): 2,
-    }
 
 
 def test_relaxations_are_the_same(executor):
