@@ -11,7 +11,7 @@ from ase_crysdiff.errors import ShapeError
 ALIKE = 0.1
 #: What counts beside the logarithm of the misfit: one unit of the sampler's surprise; each number
 #: of the lattice and of the sites that was fitted; and energy per eV/atom up to a limit, eV/atom.
-#: All but the last two are tuned on `mp/val`, see docs/how-to/match-a-powder-pattern.md.
+#: Tuned on `mp/val` (docs/how-to/match-a-powder-pattern.md); the energy makes no difference there.
 PRIOR, LATTICE, SITE, ENERGY, HIGHEST = 0.02, 0.01, 0.002, 0.5, 0.2
 #: A crystal fits if its misfit is at most this, and may be the one up to the second. Tuned on
 #: `mp/val`: 98 % of the right ones fit, and of the best candidates where none is right, 10 %.
