@@ -32,6 +32,9 @@ SHIFT, WIDTH, SLOPE, THERMAL, TEXTURE, STRAIN, SITES = (
 EXPECTED = {SHIFT: 0.05, WIDTH: 0.2, SLOPE: 0.3, THERMAL: 0.6, TEXTURE: 0.4}
 VOLUME_ERROR, SHAPE_ERROR, SITE_ERROR = 0.04, 0.025, 0.25
 
+#: More free coordinates than these stay as they came: a pattern does not say so much.
+_MOST_SITES = 120
+
 
 @dataclass(frozen=True, eq=False)
 class Peaked:
@@ -104,9 +107,10 @@ class Model:
         return np.zeros(len(self.expected))
 
     def kinds(self, *names: str) -> tuple[str, ...]:
-        """Those that this crystal has numbers of, in the order of the model."""
+        """Those of which this crystal has numbers that can be fitted, in the order of the model."""
         has = {name: place.stop > place.start for name, place in self.places.items()}
         has[TEXTURE] = self.axis is not None
+        has[SITES] &= self.reflections.crystal.scaffold.free <= _MOST_SITES
         return tuple(name for name in self.places if name in names and has[name])
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from ase_crysdiff.errors import ShapeError
 ALIKE = 0.1
 #: What counts beside the logarithm of the misfit: one unit of the sampler's surprise; each number
 #: of the lattice and of the sites that was fitted; and energy per eV/atom up to a limit, eV/atom.
-#: All but the last two are tuned on `mp/val`, see docs/how-to/match-a-powder-pattern.md.
+#: Tuned on `mp/val` (docs/how-to/match-a-powder-pattern.md); the energy makes no difference there.
 PRIOR, LATTICE, SITE, ENERGY, HIGHEST = 0.02, 0.01, 0.002, 0.5, 0.2
 #: A crystal fits if its misfit is at most this, and may be the one up to the second. Tuned on
 #: `mp/val`: 98 % of the right ones fit, and of the best candidates where none is right, 10 %.
@@ -78,7 +78,7 @@ def rank_by_pattern(
     order = sorted(range(len(fits)), key=lambda i: (scores[i], i))
     ranked = tuple(replace(fits[i], remark=_remark(fits[i])) for i in order)
     best = ranked[0] if ranked and ranked[0].curves is not None else None
-    found = best is not None and _fits(best)
+    found = best is not None and is_fit(best)
     return PatternRanking(ranked, tuple(scores[i] for i in order), found, _verdict(best))
 
 
@@ -89,7 +89,10 @@ def _score(fit: PatternFit) -> float:
     return math.log(fit.residual + ALIKE) + LATTICE * lattice + SITE * sites
 
 
-def _fits(fit: PatternFit) -> bool:
+def is_fit(fit: PatternFit) -> bool:
+    """Whether a crystal fits its pattern, perhaps beside something else in the powder."""
+    if fit.curves is None:
+        return False
     explains = fit.explained >= _EXPLAINED and fit.missing <= _MISSING
     return fit.residual <= FITS or (explains and fit.residual <= DOUBTFUL)
 
@@ -111,7 +114,7 @@ def _remark(fit: PatternFit) -> str:
         return fit.remark
     if fit.residual > DOUBTFUL:
         return "does not fit"
-    said = ["fits" if _fits(fit) else "may be it: its peaks fit in part"]
+    said = ["fits" if is_fit(fit) else "may be it: its peaks fit in part"]
     if 1 - fit.explained > _OTHER:
         said.append(f"{1 - fit.explained:.0%} of the intensity is of something else")
     if fit.missing > _GONE:
@@ -127,7 +130,7 @@ def _remark(fit: PatternFit) -> str:
 def _verdict(best: PatternFit | None) -> str:
     if best is None:
         return "Nothing fits: no candidate could be compared with the pattern."
-    if _fits(best):
+    if is_fit(best):
         return f"The first candidate fits the pattern (misfit {best.residual:.2f})."
     if best.residual <= DOUBTFUL:
         return (

@@ -53,7 +53,7 @@ def _trials(free: int) -> Floats:
 
 
 def _likeness(model: Model, view: View, strains: Floats) -> Floats:
-    """Cosine between the calculated and the measured pattern, less what the strain costs."""
+    """Cosine between the calculated and the measured pattern for each strain."""
     areas = model.intensities(model.start()).areas
     grid = view.two_theta
     step = float(grid[1] - grid[0])

@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from pymatgen.core import Structure
+from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from ase_crysdiff.arguments import above_zero, not_negative
 from ase_crysdiff.crystal.convert import as_structure
@@ -21,6 +22,8 @@ Floats = NDArray[np.float64]
 _MIXING = 0.5
 #: Reflections from this angle to so far beyond the last, degrees, reach into the scan.
 _LOWEST, _BEYOND = 0.5, 2.0
+#: Tolerance of the symmetry that says which reflections are equivalent, Å.
+_SYMPREC = 0.01
 
 
 def simulate_pattern(
@@ -104,7 +107,7 @@ def _peaks(
         ) from error
     heights = np.array(found.y)
     if texture is not None:
-        heights = heights * [_orientation(structure, peak, texture) for peak in found.hkls]
+        heights = heights * _orientation(structure, found.hkls, texture)
     total = np.zeros(len(grid))
     for length, share in lines:
         centres = two_theta_of(1 / np.array(found.d_hkls), length)
@@ -113,26 +116,24 @@ def _peaks(
     return total
 
 
-def _orientation(structure: Structure, families: Any, texture: Texture) -> float:
-    """The mean factor of the families of a peak; pymatgen gives one member of each."""
+def _orientation(structure: Structure, peaks: Any, texture: Texture) -> list[float]:
+    """The mean factor of the families of each peak; pymatgen gives one member of each."""
     reciprocal = structure.lattice.reciprocal_lattice_crystallographic
     axis = reciprocal.get_cartesian_coords(texture.axis)
-    total = weight = 0.0
-    for family in families:
-        hkl = family["hkl"]
-        first = (hkl[0], hkl[1], hkl[-1])
-        members = _equivalent(structure, first)
-        vectors = reciprocal.get_cartesian_coords(members)
-        total += family["multiplicity"] * march_dollase(vectors, axis, texture.strength).mean()
-        weight += family["multiplicity"]
-    return total / weight
-
-
-def _equivalent(structure: Structure, hkl: tuple[int, ...]) -> Floats:
-    from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
-
-    operations = SpacegroupAnalyzer(structure, 0.01).get_symmetry_operations()
-    return np.unique([np.rint(np.array(hkl) @ o.rotation_matrix) for o in operations], axis=0)
+    operations = SpacegroupAnalyzer(structure, _SYMPREC).get_symmetry_operations()
+    rotations = np.rint([operation.rotation_matrix for operation in operations])
+    found = []
+    for families in peaks:
+        total = weight = 0.0
+        for family in families:
+            hkl = family["hkl"]
+            first = [hkl[0], hkl[1], hkl[-1]]  # a hexagonal cell has four indices
+            vectors = reciprocal.get_cartesian_coords(np.unique(first @ rotations, axis=0))
+            factor = march_dollase(vectors, axis, texture.strength).mean()
+            total += family["multiplicity"] * float(factor)
+            weight += family["multiplicity"]
+        found.append(total / weight)
+    return found
 
 
 def _highest(values: Floats) -> float:

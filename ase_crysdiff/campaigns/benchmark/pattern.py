@@ -35,8 +35,8 @@ class PatternOptions(CompositionOptions):
         last_angle: where they end, degrees
         noise: standard deviation of a point, as a share of the highest peak
         background: its height at the first angle, as a share of the highest peak
-        least_width: widths of peaks are drawn between this, degrees, ...
-        largest_width: ... and this
+        least_width: least width of the peaks, degrees; each target's is drawn
+        largest_width: largest width of the peaks, degrees
         fit_timeout: processor seconds for the candidates of one target
     """
 
@@ -84,6 +84,7 @@ def pattern(options: PatternOptions, sampler: "StructureSource") -> BenchmarkRes
     from ase_crysdiff.potentials.loading import load_potential
 
     check(options)
+    _check(options)
     targets = read_targets(options.targets, options.limit)
     judge = None if options.rerank is None else load_potential(options.rerank)
     more: dict[str, Any] = {"pattern": _pattern_settings(options)}
@@ -112,6 +113,31 @@ def pattern(options: PatternOptions, sampler: "StructureSource") -> BenchmarkRes
 BENCHMARK = Benchmark(
     pattern, PatternOptions, "structures recognised by their powder patterns", ("sampler",)
 )
+
+
+def _check(options: PatternOptions) -> None:
+    """Refuses patterns that cannot be simulated.
+
+    Raises:
+        InputError: If a setting makes no sense.
+    """
+    from ase_crysdiff.arguments import above_zero, not_negative
+    from ase_crysdiff.diffraction.radiation import radiation
+    from ase_crysdiff.errors import InputError
+
+    radiation(options.wavelength)
+    not_negative("noise", options.noise)
+    not_negative("background", options.background)
+    above_zero("fit-timeout", options.fit_timeout, "seconds")
+    angles = 0.0, options.first_angle, options.last_angle, 180.0
+    widths = 0.0, options.least_width, options.largest_width, 2.0
+    for name, numbers in (("angles", angles), ("widths", widths)):
+        low, first, last, high = numbers
+        if not (low < first <= last < high and (name == "widths" or first < last)):
+            raise InputError(
+                f"{name} of the patterns must ascend between {low:g} and {high:g} degrees, got "
+                f"{first:g} and {last:g}."
+            )
 
 
 def _pattern_settings(options: PatternOptions) -> dict[str, float]:

@@ -14,6 +14,9 @@ from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
 from ase_crysdiff.storage import Store
 
+#: Crystals and atoms of a group at most: about half a round, so that two processes share one.
+_GROUP = 32, 512
+
 
 def relax_into(
     store: Store,
@@ -39,7 +42,7 @@ def relax_into(
     names: list[str] = []
     first = 0
     for name, structures in stages.items():
-        own = groups(dict(enumerate(structures.values())))
+        own = groups(dict(enumerate(structures.values())), _GROUP)
         members += [[first + i for i in group] for group in own]
         names += [f"{name}-{n:02d}" for n in range(len(own))]
         first += len(structures)

@@ -10,6 +10,7 @@ from ase_crysdiff.diffraction.orientation import Texture
 from ase_crysdiff.diffraction.ranking import rank_by_pattern
 from ase_crysdiff.diffraction.reading import read_pattern
 from ase_crysdiff.diffraction.simulation import simulate_pattern
+from ase_crysdiff.diffraction.wavelengths import other_wavelength
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -100,6 +101,8 @@ def test_another_wavelength_than_stated_fits_nothing():
     ranking = rank_by_pattern(fit_pattern([rutile()], read))
     assert not ranking.fits_pattern
     assert "wavelength" in ranking.verdict
+    assert other_wavelength([anatase(), rutile()], read) == "MoKa1"
+    assert other_wavelength([anatase()], measured(rutile())) is None
 
 
 def test_impurity_and_preferred_orientation_are_tolerated():

@@ -98,6 +98,22 @@ def test_the_seed_draws_width_and_noise(ranker, options, tmp_path):
     assert first[0]["width"] != other["targets_in_detail"][0]["width"]
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"noise": -0.1}, "noise must be"),
+        ({"least_width": 0.4}, "widths of the patterns must ascend"),
+        ({"last_angle": 200.0}, "angles of the patterns must ascend"),
+        ({"wavelength": 154.0}, "wavelength must be between"),
+        ({"fit_timeout": 0.0}, "fit-timeout must be"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_drawn(ranker, options, tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        pattern(options(**more), ranker)
+    assert not (tmp_path / "pattern.parts").exists()
+
+
 def test_candidates_can_be_relaxed_first(ranker, options):
     content = pattern(options(rerank="dao-p"), ranker).content
     assert content["rerank"] == "dao-p"
