@@ -4,9 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.db import connect
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.diffraction.simulation import simulate_pattern
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
 from pymatgen_ext import StructureSampler, discover
 
@@ -124,6 +128,35 @@ def test_a_sampler_that_only_draws_freely_serves_a_prototype(tmp_path):
     found = discover(None, 1, prototype="Pm-3m a|b|c", **how)
     assert all(f.structure.composition.num_atoms == 5 for f in found.candidates)
     assert found.funnel[0][1] == 0
+
+
+@pytest.mark.slow
+def test_a_powder_pattern_ranks_the_structures_of_a_formula(tmp_path):
+    cell = Lattice.tetragonal(4.594, 2.959)
+    rutile = Structure.from_spacegroup(136, cell, ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]])
+    scan = simulate_pattern(rutile, noise=0.01, rng=np.random.default_rng(0))
+    file = tmp_path / "scan.xy"
+    np.savetxt(file, np.stack([scan.two_theta, scan.intensity], 1))
+    how = {**HOW, "draws": 64, "folder": tmp_path / "out"}
+    found = discover("TiO2", 3, pattern=file, **how)
+    first, second = found.candidates[:2]
+    assert StructureMatcher().fit(found[0], rutile)
+    assert first.fit.residual < 0.1 < second.fit.residual
+    assert "fits the pattern" in found.notes[-1]
+    (fitted,) = (tmp_path / "out" / "fitted").glob("0000-*.cif")
+    lengths = sorted(Structure.from_file(fitted).lattice.abc)
+    assert lengths == pytest.approx([2.959, 4.594, 4.594], rel=2e-3)
+    assert "data:image/svg+xml" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_pattern_needs_a_formula_and_peaks(tmp_path):
+    angles = np.arange(10.0, 80.0, 0.02)
+    flat = np.stack([angles, np.full_like(angles, 5.0)], 1)
+    with pytest.raises(InputError, match="peak|stands out"):
+        discover("TiO2", 3, pattern=flat, **HOW)
+    rutile = Structure(Lattice.cubic(4.2), ["Ti"], [[0, 0, 0]])
+    with pytest.raises(InputError, match="one formula"):
+        discover("Ti-O", 3, pattern=simulate_pattern(rutile), **HOW)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ase_crysdiff.campaigns.work import work
 from ase_crysdiff.diffraction.fitting import fit_pattern
 from ase_crysdiff.diffraction.pattern import Pattern
 from ase_crysdiff.diffraction.ranking import rank_by_pattern
+from ase_crysdiff.diffraction.wavelengths import other_wavelength
 from ase_crysdiff.isolation import Workers
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
@@ -139,7 +140,12 @@ class Chooser:
         ]
         candidates = self._predicted(ranked[:wanted])
         counts = (("distinct", len(finds)), ("candidates", len(candidates)))
-        return Choice(tuple(candidates), tuple(known), counts, (ranking.verdict,))
+        notes = [ranking.verdict]
+        if not ranking.fits_pattern:
+            line = other_wavelength([f.structure for f in ranked], pattern)
+            if line is not None:
+                notes.append(f"With the wavelength of {line} a candidate would fit: check that.")
+        return Choice(tuple(candidates), tuple(known), counts, tuple(notes))
 
     def _distinct(self, finds: Sequence[Find]) -> list[Find]:
         """The lowest of the finds that are the same crystal; known if one of them is."""
