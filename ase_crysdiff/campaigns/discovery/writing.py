@@ -8,6 +8,7 @@ from typing import Any
 from ase_crysdiff.campaigns.discovery.citing import methods
 from ase_crysdiff.campaigns.discovery.finds import Find
 from ase_crysdiff.campaigns.discovery.result import Discovery
+from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.data.writing import cif_name, write
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.hull import Footing
@@ -56,7 +57,11 @@ def write_discovery(found: Discovery, folder: Path) -> None:
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
     for old in (folder / "candidates").glob("*.cif"):  # of fewer draws, with other ranks
         old.unlink()
-    fitted = [f.fit.structure for f in found.candidates if f.fit and f.fit.curves]
+    fitted = [
+        copy_of(f.fit.structure, {"crysdiff_index": i})
+        for i, f in enumerate(found.candidates)
+        if f.fit and f.fit.curves
+    ]
     if fitted:
         write(fitted, {}, folder / "fitted", symprec=_SYMPREC)
     if structures:
