@@ -43,7 +43,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics,benchmark]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics,benchmark,distributed]'
 	touch $@ $(VENV)/.installed
 
 clean:

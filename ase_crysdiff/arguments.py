@@ -40,6 +40,17 @@ def not_negative(name: str, value: Any, unit: str = "") -> float:
     return float(value)
 
 
+def finite(name: str, value: Any, unit: str = "") -> float:
+    """A finite number, in a unit that the message names.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not _is_finite(value):
+        raise InputError(f"{name} must be a finite number{_in(unit)}, got {value!r}.")
+    return float(value)
+
+
 def _in(unit: str) -> str:
     return f", in {unit}" if unit else ""
 

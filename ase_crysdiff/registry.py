@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ase_crysdiff import __version__
 from ase_crysdiff.errors import InputError, PluginError, UnknownNameError
@@ -43,6 +43,10 @@ GROUPS = (
 #: Groups whose shipped members are found by their cards: kind on the card, and the module whose
 #: attributes make them.
 _SHIPPED = {PREDICTORS: ("predictor", "ase_crysdiff.predictors.shipped")}
+
+#: An entry point of the standard library, or of its backport: what imports that (Dask does) finds
+#: the backport's from then on.
+Entry: TypeAlias = Any
 
 _registered: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -199,7 +203,7 @@ def _unknown(group: str, name: str) -> str:
     return message
 
 
-def _plugin(entry: EntryPoint) -> Plugin:
+def _plugin(entry: Entry) -> Plugin:
     owner = entry.dist
     if owner is None:
         if entry.value.startswith("ase_crysdiff."):  # found by its card, or in a source tree
@@ -209,8 +213,8 @@ def _plugin(entry: EntryPoint) -> Plugin:
 
 
 @lru_cache(maxsize=16)
-def _entries(group: str) -> dict[str, tuple[EntryPoint, ...]]:
-    found: dict[str, tuple[EntryPoint, ...]] = {}
+def _entries(group: str) -> dict[str, tuple[Entry, ...]]:
+    found: dict[str, tuple[Entry, ...]] = {}
     for entry in (*entry_points(group=group), *_of_source_tree(group), *_of_cards(group)):
         name = entry.name.lower()
         found[name] = (*found.get(name, ()), entry)

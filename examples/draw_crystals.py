@@ -1,5 +1,7 @@
 """Draws the crystals of folders of CIF files into one picture, one block of panels for each folder.
 
+A set that was drawn in Python draws itself: `samples.plot().savefig("picture.png")`.
+
 python examples/draw_crystals.py crystals picture.png
 python examples/draw_crystals.py drawn relaxed known picture.png
 """
@@ -7,16 +9,18 @@ python examples/draw_crystals.py drawn relaxed known picture.png
 import sys
 from pathlib import Path
 
-import ase.io
-import matplotlib.pyplot as plt
-from ase.visualize.plot import plot_atoms
+from pymatgen.core import Structure
+
+from ase_crysdiff.pictures.columns import caption
+from ase_crysdiff.pictures.grid import Picture, draw_crystal
+from ase_crysdiff.pictures.scene import Scene
 
 
 def main(folders: list[str], target: str, columns: int = 8) -> None:
-    """One panel per CIF file, two cells along each axis, titled with the formula."""
+    """One panel per CIF file, with the formula and the space group below it."""
     blocks = [sorted(Path(folder).glob("*.cif")) for folder in folders]
     heights = [-(-len(files) // columns) for files in blocks]
-    figure = plt.figure(figsize=(1.7 * columns, 1.9 * sum(heights)), layout="constrained")
+    figure = Picture(figsize=(1.7 * columns, 2.1 * sum(heights)), layout="constrained")
     parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False).flat
     for part, folder, files, height in zip(parts, folders, blocks, heights, strict=True):
         if len(folders) > 1:
@@ -25,9 +29,9 @@ def main(folders: list[str], target: str, columns: int = 8) -> None:
         for axis in axes.flat:
             axis.set_axis_off()
         for axis, file in zip(axes.flat, files, strict=False):
-            atoms = ase.io.read(file)
-            plot_atoms(atoms.repeat(2), axis, radii=0.35, rotation="10x,-15y", show_unit_cell=0)
-            axis.set_title(file.stem.split("-", 1)[1], fontsize=9)
+            structure = Structure.from_file(file)
+            draw_crystal(axis, Scene.of(structure))
+            axis.set_title("\n".join(caption(structure)), fontsize=9, y=-0.02, va="top")
     figure.savefig(target, dpi=80)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.symmetry.finding import find_scaffold
     from ase_crysdiff.symmetry.prototype import Prototype
     from ase_crysdiff.symmetry.scaffold import Scaffold
+    from pymatgen_ext.discovery import discover
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
@@ -34,6 +35,7 @@ __all__ = [
     "StructureSampler",
     "available_predictors",
     "available_samplers",
+    "discover",
     "energy_above_hull",
     "evaluate",
     "find_scaffold",
@@ -51,6 +53,7 @@ _HOMES = {
     "StructureSampler": "pymatgen_ext.samplers",
     "available_samplers": "pymatgen_ext.named_sampler",
     "SampleSet": "ase_crysdiff.sampling.sample_set",
+    "discover": "pymatgen_ext.discovery",
     "evaluate": "pymatgen_ext.evaluation",
     "find_scaffold": "ase_crysdiff.symmetry.finding",
     "Prototype": "ase_crysdiff.symmetry.prototype",

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Any
 
 from pymatgen.core import Structure
@@ -10,6 +11,7 @@ from pymatgen.core import Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.isolation import Workers, workers_of
 from ase_crysdiff.sampling.batched import Attempt, SamplerSpec, draw
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sample_set import Report, SampleSet
@@ -36,7 +38,8 @@ def collect(
     cell: CellTransform | None = None,
     redraws: int = 3,
     batch_size: int | None = None,
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     progress: bool | None = None,
     on_draws: OnDraws | None = None,
 ) -> SampleSet:
@@ -52,13 +55,15 @@ def collect(
         redraws: How often an unusable crystal is drawn again before its index is given up.
         batch_size: Crystals computed together; None takes what suits the device.
         workers: Isolated processes that compute batches; 0 computes in this one.
+        executor: Computes batches in their place.
         progress: Whether to show a progress bar; None shows one on a terminal.
         on_draws: Called after every batch with its draws and the structures among them that were
             accepted.
 
     Raises:
-        InputError: If a number makes no sense.
-        SamplingError: If a worker process ends twice at the same batch.
+        InputError: If a number makes no sense, or something cannot be sent to an executor.
+        SamplingError: If a worker process ends again and again at the same batch.
+        WorkerError: If processes cannot be started, or an executor is broken.
     """
     size = _BATCH_SIZES[spec.device != "cpu"]
     wanted, started = list(indices), time.perf_counter()
@@ -83,7 +88,7 @@ def collect(
         wanted,
         redraws=arguments.positive("redraws", redraws, 0),
         batch_size=size if batch_size is None else arguments.positive("batch_size", batch_size),
-        workers=arguments.positive("workers", workers, 0),
+        workers=workers_of(workers, executor),
         progress=progress,
     )
     for draws in batches:

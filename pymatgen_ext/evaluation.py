@@ -2,14 +2,15 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 from pymatgen.core import Structure
 
-from ase_crysdiff import arguments
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.isolation import Workers, computes_here, opened, workers_of
 
 if TYPE_CHECKING:
     from ase_crysdiff.metrics.base import MetricResult
@@ -26,7 +27,8 @@ def evaluate(
     potential: "PotentialLike | None" = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
 ) -> "Mapping[str, MetricResult]":
     """Scores structures: always as they are, and with a potential relaxed, too.
 
@@ -60,21 +62,25 @@ def evaluate(
             hull_energy_per_atom), a mapping by formula, or structures relaxed with the potential,
             the elements among them; None gives no energies above the hull. Without a potential
             there are no energies, and the shipped hull is not asked for any.
-        potential: Relaxes in batches, in this process, and gives energies: a name, a potential or
-            any ASE calculator; None relaxes nothing.
+        potential: Relaxes in batches and gives energies: a name, a potential or any ASE
+            calculator; None relaxes nothing.
         targets: True structures, for predictions: the first k structures are the samples for the
             first target, the next k those for the second, and so on.
         profile: Whose rule `sun` and `msun` follow: "package", "miad", "flowmm", "mattergen" or
             "lemat".
-        workers: Processes for matcher, symmetry finder and featuriser, which may hang or die at the
-            cost of one structure; 0 works in this one, where nothing has a time limit.
+        workers: Processes for matcher, symmetry finder, featuriser and a potential, which may hang
+            or die at the cost of one structure; 0 works in this one, where nothing has a time
+            limit.
+        executor: Any executor of `concurrent.futures`, such as that of a Dask client, whose
+            workers do so instead; nothing has a time limit there, either.
 
     Raises:
         InputError: If there are no structures, not the same number for every target, a hull of
-            yours without a potential, a potential without reference energies for the hull, or if
-            `workers` is no number of processes.
+            yours without a potential, a potential without reference energies for the hull or one
+            that cannot be sent to other processes, or if `workers` is no number of processes.
         UnknownNameError: If there is no profile or potential of that name.
         IncompatibleError: If the profile wants known crystals and the reference is fingerprints.
+        WorkerError: If processes cannot be started, or the executor is broken.
 
     Warns:
         UserWarning: If SMACT is not installed.
@@ -90,7 +96,7 @@ def evaluate(
     from ase_crysdiff.potentials.loading import as_potential
 
     # Everything that can be refused is refused before the first structure is looked at.
-    arguments.positive("workers", workers, 0)
+    wanted = workers_of(workers, executor)
     given, relaxed, energies = Examined(structures), None, None
     if not len(given):
         raise InputError("There are no structures to score.")
@@ -105,20 +111,23 @@ def evaluate(
     known = None if reference is None else reference_from(reference)
     resolved = None if potential is None else as_potential(potential)
     heights = None if hull is None or resolved is None else hull_from(hull, resolved)
-    if resolved is not None:
-        if heights is not None:
-            check_profile(profile, known)
-            check_references(heights, resolved)
-        relaxed = relaxed_by(given, resolved)
-        if heights is not None:
-            energies = energies_above_hull(relaxed.structures, resolved, heights)
-    found = score(
-        given,
-        relaxed=relaxed,
-        energies=energies,
-        reference=known,
-        targets=targets,
-        profile=profile,
-        workers=workers,
-    )
+    if resolved is not None and heights is not None:
+        check_profile(profile, known)
+        check_references(heights, resolved)
+    with opened(wanted) as crew:
+        if resolved is not None:
+            relaxed = relaxed_by(
+                given, resolved if computes_here(crew) else potential, workers=crew
+            )
+            if heights is not None:
+                energies = energies_above_hull(relaxed.structures, resolved, heights)
+        found = score(
+            given,
+            relaxed=relaxed,
+            energies=energies,
+            reference=known,
+            targets=targets,
+            profile=profile,
+            workers=crew,
+        )
     return Scores(found)

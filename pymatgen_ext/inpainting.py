@@ -14,6 +14,7 @@ from pymatgen.core import Element, Lattice, Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.constants import GATE_DISTANCE, PHYSICAL_FRACTION, VOLUME_PER_ATOM
+from ase_crysdiff.crystal.charge_balance import has_balance
 from ase_crysdiff.crystal.convert import as_structure, check_structure
 from ase_crysdiff.crystal.volume import atom_count_weights
 from ase_crysdiff.errors import InputError
@@ -24,7 +25,7 @@ from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from pymatgen_ext import parsing
 from pymatgen_ext.cells import CellMap, HostCell, rows_of
-from pymatgen_ext.charge_balance import ChargeBalance, has_balance
+from pymatgen_ext.charge_balance import ChargeBalance
 from pymatgen_ext.disorder import from_disordered
 from pymatgen_ext.masks import Mask, masked_sites
 from pymatgen_ext.symmetric_hosts import symmetric_fillings

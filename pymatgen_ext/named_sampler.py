@@ -51,7 +51,7 @@ class NamedSampler(MSONable):
             request: What is asked for, parsed.
             indices: Which crystals of the run.
             how: `seed`, and further keywords of `pymatgen_ext.collecting.collect`: `cell`,
-                `redraws`, `batch_size`, `workers`, `progress`, `on_draws`.
+                `redraws`, `batch_size`, `workers`, `executor`, `progress`, `on_draws`.
         """
         from pymatgen_ext.collecting import collect
 

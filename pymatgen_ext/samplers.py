@@ -9,11 +9,14 @@ from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from ase import Atoms
     from numpy.typing import ArrayLike
     from pymatgen.core import Lattice, Structure
 
     from ase_crysdiff.conditions.named import Conditions
+    from ase_crysdiff.isolation import Workers
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
@@ -64,7 +67,8 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
+        executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
@@ -121,6 +125,8 @@ class StructureSampler(NamedSampler):
             steps: Steps of the reverse process; None takes the sampler's default.
             batch_size: Crystals computed together; changes speed and memory only.
             workers: Isolated processes that compute batches; 0 computes in this one.
+            executor: Any executor of `concurrent.futures`, such as that of a Dask client, whose
+                workers compute batches instead.
             seed: 0 to 2^63 - 1; None draws one, which the report records.
             redraws: How often an unusable crystal is drawn again before its index is given up and
                 reported.
@@ -134,6 +140,7 @@ class StructureSampler(NamedSampler):
             IncompatibleError: If this sampler cannot serve the request; the message names those
                 that can.
             InputError: If an argument makes no sense.
+            WorkerError: If processes cannot be started, or the executor is broken.
         """
         from pymatgen_ext.parsing import isotope_note
         from pymatgen_ext.selection import Refinement
@@ -156,7 +163,7 @@ class StructureSampler(NamedSampler):
         )
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
-        how = _how(batch_size, workers, seed, redraws, progress)
+        how = _how(batch_size, workers, executor, seed, redraws, progress)
         notes = isotope_note(composition, chemical_system, elements)
         return self._refined(num_samples, request, cell, refine, how, notes)
 
@@ -179,7 +186,8 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
+        executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
@@ -217,7 +225,7 @@ class StructureSampler(NamedSampler):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec, False, relax, rank_prior)
-        how = _how(batch_size, workers, seed, redraws, progress)
+        how = _how(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
     @own_state()
@@ -241,7 +249,8 @@ class StructureSampler(NamedSampler):
         symprec: float | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
-        workers: int = 0,
+        workers: "Workers" = 0,
+        executor: "Executor | None" = None,
         seed: int | None = None,
         redraws: int = 3,
         progress: bool | None = None,
@@ -300,7 +309,7 @@ class StructureSampler(NamedSampler):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec, not relax_cell, relax, rank_prior)
-        how = _how(batch_size, workers, seed, redraws, progress)
+        how = _how(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
     def request(
@@ -369,17 +378,19 @@ class StructureSampler(NamedSampler):
 
 def _how(
     batch_size: int | None,
-    workers: int,
+    workers: "Workers",
+    executor: "Executor | None",
     seed: int | None,
     redraws: int,
     progress: bool | None,
 ) -> dict[str, Any]:
     """How crystals are drawn, checked before anything is."""
+    from ase_crysdiff.isolation import workers_of
     from ase_crysdiff.randomness import new_seed
 
     return {
         "batch_size": batch_size,
-        "workers": workers,
+        "workers": workers_of(workers, executor),
         "seed": new_seed() if seed is None else arguments.positive("seed", seed, 0),
         "redraws": redraws,
         "progress": progress,

@@ -2,12 +2,12 @@
 workflows.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pymatgen.core import Structure
-from pymatgen.transformations.transformation_abc import AbstractTransformation
 
-from ase_crysdiff.errors import SamplingError
+from ase_crysdiff.sampling.sample_set import SampleSet
+from pymatgen_ext.drawn_transformation import DrawnTransformation
 from pymatgen_ext.samplers import StructureSampler
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.masks import Mask
 
 
-class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
+class InpaintTransformation(DrawnTransformation):
     """Places guests in a host; one host gives several structures.
 
     Args:
@@ -68,32 +68,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
         self.weights = weights
         self.device = device
 
-    def apply_transformation(
-        self, structure: Structure, return_ranked_list: bool | int = False
-    ) -> Structure | list[dict[str, Any]]:
-        """Filled copies of a structure.
-
-        Args:
-            structure: The host.
-            return_ranked_list: False gives the first structure; True gives a list of `{"structure",
-                "index"}`, with a potential also "energy_per_atom" (eV/atom), in the order of
-                drawing or of energy; a number gives at most so many.
-
-        Raises:
-            InputError: If the host or an argument makes no sense.
-            SamplingError: If no structure could be drawn.
-        """
-        ranked = return_ranked_list is not False
-        # With a potential the best of all is wanted, else the first ones are as good as any.
-        wanted = (
-            1
-            if not ranked
-            else self.num_samples
-            if return_ranked_list is True
-            else int(return_ranked_list)
-        )
-        count = self.num_samples if self.potential is not None else min(self.num_samples, wanted)
-        samples = StructureSampler(self.sampler, self.weights, self.device).inpaint(
+    def draw(self, structure: Structure, count: int) -> SampleSet:
+        """Filled copies of a host."""
+        return StructureSampler(self.sampler, self.weights, self.device).inpaint(
             structure,
             self.guests,
             num_samples=count,
@@ -107,33 +84,9 @@ class InpaintTransformation(AbstractTransformation):  # type: ignore[misc]
             seed=self.seed,
             progress=False,
         )
-        if ranked:
-            return [_entry(s) for s in samples[:wanted]]
-        if not len(samples):
-            raise SamplingError(
-                f"No structure could be drawn: {samples.report}. Ask for several, or for fewer "
-                "guests."
-            )
-        return samples[0]
-
-    @property
-    def inverse(self) -> None:
-        """There is none."""
-
-    @property
-    def is_one_to_many(self) -> bool:
-        """Whether several structures may come of one."""
-        return True
 
     def __repr__(self) -> str:
         return (
             f"InpaintTransformation({dict(self.guests)!r}, sampler={self.sampler!r}, "
             f"num_samples={self.num_samples})"
         )
-
-
-def _entry(structure: Structure) -> dict[str, Any]:
-    """What pymatgen's transmuters take."""
-    entry = {"structure": structure, "index": structure.properties["crysdiff_index"]}
-    energy = structure.properties.get("crysdiff_energy_per_atom")
-    return entry if energy is None else {**entry, "energy_per_atom": energy}

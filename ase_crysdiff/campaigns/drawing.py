@@ -3,13 +3,17 @@
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import Workers, workers_of
 from ase_crysdiff.randomness import MAX_SEED
 from ase_crysdiff.sampling.folder import SampleFolder
 from ase_crysdiff.sampling.sample_set import SampleSet
+from ase_crysdiff.storage import Store
 
 if TYPE_CHECKING:
     from ase_crysdiff.sampling.request import SampleRequest
@@ -36,10 +40,12 @@ def draw_into(
     settings: Mapping[str, Any],
     *,
     num_samples: int,
+    first: int | None = None,
     seed: int | None = None,
     redraws: int = 3,
     batch_size: int | None = None,
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     cell: Any = None,
     notes: tuple[str, ...] = (),
 ) -> SampleSet:
@@ -56,24 +62,38 @@ def draw_into(
         settings: What the crystals depend on beside the seed; a folder of other settings is
             refused.
         num_samples: How many crystals the folder shall hold.
+        first: Index of the first of them in the run, where several folders share one, to be merged
+            by `ase_crysdiff.campaigns.merging.merge`. None for 0, and a run of its own.
         seed: Of the run; None takes that of the folder, and a new one for a new folder.
         redraws: Further attempts after an unusable draw.
         batch_size: Crystals computed together; None lets the sampler decide.
         workers: Isolated processes that compute batches; 0 computes in this one.
+        executor: Any executor of `concurrent.futures`, whose workers compute batches instead.
         cell: The way back to the user's cell, if one is given.
         notes: For the report.
 
     Returns:
-        The crystals with indices below `num_samples`, and the report of what was drawn now.
+        These crystals, and the report of what was drawn now.
 
     Raises:
-        InputError: If the folder cannot be written, or holds a run with other settings.
-        SamplingError: If a worker process dies.
+        InputError: If the folder cannot be written, or holds a run with other settings; or if
+            it is to be one of several and no seed is given.
+        SamplingError: If worker processes die again and again.
+        WorkerError: If processes cannot be started, or the executor is broken; what is done is
+            kept.
     """
+    crew = workers_of(workers, executor)
+    if first is not None and seed is None and not Store.record(output):
+        raise InputError(
+            f"A folder that begins at crystal {first} is one of several of the same run, which "
+            "share a seed. Give the same one to all of them."
+        )
     folder = SampleFolder.open(
         output, {**settings, "redraws": redraws}, seed, lambda: secrets.randbelow(MAX_SEED)
     )
-    missing = [i for i in range(num_samples) if i not in folder.done]
+    wanted = range(first or 0, (first or 0) + num_samples)
+    folder.ask(wanted)
+    missing = [i for i in wanted if i not in folder.done]
     if len(missing) < num_samples:
         log.info("%d crystals are already in %s", num_samples - len(missing), output)
     samples = sampler.collect(
@@ -83,8 +103,8 @@ def draw_into(
         seed=folder.seed,
         redraws=redraws,
         batch_size=batch_size,
-        workers=workers,
+        workers=crew,
         on_draws=folder.on_draws,
     )
     report = replace(samples.report, notes=(*samples.report.notes, *notes))
-    return folder.finish(num_samples, report)
+    return folder.finish(wanted, report)

@@ -8,6 +8,7 @@ same call goes on where it was.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -16,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.labels import LARGEST_FORCE, Oracle, archive, evaluated
 from ase_crysdiff.crystal.convert import check_structure
 from ase_crysdiff.data.packing import reason_of
@@ -24,7 +24,7 @@ from ase_crysdiff.data.perturbations import Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.errors import CheckpointError, CrysDiffError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.isolation import Failure, Workers, computes_here, run_isolated, workers_of
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.storage import Store, check_ending, write_bytes
 
@@ -89,7 +89,8 @@ def label(
     perturbations: Sequence[Perturbation | str] = DEFAULT,
     max_atoms: int = LARGEST_CELL,
     max_force: float = LARGEST_FORCE,
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> LabelReport:
@@ -105,6 +106,7 @@ def label(
         max_atoms: Larger cells are skipped.
         max_force: Configurations with larger forces are refused, eV/Å.
         workers: 0 computes here; n in as many processes, of which each may die.
+        executor: Any executor of `concurrent.futures`, whose workers compute instead.
         seed: Of the copies.
         progress: Whether to show a progress bar; None shows one on a terminal.
 
@@ -114,13 +116,15 @@ def label(
             of which the message names each.
         CheckpointError: If the pieces were made by an older version.
         CrysDiffError: If pieces have failed, when all others are done.
+        WorkerError: If processes cannot be started, or the executor is broken; what is done is
+            kept.
     """
     from ase_crysdiff.progress import tqdm
 
     kinds = [
         Perturbation.parse(k) if isinstance(k, str) else Perturbation(k) for k in perturbations
     ]
-    positive("workers", workers, 0)
+    crew = workers_of(workers, executor)
     output = Path(output)
     check_ending(output, (".npz",))
     oracle = Oracle(oracle) if isinstance(oracle, str) else oracle
@@ -155,7 +159,7 @@ def label(
         unit=" pieces",
         disable=None if progress is None else not progress,
     ) as bar:
-        for _ in _all(missing, workers):
+        for _ in _all(missing, crew):
             bar.update()
     count, refused = _join([piece.path for piece in pieces], output)
     return LabelReport(count, len(pieces), found, (*skipped, *refused))
@@ -214,11 +218,11 @@ def _store(folder: Path, settings: Mapping[str, Any]) -> Store:
     return Store(folder, settings)
 
 
-def _all(pieces: Sequence[_Piece], workers: int) -> Iterator[None]:
+def _all(pieces: Sequence[_Piece], workers: Workers) -> Iterator[None]:
     """Works on all pieces; with several processes the death of one costs nothing but time."""
-    if not workers:
+    if computes_here(workers):
         for piece in pieces:
-            _work(piece)
+            write_bytes(piece.path, _work(piece))
             yield
         return
     failed = []
@@ -227,6 +231,8 @@ def _all(pieces: Sequence[_Piece], workers: int) -> Iterator[None]:
     ):
         if isinstance(result, Failure):
             failed.append(f"{pieces[number].path.name}: {result.reason}")
+        else:  # written here: workers may be on machines that do not see the folder
+            write_bytes(pieces[number].path, result)
         yield
     if failed:
         raise CrysDiffError(
@@ -235,12 +241,12 @@ def _all(pieces: Sequence[_Piece], workers: int) -> Iterator[None]:
         )
 
 
-def _work_apart(piece: _Piece) -> None:
+def _work_apart(piece: _Piece) -> bytes:
     """Works on a piece in one of several processes, each of which computes on one thread."""
     import torch
 
     torch.set_num_threads(1)
-    _work(piece)
+    return _work(piece)
 
 
 @lru_cache(maxsize=1)
@@ -248,8 +254,8 @@ def _loaded(oracle: Oracle) -> Potential:
     return oracle.load()
 
 
-def _work(piece: _Piece) -> None:
-    """Labels a piece and writes its file."""
+def _work(piece: _Piece) -> bytes:
+    """Labels a piece; the content of its file."""
     made = []
     for number, crystal in enumerate(piece.crystals, piece.first):
         made += variants(crystal, piece.kinds, np.random.default_rng([piece.seed, number]))
@@ -258,7 +264,7 @@ def _work(piece: _Piece) -> None:
     content["refused"] = np.array([f"{name}\t{reason}" for name, reason in refused], dtype=np.str_)
     file = BytesIO()
     np.savez(file, **content)
-    write_bytes(piece.path, file.getvalue())
+    return file.getvalue()
 
 
 def _join(paths: Sequence[Path], output: Path) -> tuple[int, list[tuple[str, str]]]:

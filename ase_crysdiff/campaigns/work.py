@@ -5,7 +5,7 @@ goes on.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.isolation import Failure, Workers, run_isolated
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.storage import Journal, Store
 
@@ -24,7 +24,7 @@ def work(
     function: Callable[[Any], Any],
     tasks: Sequence[Sequence[WorkItem]],
     *,
-    workers: int,
+    workers: Workers,
     timeout: float,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The function's value for every item, from the journal of that name or computed now.
@@ -34,7 +34,7 @@ def work(
         name: Of the journal.
         function: Of one item; importable by name, with a value that JSON can hold.
         tasks: Keys and items; those of one sequence stay in one process.
-        workers: Isolated processes; 0 works in this one, without the limit of time.
+        workers: Isolated processes or an executor; 0 works in this one, without the limit of time.
         timeout: Seconds of processor time for one item.
 
     Returns:

@@ -5,6 +5,7 @@ stopped.
 import argparse
 
 from ase_crysdiff.campaigns.curation.options import CurationOptions
+from ase_crysdiff.cli.crew import add_crew, crew
 from ase_crysdiff.cli.fields import add_fields, add_files, read_fields
 
 
@@ -17,7 +18,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PERTURBATION,...",
         help="unstable copies of every crystal, such as rattled,substituted",
     )
-    add_fields(parser, CurationOptions, skip=("copies",))
+    add_fields(parser, CurationOptions, skip=("copies", "workers"))
+    count = CurationOptions.workers
+    help = f"processes that compare and relax (default {count}); 0: the command's own"
+    add_crew(parser, default=count, help=help)
     parser.set_defaults(run=run)
 
 
@@ -27,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.curation.report import summary
 
     copies = tuple(word for word in options.copies.split(",") if word)
-    result = curate(options.sources, read_fields(options, CurationOptions, copies=copies))
+    with crew(options) as workers:
+        rules = read_fields(options, CurationOptions, copies=copies, workers=0)
+        result = curate(options.sources, rules, workers=workers)
     print(summary(result.report))
     print(f"The files of the stages that have crystals and report.json are in {options.output}")
     return 0 if result.first.structures else 1

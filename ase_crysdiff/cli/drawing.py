@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff.cli.crew import add_crew, crew
 from ase_crysdiff.cli.fields import add_device
 from ase_crysdiff.errors import InputError
 
@@ -22,7 +23,14 @@ SELECTED = ("selected.extxyz", "selected.csv")
 def add_drawing_options(parser: argparse.ArgumentParser, samples: int, output: str) -> None:
     """Options of every command that draws crystals and selects among them."""
     add = parser.add_argument
-    add("-n", "--num-samples", type=int, default=samples, help=f"crystals (default {samples})")
+    count = f"crystals (default {samples})"
+    add("-n", "--num-samples", "--count", type=int, default=samples, help=count)
+    add(
+        "--first",
+        type=int,
+        help="number of the first crystal of a run that is shared out among folders with the same "
+        "--seed, for job arrays; crysdiff merge joins them",
+    )
     where = f"folder for the results (default {output})"
     add("-o", "--output", type=Path, default=Path(output), help=where)
     add("--guidance", metavar="POTENTIAL", help="steer to low energy: dao-p, chgnet, ...")
@@ -50,7 +58,7 @@ def add_drawing_options(parser: argparse.ArgumentParser, samples: int, output: s
     add("--seed", type=int, help="0 to 2^63 - 1; drawn and recorded if not given")
     add("--redraws", type=int, default=3, help="attempts after an unusable draw (default 3)")
     add("--batch-size", type=int, help="crystals computed together")
-    add("--workers", type=int, default=0, help="processes; 0, the default, computes here")
+    add_crew(parser)
     add_device(parser)
 
 
@@ -73,7 +81,7 @@ def refinement(options: argparse.Namespace, fixed_cell: bool = False) -> "Refine
     from ase_crysdiff.randomness import MAX_SEED
     from pymatgen_ext.selection import Refinement
 
-    least = {"num_samples": 1, "workers": 0, "redraws": 0, "seed": 0, "batch_size": 1}
+    least = {"num_samples": 1, "first": 0, "workers": 0, "redraws": 0, "seed": 0, "batch_size": 1}
     for name, smallest in least.items():
         if getattr(options, name) is not None:
             positive(name.replace("_", "-"), getattr(options, name), smallest)
@@ -133,19 +141,21 @@ def draw_and_select(
     from ase_crysdiff.data.table import format_table
 
     scale = None if options.guidance is None else _scale(options)
-    everything = draw_into(
-        options.output,
-        sampler,
-        request,
-        {**settings, "guidance": options.guidance, "guidance_scale": scale},
-        num_samples=options.num_samples,
-        seed=options.seed,
-        redraws=options.redraws,
-        batch_size=options.batch_size,
-        workers=options.workers,
-        cell=cell,
-        notes=notes,
-    )
+    with crew(options) as workers:
+        everything = draw_into(
+            options.output,
+            sampler,
+            request,
+            {**settings, "guidance": options.guidance, "guidance_scale": scale},
+            num_samples=options.num_samples,
+            first=options.first,
+            seed=options.seed,
+            redraws=options.redraws,
+            batch_size=options.batch_size,
+            workers=workers,
+            cell=cell,
+            notes=notes,
+        )
     selected = refine(everything) if refine else everything
     print(_ranking(selected) if refine else format_table(selected))
     print(selected.report)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff.cli.crew import add_crew, crew
 from ase_crysdiff.relaxation.settings import FMAX, STEPS
 
 
@@ -57,9 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=STEPS, help=f"steps at most for each crystal (default {STEPS})"
     )
     parser.add_argument("--optimizer", default="lbfgs", help="lbfgs (default), fire or lbfgs-ase")
-    parser.add_argument(
-        "--workers",
-        type=int,
+    add_crew(
+        parser,
         default=1,
         help="processes that read, relax and compare (default 1); 0: in the command's own, where a "
         "crystal that hangs or crashes takes all along",
@@ -75,16 +75,17 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.evaluation.relaxing import Options
     from ase_crysdiff.report.labels import LABELS
 
-    results = evaluate_files(
-        options.files,
-        options.output,
-        reference=_unless_none(options.reference),
-        hull=_unless_none(options.hull),
-        potential=_unless_none(options.potential),
-        options=Options(options.fmax, options.steps, True, options.optimizer),
-        profile=options.profile,
-        workers=options.workers,
-    )
+    with crew(options) as workers:
+        results = evaluate_files(
+            options.files,
+            options.output,
+            reference=_unless_none(options.reference),
+            hull=_unless_none(options.hull),
+            potential=_unless_none(options.potential),
+            options=Options(options.fmax, options.steps, True, options.optimizer),
+            profile=options.profile,
+            workers=workers,
+        )
     for note in results["notes"]:
         print(note)
     for stage in results["funnel"]:

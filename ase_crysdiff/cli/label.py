@@ -5,6 +5,8 @@ potentials.
 import argparse
 from pathlib import Path
 
+from ase_crysdiff.cli.crew import add_crew, crew
+
 _DEFAULT = "unperturbed,rattled,rattled,strained,volume,supercell,compressed_pair"
 
 
@@ -37,8 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         help="refuse labels with larger forces, eV/Å (default 60)",
     )
-    add("--workers", type=int, default=0, help="processes; 0 (default) computes in this one")
     add("--seed", type=int, default=0, help="of the copies (default 0)")
+    add_crew(parser)
     parser.set_defaults(run=run)
 
 
@@ -47,16 +49,17 @@ def run(options: argparse.Namespace) -> int:
     from ase_crysdiff.campaigns.labelling import label
     from ase_crysdiff.campaigns.labels import Oracle
 
-    report = label(
-        options.sources,
-        options.output,
-        oracle=Oracle(options.potential, options.calculator),
-        perturbations=options.perturbations.split(","),
-        max_atoms=options.max_atoms,
-        max_force=options.max_force,
-        workers=options.workers,
-        seed=options.seed,
-    )
+    with crew(options) as workers:
+        report = label(
+            options.sources,
+            options.output,
+            oracle=Oracle(options.potential, options.calculator),
+            perturbations=options.perturbations.split(","),
+            max_atoms=options.max_atoms,
+            max_force=options.max_force,
+            workers=workers,
+            seed=options.seed,
+        )
     if report.found:
         print(f"{report.found} of {report.pieces} pieces are already there")
     if report.labels:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from ase_crysdiff.campaigns.relaxing import RelaxOptions, relax_files
+from ase_crysdiff.cli.crew import add_crew, crew
 from ase_crysdiff.cli.fields import add_fields, add_files, read_fields
 
 
@@ -13,12 +14,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add_files(parser)
     add_fields(parser, RelaxOptions)
+    add_crew(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Relaxes, then prints a table; 1 if nothing could be relaxed."""
-    found = relax_files(options.files, read_fields(options, RelaxOptions))
+    with crew(options) as workers:
+        found = relax_files(options.files, read_fields(options, RelaxOptions), workers=workers)
     done = len(found.structures)
     if done:
         print(found.table())

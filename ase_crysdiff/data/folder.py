@@ -2,7 +2,8 @@
 was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pymatgen.core import Structure
 
@@ -24,10 +25,12 @@ class CrystalFolder:
 
     #: The file of all crystals, which a finished run writes.
     XYZ = ALL_CRYSTALS
+    #: Name of the journal, and what its entries have.
+    JOURNAL, KEYS = "journal", ("index", "structure")
 
     def __init__(self, store: Store) -> None:
         self.path, self.store = store.path, store
-        self._journal = store.journal("journal", "index", "structure")
+        self._journal = store.journal(self.JOURNAL, *self.KEYS)
         self.done: dict[int, Structure] = dict(
             self._journal.decoded(lambda e: (int(e["index"]), Structure.from_dict(e["structure"])))
         )
@@ -43,3 +46,31 @@ class CrystalFolder:
             write_cif(structure, self.path)
         self._journal.add({"index": i, "structure": s.as_dict()} for i, s in indexed.items())
         self.done |= indexed
+
+    def ask(self, indices: Iterable[int]) -> None:
+        """Notes in the record that the folder shall hold these crystals, too."""
+        asked = asked_of(self.store.facts) | set(indices)
+        self.store.note(asked=[[run.start, run.stop] for run in runs(asked)])
+
+
+def asked_of(record: Mapping[str, Any]) -> set[int]:
+    """Which crystals the record of a folder says it shall hold."""
+    return {i for start, stop in record.get("asked", ()) for i in range(start, stop)}
+
+
+def runs(numbers: Iterable[int]) -> Iterator[range]:
+    """Numbers as runs without a gap, in order.
+
+    >>> list(runs([3, 0, 1, 4]))
+    [range(0, 2), range(3, 5)]
+    """
+    start = end = None
+    for number in sorted(numbers):
+        if end is None or start is None:
+            start = number
+        elif number != end:
+            yield range(start, end)
+            start = number
+        end = number + 1
+    if start is not None and end is not None:
+        yield range(start, end)

@@ -9,7 +9,8 @@ scale of energies can be asked.
 
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.metrics.fingerprints import open_hull
-from ase_crysdiff.metrics.hull import Formula, Hull
+from ase_crysdiff.metrics.formulas import Formula
+from ase_crysdiff.metrics.hull import Hull
 
 #: Compounds that a table lacks may lower the hull by so much, eV/atom: tables of other years and
 #: functionals differ by this about what lies on the hull.

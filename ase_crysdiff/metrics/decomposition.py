@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pymatgen.analysis.phase_diagram import PhaseDiagram
 from pymatgen.core import Composition
 
-from ase_crysdiff.metrics.hull import Formula, Hull, fractions
+from ase_crysdiff.metrics.formulas import Formula, fractions
+from ase_crysdiff.metrics.hull import Hull
 
 
 @dataclass(frozen=True)

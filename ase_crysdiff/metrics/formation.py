@@ -14,7 +14,8 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.completeness import Completeness
 from ase_crysdiff.metrics.energies import Energies
-from ase_crysdiff.metrics.hull import Hull, amounts
+from ase_crysdiff.metrics.formulas import amounts
+from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.convert import from_atoms
 from ase_crysdiff.potentials.doubts import expected_errors

@@ -4,32 +4,27 @@ import csv
 import gzip
 import hashlib
 import math
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from copy import copy
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition, Element
+from pymatgen.core import Composition
 from scipy.optimize import linprog
 
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.formulas import Formula, Key, fractions, reduced_formula
 
-Formula: TypeAlias = Composition | Mapping[str, float | int] | str
-Key: TypeAlias = tuple[tuple[str, float], ...]
 #: Systems with more elements are looked up by going through all compounds, not through all subsets
 #: of the elements.
 _MOST_SUBSETS = 10
 #: No crystal that can be made lies deeper below the hull of all others, eV/atom: deeper ones say
 #: that competitors are missing in the table, or that the potential is far off.
 DEEPEST = 0.1
-_PLAIN = re.compile(r"(?:[A-Z][a-z]?\d*|\((?:[A-Z][a-z]?\d*)+\)\d*)+")
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)|\(([^()]*)\)(\d*)")
-_SYMBOLS = frozenset(element.symbol for element in Element if element.Z < 119) - {"D", "T"}
 
 
 class Footing(StrEnum):
@@ -166,25 +161,67 @@ class Hull:
         """Height of the hull at a composition, eV/atom: the least energy of compounds that make it
         up together.
 
-        A linear program, since a whole hull of eight elements takes minutes, and its construction
-        gives up where compounds are nearly degenerate.
-
         Raises:
             InputError: If the hull lacks an element of the composition; the message names it.
         """
         key = fractions(composition)
         if key not in self._heights:
-            shares = dict(key)
-            keys = self._entries(frozenset(shares))
-            parts = [dict(own) for own in keys]
-            found = linprog(
-                [self._lowest[own] for own in keys],
-                A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
-                b_eq=list(shares.values()),
-            )
-            assert found.success, found.message  # the elements alone make it up
-            self._heights[key] = float(found.fun)
+            self._heights[key], _ = self._mixture(key, self._entries(frozenset(dict(key))))
         return self._heights[key]
+
+    def phases(self, composition: Formula) -> dict[str, float]:
+        """The compounds that make up a composition with the least energy: what lies above the hull
+        there falls apart into them.
+
+        Returns:
+            Share of the atoms in each, by reduced formula, the largest first.
+
+        Raises:
+            InputError: If the hull lacks an element of the composition; the message names it.
+        """
+        key = fractions(composition)
+        _, mixture = self._mixture(key, self._entries(frozenset(dict(key))))
+        shares = {reduced_formula(own): share for own, share in mixture.items()}
+        return dict(sorted(shares.items(), key=lambda item: (-round(item[1], 9), item[0])))
+
+    def stable(self, elements: frozenset[str], margin: float = 1e-4) -> list[Composition]:
+        """The compounds of exactly these elements that make the hull: without one of them it would
+        be higher at its composition. A table may hold the height of the hull at compounds above it
+        as well, so that to lie on it says nothing.
+
+        Args:
+            elements: Symbols.
+            margin: By which it would be higher at least, eV/atom: heights are rounded.
+
+        Returns:
+            Integer compositions, those of few atoms first.
+
+        Raises:
+            InputError: If the hull lacks an element; the message names it.
+        """
+        every = self._entries(elements)
+        found = []
+        for key in self._systems.get(elements, []) if len(elements) > 1 else []:
+            others, _ = self._mixture(key, [other for other in every if other != key])
+            if others - self._lowest[key] > margin:
+                found.append(Composition(reduced_formula(key)))
+        return sorted(found, key=lambda compound: (compound.num_atoms, compound.formula))
+
+    def _mixture(self, key: Key, compounds: list[Key]) -> tuple[float, dict[Key, float]]:
+        """Energy per atom of the best mixture of compounds, and the share of each in it.
+
+        A linear program, since a whole hull of eight elements takes minutes, and its construction
+        gives up where compounds are nearly degenerate.
+        """
+        shares, parts = dict(key), [dict(own) for own in compounds]
+        found = linprog(
+            [self._lowest[own] for own in compounds],
+            A_eq=[[own.get(symbol, 0.0) for own in parts] for symbol in shares],
+            b_eq=list(shares.values()),
+        )
+        assert found.success, found.message  # the elements alone make it up
+        mixture = {own: float(x) for own, x in zip(compounds, found.x, strict=True) if x > 1e-6}
+        return float(found.fun), mixture
 
     def diagram(self, elements: frozenset[str]) -> PhaseDiagram:
         """The phase diagram of a chemical system.
@@ -240,50 +277,3 @@ class Hull:
             frozenset(c) for n in range(1, len(elements) + 1) for c in combinations(elements, n)
         )
         return [s for s in subsets if s in self._systems]
-
-
-def amounts(composition: Formula) -> dict[str, float]:
-    """Amount of each element by symbol, without oxidation states; deuterium and tritium count as
-    hydrogen.
-
-    Raises:
-        InputError: If it cannot be read as a chemical formula or is empty.
-    """
-    try:
-        if isinstance(composition, str) and (plain := _of_plain(composition)):
-            return plain
-        given: dict[str, float] = Composition(composition).get_el_amt_dict()
-        found: dict[str, float] = defaultdict(float)
-        for symbol, amount in given.items():
-            found[Element.from_Z(Element(symbol).Z).symbol] += amount
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{composition!r} cannot be read as a composition of elements ({error})."
-        ) from error
-    if not found:
-        raise InputError("The composition is empty.")
-    return dict(found)
-
-
-def _of_plain(formula: str) -> dict[str, float] | None:
-    """Amounts of a formula such as Ca3(PO4)2, far faster than by the reader of all formulas; None
-    if it is of another kind.
-    """
-    if not _PLAIN.fullmatch(formula):
-        return None
-    found: dict[str, float] = {}
-    for symbol, count, group, times in _PART.findall(formula):
-        parts = _PART.findall(group) if group else [(symbol, count)]
-        for element, number, *_ in parts:
-            amount = int(number or 1) * int(times or 1)
-            if element not in _SYMBOLS or not amount:
-                return None
-            found[element] = found.get(element, 0.0) + amount
-    return found
-
-
-def fractions(composition: Formula) -> Key:
-    """Share of each element by symbol: the same for all multiples of a formula."""
-    found = amounts(composition)
-    total = sum(found.values())
-    return tuple(sorted((symbol, round(amount / total, 12)) for symbol, amount in found.items()))

@@ -179,6 +179,9 @@ class Potential(ABC):
             between prototypes, the larger it should be.
         uncertainty_limit: Expected error above which a system is outside of what the potential
             knows, eV/atom; NaN for potentials that do not know how far they are to be believed.
+        is_corrected: Whether energies are those of the Materials Project's PBE and PBE+U with the
+            corrections of 2020 included, so that they compare with its entries; no unless a
+            potential says so.
     """
 
     name: str
@@ -188,6 +191,7 @@ class Potential(ABC):
     formation_references: Mapping[int, float] = MappingProxyType({})
     rank_prior: float = RANK_PRIOR
     uncertainty_limit: float = math.nan
+    is_corrected: bool = False
 
     @abstractmethod
     def evaluate(self, configurations: Configurations) -> Evaluation:

@@ -67,6 +67,7 @@ class CHGNetPotential(Potential):
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.name = "chgnet" if weights == "0.3.0" else f"chgnet-{weights}"
+        self.is_corrected = weights != "r2scan"
         # Its constructor prints, and draws weights that are then overwritten.
         with contextlib.redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
             self._model: Any = CHGNet.load(

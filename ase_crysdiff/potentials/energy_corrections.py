@@ -9,12 +9,18 @@ Source: Wang et al., Scientific Reports 11, 15496 (2021); the rules and numbers 
 """
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from pymatgen.analysis.structure_analyzer import oxide_type, sulfide_type
 from pymatgen.core import Composition, Element, Structure
 from pymatgen.entries.compatibility import MaterialsProject2020Compatibility
-from pymatgen.entries.computed_entries import ComputedEntry
+from pymatgen.entries.computed_entries import (
+    ComputedEntry,
+    ComputedStructureEntry,
+    EnergyAdjustment,
+)
 from pymatgen.io.vasp.sets import MPRelaxSet
 
 #: Bonds between oxygen atoms are told from contacts with this tolerance, as the scheme does.
@@ -48,26 +54,67 @@ def correction_of(formula: str, oxide: str = "oxide", sulfide: str = "sulfide") 
         sulfide: `sulfide`, `polysulfide` or another word; not read without sulphur.
     """
     composition = Composition(formula)
-    anion = max(composition.elements, key=lambda element: element.X)
-    hubbards = MPRelaxSet.CONFIG["INCAR"]["LDAUU"].get(anion.symbol, {})
-    used = {e.symbol: float(hubbards[e.symbol]) for e in composition if e.symbol in hubbards}
+    if len(composition) == 1:
+        return 0.0
     entry = ComputedEntry(
         composition,
         0.0,
-        parameters={"run_type": "GGA+U" if used else "GGA", "hubbards": used, "software": "other"},
+        parameters=_as_calculated(composition),
         data={"oxide_type": oxide, "sulfide_type": sulfide},
     )
-    if len(composition) == 1:
-        return 0.0
+    return sum(a.value for a in _adjustments(entry)) / float(composition.num_atoms)
+
+
+def corrected_entry(
+    structure: Structure, energy: float, entry_id: str, data: Mapping[str, Any]
+) -> ComputedStructureEntry:
+    """An entry whose energy, the scheme's corrections included, is a given one.
+
+    Args:
+        structure: Ordered, of elements; its bonds tell oxides and sulfides of all kinds apart.
+        energy: Total energy with corrections, eV.
+        entry_id: Name of the entry.
+        data: What else is known of it.
+    """
+    entry = ComputedStructureEntry(
+        structure,
+        0.0,
+        parameters=_as_calculated(structure.composition),
+        data=dict(data),
+        entry_id=entry_id,
+    )
+    found = _adjustments(entry)
+    plain = energy - sum(adjustment.value for adjustment in found)
+    return ComputedStructureEntry(
+        structure,
+        plain,
+        energy_adjustments=found,
+        parameters=entry.parameters,
+        data=entry.data,
+        entry_id=entry_id,
+    )
+
+
+def _as_calculated(composition: Composition) -> dict[str, Any]:
+    """What the Materials Project would have calculated a composition with, as the scheme asks for
+    it: by name no run of VASP, whose pseudopotentials it would check.
+    """
+    anion = max(composition.elements, key=lambda element: element.X)
+    hubbards = MPRelaxSet.CONFIG["INCAR"]["LDAUU"].get(anion.symbol, {})
+    used = {e.symbol: float(hubbards[e.symbol]) for e in composition if e.symbol in hubbards}
+    return {"run_type": "GGA+U" if used else "GGA", "hubbards": used, "software": "other"}
+
+
+def _adjustments(entry: ComputedEntry) -> list[EnergyAdjustment]:
+    """What the scheme adds to an entry, eV."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that oxidation states could not be guessed
-        adjustments = _scheme().get_adjustments(entry)
-    return float(sum(adjustment.value for adjustment in adjustments)) / composition.num_atoms
+        return list(_scheme().get_adjustments(entry))
 
 
 @lru_cache(maxsize=1)
 def _scheme() -> MaterialsProject2020Compatibility:
-    return MaterialsProject2020Compatibility(check_potcar=False)
+    return MaterialsProject2020Compatibility()
 
 
 def reads_bonds(species: list[int]) -> bool:

@@ -51,6 +51,9 @@ class NeuralPotential(Potential):
             see atoms come apart.
     """
 
+    #: Labels of all levels are brought to this scale before a network learns them.
+    is_corrected = True
+
     def __init__(
         self,
         name: str,

@@ -64,7 +64,7 @@ class SevenNetPotential(CalculatorPotential):
         elements = frozenset(int(number) for number in calculator.type_map)
         name = f"sevennet-{weights}"
         super().__init__(calculator, name, elements, min_distance=GATE_DISTANCE)
-        self.corrected = corrected
+        self.is_corrected = corrected
         table = json.loads(_REFERENCES.read_text())
         known = table["energies"] if corrected and table["potential"] == name else {}
         self.formation_references = {atomic_number(s): float(e) for s, e in known.items()}
@@ -85,6 +85,6 @@ class SevenNetPotential(CalculatorPotential):
                 f"{self.name} has no answer for it. Make the cell smaller, or leave the atom out."
             )
         energies, forces, stress = super()._one(atoms)
-        if self.corrected:
+        if self.is_corrected:
             energies = energies + correction_of(atoms.get_chemical_formula(empirical=True))
         return energies, forces, stress

@@ -185,7 +185,7 @@ def _of_pattern(
     """
     ways = assignments(pattern.counts)
     chosen = np.nonzero(live)[0]
-    votes = -_costs(library, pattern, elements, chosen, vote).ravel()
+    votes = -costs(library, pattern, elements[ways], chosen, vote).ravel()
     index = pattern.index[chosen]
     keys = (index * len(ways) + pattern.equivalent[index].T).ravel()
     same = (pattern.species[chosen] == elements[ways][:, None]).all(2).ravel()
@@ -201,16 +201,22 @@ def _of_pattern(
     return pattern.first + crystals, ways[way], scores, same[best]
 
 
-def _costs(library: Library, pattern: Pattern, elements: Ints, chosen: Ints, vote: Vote) -> Floats:
-    """Cost of every assignment of the elements to every chosen crystal, in units of the
-    temperature, shape (assignments, chosen).
+def costs(library: Library, pattern: Pattern, species: Ints, chosen: Ints, vote: Vote) -> Floats:
+    """Cost of giving the sites of every chosen crystal other elements, in units of the temperature,
+    shape (ways, chosen).
+
+    Args:
+        library: The crystals.
+        pattern: Of the counts.
+        species: Atomic number for each slot, in several ways, shape (ways, slots).
+        chosen: Which crystals of the pattern, shape (chosen,).
+        vote: How crystals vote.
     """
-    ways = assignments(pattern.counts)
-    species = pattern.species[chosen]
+    own = pattern.species[chosen]
     shares = (np.array(pattern.counts) / sum(pattern.counts)) ** vote.share / vote.temperature
     known = library.energy[pattern.rows][chosen]
     energy = np.nan_to_num(known, nan=vote.unknown_energy) * vote.energy
-    costs = np.repeat(energy[None], len(ways), axis=0)
+    found = np.repeat(energy[None], len(species), axis=0)
     for slot, share in enumerate(shares.tolist()):
-        costs += share * library.distance[elements[ways[:, slot]]][:, species[:, slot]]
-    return costs
+        found += share * library.distance[species[:, slot]][:, own[:, slot]]
+    return found

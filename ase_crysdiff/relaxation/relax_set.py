@@ -1,9 +1,7 @@
 """What `relax` returns: a result for every structure, and what is asked of all of them."""
 
-import html
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,16 +10,19 @@ from ase import Atoms
 from pymatgen.core import Structure
 
 from ase_crysdiff.data.table import to_dataframe
-from ase_crysdiff.data.wide_table import wide_table
-from ase_crysdiff.data.writing import DOUBT, UNCERTAINTY, frame, write
+from ase_crysdiff.data.writing import frame, write
 from ase_crysdiff.errors import IncompatibleError
-from ase_crysdiff.relaxation.results import JUDGE, JUDGE_ENERGY, JUDGE_REMARK, RelaxResult
+from ase_crysdiff.pictures.notebook import crystal_table
+from ase_crysdiff.relaxation.entries import entries
+from ase_crysdiff.relaxation.judging import judged
+from ase_crysdiff.relaxation.relaxed_table import outside_remark, relaxed_table
+from ase_crysdiff.relaxation.results import RelaxResult
 
 if TYPE_CHECKING:
-    from ase_crysdiff.potentials.loading import PotentialLike
+    from matplotlib.figure import Figure
+    from pymatgen.entries.computed_entries import ComputedStructureEntry
 
-#: The last letters of a longer name are shown: folders stand before it.
-_LONGEST_NAME = 40
+    from ase_crysdiff.potentials.loading import PotentialLike
 
 
 class RelaxSet(Sequence[RelaxResult]):
@@ -31,10 +32,14 @@ class RelaxSet(Sequence[RelaxResult]):
     Args:
         results: One for each structure.
         potential: Name of the potential.
+        is_corrected: Whether its energies are on the Materials Project's corrected scale.
     """
 
-    def __init__(self, results: Iterable[RelaxResult], potential: str) -> None:
+    def __init__(
+        self, results: Iterable[RelaxResult], potential: str, is_corrected: bool = False
+    ) -> None:
         self.results, self.potential = list(results), potential
+        self.is_corrected = is_corrected
 
     def __len__(self) -> int:
         return len(self.results)
@@ -48,7 +53,7 @@ class RelaxSet(Sequence[RelaxResult]):
     def __getitem__(self, position: slice) -> "RelaxSet": ...
     def __getitem__(self, position: int | slice) -> "RelaxResult | RelaxSet":
         if isinstance(position, slice):
-            return RelaxSet(self.results[position], self.potential)
+            return self._with(self.results[position])
         return self.results[position]
 
     def __add__(self, other: "RelaxSet") -> "RelaxSet":
@@ -65,7 +70,7 @@ class RelaxSet(Sequence[RelaxResult]):
                 f"Energies of {self.potential} and {other.potential} do not compare. Keep the sets "
                 "apart, or relax all structures with one potential."
             )
-        return RelaxSet([*self.results, *other.results], self.potential)
+        return self._with([*self.results, *other.results])
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, RelaxSet):
@@ -119,7 +124,7 @@ class RelaxSet(Sequence[RelaxResult]):
         Raises:
             UnknownNameError: If there is no potential of that name.
         """
-        results = self.results if potential is None else _judged(self.results, potential)
+        results = self.results if potential is None else judged(self.results, potential)
 
         def key(result: RelaxResult) -> tuple[bool, bool, bool, float]:
             lost, energy, doubt = math.isnan(result.energy), result.energy_per_atom, result.doubt
@@ -128,11 +133,33 @@ class RelaxSet(Sequence[RelaxResult]):
             place = math.inf if math.isnan(energy) else energy
             return lost, not result.accepted, doubt is not None, place
 
-        return RelaxSet(sorted(results, key=key), self.potential)
+        return self._with(sorted(results, key=key))
 
     def to_atoms(self) -> list[Atoms]:
         """ASE atoms with energy, forces and stress, of the structures that have an energy."""
         return [frame(structure) for structure in self.structures]
+
+    def to_entries(
+        self, *, accepted_only: bool = True, own_scale: bool = False
+    ) -> "list[ComputedStructureEntry]":
+        """Pymatgen's entries of the structures that have an energy, as `PhaseDiagram` takes them.
+
+        `energy` is what the potential says. It has the corrections of the Materials Project in it,
+        so `correction` is what its scheme of 2020 gives for the crystal, and `uncorrected_energy`
+        is the rest: entries go beside corrected ones of the Materials Project as they are, and
+        `MaterialsProject2020Compatibility` leaves them as they are instead of correcting twice.
+
+        Args:
+            accepted_only: Whether to leave out what is not accepted: one crystal that came apart
+                would pull a whole phase diagram down.
+            own_scale: Whether to take energies on another scale as they are, with no correction and
+                no `run_type`: they compare with each other only, and pymatgen's schemes drop them.
+
+        Raises:
+            IncompatibleError: If the energies are on another scale than the Materials Project's
+                corrected one, unless `own_scale`.
+        """
+        return entries(self, accepted_only, own_scale)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each structure that has an energy: what `SampleSet.to_dataframe` tells, then
@@ -166,6 +193,7 @@ class RelaxSet(Sequence[RelaxResult]):
             "@module": type(self).__module__,
             "@class": type(self).__name__,
             "potential": self.potential,
+            "is_corrected": self.is_corrected,
             "results": [result.as_dict() for result in self.results],
         }
 
@@ -174,88 +202,32 @@ class RelaxSet(Sequence[RelaxResult]):
         """The set that `as_dict` described."""
         given = d["results"]
         results = (r if isinstance(r, RelaxResult) else RelaxResult.from_dict(r) for r in given)
-        return cls(results, str(d["potential"]))
+        return cls(results, str(d["potential"]), bool(d.get("is_corrected", False)))
+
+    def _with(self, results: Iterable[RelaxResult]) -> "RelaxSet":
+        """Other results of the same potential."""
+        return RelaxSet(results, self.potential, self.is_corrected)
+
+    def plot(self, *, columns: int = 6, limit: int = 24) -> "Figure":
+        """Drawings of the structures that have an energy side by side, each with formula, space
+        group and energy.
+
+        Args:
+            columns: Drawings in a row.
+            limit: Crystals that are drawn at most; the figure says how many are left out.
+
+        Raises:
+            InputError: If no structure has an energy, or `columns` or `limit` is below one.
+        """
+        from ase_crysdiff.pictures.grid import crystal_grid  # and with it matplotlib
+
+        return crystal_grid(self.structures, columns=columns, limit=limit)
 
     def _repr_html_(self) -> str:
-        frame: Any = self.to_dataframe()
-        return f"<p>{html.escape(str(self))}</p>" + frame.to_html(index=False)
-
-
-def _judged(results: Sequence[RelaxResult], potential: "PotentialLike") -> list[RelaxResult]:
-    """The results with what a second potential says of those that have an energy."""
-    from ase_crysdiff.potentials.loading import as_potential
-    from ase_crysdiff.relaxation.ranking import single_points
-
-    judge, found = as_potential(potential), list(results)
-    usable = [i for i, r in enumerate(results) if r.structure and not math.isnan(r.energy)]
-    structures = [s for i in usable if (s := results[i].structure) is not None]
-    said = single_points(structures, judge)
-    for k, (i, structure) in enumerate(zip(usable, structures, strict=True)):
-        reason = said.failures.get(k)
-        remark = said.doubts.get(k) if reason is None else f"{judge.name} has no energy: {reason}"
-        energy = said.energies[k] * len(structure) if reason is None else None
-        found[i] = replace(results[i], judge=judge.name, judge_energy=energy, judge_remark=remark)
-    return found
+        return crystal_table(self.structures, str(self))
 
 
 def _judges(results: Iterable[RelaxResult]) -> str:
     """Whose energies stand beside those of the potential, to end a sentence."""
     names = sorted({r.judge for r in results if r.judge})
     return f"; judged by {' and '.join(names)}" if names else ""
-
-
-def outside_remark(count: int, potential: str) -> str:
-    """How many crystals a potential does not know, to end a sentence; empty for none."""
-    return f", {count} outside of what {potential} knows" if count else ""
-
-
-def relaxed_table(structures: Iterable[Structure]) -> str:
-    """A row per relaxed structure, with the name of its file if it has one, its energy, the
-    expected error where the potential says it, remaining force, steps and verdict.
-
-    Args:
-        structures: With the properties of `RelaxResult.labelled`.
-    """
-    structures = list(structures)
-    is_said = any(UNCERTAINTY in structure.properties for structure in structures)
-    judge = next((s.properties[JUDGE] for s in structures if s.properties.get(JUDGE)), "")
-    width = max((len(_name(s)) for s in structures), default=0)
-    column = f"{judge} eV/atom" if judge else ""
-
-    def cells(structure: Structure) -> str:
-        p = structure.properties
-        name = f"{_name(structure):{width}}  " if width else ""
-        second = f"{p.get(JUDGE_ENERGY, math.nan):{len(column)}.4f}  " if judge else ""
-        return (
-            f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}{second}"
-            f"{p['crysdiff_fmax']:9.4f}  "
-            f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
-        )
-
-    head = f"{'name':{width}}  " if width else ""
-    head += f"eV/atom    {'± eV/atom   ' if is_said else ''}{column}{'  ' if judge else ''}"
-    return wide_table(structures, f"{head}fmax eV/Å  steps  verdict", cells)
-
-
-def _name(structure: Structure) -> str:
-    return str(structure.properties.get("crysdiff_source", ""))[-_LONGEST_NAME:]
-
-
-def _spread(properties: Mapping[str, Any]) -> str:
-    """The expected error of an energy; empty where the potential does not say."""
-    value = properties.get(UNCERTAINTY)
-    return " " * 12 if value is None else f"{value:10.3f}  "
-
-
-def _doubt(properties: Mapping[str, Any]) -> str:
-    """Says that a crystal is outside of what a potential knows, the first or the second."""
-    return "".join(
-        f"; {properties[name]}" for name in (DOUBT, JUDGE_REMARK) if properties.get(name)
-    )
-
-
-def _fall(properties: Mapping[str, Any]) -> str:
-    """Says that a crystal has left its symmetry when it was released."""
-    if properties.get("crysdiff_kept_symmetry", True):
-        return ""
-    return f"; left {properties['crysdiff_first_space_group']}"

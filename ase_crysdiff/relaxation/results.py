@@ -7,30 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase.data import covalent_radii
 from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 
-from ase_crysdiff.constants import ACCEPT_FRACTION
-from ase_crysdiff.crystal.close_pairs import close_pairs
 from ase_crysdiff.crystal.convert import copy_of
-from ase_crysdiff.crystal.soundness import GAS, lonely
+from ase_crysdiff.crystal.soundness import GAS
 from ase_crysdiff.data.writing import DOUBT, FORCES, STRESS, UNCERTAINTY
-from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Uncertainty
 from ase_crysdiff.potentials.doubts import doubt
 from ase_crysdiff.relaxation.outcomes import Outcome
+from ase_crysdiff.relaxation.rejection import rejection_reason
 from ase_crysdiff.shapes import Tensor
 
-#: Property of the draws of a sampler, whose cells are guesses.
-DRAWN_BY = "crysdiff_sampler"
 #: Properties of what a second potential was asked about.
 JUDGE, JUDGE_ENERGY = "crysdiff_judge", "crysdiff_judge_energy_per_atom"
 JUDGE_REMARK = "crysdiff_judge_remark"
-#: A relaxed cell may differ from the first one by this share of its volume.
-MAX_VOLUME_CHANGE = 0.2
-#: Energies per atom that differ by less are taken as equal, eV: single precision on a total energy.
-_ENERGY_RESOLUTION = 1e-5
 
 
 @dataclass(frozen=True, repr=False)
@@ -239,47 +230,3 @@ def _finite(values: Tensor | None) -> NDArray[np.float64] | None:
     """As an array; None if a number is missing."""
     found = None if values is None else values.double().numpy()
     return None if found is None or not np.isfinite(found).all() else found
-
-
-def rejection_reason(
-    first: Structure, final: Structure, first_energy: float, energy: float
-) -> str | None:
-    """Why a relaxed structure is not trusted; None if it is.
-
-    Args:
-        first: The structure before.
-        final: The structure after.
-        first_energy: Total energy before, eV.
-        energy: Total energy after, eV.
-    """
-    # Species by species: pymatgen calls a composition of Fe and Fe3+ unlike itself.
-    if sorted(map(str, final.species)) != sorted(map(str, first.species)):
-        return (
-            f"the formula has changed from {first.composition.formula} to "
-            f"{final.composition.formula}"
-        )
-    rise = (energy - first_energy) / len(first)
-    if not rise <= _ENERGY_RESOLUTION:
-        return f"the energy has risen by {rise:.3g} eV/atom"
-    change = final.volume / first.volume - 1
-    if not (abs(change) < MAX_VOLUME_CHANGE or DRAWN_BY in first.properties):
-        return f"the volume has changed by {100 * change:+.0f} %"
-    try:
-        return _misplaced(final)
-    except InputError as error:  # a cell so skewed or flat that its neighbours cannot be listed
-        return str(error)
-
-
-def _misplaced(final: Structure) -> str | None:
-    """That two atoms are too close, or one is too far from all others."""
-    radii = covalent_radii[[site.specie.Z for site in final]]
-    one, other, distances = close_pairs(final, 2 * ACCEPT_FRACTION * float(radii.max()))
-    shares = distances / (radii[one] + radii[other])
-    if len(shares) and shares.min() <= ACCEPT_FRACTION:
-        k = int(shares.argmin())
-        pair = f"{final[int(one[k])].specie.symbol} and {final[int(other[k])].specie.symbol}"
-        return (
-            f"{pair} are {distances[k]:.2f} Å apart, {shares[k]:.2f} of the sum of their covalent "
-            "radii"
-        )
-    return lonely(final)

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D, Transform, blended_transform_factory
 
+from ase_crysdiff.pictures.typography import number, with_subscripts
 from ase_crysdiff.report.figures import axes, inline, mark
-from ase_crysdiff.report.labels import OTHERS, number, with_subscripts
+from ase_crysdiff.report.labels import OTHERS
 
 _WIDTH, _HEIGHT = 420.0, 250.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 14.0, 44.0

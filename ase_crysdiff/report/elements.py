@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ase.data import chemical_symbols
 
-from ase_crysdiff.report.svg import picture, rect, text
+from ase_crysdiff.pictures.svg import picture, rect, text
 
 _CELL = 40.0
 _COLUMNS = 18

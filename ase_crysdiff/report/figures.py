@@ -49,7 +49,7 @@ def mark(artist: Artist, kind: str, tip: str = "") -> None:
     artist.set_clip_on(False)
 
 
-def inline(given: Axes, label: str) -> str:
+def inline(given: Axes, label: str, cut: float = 0.0) -> str:
     """The figure of some axes as an SVG element that fills the width it is given.
 
     Marked artists have their class and no colours; what is not marked is left out.
@@ -57,14 +57,15 @@ def inline(given: Axes, label: str) -> str:
     Args:
         given: From `axes`, with artists that `mark` has marked.
         label: For readers that do not see it.
+        cut: Left out at the bottom, pixels.
     """
     saved = ElementTree.fromstring(_saved(given))
-    box = saved.attrib["viewBox"].split()
+    x, y, width, height = map(float, saved.attrib["viewBox"].split())
     root = ElementTree.Element(
         "svg",
         {
             "class": "chart",
-            "viewBox": " ".join(f"{float(x):g}" for x in box),
+            "viewBox": f"{x:g} {y:g} {width:g} {height - cut:g}",
             "role": "img",
             "aria-label": label,
             "xmlns": _SVG,

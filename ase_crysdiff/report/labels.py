@@ -1,9 +1,9 @@
-"""How metrics, numbers and symbols are written for people."""
+"""How metrics are written for people."""
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from ase_crysdiff.pictures.typography import number
 
 #: Name of the class of all that have no class of their own.
 OTHERS = "others"
@@ -34,15 +34,6 @@ LABELS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number as people write it; a dash for none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0 or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
-
-
 def value_of(result: Mapping[str, Any], unit: str) -> str:
     """A value as people read it.
 
@@ -69,8 +60,3 @@ def interval_of(result: Mapping[str, Any], unit: str) -> str:
     if unit == "%":
         return f"[{100 * low:.1f}–{100 * high:.1f}]"
     return f"[{number(low)} to {number(high)}]"
-
-
-def with_subscripts(symbol: str) -> str:
-    """P6_3/mmc with its screw axis set low."""
-    return re.sub(r"_(\d)", lambda found: chr(ord("\N{SUBSCRIPT ZERO}") + int(found[1])), symbol)

@@ -1,20 +1,19 @@
 """The report of an evaluation: one file that needs nothing else."""
 
-import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from pymatgen.core import Structure
 
 from ase_crysdiff.metrics.hull import Footing, footing
+from ase_crysdiff.pictures.crystals import drawing
+from ase_crysdiff.pictures.scene import element_colours
 from ase_crysdiff.report import tables
 from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
-from ase_crysdiff.report.crystals import drawing, element_colours
 from ase_crysdiff.report.elements import periodic_table
-from ase_crysdiff.report.labels import LABELS, interval_of, number, value_of, with_subscripts
+from ase_crysdiff.report.labels import LABELS, value_of
+from ase_crysdiff.report.rendering import environment, source
 
 #: Sources that are named, and lost crystals that are listed.
 _SOURCES_SHOWN, _LOST_SHOWN = 4, 500
@@ -32,12 +31,10 @@ def html_report(results: Mapping[str, Any]) -> str:
     Args:
         results: What `results.json` of an evaluation holds.
     """
-    template = _environment().get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     return template.render(
         results=results,
-        style=Markup(
-            files("ase_crysdiff.report").joinpath("style.css").read_text(encoding="utf-8")
-        ),
+        style=source("style.css"),
         title=f"Evaluation of {results['requested']:,} crystals",
         headline=_headline(results["metrics"]),
         sources=_named(results["sources"]),
@@ -57,27 +54,6 @@ def html_report(results: Mapping[str, Any]) -> str:
             "Versions": results["versions"],
         },
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ase_crysdiff.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "value_of": value_of,
-        "interval_of": interval_of,
-        "subscripts": with_subscripts,
-        "plain": tables.plain,
-        "formula": _formula,
-    }
-    environment.globals["share"] = tables.share
-    return environment
 
 
 def _headline(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -160,8 +136,3 @@ def _is_doubtful(crystal: Mapping[str, Any]) -> bool:
     """Whether a crystal lies so far below a hull without its formula that the hull is to blame."""
     height = crystal["energy_above_hull"] or 0.0
     return not crystal["is_listed"] and footing(crystal["is_listed"], height) is Footing.NONE
-
-
-def _formula(formula: str) -> Markup:
-    """NaCl2 with its 2 set low."""
-    return Markup(re.sub(r"(\d+(?:\.\d+)?)", r"<sub>\1</sub>", str(escape(formula))))

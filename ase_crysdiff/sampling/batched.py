@@ -12,7 +12,7 @@ from ase_crysdiff import registry
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CrysDiffError, PluginError, SamplingError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.isolation import Failure, run_isolated
+from ase_crysdiff.isolation import Failure, Workers, computes_here, opened, run_isolated
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.acceptance import rejection
@@ -102,7 +102,7 @@ def draw(
     *,
     redraws: int,
     batch_size: int,
-    workers: int,
+    workers: Workers,
     progress: bool | None,
 ) -> Iterator[list[Attempt]]:
     """The draws of all indices, batch by batch; what is rejected is drawn again up to `redraws`
@@ -119,7 +119,7 @@ def draw(
         indices: Crystals to draw.
         redraws: Further attempts after a rejected one.
         batch_size: Crystals per batch.
-        workers: Isolated processes that compute batches; 0 computes in this one.
+        workers: Isolated processes or an executor that compute batches; 0 computes in this one.
         progress: Whether to show a progress bar; None shows one on a terminal.
     """
     pending = [(i, 0) for i in indices]
@@ -132,12 +132,12 @@ def draw(
             "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} crystals [{elapsed}<{remaining}]"
         ),
     )
-    with bar:
+    rounds = _here if computes_here(workers) else _in_processes
+    with bar, opened(workers) as crew:
         while pending:
             rejected: list[tuple[int, int]] = []
             batches = [pending[k : k + batch_size] for k in range(0, len(pending), batch_size)]
-            rounds = _in_processes if workers else _here
-            for draws in rounds(spec, sampler, request, seed, batches, workers, bar):
+            for draws in rounds(spec, sampler, request, seed, batches, crew, bar):
                 again = [
                     d for d in draws if d.reason is not None and not d.final and d.attempt < redraws
                 ]
@@ -154,7 +154,7 @@ def _here(
     request: SampleRequest,
     seed: int,
     batches: list[list[tuple[int, int]]],
-    workers: int,
+    workers: Workers,
     bar: Any,
 ) -> Iterator[list[Attempt]]:
     for batch in batches:
@@ -175,7 +175,7 @@ def _in_processes(
     request: SampleRequest,
     seed: int,
     batches: list[list[tuple[int, int]]],
-    workers: int,
+    workers: Workers,
     bar: Any,
 ) -> Iterator[list[Attempt]]:
     jobs = [[_Job(spec, request, seed, tuple(batch))] for batch in batches]

@@ -3,7 +3,7 @@ was.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,16 @@ class SampleFolder(CrystalFolder):
         """
         self.add(accepted)
 
-    def finish(self, num_samples: int, report: Report) -> SampleSet:
-        """Writes the file of all crystals and the report; returns the crystals with an index below
-        `num_samples`.
+    def finish(self, indices: Iterable[int], report: Report) -> SampleSet:
+        """Writes the file of all crystals and the report; returns the crystals with these indices.
+
+        Args:
+            indices: Which crystals were asked for now.
+            report: Of what was drawn now.
         """
-        structures = [s for i, s in sorted(self.done.items()) if i < num_samples]
-        samples = SampleSet(structures, replace(report, asked=num_samples, made=len(structures)))
+        wanted = set(indices)
+        structures = [s for i, s in sorted(self.done.items()) if i in wanted]
+        samples = SampleSet(structures, replace(report, asked=len(wanted), made=len(structures)))
         if structures:
             samples.write(self.path / self.XYZ)
         self.store.note(last_run=vars(report))

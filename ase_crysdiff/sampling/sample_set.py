@@ -1,11 +1,10 @@
 """What sampling returns: structures with their origin, and a report of what happened."""
 
-import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 from ase import Atoms
@@ -14,6 +13,10 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.data.table import to_dataframe
 from ase_crysdiff.data.writing import frame, write
+from ase_crysdiff.pictures.notebook import crystal_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,6 +216,20 @@ class SampleSet(Sequence[Structure]):
         kind = {"@module": type(self).__module__, "@class": type(self).__name__}
         return {**kind, "report": jsanitize(vars(self.report))}
 
+    def plot(self, *, columns: int = 6, limit: int = 24) -> "Figure":
+        """Drawings of the crystals side by side, each with formula, space group, and energy where
+        the set was ranked by one.
+
+        Args:
+            columns: Drawings in a row.
+            limit: Crystals that are drawn at most; the figure says how many are left out.
+
+        Raises:
+            InputError: If the set is empty, or `columns` or `limit` is below one.
+        """
+        from ase_crysdiff.pictures.grid import crystal_grid  # and with it matplotlib
+
+        return crystal_grid(self.structures, columns=columns, limit=limit)
+
     def _repr_html_(self) -> str:
-        frame: Any = self.to_dataframe()
-        return f"<p>{html.escape(str(self.report))}</p>" + frame.to_html(index=False)
+        return crystal_table(self.structures, str(self.report))

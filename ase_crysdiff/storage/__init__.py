@@ -9,12 +9,13 @@ from ase_crysdiff.storage.files import (
     write_text,
 )
 from ase_crysdiff.storage.journal import Journal
-from ase_crysdiff.storage.store import Store
+from ase_crysdiff.storage.store import Store, differences
 
 __all__ = [
     "Journal",
     "Store",
     "check_ending",
+    "differences",
     "ensure_writable",
     "write_by",
     "write_bytes",

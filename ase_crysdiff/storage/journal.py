@@ -37,7 +37,7 @@ class Journal:
         """
         return self.decoded(lambda entry: entry)
 
-    def decoded(self, decode: Callable[[dict[str, Any]], T]) -> list[T]:
+    def decoded(self, decode: Callable[[dict[str, Any]], T], *, repair: bool = True) -> list[T]:
         """What the whole entries stand for, in the order in which they were added.
 
         Cuts a torn end off the file, so that the next entry begins a line of its own.
@@ -45,9 +45,11 @@ class Journal:
         Args:
             decode: Makes a value of an entry; if it raises a ValueError, LookupError, TypeError or
                 AttributeError, the entry counts as damaged.
+            repair: Whether a torn end is cut off; no for a file that another process may be
+                writing.
         """
         found = []
-        for line in self._lines():
+        for line in self._lines(repair):
             try:
                 entry = json.loads(line)
                 if not isinstance(entry, dict) or not entry.keys() >= self.keys:
@@ -88,12 +90,12 @@ class Journal:
         finally:
             self.add(waiting)
 
-    def _lines(self) -> list[bytes]:
+    def _lines(self, repair: bool) -> list[bytes]:
         if not self.path.exists():
             return []
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
+        if repair and len(whole) < len(content):
             with self.path.open("rb+") as file:
                 file.truncate(len(whole))
         return whole.split(b"\n")[:-1]

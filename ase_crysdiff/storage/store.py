@@ -4,7 +4,7 @@ kill.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,11 +172,12 @@ class Store:
         pairs |= {k: (old.get(k), v) for k, v in self._facts.items()}
         changed = {k: pairs[k] for k in sorted(pairs) if pairs[k][0] != pairs[k][1]}
         if changed:
-            told = [line for k, (was, now) in changed.items() for line in _differences(k, was, now)]
+            was = {k: before for k, (before, _) in changed.items()}
+            now = {k: after for k, (_, after) in changed.items()}
             raise InputError(
                 f"{self.path} holds a run with other settings ({', '.join(changed)} differ): "
-                f"{'; '.join(told)}. Choose another output folder, or give the same options to "
-                "continue that run."
+                f"{'; '.join(differences(was, now))}. Choose another output folder, or give the "
+                "same options to continue that run."
             )
 
     def _write_record(self) -> None:
@@ -189,14 +190,31 @@ def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(dict(values), default=_plain)))
 
 
-def _differences(name: str, was: Any, now: Any) -> Iterator[str]:
-    """What has changed, value by value; inside mappings by `outer.inner`."""
-    if isinstance(was, dict) and isinstance(now, dict):
-        for key in sorted({*was, *now}):
-            if was.get(key) != now.get(key):
-                yield from _differences(f"{name}.{key}", was.get(key), now.get(key))
-    else:
-        yield f"{name} was {_shown(was)}, is now {_shown(now)}"
+def differences(
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    told: str = "{name} was {one}, is now {other}",
+) -> list[str]:
+    """What differs between the settings of two runs, value by value; inside mappings by
+    `outer.inner`.
+
+    Args:
+        one: Settings.
+        other: Settings.
+        told: How a difference is put in words.
+    """
+    found = []
+    for key in sorted({*one, *other}):
+        pair = one.get(key), other.get(key)
+        if isinstance(pair[0], dict) and isinstance(pair[1], dict):
+            found += differences(
+                {f"{key}.{k}": v for k, v in pair[0].items()},
+                {f"{key}.{k}": v for k, v in pair[1].items()},
+                told,
+            )
+        elif pair[0] != pair[1]:
+            found.append(told.format(name=key, one=_shown(pair[0]), other=_shown(pair[1])))
+    return found
 
 
 def _shown(value: Any) -> str:

@@ -102,6 +102,22 @@ def space_group(
         return analyser.get_space_group_symbol(), analyser.get_space_group_number()
 
 
+def conventional(structure: Structure, symprec: float = 0.1) -> Structure:
+    """The conventional cell of the space group, as one is used to see it; the structure as it is
+    where no symmetry is found.
+
+    Args:
+        structure: Ordered.
+        symprec: Tolerance, Å.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return analyser_of(structure, symprec).get_conventional_standard_structure()
+    except SYMMETRY_ERRORS:
+        return structure
+
+
 def analyser_of(
     structure: Structure, symprec: float, angle_tolerance: float = 5.0
 ) -> SpacegroupAnalyzer:

@@ -11,12 +11,11 @@ import time
 import pytest
 from misbehaviour import misbehave
 
-from ase_crysdiff import isolation
-from ase_crysdiff.isolation import Failure, WorkerPool, map_isolated, run_isolated
+from ase_crysdiff.isolation import Failure, WorkerPool, map_isolated, pool, run_isolated
 
 
 def test_processes_that_hang_or_die_cost_one_item_each(monkeypatch):
-    monkeypatch.setattr(isolation, "WAIT_LIMIT", (1.0, 1.0))
+    monkeypatch.setattr(pool, "WAIT_LIMIT", (1.0, 1.0))
     chunks = [[1, "die", 2], [3, 4, "hang", 5], [], ["raise", 6, "die"], [7]]
     results = list(run_isolated(misbehave, chunks, workers=2, timeout=0.5))
     values = {(c, i): r.reason if isinstance(r, Failure) else r for c, i, r in results}

@@ -54,7 +54,7 @@ def test_relax_writes_and_continues(files, tmp_path, capsys, monkeypatch):
     assert "accepted" in streams.out
     record = json.loads((out / "run.json").read_text())
     assert record["settings"]["fmax"] == 0.05
-    assert record.keys() == {"settings"}  # nothing was drawn: no seed
+    assert record.keys() == {"settings", "asked", "failed"}  # nothing was drawn: no seed
 
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     assert main(words(files, out, "--fmax", 0.02)) == 1

@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from pymatgen.core import Composition, Element, Lattice, Structure
 
+from ase_crysdiff.crystal.charge_balance import has_balance
 from ase_crysdiff.errors import IncompatibleError
 from pymatgen_ext import StructureSampler
-from pymatgen_ext.charge_balance import balance_notes, has_balance
+from pymatgen_ext.charge_balance import balance_notes
 
 FORMULAS = (
     "MgO SrTiO3 Fe3O4 LiFePO4 YBa2Cu3O7 SrTiO5 Sr4TiO11 HeO Fe NaCl2 TaFe2Rh Li12Fe12P12N9O47"

@@ -15,7 +15,7 @@ import pymatgen_ext
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.crystal.convert import structure_to_atoms
 from ase_crysdiff.errors import CrysDiffError, InputError
-from ase_crysdiff.relaxation.results import rejection_reason
+from ase_crysdiff.relaxation.rejection import rejection_reason
 from ase_crysdiff.testing.crystals import prototypes, rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import relax

@@ -2,7 +2,6 @@
 stopped.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from ase_crysdiff.campaigns.benchmark.base import StructureSource
     from ase_crysdiff.campaigns.benchmark.targets import Targets
-    from ase_crysdiff.metrics.match_rate import Comparison, PairKey
-    from ase_crysdiff.storage import Store
+    from ase_crysdiff.metrics.match_rate import Comparison
 
 _PAIRS, _RERANKED = "pairs", "reranked"
 
@@ -73,6 +71,7 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
             holds a run with other settings.
         MissingExtraError: If SMACT is not installed.
     """
+    from ase_crysdiff.campaigns.benchmark.comparing import compare_missing
     from ase_crysdiff.campaigns.benchmark.given import (
         SCAFFOLDS,
         check_given,
@@ -118,8 +117,7 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
     if judge is not None:
         rows = reranked(bench.folder, journals[1], rows, judge, options.seed)
         bench.facts["ranked"] = True
-    comparison, matching = _compare_missing(bench.folder, journals[0], rows, targets, options)
-    bench.facts["seconds"]["matching"] = round(matching, 2)
+    comparison = compare_missing(bench, journals[0], rows, targets, options)
     numbers = results(
         comparison,
         rows,
@@ -140,42 +138,6 @@ def csp(options: CspOptions, sampler: "StructureSource") -> BenchmarkResult:
 BENCHMARK = Benchmark(
     csp, CspOptions, "match rate and RMSE of structures predicted for compositions", ("sampler",)
 )
-
-
-def _compare_missing(
-    folder: "Store",
-    name: str,
-    rows: Sequence[Sequence["Structure | None"]],
-    targets: "Targets",
-    options: CspOptions,
-) -> tuple["Comparison", float]:
-    """The comparison, from the journal of that name and made now, and the seconds that this run has
-    spent on it.
-    """
-    from ase_crysdiff.metrics.match_rate import Pair, compare
-
-    journal = folder.journal(name, "target", "sample", "distance", "volume_error", "failure")
-    known = {
-        (e["target"], e["sample"]): Pair(e["distance"], e["volume_error"], e["failure"])
-        for e in journal.read()
-        if e["sample"] < options.samples
-    }
-    started = time.perf_counter()
-    with journal.grouped() as add:
-
-        def note(key: "PairKey", pair: Pair) -> None:
-            add({"target": key[0], "sample": key[1], **vars(pair)})
-
-        comparison = compare(
-            rows,
-            targets.structures,
-            workers=options.workers,
-            timeout=options.timeout,
-            known=known,
-            on_pair=note,
-            progress=None,
-        )
-    return comparison, time.perf_counter() - started
 
 
 def _keep(

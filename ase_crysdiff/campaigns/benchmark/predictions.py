@@ -221,13 +221,13 @@ def structure_of(entry: Mapping[str, Any]) -> Structure:
     """A draw of the journal as a structure, right-handed as samplers hand them out.
 
     Args:
-        entry: Has `lattice` (rows, Å), `frac_coords` and `species` (atomic numbers); `rank` and
-            `log_votes`, where it has them, are among the properties.
+        entry: Has `lattice` (rows, Å), `frac_coords` and `species` (atomic numbers); `rank`,
+            `log_votes` and `energy_per_atom`, where it has them, are among the properties.
     """
     lattice = np.array(entry["lattice"])
     with np.errstate(invalid="ignore"):  # what is not finite is for the gate to name
         lattice = -lattice if np.linalg.det(lattice) < 0 else lattice
     frac = np.array(entry["frac_coords"]).reshape(-1, 3)
-    said = {name: entry.get(name) for name in ("rank", "log_votes")}
+    said = {name: entry.get(name) for name in ("rank", "log_votes", "energy_per_atom")}
     properties = {f"crysdiff_{name}": value for name, value in said.items() if value is not None}
     return Structure(Lattice(lattice), entry["species"], frac % 1, properties=properties)

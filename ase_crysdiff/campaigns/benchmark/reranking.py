@@ -54,4 +54,5 @@ def _entry(structure: Structure) -> dict[str, Any]:
         "lattice": structure.lattice.matrix.tolist(),
         "frac_coords": structure.frac_coords.tolist(),
         "species": [int(site.specie.Z) for site in structure],
+        "energy_per_atom": structure.properties.get("crysdiff_energy_per_atom"),
     }

@@ -17,6 +17,7 @@ from ase_crysdiff.data.packing import prepare, reason_of
 from ase_crysdiff.data.perturbations import MAKERS, Crystal, Perturbation, variants
 from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import Workers
 from ase_crysdiff.metrics.matching import formula_key, match, reduced
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.progress import tqdm
@@ -179,7 +180,7 @@ def in_benchmarks(
     name: str,
     structures: Sequence[Structure],
     benchmarks: dict[str, Reference],
-    workers: int,
+    workers: Workers,
     timeout: float,
 ) -> dict[int, str]:
     """Why structures may not be learnt from, by position: the file that holds the same crystal.
@@ -192,7 +193,7 @@ def in_benchmarks(
         name: Of the journal.
         structures: To be looked for.
         benchmarks: By file.
-        workers: Processes.
+        workers: Processes or an executor.
         timeout: Seconds for one structure.
     """
     groups: dict[Hashable, list[WorkItem]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import Workers, opened, workers_of
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
@@ -45,7 +47,13 @@ class CurationResult:
     report: Mapping[str, Any]
 
 
-def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
+def curate(
+    sources: Sequence[Path],
+    options: CurationOptions,
+    *,
+    workers: Workers | None = None,
+    executor: Executor | None = None,
+) -> CurationResult:
     """Reads, copies, compares, weighs, relaxes and writes training sets for two stages.
 
     Stage I holds every crystal below a height above the hull, stable or not, and copies out of
@@ -57,13 +65,20 @@ def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
     Args:
         sources: CSV with a cif column, CIF, POSCAR, extended XYZ, .db, folders.
         options: The rules.
+        workers: Isolated processes that compare and relax; None for as many as `options` say.
+        executor: Any executor of `concurrent.futures`, whose workers do so instead, without limits
+            of time.
 
     Raises:
         InputError: If an option makes no sense, a file cannot be used, no crystal is left, or the
             folder holds a run with other settings.
         UnknownNameError: If there is no potential of that name.
+        WorkerError: If processes cannot be started, or the executor is broken; what is done is
+            kept.
     """
     _check(options)
+    own = options.workers if workers is None and executor is None else workers or 0
+    wanted = workers_of(own, executor)
     potential = load_potential(options.potential, device=resolve("auto"))
     hull = None if options.hull is None else Hull.read(options.hull)
     benchmarks = read_benchmarks(options.against)
@@ -82,9 +97,10 @@ def curate(sources: Sequence[Path], options: CurationOptions) -> CurationResult:
     }
     folder = Store(options.output / "parts", settings)
     candidates = [*found, *made]
-    curation = Curation(options, folder, candidates, benchmarks, potential, hull)
-    first = curation.first()
-    second = curation.second(first)
+    with opened(wanted) as crew:
+        curation = Curation(options, folder, candidates, benchmarks, potential, hull, crew)
+        first = curation.first()
+        second = curation.second(first)
     report: dict[str, Any] = {
         **settings,
         "read": len(found) + len(unread),

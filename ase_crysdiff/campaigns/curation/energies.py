@@ -10,13 +10,15 @@ import numpy as np
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.campaigns.work import results_journal, sort_out
+from ase_crysdiff.isolation import Workers
 from ase_crysdiff.metrics.formation import energies_above_hull
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.engine import MAX_ATOMS
+from ase_crysdiff.relaxation.grouped import groups, iter_groups
 from ase_crysdiff.relaxation.results import RelaxResult
-from ase_crysdiff.relaxation.structures import iter_relax
 from ase_crysdiff.storage import Store
 
 #: Structures by position.
@@ -73,15 +75,17 @@ def relaxed(
     name: str,
     structures: Indexed,
     chosen: Sequence[int],
-    potential: Potential,
+    potential: PotentialLike,
     fmax: float,
     steps: int,
     strict: bool = True,
+    workers: Workers = 0,
 ) -> tuple[dict[int, Structure], dict[int, str]]:
     """Relaxed structures by position, in their Niggli cells, and why the others are not.
 
     A relaxation counts if it has converged and the rules of `relax` accept it, or, if not strict,
-    wherever nothing failed.
+    wherever nothing failed. Whole groups are relaxed, so that results depend neither on who
+    computes them nor on what was there before.
 
     Args:
         folder: Of the run.
@@ -92,18 +96,26 @@ def relaxed(
         fmax: Largest force that may remain, eV/Å.
         steps: At most so many.
         strict: Whether only what is converged and accepted counts.
+        workers: Processes or an executor; 0 relaxes in this process.
     """
     journal = results_journal(folder, name)
     done: dict[str, Any] = {e["key"]: e for e in journal.read()}
-    missing = [i for i in chosen if str(i) not in done]
-    found = iter_relax(
-        [structures[i] for i in missing], potential, fmax, steps, True, "lbfgs", MAX_ATOMS
-    )
+    start = {i: structures[i] for i in chosen}
+    members = [group for group in groups(start) if any(str(i) not in done for i in group)]
+    how = {
+        "fmax": fmax,
+        "steps": steps,
+        "relax_cell": True,
+        "optimizer": "lbfgs",
+        "max_atoms": MAX_ATOMS,
+    }
+    found = iter_groups(dict(enumerate(members)), start, potential, how, workers=workers)
+    total = sum(map(len, members))
     with journal.grouped() as note:
-        for k, result in tqdm(found, total=len(missing), desc=name, unit=" crystals", disable=None):
-            entry = {"key": str(missing[k]), **_as_entry(result, strict)}
-            done[entry["key"]] = entry
-            note(entry)
+        for i, result in tqdm(found, total=total, desc=name, unit=" crystals", disable=None):
+            if str(i) not in done:
+                done[str(i)] = {"key": str(i), **_as_entry(result, strict)}
+                note(done[str(i)])
     values, failures = sort_out({str(i): done[str(i)] for i in chosen})
     made = {}
     for i, found_at in ((int(key), v) for key, v in values.items()):

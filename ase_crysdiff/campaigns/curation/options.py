@@ -27,7 +27,7 @@ class CurationOptions:
         fmax: force that may remain after relaxing, eV/Å
         relax_steps: steps at most for each crystal
         seed: of the copies
-        workers: isolated processes for comparing; 0 compares in this one
+        workers: isolated processes that compare and relax; 0 does so in this one
         timeout: seconds for one comparison
     """
 

@@ -10,6 +10,7 @@ from ase_crysdiff.campaigns.curation.candidates import Candidate, in_benchmarks
 from ase_crysdiff.campaigns.curation.energies import energies, relaxed
 from ase_crysdiff.campaigns.curation.options import RELAXED_BELOW, STABLE, CurationOptions
 from ase_crysdiff.data.perturbations import MAKERS, Perturbation
+from ase_crysdiff.isolation import Workers, computes_here
 from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Reference
 from ase_crysdiff.metrics.uniqueness import classes
@@ -47,6 +48,7 @@ class Curation:
         benchmarks: What must not be learnt from, by file.
         potential: Gives energies and relaxes.
         hull: For candidates whose source knows no energy; None where there is none.
+        workers: Processes that compare and relax, or an executor; 0 does so in this one.
     """
 
     options: CurationOptions
@@ -55,6 +57,7 @@ class Curation:
     benchmarks: dict[str, Reference]
     potential: Potential
     hull: Hull | None
+    workers: Workers
 
     def first(self) -> Stage:
         """Everything below the limit, stable or not, that no benchmark holds, each crystal once."""
@@ -88,9 +91,10 @@ class Curation:
             "relaxed",
             start,
             band,
-            self.potential,
+            self.potential if computes_here(self.workers) else self.options.potential,
             self.options.fmax,
             self.options.relax_steps,
+            workers=self.workers,
         )
         places = sorted(moved)
         taken = self._in_benchmarks("relaxed-benchmarks", [moved[i] for i in places])
@@ -105,7 +109,7 @@ class Curation:
         return Stage({i: found[i] for i in members}, {i: heights[i] for i in members}, losses)
 
     def _in_benchmarks(self, name: str, structures: Sequence[Structure]) -> dict[int, str]:
-        workers, timeout = self.options.workers, self.options.timeout
+        workers, timeout = self.workers, self.options.timeout
         return in_benchmarks(self.folder, name, structures, self.benchmarks, workers, timeout)
 
     def _heights(
@@ -134,7 +138,7 @@ class Curation:
         """All of each class but the lowest."""
         same = classes(
             [structures[i] for i in chosen],
-            workers=self.options.workers,
+            workers=self.workers,
             timeout=self.options.timeout,
         )
         best = same.representatives([heights[i] for i in chosen])

@@ -17,7 +17,7 @@ from ase_crysdiff.crystal.soundness import gate, unusable_species
 from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.data.reading.record import Record
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.isolation import Failure, map_isolated
+from ase_crysdiff.isolation import Failure, Workers, map_isolated
 from ase_crysdiff.metrics.examined import NO_STRUCTURE
 from ase_crysdiff.sampling.folder import SampleFolder
 
@@ -61,7 +61,7 @@ class Entry:
         )
 
 
-def read_entries(sources: Sequence[str | Path], *, workers: int = 0) -> list[Entry]:
+def read_entries(sources: Sequence[str | Path], *, workers: Workers = 0) -> list[Entry]:
     """An entry for each crystal that files and folders were meant to hold, failed draws of
     `crysdiff sample` included.
 

@@ -5,6 +5,7 @@ stage by stage.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,16 @@ from ase import Atoms
 from pymatgen.core import Structure
 
 from ase_crysdiff import __version__
-from ase_crysdiff.arguments import positive
 from ase_crysdiff.campaigns.evaluation.entries import Entry, digest_of, read_entries, take_entries
 from ase_crysdiff.campaigns.evaluation.relaxed import relaxed_from
-from ase_crysdiff.campaigns.evaluation.relaxing import (
-    Options,
-    as_plain,
-    from_plain,
-    groups,
-    relax_groups,
-)
+from ase_crysdiff.campaigns.evaluation.relaxing import Options, as_plain, from_plain
 from ase_crysdiff.campaigns.evaluation.score import NO_SMACT, check_profile, score
 from ase_crysdiff.campaigns.evaluation.scored import Scored
 from ase_crysdiff.campaigns.evaluation.summary import summarise
 from ase_crysdiff.campaigns.evaluation.writing import write_evaluation
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
+from ase_crysdiff.isolation import Workers, opened, workers_of
 from ase_crysdiff.metrics.composition import has_smact
 from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined
 from ase_crysdiff.metrics.formation import energies_above_hull
@@ -43,6 +38,7 @@ from ase_crysdiff.metrics.sources import (
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.relaxation.engine import MAX_ATOMS, check_options
+from ase_crysdiff.relaxation.grouped import groups, relax_groups
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.storage import Store
 
@@ -76,7 +72,8 @@ def evaluate_files(
     potential: "PotentialLike | None" = "chgnet",
     options: Options | None = None,
     profile: str = "package",
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Scores files into a folder; called again after an interruption it goes on, and ends with the
@@ -102,6 +99,8 @@ def evaluate_files(
         profile: Rule of `sun` and `msun`: "package", "miad", "flowmm", "mattergen" or "lemat".
         workers: Processes that read, relax and compare, which may hang or die at the cost of one
             crystal; 0 works in this one, without limits of time. Results do not depend on it.
+        executor: Any executor of `concurrent.futures`, whose workers do so instead, without limits
+            of time.
         progress: Whether to show progress bars; None shows them on a terminal.
 
     Returns:
@@ -112,10 +111,13 @@ def evaluate_files(
             run.
         UnknownNameError: If there is no such potential or profile.
         IncompatibleError: If the profile wants known crystals and the reference is fingerprints.
+        WorkerError: If processes cannot be started, or the executor is broken; what is done is
+            kept.
     """
     settings = {"sources": [Path(s).name for s in sources], "inputs": digest_of(_existing(sources))}
-    plan = _Plan(reference, hull, potential, options or Options(), profile, workers, progress)
-    return plan.run(lambda: read_entries(sources, workers=workers), Path(output), settings)
+    with opened(workers_of(workers, executor)) as crew:
+        plan = _Plan(reference, hull, potential, options or Options(), profile, crew, progress)
+        return plan.run(lambda: read_entries(sources, workers=crew), Path(output), settings)
 
 
 def evaluate_structures(
@@ -127,7 +129,8 @@ def evaluate_structures(
     potential: "PotentialLike | None" = "chgnet",
     options: Options | None = None,
     profile: str = "package",
-    workers: int = 0,
+    workers: Workers = 0,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Scores structures in memory into a folder; called again after an interruption it goes on, and
@@ -153,6 +156,8 @@ def evaluate_structures(
         profile: Rule of `sun` and `msun`: "package", "miad", "flowmm", "mattergen" or "lemat".
         workers: Processes that relax and compare, which may hang or die at the cost of one crystal;
             0 works in this one, without limits of time. Results do not depend on it.
+        executor: Any executor of `concurrent.futures`, whose workers do so instead, without limits
+            of time.
         progress: Whether to show progress bars; None shows them on a terminal.
 
     Returns:
@@ -165,8 +170,9 @@ def evaluate_structures(
     """
     entries = take_entries(structures)
     settings = {"sources": [f"{len(entries)} structures"], "inputs": _digest(entries)}
-    plan = _Plan(reference, hull, potential, options or Options(), profile, workers, progress)
-    return plan.run(lambda: entries, Path(output), settings)
+    with opened(workers_of(workers, executor)) as crew:
+        plan = _Plan(reference, hull, potential, options or Options(), profile, crew, progress)
+        return plan.run(lambda: entries, Path(output), settings)
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ class _Plan:
     potential: "PotentialLike | None"
     options: Options
     profile: str
-    workers: int
+    workers: Workers
     progress: bool | None
 
     @own_state()
@@ -195,7 +201,6 @@ class _Plan:
             inputs: What tells the crystals from others.
         """
         # Everything that can be refused is refused before the first crystal is read.
-        positive("workers", self.workers, 0)
         check_options(self.options.fmax, self.options.steps, self.options.optimizer, MAX_ATOMS)
         known = None if self.reference is None else reference_from(self.reference)
         check_profile(self.profile, None if self.potential is None else known)
@@ -262,6 +267,7 @@ class _Plan:
         assert self.potential is not None
         structures = {e.index: e.structure for e in entries if e.structure is not None}
         members = groups(structures)
+        how = {**self.options.as_dict(), "max_atoms": MAX_ATOMS}
         names = [f"relaxed-{n:04d}" for n in range(len(members))]
         missing = {n: m for n, m in enumerate(members) if not stages.has(names[n])}
         done = len(structures) - sum(map(len, missing.values()))
@@ -274,7 +280,7 @@ class _Plan:
         )
         with bar:
             for n, results in relax_groups(
-                missing, structures, self.potential, self.options, workers=self.workers
+                missing, structures, self.potential, how, workers=self.workers
             ):
                 plain = [as_plain(i, r) for i, r in zip(members[n], results, strict=True)]
                 stages.keep(names[n], plain)

@@ -9,8 +9,9 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.crystal.convert import copy_of
 from ase_crysdiff.crystal.soundness import gate, unphysical
+from ase_crysdiff.isolation import Workers
 from ase_crysdiff.metrics.examined import NO_STRUCTURE, Examined, examined
-from ase_crysdiff.potentials.loading import PotentialLike, as_potential
+from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.relaxation.results import RelaxResult
 from ase_crysdiff.relaxation.structures import relax
 
@@ -37,21 +38,27 @@ class Relaxed:
     settings: Mapping[str, Any]
 
 
-def relaxed_by(structures: Sequence[Structure | None], potential: PotentialLike) -> Relaxed:
+def relaxed_by(
+    structures: Sequence[Structure | None], potential: PotentialLike, *, workers: Workers = 0
+) -> Relaxed:
     """Relaxes what passes the gate, in batches, cells included.
 
     Args:
         structures: One entry per requested structure.
         potential: A name, a potential or any ASE calculator.
+        workers: Processes or an executor; 0 relaxes in this one.
     """
-    given, resolved = examined(structures), as_potential(potential)
+    given = examined(structures)
     # Coordinates far outside the cell make some potentials hang.
     wrapped = [
         copy_of(s).translate_sites(list(range(len(s))), [0, 0, 0], to_unit_cell=True)
         for s in given.sound.values()
     ]
-    found = dict(zip(given.sound, relax(wrapped, resolved, fmax=FMAX, steps=STEPS), strict=True))
-    return relaxed_from(given, found, {"potential": resolved.name, "fmax": FMAX, "steps": STEPS})
+    results = relax(wrapped, potential, fmax=FMAX, steps=STEPS, workers=workers)
+    found = dict(zip(given.sound, results, strict=True))
+    return relaxed_from(
+        given, found, {"potential": results.potential, "fmax": FMAX, "steps": STEPS}
+    )
 
 
 def relaxed_from(

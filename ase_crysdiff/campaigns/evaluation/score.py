@@ -9,7 +9,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.relaxed import Relaxed
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.isolation import WorkerPool, Workers
+from ase_crysdiff.isolation import Workers, opened
 from ase_crysdiff.metrics.base import MetricResult
 from ase_crysdiff.metrics.composition import compositional_validity, has_smact
 from ase_crysdiff.metrics.coverage import coverage, features
@@ -55,7 +55,7 @@ def score(
     reference: Known | None = None,
     targets: Sequence[Structure] | None = None,
     profile: str = "package",
-    workers: int = 0,
+    workers: Workers = 0,
 ) -> Results:
     """All metrics that the findings allow; nothing is relaxed here.
 
@@ -74,7 +74,8 @@ def score(
         profile: Whose rule `sun` and `msun` follow: "package", "miad", "flowmm", "mattergen" or
             "lemat".
         workers: Processes for matcher, symmetry finder and featuriser, which may hang or die at the
-            cost of one structure; 0 works in this one, where nothing has a time limit.
+            cost of one structure, or an executor; 0 works in this one, where nothing has a time
+            limit.
 
     Returns:
         Results by name.
@@ -89,7 +90,7 @@ def score(
     rule = profile_named(profile)
     if energies is not None:
         check_profile(profile, reference)
-    with WorkerPool(workers) as pool:
+    with opened(workers) as crew:
         return _scored(
             examined(structures),
             relaxed,
@@ -98,7 +99,7 @@ def score(
             targets,
             rule,
             profile,
-            pool if workers else 0,
+            crew,
         )
 
 

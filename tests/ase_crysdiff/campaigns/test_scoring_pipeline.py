@@ -190,10 +190,10 @@ def test_nonsense_is_refused_before_the_folder_is_made(files, tmp_path):
 
 SCRIPT = """
 import sys
-import ase_crysdiff.campaigns.evaluation.relaxing as relaxing
+import ase_crysdiff.relaxation.grouped as grouped
 from test_scoring_pipeline import Toy
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
-relaxing._GROUP_CRYSTALS = 2
+grouped.GROUP = 2, 384
 files, out, reference, hull = sys.argv[1:]
 evaluate_files(
     [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False

@@ -20,7 +20,8 @@ from ase_crysdiff.metrics.formation import (
     formation_energies,
     hull_of,
 )
-from ase_crysdiff.metrics.hull import Hull, amounts, fractions
+from ase_crysdiff.metrics.formulas import amounts, fractions
+from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.potentials.base import Evaluation, Potential
 from ase_crysdiff.potentials.checks import check
 from ase_crysdiff.potentials.chgnet import CHGNetPotential

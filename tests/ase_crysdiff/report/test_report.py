@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import pytest
 from ase.data import chemical_symbols
 
+from ase_crysdiff.pictures.crystals import drawing
+from ase_crysdiff.pictures.typography import number
 from ase_crysdiff.report.charts import compared_columns, compared_rows, energy_histogram
-from ase_crysdiff.report.crystals import drawing
 from ase_crysdiff.report.elements import periodic_table, place
-from ase_crysdiff.report.labels import number
 from ase_crysdiff.report.page import html_report
 from ase_crysdiff.report.parity import parity_plot, parity_plots
 from ase_crysdiff.testing.crystals import prototypes

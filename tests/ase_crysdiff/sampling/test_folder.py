@@ -37,11 +37,11 @@ def test_other_seed_and_other_settings_are_named_together(tmp_path):
 def test_finished_folder_goes_on_and_keeps_failures(tmp_path):
     folder = SampleFolder.open(tmp_path, SETTINGS, 17, lambda: 0)
     folder.on_draws([], numbered()[:2])
-    folder.finish(2, Report("toy", "", 17, 2, 2, 0, failed={5: "atoms too close"}))
+    folder.finish(range(2), Report("toy", "", 17, 2, 2, 0, failed={5: "atoms too close"}))
     again = SampleFolder.open(tmp_path, SETTINGS, None, lambda: 0)
     assert sorted(again.done) == [0, 1]
     again.add(numbered()[2:])
-    samples = again.finish(3, Report("toy", "", 17, 3, 3, 0, failed={5: "atoms too close"}))
+    samples = again.finish(range(3), Report("toy", "", 17, 3, 3, 0, failed={5: "atoms too close"}))
     assert [s.properties["crysdiff_index"] for s in samples] == [0, 1, 2]
     assert SampleFolder.failures(tmp_path) == {5: "atoms too close"}
 
@@ -62,7 +62,7 @@ def test_a_folder_of_the_version_before_is_read(tmp_path):
 def test_what_is_written_has_the_layout_of_before(tmp_path):
     folder = SampleFolder.open(tmp_path, SETTINGS, 5, lambda: 0)
     folder.add(numbered())
-    folder.finish(3, Report("toy", "", 17, 3, 3, 0))
+    folder.finish(range(3), Report("toy", "", 17, 3, 3, 0))
     record = json.loads((tmp_path / "run.json").read_text())
     assert record.keys() == {"seed", "settings", "last_run"}
     assert (record["seed"], record["settings"]) == (5, SETTINGS)

@@ -19,7 +19,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.base import (
 from ase_crysdiff.campaigns.benchmark.potentials.crystals import Crystals
 from ase_crysdiff.isolation import Failure
 from ase_crysdiff.metrics.formation import energies_per_atom
-from ase_crysdiff.metrics.hull import amounts
+from ase_crysdiff.metrics.formulas import amounts
 from ase_crysdiff.potentials.element_references import (
     fit_element_references,
     formation_energy,

@@ -1,0 +1,1 @@
+"""Powder patterns: reading and simulating them, fitting crystals to them and ranking those."""
