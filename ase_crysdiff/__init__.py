@@ -29,6 +29,7 @@ _OFFERED = {
         "StructureSampler",
         "available_predictors",
         "available_samplers",
+        "discover",
         "energy_above_hull",
         "evaluate",
         "find_scaffold",

@@ -14,7 +14,7 @@ from ase_crysdiff.errors import WorkerError
 from ase_crysdiff.isolation import dask_executor
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.testing.pair_potential import PairPotential
-from pymatgen_ext import StructureSampler, relax
+from pymatgen_ext import StructureSampler, discover, relax
 
 distributed = pytest.importorskip(
     "distributed", reason="Dask is not installed: pip install 'ase-crysdiff[distributed]'"
@@ -104,3 +104,31 @@ def test_a_scheduler_that_is_not_there_is_named():
         dask_executor("tcp://127.0.0.1:9", timeout=1.0),
     ):
         pass
+
+
+def test_a_discovery_survives_workers_killed_at_three_moments(executor, tmp_path):
+    """While drawing, while relaxing, and while candidates are looked at closely."""
+    how = {"samplers": ("prototypes",), "draws": 64, "predict": (), "seed": 3, "progress": False}
+    folder, killed = tmp_path / "there", []
+    ended = threading.Event()
+
+    def watch():
+        marks = {"run.json": folder, "drawn-0000.json": folder / "stages"}
+        for name in (*marks, "released.jsonl"):
+            place = marks.get(name, folder / "stages") / name
+            while not (place.exists() and any(executor._client.processing().values())):
+                if ended.wait(0.01):
+                    return
+            kill_a_busy_worker(executor)
+            killed.append(name)
+            time.sleep(2)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    there = discover("Ti-Ni-Sn", 3, folder=folder, executor=executor, **how)
+    ended.set()
+    watcher.join()
+    assert len(killed) >= 2
+    here = discover("Ti-Ni-Sn", 3, **how)
+    assert [f.key for f in there.candidates] == [f.key for f in here.candidates]
+    assert list(there) == list(here)

@@ -12,7 +12,7 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.diffraction.simulation import simulate_pattern
 from ase_crysdiff.errors import IncompatibleError, InputError, UnknownNameError
-from pymatgen_ext import StructureSampler, discover
+from pymatgen_ext import StructureSampler, discover, energy_above_hull
 
 HOW = {"samplers": ("prototypes",), "draws": 64, "predict": (), "seed": 3, "progress": False}
 
@@ -42,6 +42,14 @@ def test_candidates_are_new_distinct_low_and_ranked(found):
         assert find.dynamics
         assert structure.properties["crysdiff_energy_above_hull"] == find.height
         assert "mp-" in find.origin or "oqmd-" in find.origin or "agm" in find.origin
+
+
+@pytest.mark.slow
+def test_heights_are_those_of_the_relaxed_crystals(found):
+    every = (*found.candidates, *found.rediscovered)
+    said = energy_above_hull([f.structure for f in every])
+    assert [f.height for f in every] == pytest.approx(said.energy_above_hull.tolist(), abs=2e-4)
+    assert [f.listed for f in every] == said.is_listed.tolist()
 
 
 @pytest.mark.slow

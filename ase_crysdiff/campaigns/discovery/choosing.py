@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ase_crysdiff.campaigns.discovery.finds import Find, again
+from ase_crysdiff.campaigns.discovery.finds import Find, Heights, again
 from ase_crysdiff.campaigns.discovery.wish import Window
 from ase_crysdiff.campaigns.work import work
 from ase_crysdiff.diffraction.fitting import fit_pattern
@@ -218,14 +218,14 @@ class Chooser:
         """
         tasks = [[(f.key, (self.potential, self.seed, f.structure))] for f in finds]
         done, failed = self._work("released", _released, tasks)
-        released = []
+        released, heights = [], Heights(self.loaded, self.hull)
         for find in finds:
             if find.key in failed:
                 remark = f"not released from its symmetry: {failed[find.key]}"
                 released.append(replace(find, remarks=(*find.remarks, remark)))
                 continue
             result = RelaxResult.from_dict(done[find.key])
-            released.append(again(find, result, self.loaded, self.hull))
+            released.append(again(find, result, heights))
         if self.reference is not None:
             released = [
                 f if f.known is not None else replace(f, known=self.reference.contains(f.structure))

@@ -7,11 +7,14 @@ from typing import Any
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.diffraction.results import PatternFit
-from ase_crysdiff.metrics.energies import Energies
-from ase_crysdiff.metrics.formation import energies_above_hull
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.metrics.completeness import Completeness
+from ase_crysdiff.metrics.formulas import amounts
 from ase_crysdiff.metrics.hull import DEEPEST, Footing, Hull, footing
 from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.element_references import formation_energy
 from ase_crysdiff.relaxation.results import RelaxResult
 
 
@@ -102,25 +105,61 @@ class Find:
         )
 
 
+class Heights:
+    """Heights above a hull from energies that are known already: those of relaxations, which need
+    not be computed once more.
+
+    Args:
+        potential: Whose energies.
+        hull: Known compounds.
+    """
+
+    def __init__(self, potential: Potential, hull: Hull) -> None:
+        self.hull, self.complete = hull, Completeness(hull)
+        found = potential.formation_references
+        self.references = {SYMBOLS[z]: energy for z, energy in found.items()}
+
+    def find(self, key: str, result: RelaxResult) -> Find:
+        """The find of a relaxation that is to be believed.
+
+        Raises:
+            InputError: If the hull or the references lack an element; the message names it.
+        """
+        assert result.structure is not None
+        composition, energy = result.structure.composition, result.energy_per_atom
+        formed = math.nan
+        if self.hull.scale == "formation":
+            formed = formation_energy(energy, amounts(composition), self.references)
+        own = energy if math.isnan(formed) else formed
+        return Find(
+            key,
+            result,
+            formed,
+            own - self.hull.energy(composition),
+            self.hull.is_listed(composition),
+            self.complete.objection(composition),
+        )
+
+
 def finds_of(
-    relaxed: Sequence[tuple[str, RelaxResult]], potential: Potential, hull: Hull
+    relaxed: Sequence[tuple[str, RelaxResult]], heights: Heights
 ) -> tuple[list[Find], dict[str, str]]:
     """Results that are to be believed as finds, and why others are none, by key.
 
     Args:
         relaxed: Key and result of each relaxation.
-        potential: That relaxed them.
-        hull: Known compounds.
+        heights: Says how far above the hull they lie.
     """
-    lost = {key: why for key, result in relaxed if (why := disbelieved(result)) is not None}
-    kept = [(key, result) for key, result in relaxed if key not in lost]
-    energies = energies_above_hull([r.structure for _, r in kept], potential, hull)
-    found = []
-    for i, (key, result) in enumerate(kept):
-        if i in energies.failures:
-            lost[key] = energies.failures[i]
-        else:
-            found.append(_find(key, result, energies, i))
+    found, lost = [], {}
+    for key, result in relaxed:
+        reason = disbelieved(result)
+        if reason is None:
+            try:
+                found.append(heights.find(key, result))
+            except InputError as error:
+                reason = str(error)
+        if reason is not None:
+            lost[key] = reason
     return found, lost
 
 
@@ -131,16 +170,15 @@ def disbelieved(result: RelaxResult) -> str | None:
     return None if result.accepted and result.converged else str(result.reason)
 
 
-def again(find: Find, result: RelaxResult, potential: Potential, hull: Hull) -> Find:
+def again(find: Find, result: RelaxResult, heights: Heights) -> Find:
     """The find after another relaxation; as it was if that is not to be believed.
 
     Args:
         find: As it was.
         result: Of the relaxation.
-        potential: That relaxed it.
-        hull: Known compounds.
+        heights: Says how far above the hull it lies.
     """
-    anew, _ = finds_of([(find.key, result)], potential, hull)
+    anew, _ = finds_of([(find.key, result)], heights)
     if not anew:
         remark = f"not released from its symmetry: {disbelieved(result)}"
         return replace(find, remarks=(*find.remarks, remark))
@@ -148,17 +186,6 @@ def again(find: Find, result: RelaxResult, potential: Potential, hull: Hull) -> 
     fallen = result.kept_symmetry is False
     remarks = (f"left the saddle {result.space_group}",) if fallen else ()
     return replace(found, remarks=(*find.remarks, *remarks), known=None if fallen else find.known)
-
-
-def _find(key: str, result: RelaxResult, energies: Energies, i: int) -> Find:
-    return Find(
-        key,
-        result,
-        float(energies.formation_energy[i]),
-        float(energies.energy_above_hull[i]),
-        bool(energies.is_listed[i]),
-        energies.incomplete.get(i),
-    )
 
 
 def plain(find: Find) -> dict[str, Any]:

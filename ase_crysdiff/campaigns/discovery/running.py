@@ -13,6 +13,7 @@ from ase_crysdiff import __version__, arguments
 from ase_crysdiff.campaigns.discovery.asks import ROUND, rounds
 from ase_crysdiff.campaigns.discovery.choosing import Choice, Chooser
 from ase_crysdiff.campaigns.discovery.drawing import Source
+from ase_crysdiff.campaigns.discovery.finds import Heights
 from ase_crysdiff.campaigns.discovery.formulas import formulas_for
 from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.searching import Search, Tally
@@ -164,8 +165,7 @@ def run(
         search = Search(
             means.sources,
             plan.potential,
-            loaded,
-            hull,
+            Heights(loaded, hull),
             reference,
             plan.max_above_hull,
             int(store.facts["seed"]),

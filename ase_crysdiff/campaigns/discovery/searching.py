@@ -9,12 +9,10 @@ from itertools import islice
 
 from ase_crysdiff.campaigns.discovery.asks import Ask
 from ase_crysdiff.campaigns.discovery.drawing import Drawing, Source, draw_rounds, unseen
-from ase_crysdiff.campaigns.discovery.finds import Find, finds_of
+from ase_crysdiff.campaigns.discovery.finds import Find, Heights, finds_of
 from ase_crysdiff.campaigns.discovery.resting import relax_into
 from ase_crysdiff.isolation import Workers
-from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.metrics.reference import Known
-from ase_crysdiff.potentials.base import Potential
 from ase_crysdiff.potentials.loading import PotentialLike
 from ase_crysdiff.relaxation.settings import SYMPREC
 from ase_crysdiff.relaxation.symmetric import KeptSymmetry
@@ -61,8 +59,7 @@ class Search:
     Args:
         sources: Samplers.
         potential: By name or as it was given, so that processes find it.
-        loaded: The same, loaded.
-        hull: Known compounds.
+        heights: Says how far above the hull crystals lie.
         reference: Known crystals; None asks for no novelty.
         max_above_hull: Of what is kept, eV/atom.
         seed: Of the run.
@@ -73,8 +70,7 @@ class Search:
 
     sources: Sequence[Source]
     potential: PotentialLike
-    loaded: Potential
-    hull: Hull
+    heights: Heights
     reference: Known | None
     max_above_hull: float
     seed: int
@@ -160,9 +156,7 @@ class Search:
             self.workers,
             self.progress,
         )
-        found, lost = finds_of(
-            [pair for pairs in relaxed.values() for pair in pairs], self.loaded, self.hull
-        )
+        found, lost = finds_of([pair for pairs in relaxed.values() for pair in pairs], self.heights)
         judged = [f for f in found if f.unjudged is None]
         low = [f for f in judged if f.height <= self.max_above_hull]
         tally.lost.update(lost.values())

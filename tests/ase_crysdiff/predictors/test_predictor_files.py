@@ -202,7 +202,7 @@ def test_energy_above_hull_is_measured_from_the_open_hull(monkeypatch):
     )
     partial = predictor.predict(from_structures(structures))
     assert torch.isnan(partial.values).all()
-    assert "2.09 eV/atom below a hull 'given' that lacks NaCl" in partial.failures[0]
+    assert "2.10 eV/atom below a hull 'given' that lacks NaCl" in partial.failures[0]
     assert "no entry for the elements O, Sr, Ti" in partial.failures[1]
     hull = Hull({"Na": 0, "Cl": 0, "Na2Cl": -3.0, "NaCl2": -3.0})
     monkeypatch.setattr(fingerprints, "open_hull", lambda: hull)
