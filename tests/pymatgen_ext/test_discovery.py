@@ -42,6 +42,7 @@ def test_candidates_are_new_distinct_low_and_ranked(found):
         assert find.dynamics
         assert structure.properties["crysdiff_energy_above_hull"] == find.height
         assert "mp-" in find.origin or "oqmd-" in find.origin or "agm" in find.origin
+        assert "this compound" not in find.origin
 
 
 @pytest.mark.slow

@@ -294,6 +294,4 @@ def _vibrations(task: tuple[PotentialLike, Any]) -> tuple[bool | None, str]:
     (found,) = lowest_modes(structure, potential, progress=False)
     if found.stable is None:
         return None, f"not checked: {found.remark}"
-    cells = "×".join(map(str, found.supercell or ()))
-    text = found.remark or f"no imaginary mode, the lowest at {found.lowest:.2f} THz"
-    return found.stable, f"{text} ({cells} cells)"
+    return found.stable, found.remark or f"stable, lowest {found.lowest:.2f} THz"

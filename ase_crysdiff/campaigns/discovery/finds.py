@@ -185,7 +185,8 @@ def again(find: Find, result: RelaxResult, heights: Heights) -> Find:
     (found,) = anew
     fallen = result.kept_symmetry is False
     remarks = (f"left the saddle {result.space_group}",) if fallen else ()
-    return replace(found, remarks=(*find.remarks, *remarks), known=None if fallen else find.known)
+    known = None if fallen and not find.known else find.known
+    return replace(found, remarks=(*find.remarks, *remarks), known=known)
 
 
 def plain(find: Find) -> dict[str, Any]:

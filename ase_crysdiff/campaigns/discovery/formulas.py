@@ -25,9 +25,9 @@ _MOST = 500
 
 def formulas_for(
     wish: Wish, library: Library, vote: Vote, hull: Hull
-) -> tuple[list[VotedFormula], tuple[str, ...]]:
-    """The formulas whose structures are predicted, the likeliest first, and what must be said of
-    them. None where nothing is wished of the elements, or only samplers that draw freely can obey
+) -> tuple[list[VotedFormula], str]:
+    """The formulas whose structures are predicted, the likeliest first, and how they were found, in
+    words. None where nothing is wished of the elements, or only samplers that draw freely can obey
     the symmetry that is wished.
 
     A formula with an anion is left out if its charge balances by no oxidation states. Compounds
@@ -40,9 +40,11 @@ def formulas_for(
         hull: Of known compounds.
     """
     if wish.composition is not None:
-        return [VotedFormula(wish.composition, 0.0, sum(n for _, n in wish.composition))], ()
+        return [
+            VotedFormula(wish.composition, 0.0, sum(n for _, n in wish.composition))
+        ], "as it is written"
     if wish.species is None or wish.space_group is not None or wish.prototype:
-        return [], ()
+        return [], "left to the samplers"
     voted: list[VotedFormula] = []
     stable: list[Formula] = []
     for system in _systems(wish):
@@ -54,11 +56,11 @@ def formulas_for(
     most = balanced[0].votes if balanced else 0.0
     first = [VotedFormula(contents, most + 1.0, sum(n for _, n in contents)) for contents in stable]
     rest = [found for found in balanced if found.contents not in set(stable)]
-    notes = (
-        f"{len(voted):,} formulas have known crystals to imitate, {len(balanced):,} of them can be "
-        f"charge-balanced or are alloys; {len(stable)} stable compounds are known",
+    told = (
+        f"{len(voted):,} have known crystals to imitate, {len(balanced):,} of them can be "
+        f"charge-balanced or are alloys; {len(stable)} stable compounds are known"
     )
-    return [*first, *rest][:_MOST], notes
+    return [*first, *rest][:_MOST], told
 
 
 def _systems(wish: Wish) -> Iterator[frozenset[int]]:

@@ -34,7 +34,6 @@ from ase_crysdiff.metrics.sources import (
     reference_from,
 )
 from ase_crysdiff.potentials.loading import PotentialLike, as_potential
-from ase_crysdiff.prototypes.formulas import VotedFormula
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.prototypes.retrieval import Vote
 from ase_crysdiff.randomness import new_seed
@@ -159,7 +158,7 @@ def run(
             "A powder pattern tells the structures of one formula apart. Give the formula, such as "
             f"'TiO2', in place of {str(wish)!r}."
         )
-    formulas, notes = formulas_for(wish, means.library, means.vote, hull)
+    formulas, told = formulas_for(wish, means.library, means.vote, hull)
     settings = _settings(wish, plan, means, loaded.name, hull, reference)
     with _store(folder, settings, seed) as store, opened(plan.workers) as workers:
         search = Search(
@@ -196,11 +195,11 @@ def run(
         wish,
         choice.candidates,
         choice.rediscovered,
-        _funnel(formulas, tally, len(finds), choice),
+        _funnel(len(formulas), told, tally, len(finds), choice),
         tally,
         {**settings, "seed": search.seed},
         hull,
-        (*notes, *choice.notes),
+        choice.notes,
         time.monotonic() - started,
         folder,
     )
@@ -242,7 +241,7 @@ def _settings(
 
 
 def _funnel(
-    formulas: Sequence[VotedFormula], tally: Tally, low: int, choice: Choice
+    formulas: int, told: str, tally: Tally, low: int, choice: Choice
 ) -> tuple[tuple[str, int, str], ...]:
     """Stages with their numbers and what they mean."""
     fresh = tally.drawn - tally.repeated
@@ -256,7 +255,7 @@ def _funnel(
         "candidates": "still within the limit, the best first",
     }
     return (
-        ("formulas", len(formulas), "whose structures may be asked for"),
+        ("formulas", formulas, told),
         ("asked", tally.asked, f"draws, in {tally.rounds} rounds"),
         ("drawn", tally.drawn, "crystals"),
         ("different", fresh, "in an arrangement that was not there before"),

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from pymatgen.core import Structure
+
 from ase_crysdiff.campaigns.discovery.asks import Ask
 from ase_crysdiff.campaigns.discovery.drawing import Drawing, Source, draw_rounds, unseen
 from ase_crysdiff.campaigns.discovery.finds import Find, Heights, finds_of
@@ -162,10 +164,14 @@ class Search:
         tally.lost.update(lost.values())
         tally.unjudged += len(found) - len(judged)
         tally.high += len(judged) - len(low)
-        return [self._told(find) for find in low]
+        given = {key: s for structures in stages.values() for key, s in structures.items()}
+        return [self._told(find, given[find.key]) for find in low]
 
-    def _told(self, find: Find) -> Find:
-        """With whether it is known."""
+    def _told(self, find: Find, drawn: Structure) -> Find:
+        """With whether it is known: as it was drawn, or where it came to rest. The potential may
+        carry a known crystal away from where it is known.
+        """
         if self.reference is None:
             return find
-        return replace(find, known=self.reference.contains(find.structure))
+        known = self.reference.contains(drawn) or self.reference.contains(find.structure)
+        return replace(find, known=known)

@@ -120,6 +120,9 @@ def _answers(found: Discovery) -> tuple[str, ...]:
         f"{len(found)} candidates are left, {low} of them on or below the hull of known compounds.",
         f"{len(found.rediscovered)} known crystals were found again.",
     ]
+    _, formulas, told = found.funnel[0]
+    if formulas > 1:
+        sentences.append(f"Of the formulas {told}.")
     lost = found.tally.lost + found.tally.failed
     if lost:
         reasons = "; ".join(f"{why} ({n})" for why, n in lost.most_common(_REASONS))

@@ -24,7 +24,7 @@ def formulas():
 
 
 def test_known_stable_compounds_come_first(formulas):
-    found, (note,) = formulas("Sr-Ti-O")
+    found, note = formulas("Sr-Ti-O")
     first = {formula_text(tuple(sorted(f.contents, reverse=True))) for f in found[:5]}
     assert {"SrTiO3", "Sr2TiO4", "Sr3Ti2O7"} <= first
     assert "5 stable compounds are known" in note
@@ -47,13 +47,12 @@ def test_elements_give_the_formulas_of_all_their_systems(formulas):
 
 
 def test_a_formula_is_taken_as_it_is_written(formulas):
-    found, notes = formulas("Ti2O4")
+    found, _ = formulas("Ti2O4")
     assert [f.contents for f in found] == [((22, 2), (8, 4))]
-    assert notes == ()
 
 
 def test_a_symmetry_leaves_formulas_to_samplers_that_draw_freely(formulas):
-    assert formulas(Wish(chemical_system=frozenset({22, 8}), space_group=136)) == ([], ())
+    assert formulas(Wish(chemical_system=frozenset({22, 8}), space_group=136))[0] == []
 
 
 @pytest.mark.parametrize(
