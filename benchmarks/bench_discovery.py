@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS))
     parser.add_argument("-n", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--judge", default="chgnet")
+    parser.add_argument("--judge", default="chgnet", help="a potential, or none")
     options = parser.parse_args()
     hull = options.data / "mp" / "hull_2025.csv.gz"
     systems = {frozenset(s.split("-")): s for s in options.systems}
@@ -87,9 +87,11 @@ def main() -> None:
         spent += resource.getrusage(resource.RUSAGE_SELF).ru_utime - own
         cells = [reduced(f.structure) for f in (*found.candidates, *found.rediscovered)]
         again = [n for n, s in truth[system] if any(match(s, c) for c in cells)]
-        judged = relax(list(found), options.judge, progress=False)
-        heights = energy_above_hull([r.structure for r in judged], options.judge, hull)
-        near = sum(h <= 0.1 for h in heights.energy_above_hull.tolist())
+        near = None
+        if options.judge != "none":
+            judged = relax(list(found), options.judge, progress=False)
+            heights = energy_above_hull([r.structure for r in judged], options.judge, hull)
+            near = sum(h <= 0.1 for h in heights.energy_above_hull.tolist())
         counts = [Counter(site.specie.Z for site in s) for s in found]
         ionic = [c for c in counts if is_ionic(c)]
         row = {
