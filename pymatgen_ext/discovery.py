@@ -14,6 +14,7 @@ from ase_crysdiff import arguments, registry
 from ase_crysdiff.campaigns.discovery.result import Discovery
 from ase_crysdiff.campaigns.discovery.running import Means, Plan, run
 from ase_crysdiff.campaigns.discovery.wish import Window, Wish, formula_text
+from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.diffraction.reading import read_pattern
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.isolation import Workers, workers_of
@@ -293,6 +294,4 @@ def _window(name: str, window: Any) -> Window:
 
 
 def _symbols(species: frozenset[int] | None) -> list[str] | None:
-    from ase_crysdiff.crystal.elements import SYMBOLS
-
     return None if species is None else [SYMBOLS[z] for z in sorted(species)]

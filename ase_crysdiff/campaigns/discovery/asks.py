@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, cycle, islice
+from itertools import cycle, islice
 
 from ase_crysdiff.prototypes.formulas import VotedFormula
 from ase_crysdiff.prototypes.library import Formula
@@ -98,8 +98,3 @@ def _creations(creators: Sequence[int]) -> Iterator[Ask]:
     for place in cycle(creators):
         yield Ask(place, None, firsts[place], _NEW)
         firsts[place] += _NEW
-
-
-def numbered(asks: Iterator[list[Ask]]) -> Iterator[tuple[int, list[Ask]]]:
-    """The rounds with their numbers, from 0."""
-    return zip(count(), asks, strict=False)

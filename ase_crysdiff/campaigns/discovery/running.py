@@ -115,10 +115,10 @@ class Means:
     """Who finds crystals, and from which known ones.
 
     Args:
-        predictors: Places of the samplers that predict structures of formulas.
-        creators: Places of those that draw crystals without a formula.
         sources: The samplers.
-        library: Known crystals, which vote for formulas; None if no sampler has one.
+        predictors: Places of those that predict structures of formulas.
+        creators: Places of those that draw crystals without a formula.
+        library: Known crystals, which vote for formulas.
         vote: How they vote.
     """
 
