@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tqdm.std import tqdm
+
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation.chunks import Failure, attempt
 
@@ -23,6 +25,9 @@ def serve(pipe: Connection) -> None:
     """The life of a worker of `WorkerPool`: chunks in, one result per item out, until the pipe
     closes.
     """
+    # Bars of one process need no lock between processes, whose semaphores a killed one would leave
+    # behind, with a warning for the user.
+    tqdm.set_lock(threading.RLock())
     try:
         while True:
             function, timeout, items = pipe.recv()
