@@ -256,7 +256,7 @@ def _funnel(
     }
     return (
         ("formulas", formulas, told),
-        ("asked", tally.asked, f"draws, in {tally.rounds} rounds"),
+        ("asked", tally.asked, f"draws, in {tally.rounds} round{'s' * (tally.rounds != 1)}"),
         ("drawn", tally.drawn, "crystals"),
         ("different", fresh, "in an arrangement that was not there before"),
         ("relaxed", sound, "came to a sound end"),
