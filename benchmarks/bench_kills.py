@@ -1,7 +1,8 @@
 """Long commands killed at random moments and given again: the files must be those of a run that was
 never interrupted, byte for byte.
 
-    python benchmarks/bench_kills.py sample relax label curate train evaluate finetune --kills 20
+    python benchmarks/bench_kills.py sample relax label curate train evaluate finetune discover \
+        --kills 20
 """
 
 import argparse
@@ -22,7 +23,9 @@ from ase_crysdiff.data.packing import pack
 from ase_crysdiff.testing.crystals import rattled
 
 #: Files that say when and how long, or how a run came about; those of later runs differ.
-CLOCKS = frozenset({"run.json", "report.html", "results.json", "card.json", "log.jsonl"})
+CLOCKS = frozenset(
+    {"run.json", "report.html", "results.json", "card.json", "log.jsonl", "candidates.db"}
+)
 HULL = files("ase_crysdiff") / "resources" / "open-hull.csv.gz"
 SMALL = '{"encoder": {"hidden": 32, "layers": 2}}'
 COMMANDS = {
@@ -36,6 +39,7 @@ COMMANDS = {
     "evaluate": "evaluate crystals --potential dao-p --workers 0 -o OUT",
     "finetune": "finetune --data table.csv --target volume --unit A3 -o OUT --encoder crysldnet "
     "--epochs 8 --members 2",
+    "discover": "discover Sr-Ti-O -n 4 --draws 128 --seed 0 -o OUT",
 }
 
 
