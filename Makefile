@@ -43,7 +43,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics,benchmark,distributed]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics,benchmark,distributed,genetic,workflows]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -16,6 +16,25 @@ from ase_crysdiff.predictors.base import Estimates, Predictor
 def predict_structures(
     predictor: Predictor, structures: Sequence[Any], progress: bool | None = None
 ) -> Estimates:
+    """The property of each structure, in the given order; see `estimates`.
+
+    Raises:
+        InputError: If none of the structures can be used.
+    """
+    said = estimates(predictor, structures, progress)
+    if structures and len(said.failures) == len(structures):
+        first = next(iter(said.failures.items()))
+        raise InputError(
+            f"None of {len(structures)} structures can be used. Number {first[0]}: "
+            f"{first[1].removesuffix('.')}."
+        )
+    return said
+
+
+@own_state()
+def estimates(
+    predictor: Predictor, structures: Sequence[Any], progress: bool | None = None
+) -> Estimates:
     """The property of each structure, in the given order.
 
     Every crystal is brought to its primitive Niggli cell first, so that supercells get the same
@@ -29,9 +48,6 @@ def predict_structures(
 
     Returns:
         Values and uncertainties with NaN for those that are refused, and reasons by position.
-
-    Raises:
-        InputError: If none of the structures can be used.
     """
     cells, refused = reduced_cells(structures, progress)
     for position, cell in list(cells.items()):
@@ -40,12 +56,6 @@ def predict_structures(
             del cells[position]
             symbols = ", ".join(chemical_symbols[z] for z in unknown)
             refused[position] = f"{predictor.card.name} does not know these elements: {symbols}"
-    if structures and not cells:
-        first = next(iter(sorted(refused.items())))
-        raise InputError(
-            f"None of {len(structures)} structures can be used. Number {first[0]}: "
-            f"{first[1].removesuffix('.')}."
-        )
     values = torch.full((len(structures),), torch.nan, dtype=torch.float64)
     uncertainty, remarks = values.clone(), {}
     if cells:

@@ -13,6 +13,7 @@ from ase_crysdiff import __version__, arguments
 from ase_crysdiff.campaigns.discovery.asks import ROUND, rounds
 from ase_crysdiff.campaigns.discovery.choosing import Choice, Chooser
 from ase_crysdiff.campaigns.discovery.drawing import Source
+from ase_crysdiff.campaigns.discovery.examining import Examiner
 from ase_crysdiff.campaigns.discovery.finds import Heights
 from ase_crysdiff.campaigns.discovery.formulas import formulas_for
 from ase_crysdiff.campaigns.discovery.result import Discovery
@@ -174,23 +175,19 @@ def run(
         )
         asked = rounds(means.predictors, means.creators, formulas)
         finds, tally = search.run(asked, *plan.bounds, plan.num_candidates, until)
-        chooser = Chooser(
+        examiner = Examiner(
             plan.potential,
             loaded,
             hull,
             reference,
             plan.max_above_hull,
-            plan.new_only,
-            wish.windows,
-            plan.properties,
             plan.judge,
-            plan.dynamics,
-            plan.pattern,
             search.seed,
             workers,
             search.store,
         )
-        choice = chooser.choose(finds, plan.num_candidates)
+        how = plan.new_only, wish.windows, plan.properties, plan.dynamics, plan.pattern
+        choice = Chooser(examiner, *how).choose(finds, plan.num_candidates)
     found = Discovery(
         wish,
         choice.candidates,
