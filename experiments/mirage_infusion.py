@@ -146,8 +146,11 @@ def measure(
     finished = run / "results.json"
     if not finished.exists():
         settings = TrainSettings(batch_size=options.batch_size, cooldown=0.4, seed=seed)
-        steps = round(3600 * hours / _pace(arm, data, settings, options.output))
-        settings = replace(settings, steps=steps, warmup=min(500, steps // 10))
+        hourly = 3600 / _pace(arm, data, settings, options.output)
+        steps = round(hours * hourly)
+        # Of the shortest budget, since a run that goes on cannot warm up anew.
+        warmup = min(500, round(min(options.hours) * hourly) // 4)
+        settings = replace(settings, steps=steps, warmup=warmup)
         if not train(arm, data, training, settings, deadline):
             return None
         structures = draw(
@@ -279,7 +282,9 @@ def main() -> None:
         for seed in options.seeds:
             for arm in options.arms:
                 results = measure(arm, seed, hours, data, options, deadline)
-                if results is not None:
+                if results is None:  # too little time, or asked to stop: nothing else is trained
+                    deadline = time.monotonic()
+                else:
                     found[arm][hours, seed] = results
     print(table(found))
 

@@ -104,7 +104,9 @@ def test_both_arms_from_training_to_scores(crystals, tmp_path, monkeypatch, caps
         potential=Toy(),
         profile="package",
     )
-    hours, longer = 3 / 3600, 6 / 3600
+    # So far apart that a warm-up of the longer budget would be another one.
+    hours, longer = 8 / 3600, 20 / 3600
+    options.hours = [longer, hours]
     assert benchmark.measure("mirage", 0, hours, data, options, time.monotonic()) is None
 
     def measured(arm, budget, seconds=600):
@@ -115,7 +117,7 @@ def test_both_arms_from_training_to_scores(crystals, tmp_path, monkeypatch, caps
     }
     assert {runs[hours, 0]["requested"] for runs in found.values()} == {4}
     steps = {arm: [results["steps"] for results in runs.values()] for arm, runs in found.items()}
-    assert steps == {"mirage": [2, 4], "plain": [3, 6]}  # equal hours, each at its own pace
+    assert steps == {"mirage": [5, 13], "plain": [8, 20]}  # equal hours, each at its own pace
     assert "num_atoms_distance" in found["plain"][hours, 0]["metrics"]
     assert "sun, mirage over plain" in benchmark.table(found)
     cards = [weights.read_card(tmp_path / f"{arm}-0" / f"{hours:g}h" / "weights") for arm in found]
