@@ -1,6 +1,8 @@
 # Two commands on a fresh machine:
 #   make crystals   installs into .venv if need be and draws 16 crystals into the folder crystals
 #   make test       installs into .venv if need be and runs all checks and tests
+#   make docs       builds the documentation site into site, without a network
+#   make notebooks  runs the tutorials and stores their outputs
 #   make fuzz       13,750 inputs of every kind: 3 minutes of one free core, half an hour of a busy machine
 # VENV=path takes or makes another environment, PYTHON=python3.12 another interpreter.
 VENV ?= .venv
@@ -8,7 +10,7 @@ PYTHON ?= python3
 N ?= 16
 BIN := $(VENV)/bin
 
-.PHONY: crystals test check fuzz smoke clean
+.PHONY: crystals test check docs notebooks fuzz smoke clean
 
 crystals: $(VENV)/.installed
 	$(BIN)/crysdiff sample miad -n $(N) -o crystals
@@ -21,6 +23,12 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+notebooks: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tools/site/run_notebooks.py
 
 # Thousands of inputs of every kind to what users call; `make test` tries a few of them.
 fuzz: $(VENV)/.installed-dev
@@ -43,8 +51,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,metrics,benchmark,distributed,genetic,workflows]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows]'
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf dist build .venv-smoke crystals runs
+	rm -rf dist build site .venv-smoke crystals runs
