@@ -1,4 +1,4 @@
-# Two commands on a fresh machine:
+# Commands on a fresh machine:
 #   make crystals   installs into .venv if need be and draws 16 crystals into the folder crystals
 #   make test       installs into .venv if need be and runs all checks and tests
 #   make docs       builds the documentation site into site, without a network

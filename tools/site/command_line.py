@@ -12,8 +12,9 @@ from ase_crysdiff.cli.main import COMMANDS
 PAGE = "reference/command-line.md"
 INTRODUCTION = """# Command line
 
-`crysdiff COMMAND --help` says the same in a terminal. Commands return 0 on success, 1 on an error that is explained, 2 on wrong usage and
-130 on Ctrl-C; those that write into a folder go on where they were interrupted when they are given again.
+`crysdiff COMMAND --help` says the same in a terminal. Commands return 0 on success, 1 on an error
+that is explained, 2 on wrong usage and 130 on Ctrl-C; those that write into a folder go on where
+they were interrupted when they are given again.
 
 | command | what for |
 |---|---|
@@ -34,22 +35,37 @@ def reference() -> str:
 
 def _section(name: str) -> str:
     parser = argparse.ArgumentParser(f"crysdiff {name}", add_help=False)
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=96)
     parser.description = COMMANDS[name]
     import_module(f"ase_crysdiff.cli.{name}").configure(parser)
-    parts = [f"## {name}", f"{_sentence(parser.description)}"]
-    parts += [f"```text\n{parser.format_usage().strip()}\n```"]
-    shown = [a for a in parser._actions if a.help != argparse.SUPPRESS]
+    return f"## {name}\n\n" + _described(parser)
+
+
+def _described(parser: argparse.ArgumentParser) -> str:
+    """What a command is, its usage, its arguments, its examples, then its kinds."""
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=96)
+    parts = [_sentence(parser.description or ""), _fence(parser.format_usage())]
+    kinds = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    hidden = (argparse._HelpAction, argparse._SubParsersAction)
+    shown = [
+        a for a in parser._actions if a.help != argparse.SUPPRESS and not isinstance(a, hidden)
+    ]
     if shown:
-        parts += ["| argument | meaning | default |\n|---|---|---|\n" + "\n".join(map(_row, shown))]
+        parts.append("| argument | meaning |\n|---|---|\n" + "\n".join(map(_row, shown)))
     if parser.epilog:
-        parts += [f"```text\n{parser.epilog.strip()}\n```"]
+        parts.append(_fence(parser.epilog))
+    for action in kinds:
+        for name, kind in action.choices.items():
+            parts.append(f"### {parser.prog.split()[-1]} {name}\n\n{_described(kind)}")
     return "\n\n".join(parts) + "\n"
 
 
+def _fence(text: str) -> str:
+    return f"```text\n{text.strip()}\n```"
+
+
 def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[0].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    text = html.escape(text.strip().replace("%%", "%"), quote=False)
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _row(action: argparse.Action) -> str:
@@ -57,15 +73,14 @@ def _row(action: argparse.Action) -> str:
     value = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
     values = " ".join(value) if isinstance(value, tuple) else str(value)
     if action.choices and not action.metavar:
-        values = " \\| ".join(map(str, action.choices))
+        values = " | ".join(map(str, action.choices))
+    about = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
     if action.nargs == 0:
         values = ""
-    about = _cell((action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%"))
-    hidden = action.default is None or action.nargs == 0 or action.default == argparse.SUPPRESS
-    default = "" if hidden or action.default in ([], ()) else f"`{action.default}`"
-    name = f"{names} {_cell(values)}".strip() if names else f"`{values}`"
-    return f"| {name} | {about} | {_cell(default)} |"
+    elif "default" not in about and action.default not in (None, argparse.SUPPRESS, [], ()):
+        about += f" (default {action.default})"
+    return f"| {f'{names} {_cell(values)}' if names else f'`{values}`'} | {_cell(about)} |"
 
 
 def _cell(text: str) -> str:
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|").replace("\\\\|", "\\|")
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")

@@ -47,5 +47,7 @@ def drawn(chart: str, where: str) -> str:
                 boxes = "".join(f"<b>{html.escape(b)}</b>" for b in re.split(r" \| |, ", label))
                 parts.append(f"<li>{boxes}</li>")
     if arrows != len(nodes) - 1:
-        raise PluginError(f"{where}: a chart with {len(nodes)} boxes and {arrows} arrows is no chain")
+        raise PluginError(
+            f"{where}: a chart with {len(nodes)} boxes and {arrows} arrows is no chain"
+        )
     return f'<ol class="chart" aria-label="Each box uses those below it">{"".join(parts)}</ol>'

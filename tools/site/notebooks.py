@@ -54,8 +54,9 @@ def page_of(notebook: Cell, name: str) -> tuple[str, dict[str, bytes]]:
                 parts.append(_framed("".join(data["text/html"])))
             elif words := "".join(data["text/plain"]).rstrip():
                 parts.append(f'<pre class="output">{html.escape(words)}</pre>')
+    title, _, rest = parts[0].partition("\n")
     hint = f'Download <a href="download/{name}">this page as a notebook</a>.'
-    parts.insert(1, f'<p class="download">{hint}</p>')
+    parts[0] = f'{title}\n\n<p class="download">{hint}</p>\n{rest}'
     return "\n\n".join(parts) + "\n", pictures
 
 
