@@ -5,32 +5,24 @@ import html
 from importlib import import_module
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
 
 from ase_crysdiff.cli.main import COMMANDS
 
-PAGE = "reference/command-line.md"
-INTRODUCTION = """# Command line
-
-`crysdiff COMMAND --help` says the same in a terminal. Commands return 0 on success, 1 on an error
-that is explained, 2 on wrong usage and 130 on Ctrl-C; those that write into a folder go on where
-they were interrupted when they are given again.
-
-| command | what for |
-|---|---|
-"""
+PLACE = "<!-- the site writes the commands here -->"
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the page."""
-    files.append(File.generated(config, PAGE, content=reference()))
-    return files
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fills the page of the commands."""
+    return markdown.replace(PLACE, reference()) if PLACE in markdown else markdown
 
 
 def reference() -> str:
-    """The page: a table of the commands, then each with its arguments."""
+    """A table of the commands, then each with its arguments."""
     rows = [f"| [`crysdiff {name}`](#{name}) | {COMMANDS[name]} |" for name in COMMANDS]
-    return INTRODUCTION + "\n".join(rows) + "\n\n" + "\n".join(map(_section, COMMANDS))
+    table = "\n".join(["| command | what for |", "|---|---|", *rows])
+    return table + "\n\n" + "\n".join(map(_section, COMMANDS))
 
 
 def _section(name: str) -> str:
