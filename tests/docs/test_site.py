@@ -103,6 +103,15 @@ def test_headings_and_pictures_can_be_read_aloud(site, pages):
         assert all(after <= before + 1 for before, after in steps), f"{name}: {page.headings}"
 
 
+def test_lists_and_tables_are_none_of_a_paragraph(site):
+    """Code hosts begin them after any line, the site after an empty one only."""
+    for path in sorted(site.rglob("*.html")):
+        article = path.read_text().partition("<article")[2].partition("</article>")[0]
+        words = re.sub(r"<(pre|table).*?</\1>", "", article, flags=re.DOTALL)
+        for paragraph in re.findall(r"<p>(.*?)</p>", words, re.DOTALL):
+            assert not re.search(r"\n *([-*]|\d\.) |^\|.*\|$", paragraph, re.MULTILINE), paragraph
+
+
 def test_formulas_and_charts_need_no_scripts(site):
     methods = (site / "explanation/methods.html").read_text()
     assert methods.count("<math") > 30
