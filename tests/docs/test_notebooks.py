@@ -46,6 +46,8 @@ def pictures(cell):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_prints_what_it_shows(path, monkeypatch):
+    if path.stem == "phonons":
+        pytest.importorskip("phonopy", reason="needs pip install 'ase-crysdiff[benchmark]'")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     shown, made = nbformat.read(path, as_version=4), tool().executed(path)
     found = []
@@ -54,6 +56,18 @@ def test_notebook_runs_and_prints_what_it_shows(path, monkeypatch):
             assert pictures(old) == pictures(new), f"pictures of cell {number}"
             found += [f"cell {number}: {line}" for line in differences(printed(old), printed(new))]
     assert not found, "\n".join([*found, "make notebooks stores what they print now"])
+
+
+@pytest.mark.slow
+def test_first_ten_minutes_print_what_they_show(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/first-ten-minutes.md").read_text()
+    names = {}
+    told = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", page, re.DOTALL)
+    assert len(told) == page.count("```python")
+    for block, shown in told:
+        exec(compile(block, "first-ten-minutes.md", "exec"), names)
+        assert not differences(shown.splitlines(), capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
