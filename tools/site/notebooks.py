@@ -50,17 +50,9 @@ def page_of(notebook: Cell, name: str) -> tuple[str, dict[str, bytes]]:
                 picture = f"{Path(name).stem}-{number}.png"
                 pictures[picture] = base64.b64decode("".join(data["image/png"]))
                 parts.append(f"![{cell['metadata']['alt']}]({picture})")
-            elif "text/html" in data:
-                parts.append(_framed("".join(data["text/html"])))
             elif words := "".join(data["text/plain"]).rstrip():
                 parts.append(f'<pre class="output">{html.escape(words)}</pre>')
     title, _, rest = parts[0].partition("\n")
     hint = f'Download <a href="download/{name}">this page as a notebook</a>.'
     parts[0] = f'{title}\n\n<p class="download">{hint}</p>\n{rest}'
     return "\n\n".join(parts) + "\n", pictures
-
-
-def _framed(table: str) -> str:
-    """HTML that Markdown leaves alone: no empty lines, one block that scrolls by itself."""
-    lines = "\n".join(filter(str.strip, table.splitlines()))
-    return f'<div class="output">\n{lines}\n</div>'
