@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from ase_crysdiff.campaigns.benchmark.machine import processor
+
 FOLDER = Path(__file__).parents[2] / "docs" / "tutorials"
 SETTINGS = "%matplotlib inline\n%config InlineBackend.rc = {'figure.dpi': 80}"
 
@@ -38,7 +40,8 @@ def executed(path: Path) -> nbformat.NotebookNode:
                 output["execution_count"] = count
             if "image/png" in output.get("data", {}):
                 output["data"].pop("text/plain", None)
-    notebook.metadata = {"language_info": {"name": "python"}}
+    # The same seed gives the same crystals on one type of machine only.
+    notebook.metadata = {"language_info": {"name": "python"}, "processor": processor()}
     return notebook
 
 

@@ -12,7 +12,7 @@ _LIBRARIES = ("ase-crysdiff", "torch", "numpy", "pymatgen", "smact")
 
 def machine(device: str) -> dict[str, Any]:
     """Processor, cores, load, graphics card and versions."""
-    facts: dict[str, Any] = {"processor": _processor(), "cores": os.cpu_count(), "device": device}
+    facts: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "device": device}
     if hasattr(os, "getloadavg"):
         facts["load"] = round(os.getloadavg()[0], 2)
     if device.startswith("cuda"):
@@ -25,7 +25,7 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model name; Linux tells it in a file only."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
