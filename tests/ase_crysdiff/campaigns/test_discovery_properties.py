@@ -1,4 +1,4 @@
-"""Predicted properties of finds: windows, crystals that a predictor does not know, runs that go on."""
+"""Predicted properties of finds: windows, crystals that a predictor does not know, resumed runs."""
 
 import math
 
