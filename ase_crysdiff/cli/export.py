@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 #: Names of `sampling.solvers`, whose import would bring torch along.
-SOLVERS = ("ancestral", "euler", "heun")
+SOLVERS = ("ancestral", "end-back", "euler", "heun")
 DTYPES = ("float32", "bfloat16")
 
 

@@ -11,7 +11,11 @@ Where the model differs from the paper, and why:
 - edges read distances of nearest images, too.
 """
 
+import math
+from pathlib import Path
 from typing import Any, ClassVar
+
+import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models.card import Config
@@ -25,6 +29,7 @@ from ase_crysdiff.models.parts import (
     part,
     species_component,
 )
+from ase_crysdiff.models.recipe import Tensors
 from ase_crysdiff.networks.assembly import denoiser_for
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.recipes.dao_g import DaoG
@@ -66,5 +71,36 @@ class CrysBFN(DaoG):
         encoder = {"name": "cspnet", "hidden": 512, "layers": 6, "frequencies": 128}
         return {**self.configure(data), "encoder": encoder}
 
+    def adopted(self, config: Config, data: PackedCrystals) -> dict[str, Any] | None:
+        """The config of a training that begins with a flow for given species: it knows which way
+        atoms go.
+        """
+        if config.get("family") != "flow" or {"species", "stem"} & set(config):
+            return None
+        return {**self.configure(data), **{name: config[name] for name in ("lattice", "encoder")}}
 
+    def fill(self, model: GenerativeModel, tensors: Tensors, source: Path) -> None:
+        """Copies weights, also those of a flow: its velocities point away from the data, and over a
+        whole turn; it knows nothing of certainties.
+        """
+        if CERTAINTY not in tensors:
+            heads = {
+                name: -factor * tensors[name]
+                for name, factor in FROM_VELOCITY.items()
+                if name in tensors
+            }
+            width = len(tensors["stem.join.bias"])
+            tensors = {**tensors, **heads, CERTAINTY: torch.zeros(width, 3)}
+        super().fill(model, tensors, source)
+
+
+#: What the weights of a flow lack.
+CERTAINTY = "stem.certainty.weight"
+#: Displacements in units of their own spread over the velocities of flows, by weights of the heads:
+#: uniform noise on a circle has a spread of 1/√12, lattices are standardised in both.
+FROM_VELOCITY = {
+    "heads.lattice.linear.weight": 1.0,
+    "heads.lattice.linear.bias": 1.0,
+    "heads.frac_coords.linear.weight": math.sqrt(12),
+}
 RECIPE = CrysBFN()
