@@ -116,7 +116,8 @@ def coordinate_component(config: Config) -> Component:
 def species_component(config: Config) -> Component:
     """Species under the process that the config names."""
     process = make_process(config, "species")
-    return Component("species", ClassIndex(), process, config["loss_weights"]["species"])
+    weight = config["loss_weights"].get("species", 1.0)
+    return Component("species", ClassIndex(), process, weight)
 
 
 def make_encoder(config: Config) -> Any:

@@ -62,7 +62,7 @@ class CrystalStem(Stem):
             partial(self.lattice.decode, state["lattice"]),
         )
 
-    def _seen(self, state: NoisyState) -> Float[Tensor, "atoms classes"]:
+    def _seen(self, state: NoisyState) -> Tensor:
         """What is seen of generated species."""
         return functional.one_hot(state["species"], NUM_SPECIES)
 
@@ -92,6 +92,6 @@ class BeliefStem(CrystalStem):
         certainty = 1 - entropy(concentration) / UNIFORM_ENTROPY
         return replace(inputs, nodes=inputs.nodes + self.certainty(certainty))
 
-    def _seen(self, state: NoisyState) -> Float[Tensor, "atoms classes"]:
+    def _seen(self, state: NoisyState) -> Tensor:
         believed = torch.softmax(auxiliaries(state, "species")[EVIDENCE], -1)
         return 2 * believed - 1

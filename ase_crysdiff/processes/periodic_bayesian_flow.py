@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.geometry.torus import shortest_image, turns, wrap
 from ase_crysdiff.processes.base import ComponentState, per_row
 from ase_crysdiff.processes.bayesian_flow import BayesianFlow
 from ase_crysdiff.randomness import RandomStream
@@ -74,7 +74,7 @@ class PeriodicBayesianFlow(BayesianFlow[ComponentState]):
 
     def belief(self, unit: Tensor, clean: Tensor, t: Tensor) -> ComponentState:
         cosine, sine = unit.chunk(2, -1)
-        mean = wrap(torch.atan2(sine, cosine) / (2 * math.pi))
+        mean = turns(cosine, sine)
         length = torch.hypot(sine, cosine) * self._accuracy(t).sqrt()
         value = torch.where(per_row(t, mean) == 0, clean.to(mean), mean)
         return ComponentState(value, {CONCENTRATION: length})

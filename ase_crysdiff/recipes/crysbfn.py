@@ -63,7 +63,7 @@ class CrysBFN(DaoG):
             "family": "bayesian",
             "stem": {"name": "beliefs"},
             "encoder": {**config["encoder"], "distances": 16},
-            "loss_weights": {"lattice": 1.0, "frac_coords": 1.0, "species": 1.0},
+            "loss_weights": {"lattice": 1.0, "frac_coords": 1.0},
         }
 
     def published(self, data: PackedCrystals) -> dict[str, Any]:

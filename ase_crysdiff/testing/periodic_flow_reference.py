@@ -4,6 +4,8 @@ accuracies are found by searching for roots. What `processes.periodic_bayesian_f
 Source: Wu et al. 2025 (CrysBFN), the periodic Bayesian flow and its accuracy schedule.
 """
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -45,7 +47,7 @@ def accuracies(count: int, largest: float = 1000.0) -> Numbers:
     """
     levels = concentrations(count, largest)
     found = [levels[0]]
-    for before, after in zip(levels[:-1], levels[1:], strict=True):
+    for before, after in itertools.pairwise(levels):
         root = brentq(lambda a, b=before, c=after: _length(a, b) - c, 1e-9, 2 * after)
         found.append(root)
     return np.array(found)
