@@ -18,7 +18,7 @@ from abc import abstractmethod
 
 import torch
 
-from ase_crysdiff.processes.base import Process, S, per_row
+from ase_crysdiff.processes.base import ComponentState, Process, S, per_row
 from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.schedules.accuracy import Accuracy
 from ase_crysdiff.shapes import Float, Tensor
@@ -56,7 +56,7 @@ class BayesianFlow(Process[S]):
         """The belief before some of the observations were made. Given their sum, the part that was
         known before is normal, whatever the datum.
         """
-        datum = self.point(value)
+        datum = value.value if isinstance(value, ComponentState) else value
         least, most = self._accuracy(t), self._accuracy(s)
         known = per_row(s, least) == 0  # the datum itself: evidence without end
         mean = torch.where(known, self.image(datum).to(least), self.evidence(value, s) / most)
@@ -100,15 +100,10 @@ class BayesianFlow(Process[S]):
     def evidence(self, state: S, t: Float[Tensor, " rows"]) -> Float[Tensor, "rows dimensions"]:
         """The evidence w that a belief stands for."""
 
-    @abstractmethod
-    def point(self, state: S) -> Tensor:
-        """The datum that a state at t = 0 is."""
-
-    @abstractmethod
     def target(self, state: S, clean: Tensor, t: Float[Tensor, " rows"]) -> Tensor:
         """What the network should predict."""
+        return self.from_clean(state, clean, t)
 
-    @abstractmethod
     def drawn(
         self,
         state: S,
@@ -116,6 +111,12 @@ class BayesianFlow(Process[S]):
         t: Float[Tensor, " rows"],
         number: Float[Tensor, "rows 1"],
     ) -> Tensor:
-        """A datum that the prediction implies; `number` is standard normal, for those that choose
-        by chance.
+        """A datum that the prediction implies, by default the clean estimate.
+
+        Args:
+            state: At t.
+            prediction: Of the network.
+            t: Times.
+            number: Standard normal, for those that choose by chance.
         """
+        return self.clean(state, prediction, t)

@@ -67,9 +67,6 @@ class CategoricalBayesianFlow(BayesianFlow[ComponentState]):
     def evidence(self, state: ComponentState, t: Tensor) -> Tensor:
         return state.auxiliaries[EVIDENCE]
 
-    def point(self, state: ComponentState) -> Tensor:
-        return state.value
-
     def target(self, state: ComponentState, clean: Tensor, t: Tensor) -> Tensor:
         return clean
 

@@ -64,15 +64,6 @@ class GaussianBayesianFlow(BayesianFlow[Tensor]):
     def evidence(self, state: Tensor, t: Tensor) -> Tensor:
         return state * (1 + self._accuracy(t))
 
-    def point(self, state: Tensor) -> Tensor:
-        return state
-
-    def target(self, state: Tensor, clean: Tensor, t: Tensor) -> Tensor:
-        return self.from_clean(state, clean, t)
-
-    def drawn(self, state: Tensor, prediction: Tensor, t: Tensor, number: Tensor) -> Tensor:
-        return self.clean(state, prediction, t)
-
     def _deviation(self, t: Tensor, like: Tensor) -> Tensor:
         """Standard deviation of the belief."""
         return per_row(torch.rsqrt(1 + self.schedule.at(t)), like)

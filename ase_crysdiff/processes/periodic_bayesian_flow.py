@@ -83,15 +83,6 @@ class PeriodicBayesianFlow(BayesianFlow[ComponentState]):
         length = state.auxiliaries[CONCENTRATION]
         return self.image(state.value) * torch.cat([length, length], -1)
 
-    def point(self, state: ComponentState) -> Tensor:
-        return state.value
-
-    def target(self, state: ComponentState, clean: Tensor, t: Tensor) -> Tensor:
-        return self.from_clean(state, clean, t)
-
-    def drawn(self, state: ComponentState, prediction: Tensor, t: Tensor, number: Tensor) -> Tensor:
-        return self.clean(state, prediction, t)
-
     def _unit(self, t: Tensor, like: Tensor) -> Tensor:
         return per_row(self.schedule.spread(t), like)
 

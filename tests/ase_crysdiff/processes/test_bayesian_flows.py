@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ase_crysdiff.geometry.torus import shortest_image
+from ase_crysdiff.geometry.torus import shortest_image, turns
 from ase_crysdiff.geometry.von_mises import UNIFORM_ENTROPY, entropy, mean_resultant, updated
 from ase_crysdiff.processes import (
     categorical_bayesian_flow,
@@ -263,3 +263,15 @@ def test_the_categorical_loss_is_the_published_one():
     state = process.corrupt(truth, times(0.3, 1), GeneratorStream(1, torch.Generator()))[0]
     found = process.loss(logits, truth, state, times(1 - tau, 1))
     assert float(found) == pytest.approx(4 * 0.5 * tau * (3 * 0.25**2 + 0.75**2))
+
+
+def test_directions_of_arrows(generator):
+    """Right in all quadrants and on the axes, and the same to the last bit in any batch."""
+    x, y = torch.randn(2, 37, 3, generator=generator)
+    found = turns(x, y)
+    expected = torch.atan2(y.double(), x.double()) / (2 * math.pi)
+    assert float(shortest_image(found.double() - expected).abs().max()) < 1e-6
+    for part in (slice(0, 3), slice(5, 12), slice(20, 37)):
+        assert torch.equal(found[part], turns(x[part].clone(), y[part].clone()))
+    on_axes = turns(doubles(2.0, 0.0, -3.0, 0.0), doubles(0.0, 1.0, 0.0, -5.0))
+    assert on_axes.tolist() == [0.0, 0.25, 0.5, 0.75]
