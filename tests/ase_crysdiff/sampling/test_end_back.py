@@ -59,7 +59,7 @@ def test_classes_are_drawn_from_their_probabilities():
     assert float((species == 16).float().mean()) == pytest.approx(0.75, abs=0.06)
 
 
-@pytest.mark.parametrize("noise", [0, -1.0, float("nan"), "much"])
+@pytest.mark.parametrize("noise", [0.0, -1.0, float("nan"), "much"])
 def test_senseless_noise_is_refused(noise):
     with pytest.raises(InputError, match="noise must be a number above 0"):
         SamplingSettings.of({"noise": noise})
