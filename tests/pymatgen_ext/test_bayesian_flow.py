@@ -17,6 +17,7 @@ from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.testing.samplers import CHECKS
+from ase_crysdiff.training.settings import TrainSettings
 from pymatgen_ext import StructureSampler
 
 
@@ -123,3 +124,34 @@ def test_it_begins_with_what_a_flow_knows(crystals, generator, tmp_path):
         away = away - away.round() if name == "frac_coords" else away
         assert float(away.abs().max()) < 1e-5
     assert made.adopted({**flow_config, "family": "diffusion"}, crystals) is None
+
+
+def test_species_are_learnt_de_novo(crystals):
+    """A few steps of training lower the loss of every part."""
+    torch.default_generator.manual_seed(3)
+    config = {**tiny_config("crysbfn", crystals), "species": {}}
+    made = recipe("crysbfn")
+    model = made.build(config)
+    task = made.task(model, config, crystals, TrainSettings(batch_size=32), torch.device("cpu"))
+    optimiser = torch.optim.AdamW(task.network.parameters(), 3e-3)
+    (known, *_) = task.data.epoch(0, 0)
+
+    def losses():
+        """Of one batch, over the same times and noise."""
+        with torch.no_grad():
+            found = [
+                task.objective.loss(task.network, known, torch.Generator().manual_seed(i))[1]
+                for i in range(8)
+            ]
+        return {name: sum(float(parts[name]) for parts in found) for name in found[0]}
+
+    before = losses()
+    for i in range(40):
+        loss, _ = task.objective.loss(task.network, known, torch.Generator().manual_seed(100 + i))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    after = losses()
+    assert after.keys() == {"lattice", "frac_coords", "species"}
+    for name, value in after.items():
+        assert value < before[name], f"{name}: {before[name]} before, {value} after"
