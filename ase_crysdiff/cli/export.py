@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 #: Names of `sampling.solvers`, whose import would bring torch along.
-SOLVERS = ("ancestral", "euler", "heun")
+SOLVERS = ("ancestral", "end-back", "euler", "heun")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -48,6 +48,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how much faster coordinates move near the data, with euler and heun (default 0)",
     )
     parser.add_argument(
+        "--noise",
+        type=float,
+        default=1.0,
+        help="share of their noise that states are drawn with, with end-back (default 1)",
+    )
+    parser.add_argument(
         "--closest-approach",
         type=float,
         help="push atoms apart that are closer than this share of the sum of covalent radii",
@@ -82,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
     sampling["corrections"] = {"frac_coords": options.corrector} if options.corrector else {}
     sampling["species_temperature"] = options.species_temperature
+    sampling["noise"] = options.noise
     if options.symmetric_steps is not None:
         sampling["symmetric_steps"] = options.symmetric_steps
     if options.start is not None:

@@ -20,5 +20,9 @@ def scales(component: Component, t: float) -> tuple[float, float]:
 
 
 def posterior_variance(signal: float, noise: float, variance: float) -> float:
-    """Variance of the clean value given the noisy one: σ²r²/(α²r² + σ²) for data of variance r²."""
+    """Variance of the clean value given the noisy one: σ²r²/(α²r² + σ²) for data of variance r²;
+    that of the data where a state holds nothing of them.
+    """
+    if signal == 0:
+        return variance
     return noise**2 * variance / (signal**2 * variance + noise**2)

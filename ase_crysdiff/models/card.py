@@ -41,11 +41,13 @@ class SamplingSettings:
         steps: Steps of the time plan.
         symmetric_steps: Steps where crystals are held on the sites of a space group, which leave
             fewer numbers to find; None takes `steps`.
-        solver: Name of a registered solver: "ancestral", "euler", "heun".
+        solver: Name of a registered solver: "ancestral", "end-back", "euler", "heun".
         start: First time of the plan; None means 0.99, or 1 for the full number of steps.
         corrections: Size of the corrector step by component; empty for none.
         velocity_annealing: Speed-up of deterministic solvers near the data by component: a step
             from t to s brings the component to t - (t - s)(1 + a (1 - t)).
+        noise: Standard deviation of the noise that the solver "end-back" draws states with; below 1
+            they lie closer to their estimates than by their law.
         species_temperature: Divides the logarithms of species' probabilities; below 1 sharpens.
         excluded_classes: Classes of species whose probability the temperature leaves alone.
         atom_count_prior: Weight of each number of atoms, for 0, 1, ...; None leaves the model's.
@@ -67,6 +69,7 @@ class SamplingSettings:
     start: float | None = None
     corrections: Mapping[str, float] = field(default_factory=dict)
     velocity_annealing: Mapping[str, float] = field(default_factory=dict)
+    noise: float = 1.0
     species_temperature: float = 1.0
     excluded_classes: tuple[int, ...] = ()
     atom_count_prior: tuple[float, ...] | None = None
@@ -79,7 +82,7 @@ class SamplingSettings:
         arguments.positive("steps", self.steps)
         if self.symmetric_steps is not None:
             arguments.positive("symmetric_steps", self.symmetric_steps)
-        for name in ("start", "species_temperature", "closest_approach"):
+        for name in ("start", "noise", "species_temperature", "closest_approach"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a number above 0, got {value!r}.")
@@ -109,7 +112,7 @@ class SamplingSettings:
                     f"There is no sampling setting {name!r}.{hint} Known: {', '.join(known)}."
                 )
         values = dict(entries)
-        for name in ("start", "species_temperature", "closest_approach"):
+        for name in ("start", "noise", "species_temperature", "closest_approach"):
             if values.get(name) is not None and not _is_number(values[name]):
                 raise InputError(f"{name} must be a number above 0, got {values[name]!r}.")
         for name in ("corrections", "velocity_annealing"):

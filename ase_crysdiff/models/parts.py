@@ -13,7 +13,7 @@ from ase_crysdiff.models.card import Config
 from ase_crysdiff.networks.base import Encoder, Stem
 from ase_crysdiff.networks.encoders.crysformer.fully_connected import ElementTableStem
 from ase_crysdiff.networks.registry import make_encoder as encoder_of
-from ase_crysdiff.networks.stems import CrystalStem
+from ase_crysdiff.networks.stems import BeliefStem, CrystalStem
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.processes.joint import Component
 from ase_crysdiff.representations.base import LatticeRepresentation
@@ -55,19 +55,16 @@ def processes(config: Config) -> dict[str, Config]:
         return dict(config["processes"])
     family = config.get("family", "diffusion")
     if family not in FAMILIES:
-        raise InputError(f"family must be one of {FAMILIES}, got {family!r}.")
+        raise InputError(f"family must be one of {tuple(FAMILIES)}, got {family!r}.")
     named: dict[str, Config] = {
-        "lattice": {"name": "linear-flow"},
-        "frac_coords": {"name": "torus-flow"},
+        name: {"name": process} for name, process in FAMILIES[family].items()
     }
     if family == "diffusion":
-        target = config.get("lattice_target", "noise")
-        named = {
-            "lattice": {"name": "gaussian-diffusion", "target": target},
-            "frac_coords": {"name": "wrapped-diffusion"},
-        }
+        named["lattice"] = {**named["lattice"], "target": config.get("lattice_target", "noise")}
     if "species" in config:
-        named["species"] = {"name": "categorical-diffusion", **config["species"]}
+        named["species"] = {**named["species"], **config["species"]}
+    else:
+        del named["species"]
     return named
 
 
@@ -119,7 +116,8 @@ def coordinate_component(config: Config) -> Component:
 def species_component(config: Config) -> Component:
     """Species under the process that the config names."""
     process = make_process(config, "species")
-    return Component("species", ClassIndex(), process, config["loss_weights"]["species"])
+    weight = config["loss_weights"].get("species", 1.0)
+    return Component("species", ClassIndex(), process, weight)
 
 
 def make_encoder(config: Config) -> Any:
@@ -145,7 +143,24 @@ def _stem(
     return stem
 
 
-FAMILIES = ("diffusion", "flow")
+#: Processes that belong together, by component.
+FAMILIES = {
+    "diffusion": {
+        "lattice": "gaussian-diffusion",
+        "frac_coords": "wrapped-diffusion",
+        "species": "categorical-diffusion",
+    },
+    "flow": {
+        "lattice": "linear-flow",
+        "frac_coords": "torus-flow",
+        "species": "categorical-diffusion",
+    },
+    "bayesian": {
+        "lattice": "gaussian-bayesian-flow",
+        "frac_coords": "periodic-bayesian-flow",
+        "species": "categorical-bayesian-flow",
+    },
+}
 LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
-STEMS = {"embedding": CrystalStem, "element-table": ElementTableStem}
+STEMS = {"beliefs": BeliefStem, "embedding": CrystalStem, "element-table": ElementTableStem}
 SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

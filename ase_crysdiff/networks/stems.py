@@ -1,5 +1,6 @@
 """Stems: noisy components become node inputs."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -8,10 +9,14 @@ from torch.nn import functional
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.geometry.von_mises import UNIFORM_ENTROPY, entropy
 from ase_crysdiff.networks.base import Context, NodeInput, Stem
 from ase_crysdiff.networks.embeddings import time_embedding
 from ase_crysdiff.networks.linear import Linear
+from ase_crysdiff.processes.categorical_bayesian_flow import EVIDENCE
 from ase_crysdiff.processes.joint import NoisyState
+from ase_crysdiff.processes.periodic_bayesian_flow import CONCENTRATION
+from ase_crysdiff.processes.state import auxiliaries
 from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -45,10 +50,8 @@ class CrystalStem(Stem):
     def forward(
         self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
     ) -> NodeInput:
-        if self.generates_species:
-            species = self.species(functional.one_hot(state["species"], NUM_SPECIES).to(t.dtype))
-        else:
-            species = self.species(context["species"])
+        given = self._seen(state).to(t.dtype) if self.generates_species else context["species"]
+        species = self.species(given)
         time = layout.broadcast(time_embedding(t, TIME_WIDTH), "atom")
         nodes = self.join(torch.cat([species, time], -1))
         return NodeInput(
@@ -58,3 +61,37 @@ class CrystalStem(Stem):
             layout,
             partial(self.lattice.decode, state["lattice"]),
         )
+
+    def _seen(self, state: NoisyState) -> Tensor:
+        """What is seen of generated species."""
+        return functional.one_hot(state["species"], NUM_SPECIES)
+
+
+class BeliefStem(CrystalStem):
+    """For Bayesian flows: nodes also read how sure the belief about each of their coordinates is,
+    and of generated species the believed probabilities.
+
+    The certainty is 1 - H / ln 2π of the von Mises belief: 0 for none, about 1 for each factor of
+    40 in accuracy. The published network reads the logarithm of the concentration, of which H is
+    minus a half where that is large.
+
+    Source: Wu et al. 2025 (CrysBFN), entropy conditioning.
+    """
+
+    def __init__(
+        self, hidden: int, lattice: LatticeRepresentation, generates_species: bool
+    ) -> None:
+        super().__init__(hidden, lattice, generates_species)
+        self.certainty = Linear(3, hidden, bias=False)
+
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> NodeInput:
+        inputs = super().forward(state, t, context, layout)
+        concentration = auxiliaries(state, "frac_coords")[CONCENTRATION]
+        certainty = 1 - entropy(concentration) / UNIFORM_ENTROPY
+        return replace(inputs, nodes=inputs.nodes + self.certainty(certainty))
+
+    def _seen(self, state: NoisyState) -> Tensor:
+        believed = torch.softmax(auxiliaries(state, "species")[EVIDENCE], -1)
+        return 2 * believed - 1

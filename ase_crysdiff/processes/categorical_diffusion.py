@@ -8,6 +8,7 @@ from torch.nn import functional
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.processes.base import Process
+from ase_crysdiff.processes.classes import log_probabilities, pick, product_of_powers
 from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.schedules.noise import CosineSurvival
 from ase_crysdiff.shapes import Float, Int, Tensor
@@ -62,7 +63,7 @@ class CategoricalDiffusion(Process[Tensor]):
 
     def prior(self, rng: RandomStream) -> Int[Tensor, " rows"]:
         uniform = rng.uniform(1)
-        return _pick(self._weights(uniform).expand(len(uniform), -1), uniform)
+        return pick(self._weights(uniform).expand(len(uniform), -1), uniform)
 
     def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
         zero = torch.zeros_like(t)
@@ -71,7 +72,7 @@ class CategoricalDiffusion(Process[Tensor]):
     def renoise(self, value: Tensor, s: Tensor, t: Tensor, rng: RandomStream) -> Tensor:
         kept = self.schedule.survival(t) / self.schedule.survival(s)
         uniform = rng.uniform(2)
-        redrawn = _pick(self._weights(uniform).expand(len(uniform), -1), uniform[:, :1])
+        redrawn = pick(self._weights(uniform).expand(len(uniform), -1), uniform[:, :1])
         return torch.where(uniform[:, 1] < kept, value, redrawn)
 
     def clean(self, value: Tensor, prediction: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
@@ -80,16 +81,13 @@ class CategoricalDiffusion(Process[Tensor]):
 
     def from_clean(self, value: Tensor, clean: Tensor, t: Tensor) -> Float[Tensor, "rows width"]:
         """Logits from logarithms of probabilities; a class index is taken as certain."""
-        if clean.is_floating_point():
-            return clean
-        certain = functional.one_hot(clean, self.width).to(t.dtype)
-        return torch.log(certain.clamp_min(torch.finfo(certain.dtype).tiny))
+        return log_probabilities(clean, self.width, t)
 
     def reverse(
         self, value: Tensor, prediction: Tensor, t: Tensor, s: Tensor, rng: RandomStream
     ) -> Tensor:
         probabilities = self.posterior(value, torch.softmax(prediction, -1), t, s)
-        return _pick(probabilities, rng.uniform(1))
+        return pick(probabilities, rng.uniform(1))
 
     def posterior(
         self,
@@ -115,9 +113,7 @@ class CategoricalDiffusion(Process[Tensor]):
         return joint / joint.sum(-1, keepdim=True)
 
     def blend(self, first: Tensor, second: Tensor, weight: float) -> Tensor:
-        """The product of powers of both; what is impossible in one of them stays impossible."""
-        impossible = torch.isneginf(first) | torch.isneginf(second)
-        return super().blend(first, second, weight).masked_fill(impossible, -torch.inf)
+        return product_of_powers(first, second, weight)
 
     def loss(
         self, prediction: Tensor, target: Tensor, value: Tensor, t: Tensor
@@ -133,19 +129,6 @@ class CategoricalDiffusion(Process[Tensor]):
 
     def _weights(self, like: Tensor) -> Tensor:
         return self._prior.to(device=like.device, dtype=like.dtype)
-
-
-def _pick(
-    probabilities: Float[Tensor, "rows width"], uniform: Float[Tensor, "rows 1"]
-) -> Int[Tensor, " rows"]:
-    """A class per row by inversion of the cumulative sum: one random number a row, whatever the
-    number of classes.
-    """
-    cumulative = probabilities.cumsum(-1)
-    picked = (uniform * cumulative[:, -1:] >= cumulative).sum(-1)
-    # Rounding may land one past the end, or on a class of probability 0 there.
-    last = probabilities.shape[-1] - 1 - (probabilities > 0).flip(-1).int().argmax(-1)
-    return torch.minimum(picked, last)
 
 
 def make(

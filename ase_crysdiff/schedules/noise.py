@@ -15,11 +15,12 @@ from ase_crysdiff.geometry.distributions import mean_squared_slopes
 from ase_crysdiff.shapes import Float, Tensor
 
 
-class _Tables:
+class Tables:
     """Double precision tables over the steps, copied once to each device and dtype that asks."""
 
-    def __init__(self) -> None:
-        self._copies: dict[tuple[str, torch.device, torch.dtype], Tensor] = {}
+    @cached_property
+    def _copies(self) -> dict[tuple[str, torch.device, torch.dtype], Tensor]:
+        return {}
 
     def lookup(self, name: str, t: Tensor) -> Tensor:
         key = (name, t.device, t.dtype)
@@ -28,7 +29,7 @@ class _Tables:
         return self._copies[key][torch.round(t * TRAINED_STEPS).long()]
 
 
-class VariancePreserving(_Tables, ABC):
+class VariancePreserving(Tables, ABC):
     """x_t = √ᾱ x_0 + √(1 - ᾱ) ε."""
 
     @property
@@ -65,7 +66,7 @@ class Cosine(VariancePreserving):
         return torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta, 0)])
 
 
-class Geometric(_Tables):
+class Geometric(Tables):
     """σ_k = σ_min (σ_max / σ_min)^((k - 1) / 999), σ_0 = 0, in fractional units. Source: DiffCSP.
 
     Args:
@@ -74,7 +75,6 @@ class Geometric(_Tables):
     """
 
     def __init__(self, smallest: float = 0.005, largest: float = 0.5) -> None:
-        super().__init__()
         self.smallest = smallest
         self.largest = largest
 
@@ -99,7 +99,7 @@ class Geometric(_Tables):
         return self.lookup("score_scales", t)
 
 
-class CosineSurvival(_Tables):
+class CosineSurvival(Tables):
     """Probability ā that a discrete state has not been redrawn: a cosine, not squared, over T + 1
     steps, unclipped.
 

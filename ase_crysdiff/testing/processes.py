@@ -6,6 +6,7 @@ Each check takes a process and raises AssertionError with the numbers that disag
         check(MyProcess())
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,8 +104,8 @@ def inputs_stay(process: Process[Any]) -> None:
 
 
 def more_time_more_noise(process: Process[Any]) -> None:
-    """Where a state is data plus noise, noise grows with time and the share of the data does
-    not.
+    """Where a state is data plus noise, noise grows with time beside the share of the data, which
+    does not grow.
     """
     found = [process.scales(t) for t in (0.0, *_TIMES, 1.0)]
     if None in found:
@@ -113,7 +114,8 @@ def more_time_more_noise(process: Process[Any]) -> None:
     signals, noises = zip(*known, strict=True)
     assert abs(noises[0]) < 1e-9, f"noise {noises[0]} at t = 0"
     assert abs(signals[0] - 1) < 1e-9, f"share of the data {signals[0]} at t = 0"
-    assert list(noises) == sorted(noises), f"noise does not grow: {noises}"
+    ratios = [noise / signal if signal else math.inf for signal, noise in known]
+    assert ratios == sorted(ratios), f"noise beside the data does not grow: {ratios}"
     assert list(signals) == sorted(signals, reverse=True), f"the data's share grows: {signals}"
 
 

@@ -11,16 +11,21 @@ def miad(toy_miad):
     return StructureSampler("miad", weights=str(toy_miad), device="cpu")
 
 
-@pytest.fixture(scope="module", params=["diffusion", "flow"])
-def csp_weights(request, toy_csp, crystals, tmp_path_factory):
-    """Recipe and folder of structure prediction by diffusion and by flow matching, untrained."""
-    if request.param == "diffusion":
-        return "dao-g", toy_csp
-    sampling = {"steps": 10, "solver": "heun", "start": 1.0}
-    config = tiny_config("dao-g-flow", crystals)
-    return "dao-g-flow", write_weights(
-        "dao-g-flow", config, tmp_path_factory.mktemp("w") / "flow", sampling
-    )
+#: Recipes of structure prediction, and how crystals are drawn from their models.
+CSP = {
+    "dao-g": {"steps": 10, "corrections": {}},
+    "dao-g-flow": {"steps": 10, "solver": "heun", "start": 1.0},
+    "crysbfn": {"steps": 10, "solver": "end-back", "start": 1.0},
+}
+
+
+@pytest.fixture(scope="module", params=CSP)
+def csp_weights(request, crystals, tmp_path_factory):
+    """Recipe and folder of structure prediction by diffusion, by flow matching and by Bayesian
+    flow, untrained.
+    """
+    name, folder = request.param, tmp_path_factory.mktemp("w") / request.param
+    return name, write_weights(name, tiny_config(name, crystals), folder, CSP[name])
 
 
 @pytest.fixture(scope="module")
