@@ -49,7 +49,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("convert diffcsp epoch=999.ckpt -o weights/diffcsp", "weights for the sampler dao-g"),
         ("convert miad miad_mp20_epoch8000.pt --data mp_20 -o weights/miad", "for miad"),
     ),
-    "benchmark": (("benchmark denovo miad -n 1000", "first draws of a sampler, measured"),),
+    "benchmark": (
+        (
+            "benchmark denovo miad -n 1000 --training train.safetensors --validation val.safetensors",
+            "first draws of a sampler, measured",
+        ),
+    ),
+    "cite": (
+        ("cite miad dao-p > works.bib", "what a paper that used both should cite"),
+        ("cite", "all works"),
+    ),
     "completion": (
         (
             "completion bash > ~/.local/share/bash-completion/completions/crysdiff",

@@ -23,7 +23,7 @@ DEFAULTS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("sampler", "prototypes"): ("discover",),
     ("sampler", "wyckoff"): ("discover",),
     ("potential", "chgnet"): ("evaluate", "label"),
-    ("potential", "dao-p"): ("discover", "relax"),
+    ("potential", "dao-p"): ("curate", "discover", "relax"),
 }
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "turn a training run into weights with a card",
     "convert": "turn a checkpoint of DiffCSP, MiAD or FlowMM into weights",
     "benchmark": "measure a sampler",
+    "cite": "print the works behind what was used, as BibTeX",
     "completion": "print a script that completes commands in a shell",
     "doctor": "check the installation",
 }

@@ -106,7 +106,8 @@ def test_bash_completes(tmp_path, capsys):
     script.write_text(capsys.readouterr().out)
     asked = (
         f"source {script}; COMP_WORDS=(crysdiff sample mi); COMP_CWORD=2; "
-        "$(complete -p crysdiff | sed 's/.*-F //; s/ .*//') crysdiff mi sample; echo ${COMPREPLY[@]}"
+        "made=$(complete -p crysdiff | sed 's/.*-F //; s/ .*//'); "
+        "$made crysdiff mi sample; echo ${COMPREPLY[@]}"
     )
     found = subprocess.run(["bash", "-c", asked], text=True, capture_output=True, check=True)
     assert found.stdout.split() == ["miad"]
