@@ -51,7 +51,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "benchmark": (
         (
-            "benchmark denovo miad -n 1000 --training train.safetensors --validation val.safetensors",
+            "benchmark denovo miad --training train.safetensors --validation val.safetensors",
             "first draws of a sampler, measured",
         ),
     ),
