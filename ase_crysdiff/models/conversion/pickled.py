@@ -6,10 +6,12 @@ which hyper-parameters can still be read.
 """
 
 import io
+import math
 import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +103,9 @@ class _Reader(pickle.Unpickler):
         if module in ("builtins", "__builtin__") and name in _PLAIN:
             return _PLAIN[name]
         if module == "torch._utils" and name == "_rebuild_tensor_v2":
-            return _tensor
+            return partial(_tensor)  # a new one: a pickle may set attributes of what it names
         if module == "torch._utils" and name == "_rebuild_parameter":
-            return _parameter
+            return partial(_parameter)
         if module == "torch" and name == "Size":
             return tuple
         if module in ("torch", "torch.storage") and name in _STORAGES:
@@ -125,7 +127,8 @@ class _Reader(pickle.Unpickler):
 
 def _tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: object) -> Tensor:
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1
-    if min((offset, *size, *stride)) < 0 or (0 not in size and reach > len(storage)):
+    beyond = 0 not in size and max(reach, math.prod(size)) > len(storage)
+    if min((offset, *size, *stride)) < 0 or beyond:
         raise CheckpointError("a tensor reaches beyond its numbers.")
     return storage.as_strided(tuple(size), tuple(stride), offset).clone()
 
