@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ase_crysdiff.errors import InputError, UnknownNameError
+from ase_crysdiff.errors import CheckpointError, InputError, UnknownNameError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.conversion.diffcsp import convert_diffcsp
@@ -59,7 +59,12 @@ def convert(
         raise InputError(f"{target} holds weights already. Give another folder.")
     source = read_source(path, hyper_parameters or {})
     about = _data(source, data, max_atoms, elements)
-    found = FAMILIES[family](source, about)
+    try:
+        found = FAMILIES[family](source, about)
+    except RuntimeError as error:  # torch's, where shapes do not fit each other
+        raise CheckpointError(
+            f"The tensors of {path} do not have the shapes of a network of {family}: {error}"
+        ) from error
     content: dict[str, Any] = {
         "name": name or found.sampler,
         "config": {

@@ -42,7 +42,7 @@ def convert_diffcsp(source: Source, data: DataSet) -> Converted:
             weight is None or weight >= 1e-5,
             weight,
         )
-    tensors["stem.species.weight"] = by_atomic_number(source.network["node_embedding.weight"])
+    tensors["stem.species.weight"] = by_atomic_number(source.tensor("node_embedding.weight"))
     config = {
         "recipe": "dao-g",
         "state_space": {"name": "identity", "max_atoms": data.max_atoms},

@@ -79,6 +79,9 @@ def convert_flowmm(source: Source, data: DataSet) -> Converted:
 
 def _demand_conditional_parameters(source: Source) -> None:
     """Refuses what is not FlowMM's structure prediction with lengths and angles."""
+    source.demand(
+        "a network of FlowMM", "time_emb.weight" in source.network, "one of DiffCSP or MiAD"
+    )
     read = source.shape("node_embedding.weight")[1]
     source.demand(
         "a network for given compositions (atom_type_manifold: null_manifold)",
@@ -119,25 +122,25 @@ def _edge_columns(source: Source, number: int) -> Tensor:
     multiplied into it.
     """
     name = f"csp_layer_{number}"
-    weight = source.network[f"{name}.edge_mlp.0.weight"].double()
+    weight = source.tensor(f"{name}.edge_mlp.0.weight").double()
     hidden = weight.shape[0]
     waves = weight.shape[1] - AXES - 3 * hidden - _LATTICE
     angles, receive, send, lattice, fourier, counts = weight.split(
         (AXES, hidden, hidden, _LATTICE, waves, hidden), 1
     )
-    told = counts @ source.network[f"{name}.num_atom_embedding.weight"].double()
+    told = counts @ source.tensor(f"{name}.num_atom_embedding.weight").double()
     return torch.cat([receive, send, lattice, told, fourier, angles], 1).float()
 
 
 def _stem(source: Source, hidden: int) -> dict[str, Tensor]:
     """Two linear maps in a row, of species and of time, as one of each; time from data to prior."""
     species, time = (
-        source.network["atom_latent_emb.weight"]
+        source.tensor("atom_latent_emb.weight")
         .double()
         .split((hidden, source.shape("time_emb.weight")[0]), 1)
     )
-    rows = (species @ source.network["node_embedding.weight"].double()).T
-    along = (time @ source.network["time_emb.weight"].double()).flatten()
+    rows = (species @ source.tensor("node_embedding.weight").double()).T
+    along = (time @ source.tensor("time_emb.weight").double()).flatten()
     return {
         "stem.species.weight": by_atomic_number((rows + along).float()),
         "stem.time": -along.float(),
@@ -150,8 +153,8 @@ def _heads(source: Source, hidden: int) -> dict[str, Tensor]:
     """
     scale = _around(source, "lat_u_t_std").flatten().double()
     shift = _around(source, "lat_u_t_mean").flatten().double()
-    weight = source.network["lattice_out.weight"].double()
-    bias = source.network["lattice_out.bias"].double()
+    weight = source.tensor("lattice_out.weight").double()
+    bias = source.tensor("lattice_out.bias").double()
     pool = torch.zeros(hidden, 2 * hidden, dtype=torch.float64)
     pool[:_LATTICE] = -scale[:, None] * weight
     coords = _around(source, "coord_u_t_std").flatten().double()
@@ -160,7 +163,7 @@ def _heads(source: Source, hidden: int) -> dict[str, Tensor]:
         "heads.lattice.linear.weight": torch.eye(_LATTICE, hidden),
         "heads.lattice.linear.bias": -(scale * bias + shift).float(),
         "heads.frac_coords.linear.weight": (
-            -coords[:, None] * source.network["coord_out.weight"].double()
+            -coords[:, None] * source.tensor("coord_out.weight").double()
         ).float(),
     }
 

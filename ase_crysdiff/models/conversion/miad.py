@@ -40,10 +40,10 @@ def convert_miad(source: Source, data: DataSet) -> Converted:
     )
     demand_published_noise(source)
     tensors |= {
-        "stem.species.weight": source.network["node_embedding.weight"],
-        "stem.species.bias": source.network["node_embedding.bias"],
-        "heads.species.linear.weight": source.network["type_out.weight"],
-        "heads.species.linear.bias": source.network["type_out.bias"],
+        "stem.species.weight": source.tensor("node_embedding.weight"),
+        "stem.species.bias": source.tensor("node_embedding.bias"),
+        "heads.species.linear.weight": source.tensor("type_out.weight"),
+        "heads.species.linear.bias": source.tensor("type_out.bias"),
     }
     slots = source.parameter("slots") or round(_SHARE * data.max_atoms)
     config = {

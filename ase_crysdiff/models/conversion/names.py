@@ -41,7 +41,7 @@ def encoder_tensors(source: Source) -> dict[str, Tensor]:
         "a network with layer norms (ln: true)", "final_layer_norm.weight" in source.network, "none"
     )
     found = {
-        f"encoder.norm.{kind}": source.network[f"final_layer_norm.{kind}"]
+        f"encoder.norm.{kind}": source.tensor(f"final_layer_norm.{kind}")
         for kind in ("weight", "bias")
     }
     for name, tensor in source.network.items():
@@ -92,6 +92,9 @@ def stem_and_heads(source: Source) -> dict[str, Tensor]:
     """
     hidden = source.shape("coord_out.weight")[1]
     source.demand(
+        "a network of DiffCSP or MiAD", "time_emb.weight" not in source.network, "one of FlowMM"
+    )
+    source.demand(
         "a generator, not a predictor of energies", "scalar_out.weight" not in source.network, "one"
     )
     source.demand(
@@ -106,10 +109,10 @@ def stem_and_heads(source: Source) -> dict[str, Tensor]:
         f"{joined[1] - hidden} numbers beside the nodes",
     )
     return {
-        "stem.join.weight": source.network["atom_latent_emb.weight"],
-        "stem.join.bias": source.network["atom_latent_emb.bias"],
-        "heads.frac_coords.linear.weight": source.network["coord_out.weight"],
-        "heads.lattice.linear.weight": source.network["lattice_out.weight"],
+        "stem.join.weight": source.tensor("atom_latent_emb.weight"),
+        "stem.join.bias": source.tensor("atom_latent_emb.bias"),
+        "heads.frac_coords.linear.weight": source.tensor("coord_out.weight"),
+        "heads.lattice.linear.weight": source.tensor("lattice_out.weight"),
     }
 
 

@@ -50,12 +50,20 @@ class Source:
         Raises:
             CheckpointError: If it is missing.
         """
+        return tuple(self.tensor(name).shape)
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor of the network.
+
+        Raises:
+            CheckpointError: If it is missing.
+        """
         if name not in self.network:
             raise CheckpointError(
                 f"The network lacks {name!r}. It is no CSPNet as published; this version converts "
                 "nothing else."
             )
-        return tuple(self.network[name].shape)
+        return self.network[name]
 
     def demand(self, what: str, sound: bool, found: object) -> None:
         """Refuses what cannot be expressed here.

@@ -227,6 +227,7 @@ REFUSED = {
     "sines and cosines": lambda t: t.update(
         {"decoder.csp_layer_0.edge_mlp.0.weight": torch.zeros(HIDDEN, 2 * HIDDEN + 12)}
     ),
+    "lacks 'atom_latent_emb.bias'": lambda t: t.pop("decoder.atom_latent_emb.bias"),
     "lacks 'coord_out.weight'": lambda t: t.pop("decoder.coord_out.weight"),
     "holds numbers that are not finite": lambda t: t.update(
         {"decoder.coord_out.weight": torch.full((3, HIDDEN), torch.nan)}
@@ -261,6 +262,17 @@ def test_variants_of_hyper_parameters_are_refused(diffcsp, flowmm, tmp_path):
             convert("flowmm", flowmm[0], tmp_path / "out", hyper_parameters=said)
     with pytest.raises(CheckpointError, match="null_manifold"):
         convert("flowmm", bits(tmp_path), tmp_path / "out", data="mp_20")
+
+
+def test_another_family_is_named(diffcsp, flowmm, tmp_path):
+    for family, path, found in [
+        ("flowmm", diffcsp[0], "one of DiffCSP or MiAD"),
+        ("diffcsp", flowmm[0], "one of FlowMM"),
+        ("miad", flowmm[0], "one of FlowMM"),
+        ("miad", diffcsp[0], "one for given compositions"),
+    ]:
+        with pytest.raises(CheckpointError, match=found):
+            convert(family, path, tmp_path / "out")
 
 
 def bits(folder):
