@@ -3,6 +3,7 @@
 #   make test       installs into .venv if need be and runs all checks and tests
 #   make docs       builds the documentation site into site, without a network
 #   make notebooks  runs the tutorials and stores their outputs
+#   make compat     a few tests in fresh environments with the oldest and the newest versions; TESTS=tests for all
 #   make fuzz       13,750 inputs of every kind: 3 minutes of one free core, half an hour of a busy machine
 # VENV=path takes or makes another environment, PYTHON=python3.12 another interpreter.
 VENV ?= .venv
@@ -10,7 +11,7 @@ PYTHON ?= python3
 N ?= 16
 BIN := $(VENV)/bin
 
-.PHONY: crystals test check docs notebooks fuzz smoke clean
+.PHONY: crystals test check docs notebooks fuzz smoke compat clean
 
 crystals: $(VENV)/.installed
 	$(BIN)/crysdiff sample miad -n $(N) -o crystals
@@ -42,6 +43,18 @@ smoke: $(VENV)/.installed-dev
 	.venv-smoke/bin/pip install -q -c constraints.txt dist/*.whl
 	cd .venv-smoke && bin/python ../tests/smoke.py
 
+# The oldest and the newest versions that pyproject allows, each in an environment of its own, with the
+# tests of TESTS: VERSIONS=oldest PYTHON=python3.11 TESTS=tests.
+VERSIONS ?= oldest newest
+TESTS ?= tests/test_imports.py tests/ase_crysdiff/geometry tests/ase_crysdiff/crystal tests/pymatgen_ext/test_samplers.py
+compat:
+	for versions in $(VERSIONS); do \
+	  rm -rf .venv-$$versions && $(PYTHON) -m venv .venv-$$versions && \
+	  .venv-$$versions/bin/python tools/bounds.py $$versions > .venv-$$versions/bounds.txt && \
+	  .venv-$$versions/bin/pip install -q -c .venv-$$versions/bounds.txt -e '.[dev]' && \
+	  OMP_NUM_THREADS=1 .venv-$$versions/bin/python -m pytest -q $(TESTS) || exit 1; \
+	done
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --upgrade pip
@@ -51,8 +64,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion]'
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf dist build site .venv-smoke crystals runs
+	rm -rf dist build site .venv-smoke .venv-oldest .venv-newest crystals runs

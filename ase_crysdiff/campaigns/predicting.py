@@ -267,7 +267,9 @@ def _known(records: "list[Record]", column: str | None) -> "NDArray[Any] | None"
 def _compared(
     predictor: "PropertyPredictor", known: "NDArray[Any]", values: "NDArray[Any]", output: Path
 ) -> dict[str, Any]:
-    """Mean absolute error of all crystals that have both numbers; draws them beside the output."""
+    """Mean absolute error of all crystals that have both numbers, beside that of always saying the
+    median of the known ones; draws them beside the output.
+    """
     import numpy as np
 
     from ase_crysdiff.predictors.finetuning import summary
@@ -280,8 +282,10 @@ def _compared(
     write_text(plot, parity_plot(*pairs, predictor.target, predictor.unit))
     missing = int((np.isfinite(known) & ~np.isfinite(values)).sum())
     errors = np.abs(known[both] - values[both])
+    trivial = np.abs(known[both] - np.median(known[both])) if both.any() else errors
     return {
         "MAE": summary(errors, predictor.unit),
+        "error of the median": summary(trivial, predictor.unit),
         "known, not predicted": missing,
         "parity plot": plot.name,
     }

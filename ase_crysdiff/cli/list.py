@@ -2,8 +2,10 @@
 
 import argparse
 import ast
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ase_crysdiff
 from ase_crysdiff import registry
@@ -14,28 +16,71 @@ from ase_crysdiff.models import weights
 _WITH_CARDS = (registry.SAMPLERS, registry.POTENTIALS, registry.PREDICTORS)
 
 
+#: Which commands take a part where none is named, by kind and name.
+DEFAULTS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("sampler", "chggen"): ("inpaint",),
+    ("sampler", "miad"): ("vary",),
+    ("sampler", "prototypes"): ("discover",),
+    ("sampler", "wyckoff"): ("discover",),
+    ("potential", "chgnet"): ("evaluate", "label"),
+    ("potential", "dao-p"): ("curate", "discover", "relax"),
+}
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
+    parser.add_argument("--json", action="store_true", help="print the same as JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints every registered part by kind: who brings it, what it is for, and what its card says
-    of its size or its error.
+    """Prints every registered part by kind: who brings it, what it is for, what its card says of
+    its size or its error, and which commands take it by default.
+    """
+    parts = installed()
+    if options.json:
+        print(json.dumps(parts, indent=1, ensure_ascii=False))
+        return 0
+    width = max(len(part["name"]) for part in parts)
+    kind = None
+    for part in parts:
+        if part["kind"] != kind:
+            kind = part["kind"]
+            print(f"{kind}:")
+        about = f"  {part['purpose']}" if part["purpose"] else ""
+        if part["card"]:
+            about += f" ({part['card']})" if about else f"  {part['card']}"
+        default = f" [default of {', '.join(part['default_of'])}]" if part["default_of"] else ""
+        print(f"  {part['name']:{width}} {part['distribution']} {part['version']}{about}{default}")
+    return 0
+
+
+def installed() -> list[dict[str, Any]]:
+    """Every registered part, by kind: its name, who brings it, its purpose, what its card says of
+    its size or error, and the commands that take it where none is named.
     """
     found = {group: registry.plugins(group) for group in registry.GROUPS}
-    width = max(len(plugin.name) for plugins in found.values() for plugin in plugins)
+    parts = []
     for group, plugins in found.items():
-        if plugins:
-            print(f"{registry.kind_of(group)}:")
+        kind = registry.kind_of(group)
         for plugin in plugins:
-            if group in _WITH_CARDS:
-                purpose = "" if group == registry.PREDICTORS else _purpose(plugin, found)
-                about = purpose + _about(plugin.name)
+            has_card = group in _WITH_CARDS
+            if group == registry.PREDICTORS:
+                purpose = ""
             else:
-                about = _docstring(plugin.value)
-            print(f"  {plugin.name:{width}} {plugin.distribution} {plugin.version}{about}")
-    return 0
+                purpose = _purpose(plugin, found) if has_card else _docstring(plugin.value)
+            parts.append(
+                {
+                    "kind": kind,
+                    "name": plugin.name,
+                    "distribution": plugin.distribution,
+                    "version": plugin.version,
+                    "purpose": purpose,
+                    "card": _about(plugin.name) if has_card else "",
+                    "default_of": list(DEFAULTS.get((kind, plugin.name), ())),
+                }
+            )
+    return parts
 
 
 def _purpose(plugin: registry.Plugin, found: Mapping[str, Sequence[registry.Plugin]]) -> str:
@@ -66,11 +111,11 @@ def _about(name: str) -> str:
             ),
             "",
         )
-        return f"  {config['target']} in {config['unit']}{error}"
+        return f"{config['target']} in {config['unit']}{error}"
     if "arrangements" in training:
-        return f" ({training['crystals']:,} crystals)"
+        return f"{training['crystals']:,} crystals"
     parameters = training.get("parameters")
-    return "" if parameters is None else f" ({parameters / 1e6:.2f} M parameters)"
+    return "" if parameters is None else f"{parameters / 1e6:.2f} M parameters"
 
 
 def _docstring(value: str, own_only: bool = False) -> str:
@@ -91,5 +136,4 @@ def _docstring(value: str, own_only: bool = False) -> str:
     if own_only and not made:
         return ""
     text = ast.get_docstring(made[0] if made else tree) or ""
-    sentence = " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")
-    return f"  {sentence}" if sentence else ""
+    return " ".join(text.split("\n\n")[0].split()).partition(". ")[0].rstrip(".")

@@ -4,11 +4,12 @@ what it needs.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 
 from ase_crysdiff import __version__
+from ase_crysdiff.cli.examples import epilog
 from ase_crysdiff.cli.messages import printed_reports
 from ase_crysdiff.environment import quiet_spglib
 from ase_crysdiff.errors import CrysDiffError
@@ -29,9 +30,18 @@ COMMANDS = {
     "train": "train models",
     "finetune": "make a predictor from a pretrained encoder and a table",
     "export": "turn a training run into weights with a card",
+    "convert": "turn a checkpoint of DiffCSP, MiAD or FlowMM into weights",
     "benchmark": "measure a sampler",
+    "cite": "print the works behind what was used, as BibTeX",
+    "completion": "print a script that completes commands in a shell",
     "doctor": "check the installation",
 }
+
+_EXIT_CODES = """exit codes:
+  0    done
+  1    something could not be done; standard error says what and why
+  2    wrong usage
+  130  interrupted; the same command goes on where it was"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,18 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without "Å" must not cost the results
             stream.reconfigure(errors="replace")
-    parser = argparse.ArgumentParser(
-        prog="crysdiff", description="Generate crystals from ASE and pymatgen."
-    )
-    parser.add_argument("--version", action="version", version=f"ase-crysdiff {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((w for w in words if not w.startswith("-")), None)
-    for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose)
-        if name == chosen:
-            import_module(f"ase_crysdiff.cli.{name}").configure(command)
-    options = parser.parse_args(words)
+    options = _parser({chosen}).parse_args(words)
     try:
         with printed_reports():
             return int(options.run(options))
@@ -77,6 +78,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with the options of all commands, which imports them all."""
+    return _parser(COMMANDS)
+
+
+def _parser(configured: Container[str | None]) -> argparse.ArgumentParser:
+    """The parser, with the options of some commands."""
+    parser = argparse.ArgumentParser(
+        prog="crysdiff",
+        description="Generate crystals from ASE and pymatgen.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ase-crysdiff {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=purpose,
+            description=purpose,
+            epilog=epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in configured:
+            import_module(f"ase_crysdiff.cli.{name}").configure(command)
+    return parser
 
 
 if __name__ == "__main__":

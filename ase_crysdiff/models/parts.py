@@ -13,13 +13,14 @@ from ase_crysdiff.models.card import Config
 from ase_crysdiff.networks.base import Encoder, Stem
 from ase_crysdiff.networks.encoders.crysformer.fully_connected import ElementTableStem
 from ase_crysdiff.networks.registry import make_encoder as encoder_of
-from ase_crysdiff.networks.stems import BeliefStem, CrystalStem
+from ase_crysdiff.networks.stems import BeliefStem, CrystalStem, LinearTimeStem
 from ase_crysdiff.processes.base import Process
 from ase_crysdiff.processes.joint import Component
 from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.representations.class_index import ClassIndex
 from ase_crysdiff.representations.frac_coords import FracCoords
 from ase_crysdiff.representations.lattice_matrix import LatticeMatrix
+from ase_crysdiff.representations.lattice_parameters import LatticeParameters
 from ase_crysdiff.representations.lattice_polar import LatticePolar
 
 
@@ -161,6 +162,11 @@ FAMILIES = {
         "species": "categorical-bayesian-flow",
     },
 }
-LATTICES = {"matrix": LatticeMatrix, "polar": LatticePolar}
-STEMS = {"beliefs": BeliefStem, "embedding": CrystalStem, "element-table": ElementTableStem}
+LATTICES = {"matrix": LatticeMatrix, "parameters": LatticeParameters, "polar": LatticePolar}
+STEMS = {
+    "beliefs": BeliefStem,
+    "embedding": CrystalStem,
+    "element-table": ElementTableStem,
+    "linear-time": LinearTimeStem,
+}
 SPACES = {"identity": IdentitySpace, "mirage": MirageSpace}

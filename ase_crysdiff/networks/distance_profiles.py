@@ -5,7 +5,7 @@ Row i of the distribution holds the ascending distances from atom i to its k nea
 a weight. Rows stay in the order of the atoms and equal rows are not merged, so that they can be
 added to node vectors.
 
-Source: Widdowson and Kurlin 2022 for the distribution; Balasingham et al. 2024 (PDDFormer) and
+Source: Widdowson and Kurlin 2022 for the distribution; Shen et al. 2025 (PDDFormer) and
 CrysLDNet (code) for its use.
 """
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.von_mises import UNIFORM_ENTROPY, entropy
 from ase_crysdiff.networks.base import Context, NodeInput, Stem
 from ase_crysdiff.networks.embeddings import time_embedding
@@ -95,3 +96,45 @@ class BeliefStem(CrystalStem):
     def _seen(self, state: NoisyState) -> Tensor:
         believed = torch.softmax(auxiliaries(state, "species")[EVIDENCE], -1)
         return 2 * believed - 1
+
+
+class LinearTimeStem(Stem):
+    """Given species by an embedding, to which time is added along one direction; lattice invariants
+    per crystal.
+
+    What FlowMM's two linear maps of time and species amount to. Source: Miller et al. 2024
+    (FlowMM), code.
+
+    Args:
+        hidden: Width of the nodes.
+        lattice: Representation of the lattice component.
+        generates_species: Whether species are part of the noisy state.
+
+    Raises:
+        InputError: If species are part of the noisy state.
+    """
+
+    def __init__(
+        self, hidden: int, lattice: LatticeRepresentation, generates_species: bool
+    ) -> None:
+        super().__init__()
+        if generates_species:
+            raise InputError(
+                "The stem linear-time reads given species, and this model generates them. Take the "
+                "stem embedding."
+            )
+        self.lattice = lattice
+        self.species = nn.Embedding(NUM_SPECIES, hidden)
+        self.time = nn.Parameter(torch.zeros(hidden))
+
+    def forward(
+        self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
+    ) -> NodeInput:
+        nodes = self.species(context["species"]) + layout.broadcast(t, "atom")[:, None] * self.time
+        return NodeInput(
+            nodes,
+            self.lattice.invariants(state["lattice"]),
+            state["frac_coords"],
+            layout,
+            partial(self.lattice.decode, state["lattice"]),
+        )

@@ -222,5 +222,33 @@ def sevennet(
 
 
 dao_p = partial(neural, "dao-p")
-sevennet_0 = partial(sevennet, "0")
-sevennet_l3i5 = partial(sevennet, "l3i5")
+
+
+def sevennet_0(
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """SevenNet-0, trained on MPtrj; needs the extra sevennet.
+
+    Raises:
+        InputError: If other weights are asked for.
+        IncompatibleError: If another dtype than single precision is asked for.
+        MissingExtraError: If the package is not installed.
+    """
+    return sevennet("0", weights, device, dtype)
+
+
+def sevennet_l3i5(
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Potential:
+    """SevenNet-l3i5, trained on MPtrj with higher orders; needs the extra sevennet.
+
+    Raises:
+        InputError: If other weights are asked for.
+        IncompatibleError: If another dtype than single precision is asked for.
+        MissingExtraError: If the package is not installed.
+    """
+    return sevennet("l3i5", weights, device, dtype)

@@ -6,11 +6,18 @@ a reverse step subtracts them; the papers count time the other way round.
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
+import torch
+
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.base import ContinuousProcess, per_row
 from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.shapes import Float, Tensor
+
+#: Means and standard deviations of the logarithms of a, b, c (Å) in MP-20. Source: FlowMM, code.
+MP20_LOG_LENGTHS = (1.5754, 1.7017, 1.9782), (0.2444, 0.2653, 0.3536)
 
 
 class Flow(ContinuousProcess):
@@ -86,6 +93,52 @@ class LinearFlow(Flow):
         return kept * value + variance.sqrt() * rng.normal(self.width)
 
 
+class LatticeParametersFlow(Flow):
+    """Straight lines from the six numbers of `LatticeParameters` to lengths whose logarithms are
+    normal and angles that are uniform between their limits. Source: Miller et al. 2024 (FlowMM),
+    section 4.2 and code.
+
+    Args:
+        log_length_mean: Means of the logarithms of a, b, c in Å; by default those of MP-20.
+        log_length_scale: Their standard deviations.
+
+    Raises:
+        InputError: If there are not three of each, or a deviation is not positive.
+    """
+
+    width = 6
+
+    def __init__(
+        self,
+        log_length_mean: Sequence[float] = MP20_LOG_LENGTHS[0],
+        log_length_scale: Sequence[float] = MP20_LOG_LENGTHS[1],
+    ) -> None:
+        if len(log_length_mean) != 3 or len(log_length_scale) != 3 or min(log_length_scale) <= 0:
+            raise InputError(
+                "LatticeParametersFlow needs three means and three positive deviations of the "
+                f"logarithms of lengths, got {log_length_mean} and {log_length_scale}."
+            )
+        self.log_length_mean = tuple(float(x) for x in log_length_mean)
+        self.log_length_scale = tuple(float(x) for x in log_length_scale)
+
+    def scales(self, t: float) -> tuple[float, float]:
+        return 1 - t, t
+
+    def prior(self, rng: RandomStream) -> Float[Tensor, "rows 6"]:
+        lengths, angles = rng.normal(6).split(3, -1)
+        mean = lengths.new_tensor(self.log_length_mean)
+        scale = lengths.new_tensor(self.log_length_scale)
+        # The logit of a uniform number, from a normal one: log Φ(z) - log Φ(-z).
+        place = torch.special.log_ndtr(angles) - torch.special.log_ndtr(-angles)
+        return torch.cat([torch.exp(mean + scale * lengths), place], -1)
+
+    def displacement(self, start: Tensor, end: Tensor) -> Tensor:
+        return end - start
+
+    def move(self, value: Tensor, step: Tensor) -> Tensor:
+        return value + step
+
+
 class TorusFlow(Flow):
     """Shortest ways on the unit torus to uniform noise. Source: Miller et al. 2024 (FlowMM),
     section 4.
@@ -117,3 +170,26 @@ def make_linear(width: int = 6) -> LinearFlow:
         width: Numbers per row.
     """
     return LinearFlow(width)
+
+
+def make_lattice_parameters(
+    width: int = 6,
+    log_length_mean: Sequence[float] = MP20_LOG_LENGTHS[0],
+    log_length_scale: Sequence[float] = MP20_LOG_LENGTHS[1],
+) -> LatticeParametersFlow:
+    """The flow of a config on lengths and angles.
+
+    Args:
+        width: Numbers per row; lengths and angles are six.
+        log_length_mean: Means of the logarithms of a, b, c in Å.
+        log_length_scale: Their standard deviations.
+
+    Raises:
+        InputError: If the lattice is written with other numbers, or the statistics make no sense.
+    """
+    if width != LatticeParametersFlow.width:
+        raise InputError(
+            "lattice-parameters-flow goes with the lattice representation parameters, which has "
+            f"six numbers; this one has {width}."
+        )
+    return LatticeParametersFlow(log_length_mean, log_length_scale)

@@ -129,7 +129,7 @@ def commands(page):
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
     for block in [text for language, text in fences if language in ("", "sh")]:
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line.partition(" > ")[0], comments=True)
             if "crysdiff" in words[:2]:
                 yield words[words.index("crysdiff") + 1 :]
 

@@ -14,7 +14,8 @@ writes that out). What is done differently, all of it exact:
   about 1e-6).
 
 What is added: with `distances`, edges also read how far away and in which direction the nearest
-image of the other atom is (`near_pairs`).
+image of the other atom is (`near_pairs`). What FlowMM's variant reads beside (Miller et al. 2024,
+code) are options, too: `cell_angles`, `atom_counts`, `self_pairs` and `summed`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from ase_crysdiff.networks.base import Encoder, Features, NodeInput
 from ase_crysdiff.networks.encoders.near_pairs import AXES
 from ase_crysdiff.networks.encoders.pair_terms import (
     POINTS_PER_FREQUENCY,
+    CellAngles,
     FourierPairs,
     NearImages,
     PairTerms,
@@ -51,16 +53,25 @@ class CSPLayer(nn.Module):
         hidden: Width.
         crystal_features: Invariants per crystal that edges read.
         frequencies: Fourier frequencies per axis.
-        distances: Functions of the distance that edges read beside a direction; 0 for neither.
+        distances: Functions of the distance that edges read beside a direction; 0 for none.
+        directed: Whether edges read a direction.
+        self_pairs: Whether an atom has a message to itself.
     """
 
     def __init__(
-        self, hidden: int, crystal_features: int, frequencies: int, distances: int = 0
+        self,
+        hidden: int,
+        crystal_features: int,
+        frequencies: int,
+        distances: int = 0,
+        directed: bool = False,
+        self_pairs: bool = True,
     ) -> None:
         super().__init__()
+        self.self_pairs = self_pairs
         #: Geometric terms on a grid, for inference; None while the weights may change.
         self.table: Tensor | None = None
-        added = (AXES, distances) if distances else ()
+        added = (AXES, distances) if directed else ()
         fourier = (3 * frequencies, 3 * frequencies)
         self.columns: tuple[int, ...] = (hidden, hidden, crystal_features, *fourier, *added)
         #: Last columns of parameters that weights may lack which were trained without them.
@@ -103,13 +114,23 @@ class CSPLayer(nn.Module):
             )  # the largest tensors are overwritten where no gradient needs them
             messages = product(functional.silu(edges, inplace=reuse), out_weight, out_bias)
             messages = functional.silu(messages, inplace=reuse)
-            averages.append(messages.mean(2, dtype=nodes.dtype).flatten(0, 1))
+            averages.append(self._average(messages, nodes.dtype).flatten(0, 1))
         update = torch.cat([normed, torch.cat(averages)], -1).to(products)
         update = functional.silu(
             product(update, self.node_in.weight.to(products), self.node_in.bias.to(products))
         )
         update = product(update, self.node_out.weight.to(products), self.node_out.bias.to(products))
         return nodes + functional.silu(update.to(nodes.dtype))
+
+    def _average(
+        self, messages: Float[Tensor, "count size size hidden"], dtype: torch.dtype
+    ) -> Float[Tensor, "count size hidden"]:
+        """The mean over senders; 0 where there is none."""
+        if self.self_pairs:
+            return messages.mean(2, dtype=dtype)
+        size = messages.shape[1]
+        others = ~torch.eye(size, dtype=torch.bool, device=messages.device).unsqueeze(-1)
+        return (messages * others).sum(2, dtype=dtype) / max(size - 1, 1)
 
     def _columns(self) -> tuple[Tensor, ...]:
         """The first edge map by what it reads: receiver, sender, crystal, odd and even features."""
@@ -135,11 +156,20 @@ class CSPNet(Encoder):
         frequencies: Fourier frequencies per axis.
         distances: Functions of the distance of nearest images that edges read, beside their
             direction; 0, as published, for neither.
+        cell_angles: Whether edges read the unit vector along L Lᵀ δ: how the way to the other atom
+            lies to the three lattice vectors.
+        atom_counts: Numbers of atoms per crystal, 0 to one less than this, that edges are told as a
+            one-hot vector; 0 for none.
+        self_pairs: Whether an atom has a message to itself.
+        summed: Whether crystals are read from the sum over atoms beside the mean.
 
     Raises:
-        InputError: If `distances` is no count.
+        InputError: If `distances` or `atom_counts` is no count, or `distances` and `cell_angles`
+            are both asked for.
 
-    Source: Jiao et al. 2023 (DiffCSP), section 4.2; MiAD uses it unchanged.
+    Source: Jiao et al. 2023 (DiffCSP), section 4.2; MiAD uses it unchanged. The last four options
+    are those of FlowMM (Miller et al. 2024, code), where `cell_angles`, `atom_counts=100`,
+    `self_pairs=False` and `summed` go together.
     """
 
     small: ClassVar[Mapping[str, Any]] = {"hidden": 128, "layers": 4, "frequencies": 32}
@@ -151,6 +181,10 @@ class CSPNet(Encoder):
         layers: int = 6,
         frequencies: int = 128,
         distances: int = 0,
+        cell_angles: bool = False,
+        atom_counts: int = 0,
+        self_pairs: bool = True,
+        summed: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(distances, bool) or not isinstance(distances, int) or distances < 0:
@@ -158,13 +192,29 @@ class CSPNet(Encoder):
                 f"distances of cspnet must be a whole number of functions, got {distances!r}. "
                 "Give 16, or leave it out."
             )
+        if isinstance(atom_counts, bool) or not isinstance(atom_counts, int) or atom_counts < 0:
+            raise InputError(
+                f"atom_counts of cspnet must be a whole number, got {atom_counts!r}. Give 100, or "
+                "leave it out."
+            )
+        if distances and cell_angles:
+            raise InputError(
+                "cspnet reads one kind of direction: give distances or cell_angles, not both."
+            )
         self.hidden = hidden
         self.frequencies = frequencies
         self.distances = distances
+        self.cell_angles = cell_angles
+        self.atom_counts = atom_counts
+        directed = distances > 0 or cell_angles
         self.layers = nn.ModuleList(
-            CSPLayer(hidden, crystal_features, frequencies, distances) for _ in range(layers)
+            CSPLayer(
+                hidden, crystal_features + atom_counts, frequencies, distances, directed, self_pairs
+            )
+            for _ in range(layers)
         )
         self.norm = nn.LayerNorm(hidden)
+        self.pool = Linear(2 * hidden, hidden, bias=False) if summed else None
 
     def forward(self, inputs: NodeInput) -> Features:
         blocks = inputs.layout.blocks
@@ -176,10 +226,15 @@ class CSPNet(Encoder):
         products = self.products or nodes.dtype
         near = self._near_images(inputs)
         pairs = [self._pair_terms(block, inputs.frac_coords, products, near) for block in blocks]
+        crystals = self._crystals(inputs)
         for layer in self.layers:
-            nodes = layer(nodes, inputs.crystals, blocks, pairs, products)
+            nodes = layer(nodes, crystals, blocks, pairs, products)
         nodes = self.norm(nodes)
-        return Features(nodes, torch.cat([block.view(nodes).mean(1) for block in blocks]))
+        means = torch.cat([block.view(nodes).mean(1) for block in blocks])
+        if self.pool is None:
+            return Features(nodes, means)
+        sums = means * inputs.layout.num_atoms[:, None]
+        return Features(nodes, self.pool(torch.cat([means, sums], -1)))
 
     def tabulate(self) -> None:
         for layer in self.layers:
@@ -189,14 +244,30 @@ class CSPNet(Encoder):
     def _points(self) -> int:
         return POINTS_PER_FREQUENCY * self.frequencies
 
+    def _crystals(self, inputs: NodeInput) -> Float[Tensor, "crystals features"]:
+        """Invariants per crystal, with the number of its atoms if edges are told."""
+        if not self.atom_counts:
+            return inputs.crystals
+        counts = inputs.layout.num_atoms
+        largest = max(block.size for block in inputs.layout.blocks)
+        if largest >= self.atom_counts:
+            raise InputError(
+                f"This network knows crystals of up to {self.atom_counts - 1} atoms, got "
+                f"{largest}. Ask for fewer atoms."
+            )
+        told = functional.one_hot(counts, self.atom_counts).to(inputs.crystals.dtype)
+        return torch.cat([inputs.crystals, told], -1)
+
     def _near_images(self, inputs: NodeInput) -> NearImages | None:
-        if not self.distances:
+        if not self.distances and not self.cell_angles:
             return None
         if inputs.lattice is None:
             raise InputError(
-                "A cspnet with distances reads the lattice, and its stem gave none. Let the stem "
-                "set NodeInput.lattice, or leave distances out."
+                "A cspnet with distances or cell_angles reads the lattice, and its stem gave none. "
+                "Let the stem set NodeInput.lattice, or leave them out."
             )
+        if self.cell_angles:
+            return CellAngles(inputs.lattice(), 0)
         return NearImages(inputs.lattice(), self.distances)
 
     def _pair_terms(

@@ -8,7 +8,7 @@ odd when the two atoms are exchanged, as cosines and sines are.
 
 import torch
 
-from ase_crysdiff.geometry.lattice import NEIGHBOUR_CELLS
+from ase_crysdiff.geometry.lattice import NEIGHBOUR_CELLS, gram
 from ase_crysdiff.geometry.torus import shortest_image
 from ase_crysdiff.networks.radial import bessel, envelope
 from ase_crysdiff.shapes import Float, Tensor
@@ -59,6 +59,25 @@ def near_features(
     mean = near + (shares.unsqueeze(-1) * cells).sum(-2)
     radial = bessel(x.flatten(), count).T.unflatten(0, x.shape)
     return mean * (_EDGE * fading / lengths).unsqueeze(-1), radial * fading.unsqueeze(-1)
+
+
+def cell_angles(
+    difference: Float[Tensor, "crystals pairs 3"], lattice: Float[Tensor, "crystals 3 3"]
+) -> Float[Tensor, "crystals pairs 3"]:
+    """Unit vectors along L Lᵀ δ, with δ the difference nearest along each axis: the scalar products
+    of the way to the other atom with the lattice vectors. They turn sign with the pair, and are 0
+    for atoms on each other.
+
+    Args:
+        difference: Fractional coordinates of the second atom minus those of the first.
+        lattice: Rows in Å, in any orientation.
+
+    Source: Miller et al. 2024 (FlowMM), code.
+    """
+    near = shortest_image(difference)
+    products = _cartesian(near, gram(lattice))  # L Lᵀ is symmetric
+    lengths = products.square().sum(-1, keepdim=True).sqrt()
+    return products / lengths.clamp_min(torch.finfo(products.dtype).tiny)
 
 
 def _cartesian(

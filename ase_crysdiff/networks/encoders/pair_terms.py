@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ase_crysdiff.crystal.batch import Block
 from ase_crysdiff.networks.embeddings import fourier_features
-from ase_crysdiff.networks.encoders.near_pairs import AXES, near_features
+from ase_crysdiff.networks.encoders.near_pairs import AXES, cell_angles, near_features
 from ase_crysdiff.networks.linear import product
 from ase_crysdiff.shapes import Float, Int, Tensor
 
@@ -67,6 +67,16 @@ class NearImages:
         _, order, _ = _pairs(block.size, radial.device)
         rows = torch.cat([there, back, itself], 1).index_select(1, order)
         return rows.unflatten(1, (block.size, block.size))
+
+
+class CellAngles(NearImages):
+    """What the terms need for directions as FlowMM has them, without functions of the distance."""
+
+    def features(
+        self, block: Block, difference: Float[Tensor, "count pairs 3"]
+    ) -> tuple[Float[Tensor, "count pairs 3"], Float[Tensor, "count pairs distances"]]:
+        directions = cell_angles(difference, self.lattice[block.crystals])
+        return directions, difference[..., :0]
 
 
 @lru_cache(maxsize=256)
@@ -234,7 +244,7 @@ class TabulatedPairs:
         if self.near is None:
             return terms
         distances = self.near.shape[-1] - AXES
-        added = torch.cat([odd[:, -AXES:], even[:, -distances:]], 1)
+        added = torch.cat([odd[:, -AXES:], even[:, even.shape[1] - distances :]], 1)
         return terms.add_(product(self.near, added))
 
 

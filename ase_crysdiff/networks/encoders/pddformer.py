@@ -5,7 +5,7 @@ Deviations from the code: norms act on each vector instead of the batch, with as
 messages are averaged, not summed, over neighbours, because every message contains the receiver's
 query and a sum would grow with each tie.
 
-Source: Balasingham et al. 2024 (PDDFormer), code.
+Source: Shen et al. 2025 (PDDFormer), code.
 """
 
 from typing import Any

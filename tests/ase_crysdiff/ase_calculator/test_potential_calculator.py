@@ -12,8 +12,8 @@ from ase.calculators.calculator import (
     PropertyNotImplementedError,
 )
 from ase.calculators.emt import EMT
-from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.stress import voigt_6_to_full_3x3_stress
+from finite_differences import numerical_forces, numerical_stress
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
@@ -206,11 +206,11 @@ def test_forces_and_stress_are_derivatives(dtype):
     atoms = strained_salt()
     atoms.calc = calculator(dtype)
     double = dtype == torch.float64
-    forces = calculate_numerical_forces(atoms, eps=1e-4 if double else 1e-2)
+    forces = numerical_forces(atoms, eps=1e-4 if double else 1e-2)
     assert np.abs(atoms.get_forces() - forces).max() <= (1e-6 if double else 5e-3) * max(
         1, np.abs(forces).max()
     )
-    stress = calculate_numerical_stress(atoms, eps=1e-5 if double else 1e-3)
+    stress = numerical_stress(atoms, eps=1e-5 if double else 1e-3)
     assert np.abs(atoms.get_stress() - stress).max() <= (1e-6 if double else 5e-5)
     assert (
         len(set(np.round(np.abs(atoms.get_stress()), 5))) == 6

@@ -110,6 +110,7 @@ def test_a_property_among_the_files_says_how_to_ask_for_several(table, tmp_path,
 def test_known_values_are_compared_and_pictured(table, tmp_path):
     found = predict_files(Counting(), [table], tmp_path / "out.csv", compare="known")
     assert found.comparison["MAE"]["value"] == pytest.approx(1)
+    assert found.comparison["error of the median"]["value"] == pytest.approx(1.5)
     assert found.comparison["known, not predicted"] == 2
     assert found.comparison["parity plot"] == "out.svg"
     assert "<svg" in (tmp_path / "out.svg").read_text()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.calculators.fd import calculate_numerical_stress
+from finite_differences import numerical_stress
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.errors import InputError
@@ -83,7 +83,7 @@ def test_chgnet_gives_golden_energies(chgnet, atoms, energy):
 def test_chgnet_stress_has_the_sign_and_the_slots_of_ase(chgnet):
     atoms = sheared()
     atoms.calc = PotentialCalculator(chgnet)
-    numerical = calculate_numerical_stress(atoms, eps=1e-3)
+    numerical = numerical_stress(atoms, eps=1e-3)
     assert atoms.get_stress() == pytest.approx(numerical, abs=5e-5)
     assert np.abs(atoms.get_stress()).max() > 20 * 5e-5
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk, fcc111
-from ase.calculators.fd import calculate_numerical_stress
+from finite_differences import numerical_stress
 
 from ase_crysdiff.ase_calculator import PotentialCalculator
 from ase_crysdiff.errors import CheckpointError, InputError
@@ -106,9 +106,7 @@ def test_weights_of_matgl_2_are_refused_and_accepted_after_repair(folder):
         atoms.cell.array @ np.array([[1, 0.04, 0], [0, 1, 0.02], [0, 0, 1.03]]), scale_atoms=True
     )
     atoms.calc = PotentialCalculator(potential)
-    assert atoms.get_stress() == pytest.approx(
-        calculate_numerical_stress(atoms, eps=1e-3), abs=1e-4
-    )
+    assert atoms.get_stress() == pytest.approx(numerical_stress(atoms, eps=1e-3), abs=1e-4)
 
     slab = fcc111("Cu", (1, 1, 3), vacuum=6.0)
     with pytest.raises(InputError, match="periodic along"):
