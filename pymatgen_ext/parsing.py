@@ -11,6 +11,7 @@ from pymatgen.core import Composition, Element, Structure
 from ase_crysdiff import arguments
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.convert import atoms_to_structure
+from ase_crysdiff.crystal.properties import Wish, is_number, is_window
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import PrototypeWish
 from ase_crysdiff.symmetry.finding import find_scaffold
@@ -22,6 +23,8 @@ from pymatgen_ext.formulas import read_formula, whole_multiple
 Formula: TypeAlias = str | Mapping[str, float] | Composition
 #: A prototype as users give it: a structure, a scaffold or a text; False forbids any.
 PrototypeLike: TypeAlias = Structure | Atoms | Scaffold | Prototype | str | bool | None
+#: What users wish of a property: a number, a window of two, a name, elements.
+WishLike: TypeAlias = float | tuple[float, float] | str | Iterable[str]
 
 
 def element(symbol: Any) -> int:
@@ -174,20 +177,37 @@ def prototype(value: PrototypeLike) -> PrototypeWish:
     )
 
 
-def properties(value: Any) -> dict[str, float]:
-    """Wished values by name of the property.
+def properties(value: Any) -> dict[str, Wish]:
+    """What is wished of properties, by name.
+
+    A space group may be a number or a short symbol, a chemical system a text such as "Li-O".
 
     Raises:
-        InputError: If it is no mapping of names to numbers.
+        InputError: If it is no mapping of names to numbers, windows of two numbers, or names.
     """
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InputError(
-            "properties maps names to numbers, such as {'energy_above_hull': 0.0}; got "
+            "properties maps names to numbers or windows, such as {'band_gap': (1.5, 2.5)}; got "
             f"{value!r}."
         )
-    for name, wished in value.items():
-        if isinstance(wished, bool) or not isinstance(wished, numbers.Real):
-            raise InputError(f"The wished {name} must be a number, got {wished!r}.")
-    return {name: float(wished) for name, wished in value.items()}
+    return {name: _wish(name, wished) for name, wished in value.items()}
+
+
+def _wish(name: str, value: Any) -> Wish:
+    """What is wished of one property."""
+    if name == "space_group":
+        return str(space_group(value))
+    if name == "chemical_system":
+        return elements(name, value)
+    if isinstance(value, str):
+        return value
+    if is_number(value):
+        return float(value)
+    if is_window(value):
+        return float(value[0]), float(value[1])
+    raise InputError(
+        f"The wished {name} must be a finite number, or a window of two, the smaller one first, "
+        f"such as (1.5, 2.5); got {value!r}."
+    )

@@ -35,7 +35,7 @@ def sample_request(
     space_group: int | str | None = None,
     prototype: parsing.PrototypeLike = None,
     known: bool | None = None,
-    properties: Mapping[str, float] | None = None,
+    properties: Mapping[str, parsing.WishLike] | None = None,
     guidance_weight: float = 1.0,
     charge_balance: bool = False,
     conditions: Conditions,
@@ -56,7 +56,7 @@ def sample_request(
         space_group: Number or short symbol.
         prototype: A structure, a scaffold or a text; False forbids any.
         known: Whether crystals of a library may be answers.
-        properties: Wished values by name.
+        properties: Wished numbers, windows, names or elements by name.
         guidance_weight: How much they count.
         charge_balance: Whether the charge must balance by known oxidation states.
         conditions: Further conditions on the sampling loop.

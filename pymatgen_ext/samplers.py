@@ -1,15 +1,18 @@
 """`StructureSampler`: the way from a name to structures."""
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import arguments
-from ase_crysdiff.errors import IncompatibleError
+from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import NamedSampler
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
 
     from ase import Atoms
     from numpy.typing import ArrayLike
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
     from ase_crysdiff.conditions.named import Conditions
     from ase_crysdiff.isolation import Workers
     from ase_crysdiff.potentials.loading import PotentialLike
+    from ase_crysdiff.predictors.reports import FinetuneReport
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
     from pymatgen_ext.cells import CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
-    from pymatgen_ext.parsing import Formula, PrototypeLike
+    from pymatgen_ext.parsing import Formula, PrototypeLike, WishLike
     from pymatgen_ext.selection import Refinement
 
 
@@ -40,7 +44,14 @@ class StructureSampler(NamedSampler):
 
     Raises:
         UnknownNameError: If no sampler has this name.
+
+    Attributes:
+        finetune_report: What became of every row, where the sampler was fine-tuned.
     """
+
+    #: Holds weights that nobody has saved yet.
+    temporary: "TemporaryDirectory[str] | None" = None
+    finetune_report: "FinetuneReport | None" = None
 
     @own_state()
     def sample(
@@ -56,7 +67,7 @@ class StructureSampler(NamedSampler):
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
         known: bool | None = None,
-        properties: Mapping[str, float] | None = None,
+        properties: "Mapping[str, WishLike] | None" = None,
         guidance_weight: float = 1.0,
         charge_balance: bool = False,
         conditions: "Conditions" = (),
@@ -97,8 +108,10 @@ class StructureSampler(NamedSampler):
             known: Whether crystals that the sampler's library holds may be answers: with False
                 known structures of the composition are left out, with True new crystals may have
                 known formulas. None is True for a composition and False without one.
-            properties: Wished values by name, for samplers that are conditioned on some:
-                `{"energy_above_hull": 0.0}`, eV/atom.
+            properties: What is wished of properties, by name, for samplers that are conditioned on
+                them: a number, a window of two, from which each structure gets a number of its own,
+                a name or elements, such as `{"band_gap": (1.5, 2.5), "crystal_system": "cubic"}`.
+                Units and ranges are those of the card.
             guidance_weight: How much these count: 1 draws from the model's conditional probability,
                 0 ignores them, more overstates them.
             charge_balance: Keep only structures whose charge balances by oxidation states that
@@ -141,6 +154,9 @@ class StructureSampler(NamedSampler):
                 that can.
             InputError: If an argument makes no sense.
             WorkerError: If processes cannot be started, or the executor is broken.
+
+        Warns:
+            UserWarning: If a wished number lies outside of what the model has seen.
         """
         from pymatgen_ext.parsing import isotope_note
         from pymatgen_ext.selection import Refinement
@@ -312,6 +328,79 @@ class StructureSampler(NamedSampler):
         how = _how(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
+    def finetune(
+        self,
+        structures: "Sequence[Structure | Atoms | None]",
+        values: "Sequence[float | None] | ArrayLike",
+        *,
+        property: str,
+        unit: str | None = None,
+        folder: "str | Path | None" = None,
+        split: str = "composition",
+        validation: float = 0.15,
+        minutes: float | None = None,
+        progress: bool | None = None,
+        **settings: Any,
+    ) -> "StructureSampler":
+        """A new sampler that can be told a property; this one stays as it is.
+
+        The weights are frozen and adapters are trained beside them, so that the new sampler draws
+        what this one draws where nothing is wished. Rows without a number, with a crystal that
+        cannot be used, said twice or contradicted by another row are left out and named in
+        `.finetune_report`, beside what the property tells.
+
+        Args:
+            structures: One for each value.
+            values: In `unit`; None and NaN are missing values.
+            property: Its name in `properties=`, such as "band_gap".
+            unit: Of the values, "1" for a plain number; None for that of a property that the
+                package knows.
+            folder: Where the adapters go, and the state of the training, so that the same call
+                goes on after an interruption; None keeps them as long as the new sampler, or until
+                `.save(folder)`.
+            split: "random", "composition" (rows of a formula stay together) or "chemical-system".
+            validation: Share of the rows that stops the training.
+            minutes: Time budget.
+            progress: Whether to show a progress bar; None shows one on a terminal.
+            settings: Of `AdapterSettings`: `steps`, `batch_size`, `learning_rate`, `patience`,
+                `seed`.
+
+        Raises:
+            IncompatibleError: If this sampler takes no adapters, or is told the property already.
+            InputError: If the rows do not suffice, or a setting is not known.
+
+        Source: Zeni et al. 2025 (MatterGen) for adapters beside a frozen model.
+        """
+        from pymatgen_ext.adapting import finetuned
+
+        how = {"split": split, "validation": validation, "minutes": minutes, "progress": progress}
+        return finetuned(self, structures, values, property, unit, folder, how, settings)
+
+    def save(self, folder: "str | Path") -> None:  # type: ignore[override]  # weights, not the JSON of names
+        """Writes the adapters of a fine-tuned sampler; `StructureSampler(name, weights=folder)`
+        reads them.
+
+        Raises:
+            InputError: If there are none, or the folder holds something.
+        """
+        from pymatgen_ext.adapting import save
+
+        save(self, folder)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names only.
+
+        Raises:
+            InputError: If the sampler has been fine-tuned and not been saved.
+        """
+        if self.temporary is not None:
+            raise InputError(
+                f"The adapters of {self.name} are in no lasting folder yet. Save them first: "
+                "sampler.save(folder)."
+            )
+        content: dict[str, Any] = super().as_dict()
+        return content
+
     def request(
         self,
         composition: "Formula | None" = None,
@@ -323,13 +412,14 @@ class StructureSampler(NamedSampler):
         space_group: int | str | None = None,
         prototype: "PrototypeLike" = None,
         known: bool | None = None,
-        properties: Mapping[str, float] | None = None,
+        properties: "Mapping[str, WishLike] | None" = None,
         guidance_weight: float = 1.0,
         conditions: "Conditions" = (),
         steps: int | None = None,
         charge_balance: bool = False,
     ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
+        from ase_crysdiff.sampling.wishes import beyond_training
         from pymatgen_ext.requests import sample_request
 
         constraints = {"chemical_system": chemical_system, "elements": elements}
@@ -349,6 +439,8 @@ class StructureSampler(NamedSampler):
             steps=steps,
         )
         self.check(request)
+        for sentence in beyond_training(request, self.sampler.capabilities.properties):
+            warnings.warn(sentence, stacklevel=3)
         given = [name for name, value in constraints.items() if value is not None]
         given += ["charge_balance"] * charge_balance
         if composition is not None and given:

@@ -29,6 +29,7 @@ COMMANDS = {
     "curate": "choose crystals to train on, in two stages",
     "train": "train models",
     "finetune": "make a predictor from a pretrained encoder and a table",
+    "finetune-sampler": "teach a sampler a property by a table",
     "export": "turn a training run into weights with a card",
     "convert": "turn a checkpoint of DiffCSP, MiAD or FlowMM into weights",
     "benchmark": "measure a sampler",
@@ -104,7 +105,7 @@ def _parser(configured: Container[str | None]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in configured:
-            import_module(f"ase_crysdiff.cli.{name}").configure(command)
+            import_module(f"ase_crysdiff.cli.{name.replace('-', '_')}").configure(command)
     return parser
 
 

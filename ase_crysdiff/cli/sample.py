@@ -48,9 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--property",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="a wished property, for samplers that are conditioned on it, such as "
-        "energy_above_hull=0 (eV/atom); may be given several times",
+        metavar="NAME=WISH",
+        help="a wished property, for samplers that are conditioned on it: a number "
+        "(energy_above_hull=0), a window (band_gap=1.5:2.5), a name (crystal_system=cubic) or "
+        "elements (chemical_system=Li-O); may be given several times",
     )
     parser.add_argument(
         "--guidance-weight",
@@ -106,22 +107,32 @@ def run(options: argparse.Namespace) -> int:
     return draw_and_select(options, sampler, request, settings, refine, cell, notes)
 
 
-def _properties(options: argparse.Namespace) -> dict[str, float]:
+def _properties(options: argparse.Namespace) -> dict[str, Any]:
     """The wished properties.
 
     Raises:
         InputError: If one of them cannot be read.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for text in options.property:
-        name, _, value = text.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
+        name, given, value = text.partition("=")
+        if not (name.strip() and given and value.strip()):
             raise InputError(
-                f"--property takes a name and a number, such as energy_above_hull=0; got {text!r}."
-            ) from None
+                "--property takes a name and a wish, such as energy_above_hull=0 or "
+                f"band_gap=1.5:2.5; got {text!r}."
+            )
+        found[name.strip()] = _wish(value.strip())
     return found
+
+
+def _wish(text: str) -> Any:
+    """A number, a window of two, or the text itself."""
+    parts = text.split(":")
+    try:
+        numbers = tuple(map(float, parts))
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def _symmetry(options: argparse.Namespace) -> dict[str, Any]:

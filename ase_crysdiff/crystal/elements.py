@@ -1,7 +1,7 @@
-"""Symbols of the elements and their electronegativities, for rooms without ASE and pymatgen.
+"""Symbols, electronegativities and masses of the elements, for rooms without ASE and pymatgen.
 
-Source: Pauling electronegativities (as `pymatgen.core.Element.X`); tests compare the tables with
-those of ASE and pymatgen.
+Source: Pauling electronegativities (as `pymatgen.core.Element.X`) and IUPAC masses (as
+`ase.data.atomic_masses`); tests compare the tables with those of ASE and pymatgen.
 """
 
 from ase_crysdiff.errors import InputError
@@ -24,6 +24,19 @@ ELECTRONEGATIVITIES: tuple[float, ...] = (
     1.20, 1.10, 1.22, 1.23, 1.24, 1.25, 1.10, 1.27, 1.30, 1.50, 2.36, 1.90, 2.20, 2.20, 2.28, 2.54,
     2.00, 1.62, 2.33, 2.02, 2.00, 2.20, 2.20, 0.70, 0.90, 1.10, 1.30, 1.50, 1.38, 1.36, 1.28, 1.30,
     1.30, 1.30, 1.30, 1.30, 1.30, 1.30, 1.30, 1.30,
+)
+#: IUPAC's of 2016, in atomic mass units, by atomic number; 0 for X.
+MASSES: tuple[float, ...] = (
+    0.000, 1.008, 4.003, 6.940, 9.012, 10.810, 12.011, 14.007, 15.999, 18.998, 20.180, 22.990,
+    24.305, 26.982, 28.085, 30.974, 32.060, 35.450, 39.948, 39.098, 40.078, 44.956, 47.867, 50.941,
+    51.996, 54.938, 55.845, 58.933, 58.693, 63.546, 65.380, 69.723, 72.630, 74.922, 78.971, 79.904,
+    83.798, 85.468, 87.620, 88.906, 91.224, 92.906, 95.950, 97.907, 101.070, 102.906, 106.420,
+    107.868, 112.414, 114.818, 118.710, 121.760, 127.600, 126.904, 131.293, 132.905, 137.327,
+    138.905, 140.116, 140.908, 144.242, 144.913, 150.360, 151.964, 157.250, 158.925, 162.500,
+    164.930, 167.259, 168.934, 173.054, 174.967, 178.490, 180.948, 183.840, 186.207, 190.230,
+    192.217, 195.084, 196.967, 200.592, 204.380, 207.200, 208.980, 208.982, 209.987, 222.018,
+    223.020, 226.025, 227.028, 232.038, 231.036, 238.029, 237.048, 244.064, 243.061, 247.070,
+    247.070, 251.080, 252.083,
 )
 # fmt: on
 _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS)}

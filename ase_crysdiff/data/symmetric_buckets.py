@@ -138,8 +138,9 @@ class Kinds:
 
 @dataclass(frozen=True)
 class _Bucket:
-    """Crystals of one size."""
+    """Crystals of one size; `members` are their positions in the set."""
 
+    members: Tensor
     group: Tensor
     lattice: Tensor
     free_numbers: Tensor
@@ -195,16 +196,28 @@ class SymmetricCrystals:
         """The batches of one epoch, a function of seed, epoch, rank and processes only; every
         crystal is expected once.
         """
-        counts = [len(bucket.group) for bucket in self.buckets]
-        for number, rows in expected_once(counts, self.batch_sizes, seed, epoch, world_size):
-            bucket = self.buckets[number]
-            yield bucket.batch(rows.chunk(world_size)[rank].to(bucket.group.device))
+        for bucket, rows in self.plan(seed, epoch, rank, world_size):
+            yield bucket.batch(rows)
 
     def everything(self) -> Iterator[SymmetricBatch]:
         """Every crystal once, in order, for validation."""
+        for bucket, rows in self.in_order():
+            yield bucket.batch(rows)
+
+    def plan(
+        self, seed: int, epoch: int, rank: int = 0, world_size: int = 1
+    ) -> Iterator[tuple[_Bucket, Tensor]]:
+        """Bucket and rows of every batch of one epoch."""
+        counts = [len(bucket.group) for bucket in self.buckets]
+        for number, rows in expected_once(counts, self.batch_sizes, seed, epoch, world_size):
+            bucket = self.buckets[number]
+            yield bucket, rows.chunk(world_size)[rank].to(bucket.group.device)
+
+    def in_order(self) -> Iterator[tuple[_Bucket, Tensor]]:
+        """Bucket and rows of batches that hold every crystal once."""
         for bucket, size in zip(self.buckets, self.batch_sizes, strict=True):
             for rows in torch.arange(len(bucket.group), device=bucket.group.device).split(size):
-                yield bucket.batch(rows)
+                yield bucket, rows
 
 
 def _kinds_of(data: PackedScaffolds) -> list[tuple[int, tuple[int, ...]]]:
@@ -241,6 +254,7 @@ def _bucket(
         for i in members
     ]
     return _Bucket(
+        torch.from_numpy(members).to(device),
         data.group[members].to(device),
         data.lattice[members].to(device),
         torch.from_numpy(numbers).to(device),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ase_crysdiff.crystal.state_space import StateSpace
 from ase_crysdiff.models import weights
+from ase_crysdiff.models.adapters import whole
 from ase_crysdiff.models.card import Card, Config
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.base import Denoiser
@@ -29,12 +30,13 @@ class GenerativeModel:
 
 
 def load(folder: Path) -> tuple[GenerativeModel, Card]:
-    """A model with its weights, ready to sample.
+    """A model with its weights, ready to sample. Weights that are adapters bring their base along.
 
     Raises:
-        CheckpointError: If the weights are truncated, altered, not finite or do not fit the model.
+        CheckpointError: If the weights are truncated, altered, not finite or do not fit the model,
+            or the base of adapters is another one.
     """
-    card, tensors = weights.read(folder)
+    card, tensors = whole(folder)
     model: GenerativeModel = recipe(card.config["recipe"]).build(card.config)
     weights.fill(model.denoiser, tensors, folder / weights.WEIGHTS)
     model.denoiser.eval().requires_grad_(False)

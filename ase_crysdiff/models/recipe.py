@@ -74,6 +74,15 @@ class Recipe(ABC):
         """
         return None
 
+    def resolved(self, config: Config, data: Any) -> dict[str, Any]:
+        """The config with entries filled in that take statistics of the data; by default all stay.
+
+        Args:
+            config: As it is asked for.
+            data: What `load_data` returns.
+        """
+        return dict(config)
+
     @abstractmethod
     def load_data(self, path: Path) -> Any:
         """A packed file as a training or validation set.

@@ -29,7 +29,7 @@ crosses the cutoff.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -40,7 +40,7 @@ from ase_crysdiff.networks.graph import CrystalGraph, Neighborhood
 from ase_crysdiff.processes.joint import NoisyState, Prediction
 from ase_crysdiff.shapes import Float, Tensor
 
-#: What is given, not generated: field of CrystalBatch -> tensor.
+#: What is given, not generated: fields of CrystalBatch, and by name the properties that are told.
 Context = Mapping[str, Tensor]
 
 
@@ -57,6 +57,8 @@ class NodeInput:
         lattice: Gives the lattice vectors as rows, Å, shape (crystals, 3, 3), in whatever
             orientation: what an encoder makes of them must not depend on it. A function, since few
             encoders ask.
+        adapt: Changes the nodes after a round of messages, given its number, by what is told of the
+            crystals; None where nothing is told.
     """
 
     nodes: Float[Tensor, "atoms hidden"]
@@ -64,6 +66,11 @@ class NodeInput:
     frac_coords: Float[Tensor, "atoms 3"]
     layout: Layout
     lattice: Callable[[], Tensor] | None = None
+    adapt: Callable[[int, Tensor], Tensor] | None = None
+
+    def adapted(self, place: int, nodes: Tensor) -> Tensor:
+        """The nodes after the round of messages of this number, from 0."""
+        return nodes if self.adapt is None else self.adapt(place, nodes)
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,14 @@ class Encoder(nn.Module, ABC):
         products: Number format of the large matrix products; None takes that of the inputs. Sums
             and norms keep theirs.
         small: Arguments with which it is a backbone for properties that a CPU can train.
+        rounds: Rounds of messages, after each of which it lets `NodeInput.adapted` change the
+            nodes; 0 for an encoder that does not.
     """
 
     hidden: int
     products: torch.dtype | None = None
     small: ClassVar[Mapping[str, Any]] = {}
+    rounds: int = 0
 
     @abstractmethod
     def forward(self, inputs: NodeInput) -> Features:
@@ -166,12 +176,17 @@ class Denoiser(nn.Module):
         self.stem = stem
         self.encoder = encoder
         self.heads = nn.ModuleDict(dict(heads))
+        #: Reads what is told of the crystals, see `networks.conditioning`; None reads nothing.
+        self.conditioning: nn.Module | None = None
 
     def forward(
         self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
     ) -> Prediction:
         """Predictions per component; one time per crystal."""
-        return self.predictions(self.encoder(self.stem(state, t, context, layout)), state, layout)
+        inputs = self.stem(state, t, context, layout)
+        if self.conditioning is not None:
+            inputs = replace(inputs, adapt=self.conditioning(context, layout))
+        return self.predictions(self.encoder(inputs), state, layout)
 
     def predictions(self, features: Features, state: NoisyState, layout: Layout) -> Prediction:
         """What the heads make of features."""

@@ -9,6 +9,7 @@ papers' raw matrix and noise; `RECIPE.published(data)` gives theirs.
 
 from typing import Any
 
+from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
 from ase_crysdiff.models.card import Config
@@ -35,9 +36,9 @@ class DaoG(GenerativeRecipe):
         """The model of a config."""
         joint = JointProcess(lattice_component(config), coordinate_component(config))
         space = part(SPACES, config["state_space"], "state space")
-        return GenerativeModel(
-            space, joint, denoiser_for(joint, make_encoder(config), make_stem(config)), config
-        )
+        told = declared(config.get("properties"))
+        parts = make_encoder(config), make_stem(config)
+        return GenerativeModel(space, joint, denoiser_for(joint, *parts, properties=told), config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set: its statistics and a network that a CPU can train."""

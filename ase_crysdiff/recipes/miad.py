@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from ase_crysdiff.constants import HIDDEN
+from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
 from ase_crysdiff.errors import InputError
@@ -56,7 +57,9 @@ class Miad(GenerativeRecipe):
             lattice_component(config), coordinate_component(config), species_component(config)
         )
         space = part(SPACES, config["state_space"], "state space")
-        return GenerativeModel(space, joint, denoiser_for(joint, make_encoder(config)), config)
+        told = declared(config.get("properties"))
+        denoiser = denoiser_for(joint, make_encoder(config), properties=told)
+        return GenerativeModel(space, joint, denoiser, config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set: its statistics and a network that a CPU can train."""

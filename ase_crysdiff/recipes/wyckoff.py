@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.property_columns import declare
 from ase_crysdiff.data.scaffold_sequences import ScaffoldSequences
 from ase_crysdiff.data.statistics import elements, size_histogram
 from ase_crysdiff.models.card import Config, Kind
@@ -38,7 +39,7 @@ class Wyckoff(ScaffoldRecipe):
             "max_atoms": int(data.batch.num_atoms.max()),
             "sizes": size_histogram(data),
             "elements": elements(data),
-            "properties": [ENERGY_ABOVE_HULL] if _HULL in data.values else [],
+            "properties": _declared(data),
         }
 
     def task(
@@ -66,6 +67,14 @@ class Wyckoff(ScaffoldRecipe):
             None if validation is None else sequences(validation),
             {"data": data.digest},
         )
+
+
+def _declared(data: PackedCrystals) -> dict[str, Any]:
+    """The declaration of what scaffolds are conditioned on, where it is known of any crystal."""
+    if _HULL not in data.values or not data.values[_HULL].isfinite().any():
+        return {}
+    found = declare(data, [ENERGY_ABOVE_HULL])
+    return {name: one.as_plain() for name, one in found.items()}
 
 
 RECIPE = Wyckoff()

@@ -129,10 +129,19 @@ class Asked:
         )
 
 
-def hull_wish(request: SampleRequest) -> tuple[int, float]:
-    """Class of the wished energy above the hull, 0 for none, and how much it counts."""
-    energy = request.properties.get(ENERGY_ABOVE_HULL)
-    return (0, 1.0) if energy is None else (hull_class(energy), request.guidance_weight)
+def hull_wish(request: SampleRequest, draw: float = 0.5) -> tuple[int, float]:
+    """Class of the wished energy above the hull, 0 for none, and how much it counts.
+
+    Args:
+        request: What is asked for.
+        draw: In [0, 1): which energy of a window, which are all equally likely. Ranked candidates
+            are those for the middle.
+    """
+    wish = request.properties.get(ENERGY_ABOVE_HULL)
+    if wish is None or isinstance(wish, str | frozenset):
+        return 0, 1.0
+    low, high = wish if isinstance(wish, tuple) else (wish, wish)
+    return hull_class(low + draw * (high - low)), request.guidance_weight
 
 
 def turns(request: SampleRequest) -> int:

@@ -1,7 +1,9 @@
 """What a sampler can be asked for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ase_crysdiff.crystal.properties import Property
 from ase_crysdiff.sampling.tasks.base import Task
 
 
@@ -14,7 +16,7 @@ class Capabilities:
         constraints: Names of the constraints that it obeys: "chemical_system", "elements",
             "num_atoms", "composition", "formula_units", "lattice", "space_group", "prototype",
             "known".
-        properties: Names of the properties that it can be conditioned on.
+        properties: What it can be conditioned on, by name, with units and ranges.
         max_atoms: Atoms of the largest cell; None if there is no limit.
         known_elements: Atomic numbers that it knows; None for all.
         finds_species: Whether it finds the composition itself; else one must be given. One that
@@ -26,7 +28,7 @@ class Capabilities:
 
     tasks: frozenset[type[Task]] = frozenset()
     constraints: frozenset[str] = frozenset()
-    properties: frozenset[str] = field(default_factory=frozenset)
+    properties: Mapping[str, Property] = field(default_factory=dict)
     max_atoms: int | None = None
     known_elements: frozenset[int] | None = None
     finds_species: bool = True

@@ -1,20 +1,21 @@
 """From a request to the loop: a generative model as a sampler."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.classifier_free import ClassifierFree
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.different_species import DifferentSpecies
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
+from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.generative import GenerativeModel
-from ase_crysdiff.networks.base import Context
 from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling import loop
@@ -38,6 +39,7 @@ from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
 from ase_crysdiff.sampling.tasks.vary import Vary
+from ase_crysdiff.sampling.wishes import told
 
 #: Shortest distance of atoms on symmetric sites, as a share of the sum of their covalent radii,
 #: where the card of a model asks for none: images of one atom that start next to a symmetry element
@@ -83,7 +85,8 @@ class ModelSampler(Sampler):
     def evaluations_on(self, sites: bool, request: SampleRequest) -> int:
         """Network evaluations per crystal, held on given sites or not."""
         steps = sum(s < t for t, s in self._plan(sites, request))
-        return self.solver.evaluations(steps) if steps else 0
+        asked = 2 if request.properties and request.guidance_weight not in (0, 1) else 1
+        return asked * self.solver.evaluations(steps) if steps else 0
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
@@ -105,10 +108,11 @@ class ModelSampler(Sampler):
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
         streams = streams.take(order)
         layout = Layout(tuple(contents.sizes[i] for i in order), self.device)
-        context: Context = {}
+        context: dict[str, torch.Tensor] = {}
         if contents.species is not None:
             species = torch.cat([contents.species[i] for i in order])
             context = {"species": species.to(self.device)}
+        context |= told(request, self.capabilities.properties, streams, self.device, layout.dtype)
         plan = self._plan(sites is not None, request)
         conditions = self._conditions(request, layout, context, streams, sites is not None)
         held = request.task.symmetry(self.subject, layout, streams)
@@ -117,6 +121,9 @@ class ModelSampler(Sampler):
             held = self._held(replace(sites, scaffolds=scaffolds), layout, streams, request)
         if held is not None:  # first, so that all others see symmetric estimates, and last
             conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
+        if request.properties:  # nearest to the network, of which it is two answers in one
+            names = tuple(request.properties)
+            conditions = [ClassifierFree(names, request.guidance_weight), *conditions]
         batch = loop.run(
             self.model,
             layout,
@@ -175,7 +182,7 @@ class ModelSampler(Sampler):
         self,
         request: SampleRequest,
         layout: Layout,
-        context: Context,
+        context: Mapping[str, torch.Tensor],
         streams: Streams,
         symmetric: bool,
     ) -> list[Condition]:
@@ -236,6 +243,7 @@ def _capabilities(subject: ModelWithCard, library: bool) -> Capabilities:
         known_elements=frozenset(subject.card.elements),
         finds_species=finds_species,
         finds_counts=subject.model.state_space.has_vacancies,
+        properties=declared(subject.model.config.get("properties")),
     )
 
 

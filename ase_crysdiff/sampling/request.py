@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.properties import Wish, is_number, is_window
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix, Task
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
@@ -35,7 +36,8 @@ class SampleRequest:
             there are several. False leaves out scaffolds that a sampler would choose by itself.
         known: Whether crystals that a sampler's library holds may be answers; None leaves it to the
             task: predictions of structures may be known, new crystals may not.
-        properties: Wished values by name of the property, in the unit of the sampler's card.
+        properties: What is wished of properties, by name: numbers and windows of two numbers, in
+            the unit of the sampler's card, names of classes, sets of atomic numbers.
         guidance_weight: How much they count: 1 is the model's conditional probability, 0 ignores
             them, more overstates them.
         conditions: Further conditions on the sampling loop.
@@ -53,7 +55,7 @@ class SampleRequest:
     space_group: int | None = None
     prototype: PrototypeWish = None
     known: bool | None = None
-    properties: Mapping[str, float] = field(default_factory=dict)
+    properties: Mapping[str, Wish] = field(default_factory=dict)
     guidance_weight: float = 1.0
     conditions: tuple[Condition, ...] = ()
     filters: tuple[Callable[[CrystalBatch], str | None], ...] = ()
@@ -90,8 +92,11 @@ class SampleRequest:
 
     def _check_properties(self) -> None:
         for name, value in self.properties.items():
-            if not math.isfinite(value):
-                raise InputError(f"The wished {name} must be a finite number, got {value!r}.")
+            if not (is_number(value) or is_window(value) or isinstance(value, str | frozenset)):
+                raise InputError(
+                    f"The wished {name} must be a finite number, or a window of two such as "
+                    f"(1.5, 2.5), got {value!r}."
+                )
         arguments.not_negative("guidance_weight", self.guidance_weight)
         if self.guidance_weight != 1 and not self.properties:
             raise InputError(

@@ -61,7 +61,7 @@ class Router(Sampler):
         return Capabilities(
             tasks=frozenset(self.tasks),
             constraints=frozenset().union(*(c.constraints for c in several)),
-            properties=frozenset().union(*(c.properties for c in several)),
+            properties={n: one for c in reversed(several) for n, one in c.properties.items()},
             max_atoms=None
             if None in sizes
             else max((n for n in sizes if n is not None), default=0),

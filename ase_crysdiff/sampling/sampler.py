@@ -13,6 +13,7 @@ from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.symmetry_wishes import check_symmetry
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.sampling.wishes import check_wishes
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,7 @@ class Sampler(ABC):
             raise IncompatibleError(
                 f"{self.name!r} holds no library of known crystals, which known= is about."
             )
-        unknown = sorted(set(request.properties) - self.capabilities.properties)
-        if unknown:
-            known = ", ".join(sorted(self.capabilities.properties)) or "no property"
-            raise IncompatibleError(
-                f"{self.name!r} was not conditioned on {', '.join(unknown)}; it takes {known}."
-            )
+        check_wishes(request, self.name, self.capabilities.properties)
 
     def evaluations(self, request: SampleRequest) -> int | None:
         """Network evaluations per draw; None if that is not known."""

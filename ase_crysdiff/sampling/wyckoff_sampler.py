@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.partial import check_elements
@@ -32,7 +33,8 @@ from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.sites import Sites
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.symmetry.decisions import MAX_ELEMENTS
+from ase_crysdiff.sampling.wishes import window_draws
+from ase_crysdiff.symmetry.decisions import ENERGY_ABOVE_HULL, MAX_ELEMENTS
 from ase_crysdiff.symmetry.feasible import feasible
 
 #: Compositions whose proposals are remembered.
@@ -69,7 +71,7 @@ class WyckoffSampler(Sampler):
         self.capabilities = Capabilities(
             tasks=known.capabilities.tasks,
             constraints=known.capabilities.constraints,
-            properties=frozenset(card.config.get("properties", ())),
+            properties=declared(card.config.get("properties")),
             max_atoms=min(int(card.config["max_atoms"]), geometry.subject.max_atoms),
             known_elements=frozenset(card.elements)
             & frozenset(geometry.card.elements)
@@ -156,6 +158,8 @@ class WyckoffSampler(Sampler):
         if request.prototypes:
             return found
         draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
+        wish = request.properties.get(ENERGY_ABOVE_HULL)
+        energies = window_draws(ENERGY_ABOVE_HULL, wish, streams)
         for i, draw in enumerate(draws.uniform(1)[:, 0].tolist()):
             one = found[i]
             if isinstance(one, str) or len(one.scaffold.counts) > MAX_ELEMENTS:
@@ -165,7 +169,7 @@ class WyckoffSampler(Sampler):
                 found[i] = "the space group has no sites for what was drawn"
                 continue
             cell, known = tuple(counts.items()), bool(request.known)
-            asked = Asked((cell,), group, None, known, *hull_wish(request))
+            asked = Asked((cell,), group, None, known, *hull_wish(request, energies[i]))
             found[i] = self._chosen(asked, draw)
         return found
 

@@ -2,9 +2,9 @@
 crystal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -12,10 +12,12 @@ from torch import nn
 from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.data.buckets import BucketedCrystals
 from ase_crysdiff.data.packed import PackedCrystals
+from ase_crysdiff.data.property_columns import declare
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.generative import GenerativeModel
-from ase_crysdiff.models.recipe import Recipe
+from ase_crysdiff.models.recipe import Recipe, Tensors
+from ase_crysdiff.networks.conditioning import PREFIX
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Tensor
@@ -114,13 +116,25 @@ class GenerativeRecipe(Recipe):
     """
 
     kind: ClassVar[Kind] = Kind.SAMPLER
-    optional: ClassVar[tuple[str, ...]] = ("processes", "symmetric_share")
+    optional: ClassVar[tuple[str, ...]] = ("processes", "symmetric_share", "properties")
+
+    def resolved(self, config: Config, data: PackedCrystals) -> dict[str, Any]:
+        """The config with properties declared that it names alone.
+
+        Raises:
+            InputError: If one of them is not known of the data.
+        """
+        names = config.get("properties") or ()
+        if isinstance(names, Mapping) or not names:
+            return dict(config)
+        found = declare(data, names)
+        return {**config, "properties": {name: one.as_plain() for name, one in found.items()}}
 
     def fixed_by_origin(self, changes: Config) -> list[str]:
         """All but the share of symmetric batches, which is no part of the model, and what an
-        encoder may read in addition.
+        encoder may read and be told in addition.
         """
-        free = {"symmetric_share"}
+        free = {"symmetric_share", "properties"}
         if isinstance(encoder := changes.get("encoder"), dict) and set(encoder) <= ADDITIONS:
             free.add("encoder")
         return sorted(set(changes) - free)
@@ -140,8 +154,20 @@ class GenerativeRecipe(Recipe):
         if config.get("symmetric_share"):
             from ase_crysdiff.training.symmetric import mixed_task
 
-            return mixed_task(model, data, settings, device, validation)
-        return denoising_task(model, data, settings, device, validation)
+            task = mixed_task(model, data, settings, device, validation)
+        else:
+            task = denoising_task(model, data, settings, device, validation)
+        if not config.get("properties"):
+            return task
+        from ase_crysdiff.training.conditioned import conditioned
+
+        return conditioned(task, model, data, validation)
+
+    def fill(self, model: GenerativeModel, tensors: Tensors, source: Path) -> None:
+        """Copies weights; adapters that they lack begin as they are, where they change nothing."""
+        own = model.denoiser.named_parameters()
+        begin = {n: p.detach() for n, p in own if n.startswith(PREFIX) and n not in tensors}
+        super().fill(model, {**tensors, **begin}, source)
 
     def network(self, model: GenerativeModel) -> nn.Module:
         return model.denoiser

@@ -145,7 +145,7 @@ def prepare(
         config = made.configure(training)
         config = config if noise is None else made.guiding(config, noise)
         config = merge(config, changes, made.optional)
-    config = _of_the_run(folder, config)
+    config = _of_the_run(folder, made.resolved(config, training))
     model = initial(made, config, settings.seed)
     if start is not None:
         made.fill(model, start.tensors, start.path)

@@ -225,7 +225,7 @@ class MixedCrystals:
         share: Share of the symmetric batches.
     """
 
-    def __init__(self, plain: Batches, symmetric: SymmetricCrystals, share: float) -> None:
+    def __init__(self, plain: Batches, symmetric: Batches, share: float) -> None:
         self.plain, self.symmetric, self.share = plain, symmetric, share
         self.left_out = plain.left_out
 

@@ -51,8 +51,10 @@ def test_compositions_of_no_crystal_are_refused(composition, message, toy_csp):
     [
         ("energy_above_hull", "maps names to numbers"),
         ({1: 0.0}, "maps names to numbers"),
-        ({"energy_above_hull": "low"}, "must be a number, got 'low'"),
+        ({"energy_above_hull": [0.1]}, "must be a finite number, or a window of two"),
         ({"energy_above_hull": float("nan")}, "must be a finite number"),
+        ({"band_gap": (2.5, 1.5)}, "the smaller one first"),
+        ({"space_group": "Fm-3n"}, "Fm-3n"),
     ],
 )
 def test_properties_that_are_none_are_refused(properties, message, toy_csp):

@@ -201,7 +201,7 @@ class CSPNet(Encoder):
             raise InputError(
                 "cspnet reads one kind of direction: give distances or cell_angles, not both."
             )
-        self.hidden = hidden
+        self.hidden, self.rounds = hidden, layers
         self.frequencies = frequencies
         self.distances = distances
         self.cell_angles = cell_angles

@@ -3,11 +3,12 @@
 import warnings
 
 import pytest
-from ase.data import chemical_symbols
+from ase.data import atomic_masses, chemical_symbols
 from pymatgen.core import Element
 
 from ase_crysdiff.crystal.elements import (
     ELECTRONEGATIVITIES,
+    MASSES,
     SYMBOLS,
     atomic_number,
     by_electronegativity,
@@ -28,6 +29,10 @@ def test_electronegativities_are_those_of_pymatgen():
         values = [Element.from_Z(number).X for number in range(1, len(ELECTRONEGATIVITIES))]
     known = [0.0 if value != value else value for value in values]
     assert list(ELECTRONEGATIVITIES[1:]) == pytest.approx(known)
+
+
+def test_masses_are_those_of_ase():
+    assert list(MASSES[1:]) == pytest.approx(atomic_masses[1 : len(MASSES)], abs=6e-4)
 
 
 def test_elements_are_ordered_by_electronegativity():

@@ -162,7 +162,7 @@ class Crysformer(Encoder):
         joint_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.hidden, self.frequencies = hidden, frequencies
+        self.hidden, self.frequencies, self.rounds = hidden, frequencies, layers
         fourier = 6 * frequencies
         self.layers = nn.ModuleList(
             CrysformerLayer(hidden, heads, crystal_features, fourier, joint_norm)
@@ -172,8 +172,8 @@ class Crysformer(Encoder):
     def forward(self, inputs: NodeInput) -> Features:
         nodes = inputs.nodes
         pairs = [self._pairs(block, inputs) for block in inputs.layout.blocks]
-        for layer in self.layers:
-            nodes = layer(nodes, pairs)
+        for place, layer in enumerate(self.layers):
+            nodes = inputs.adapted(place, layer(nodes, pairs))
         return Features(nodes, torch.cat([part.block.view(nodes).mean(1) for part in pairs]))
 
     def _pairs(self, block: Block, inputs: NodeInput) -> _PairFeatures:
