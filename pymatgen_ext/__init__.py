@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ase_crysdiff.predictors.steering import PropertySteering
     from ase_crysdiff.relaxation.structures import relax
     from ase_crysdiff.sampling.sample_set import SampleSet
     from ase_crysdiff.symmetry.finding import find_scaffold
@@ -28,6 +29,7 @@ __all__ = [
     "EnergyGuidance",
     "HostGuidedGeneration",
     "InpaintTransformation",
+    "PropertySteering",
     "Prototype",
     "SampleSet",
     "Scaffold",
@@ -56,6 +58,7 @@ _HOMES = {
     "discover": "pymatgen_ext.discovery",
     "evaluate": "pymatgen_ext.evaluation",
     "find_scaffold": "ase_crysdiff.symmetry.finding",
+    "PropertySteering": "ase_crysdiff.predictors.steering",
     "Prototype": "ase_crysdiff.symmetry.prototype",
     "Scaffold": "ase_crysdiff.symmetry.scaffold",
     "relax": "ase_crysdiff.relaxation.structures",

@@ -7,6 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ase_crysdiff.campaigns.adapting import AdapterSettings, adapt, unit_for
 from ase_crysdiff.data.property_tables import rows_of
 from ase_crysdiff.devices import resolve
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 def finetuned(
     sampler: "StructureSampler",
     structures: Sequence[Any],
-    values: Sequence[Any],
+    values: Sequence[Any] | NDArray[np.float64],
     name: str,
     unit: str | None,
     folder: str | Path | None,

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
+    import numpy as np
     from ase import Atoms
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
     from pymatgen.core import Lattice, Structure
 
     from ase_crysdiff.conditions.named import Conditions
@@ -331,7 +332,7 @@ class StructureSampler(NamedSampler):
     def finetune(
         self,
         structures: "Sequence[Structure | Atoms | None]",
-        values: "Sequence[float | None] | ArrayLike",
+        values: "Sequence[float | None] | NDArray[np.float64]",
         *,
         property: str,
         unit: str | None = None,

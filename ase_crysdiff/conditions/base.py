@@ -42,6 +42,19 @@ class Condition:
         """The state after each step, now at time s."""
         return state
 
+    def parents(
+        self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, rng: StreamFor
+    ) -> Int[Tensor, " crystals"] | None:
+        """Which crystal of the batch, of equally many rows, each one goes on from after a step;
+        None leaves all where they are.
+        """
+        return None
+
+    def follow(self, parents: Int[Tensor, " crystals"], layout: Layout) -> None:
+        """Called when crystals have gone on from others, for conditions that remember something of
+        each.
+        """
+
     def take_usage(self) -> dict[str, float]:
         """What the condition has cost since it was last asked, by name; nothing for most."""
         return {}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, rows_of
 from ase_crysdiff.geometry.lattice import gram
 from ase_crysdiff.geometry.torus import shortest_image, wrap
 from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
@@ -67,6 +67,7 @@ class SymmetricAs(Condition):
         own = rows or [range(o.num_atoms) for o in operations]
         whole = [start + k for start, some in zip(starts, own, strict=True) for k in some]
         self._rows = torch.tensor(whole, dtype=torch.long, device=layout.device)
+        self._counts = torch.tensor([len(some) for some in own])
         self._placed = None if placed is None else placed.to(layout.device)
         self._average = Averaging(operations, layout.device, torch.float64)
         self._origin = self._points = points.to(layout.device, torch.float64)
@@ -111,6 +112,10 @@ class SymmetricAs(Condition):
         self, state: NoisyState, s: float, joint: JointProcess, layout: Layout, rng: StreamFor
     ) -> NoisyState:
         return self._held(state, joint)
+
+    def follow(self, parents: Int[Tensor, " crystals"], layout: Layout) -> None:
+        _, rows = rows_of(self._counts, parents.cpu())
+        self._points = self._points[rows.to(self._points.device)]
 
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
         cell = joint.components["lattice"].representation

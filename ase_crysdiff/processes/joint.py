@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
-from ase_crysdiff.processes.base import ContinuousProcess, Process
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level, rows_of
+from ase_crysdiff.processes.base import ComponentState, ContinuousProcess, Process
 from ase_crysdiff.processes.state import NoisyState, kept, state_of
 from ase_crysdiff.randomness import RandomStream
 from ase_crysdiff.representations.base import Representation
-from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.shapes import Float, Int, Tensor
 
 __all__ = ["Component", "JointProcess", "NoisyState", "Prediction", "StreamFor", "times"]
 
@@ -215,6 +215,28 @@ class JointProcess:
                 for name, c in self.components.items()
             }
         )
+
+    def taken(
+        self, state: NoisyState, crystals: Int[Tensor, " crystals"], layout: Layout
+    ) -> NoisyState:
+        """The state in which each crystal has the numbers of another one of equally many rows.
+
+        Args:
+            state: Of all crystals.
+            crystals: Which crystal each one takes after.
+            layout: Rows of each crystal.
+        """
+        found: dict[str, Any] = {}
+        for name, c in self.components.items():
+            counts = torch.tensor(layout.rows_per_crystal(c.level))
+            rows = rows_of(counts, crystals.cpu())[1].to(layout.device)
+            own = kept(state, name)
+            if isinstance(own, ComponentState):
+                others = {n: x[rows] for n, x in own.auxiliaries.items()}
+                found[name] = ComponentState(own.value[rows], others)
+            else:
+                found[name] = own[rows]
+        return state_of(found)
 
     def loss(
         self,

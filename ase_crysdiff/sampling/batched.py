@@ -15,6 +15,7 @@ from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Failure, Workers, computes_here, opened, run_isolated
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling import steered
 from ase_crysdiff.sampling.acceptance import rejection
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
@@ -224,7 +225,7 @@ def _draw_batch(
     sampler: Sampler, request: SampleRequest, seed: int, batch: Sequence[tuple[int, int]]
 ) -> list[Attempt]:
     streams = Streams(seed, tuple(i for i, _ in batch), tuple(a for _, a in batch))
-    sampled = sampler.sample(request, streams)
+    sampled = steered.sample(sampler, request, streams)
     if not isinstance(sampled, Sampled) or len(sampled.crystals) != len(batch):
         many = isinstance(sampled, Sampled)
         got = f"{len(sampled.crystals)} crystals" if many else type(sampled).__name__

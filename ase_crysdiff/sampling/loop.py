@@ -64,6 +64,12 @@ def run(
             state = joint.renoise(state, t, s, layout, rng)
         for condition in conditions:
             state = condition.project(state, s, joint, layout, rng)
+        for condition in conditions:
+            parents = condition.parents(state, s, joint, layout, rng)
+            if parents is not None:
+                state = joint.taken(state, parents, layout)
+                for one in dict.fromkeys(conditions):
+                    one.follow(parents, layout)
         if on_step is not None:
             on_step(s, state)
     return joint.decode(state, layout, context)

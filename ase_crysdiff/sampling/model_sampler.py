@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,6 +11,7 @@ from ase_crysdiff.conditions.classifier_free import ClassifierFree
 from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.conditions.different_species import DifferentSpecies
 from ase_crysdiff.conditions.inpainting import KnownRows
+from ase_crysdiff.conditions.population import steering_of
 from ase_crysdiff.conditions.space_group import SymmetricAs
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.crystal.properties import declared
@@ -28,6 +30,7 @@ from ase_crysdiff.sampling.scaffolds import first_rows_occupied, named
 from ase_crysdiff.sampling.sites import SiteChooser, Sites
 from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.solvers.base import Solver
+from ase_crysdiff.sampling.steered import particles
 from ase_crysdiff.sampling.tasks.base import (
     Contents,
     Held,
@@ -61,6 +64,7 @@ class ModelSampler(Sampler):
     """
 
     card: Card
+    resamples = True
 
     def __init__(
         self,
@@ -86,6 +90,8 @@ class ModelSampler(Sampler):
         """Network evaluations per crystal, held on given sites or not."""
         steps = sum(s < t for t, s in self._plan(sites, request))
         asked = 2 if request.properties and request.guidance_weight not in (0, 1) else 1
+        steering = steering_of(request.conditions)
+        asked *= 1 if steering is None else steering.population
         return asked * self.solver.evaluations(steps) if steps else 0
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
@@ -103,7 +109,12 @@ class ModelSampler(Sampler):
         contents = (
             request.task.contents(self.subject, streams) if sites is None else self._contents(sites)
         )
-        said = request.task.properties(streams)
+        said, steering = request.task.properties(streams), steering_of(request.conditions)
+        count = 1 if steering is None else steering.population
+        if steering is not None:  # candidates for one crystal differ by their noise alone
+            streams = particles(streams, steering)
+            contents = contents.repeated(count)
+            sites = sites and replace(sites, scaffolds=_repeated(sites.scaffolds, count))
         # In order of size, so that equally large crystals are computed together.
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
         streams = streams.take(order)
@@ -121,6 +132,8 @@ class ModelSampler(Sampler):
             held = self._held(replace(sites, scaffolds=scaffolds), layout, streams, request)
         if held is not None:  # first, so that all others see symmetric estimates, and last
             conditions = [held.symmetry, *conditions, *held.others, held.symmetry]
+        if steering is not None:  # last, since it looks at what all the others have made
+            conditions = [c for c in conditions if c is not steering] + [steering]
         if request.properties:  # nearest to the network, of which it is two answers in one
             names = tuple(request.properties)
             conditions = [ClassifierFree(names, request.guidance_weight), *conditions]
@@ -134,11 +147,11 @@ class ModelSampler(Sampler):
             conditions,
             _counted(request, len(plan)),
         )
-        back = sorted(range(len(order)), key=order.__getitem__)
+        back = sorted(range(len(order)), key=order.__getitem__)[::count]
         crystals = batch.to(torch.device("cpu")).select(back)
         if sites is None:
             return Sampled(self.model.state_space.decode(crystals), said)
-        return Sampled(*named(sites.scaffolds, crystals))
+        return Sampled(*named(sites.scaffolds[::count], crystals))
 
     def _plan(self, sites: bool, request: SampleRequest) -> Plan:
         """The times that are visited. On sites the card may ask for fewer, but not where conditions
@@ -213,6 +226,11 @@ class ModelSampler(Sampler):
         count = layout.num_crystals
         everywhere = torch.ones(count, dtype=torch.bool, device=layout.device)
         return KnownRows("lattice", clean.expand(count, -1), everywhere)
+
+
+def _repeated(rows: Sequence[Any], count: int) -> list[Any]:
+    """Each of them several times, one after the other."""
+    return [row for row in rows for _ in range(count)]
 
 
 def _check_components(settings: SamplingSettings, joint: JointProcess) -> None:

@@ -43,6 +43,14 @@ class Sampled:
                     "crystals; a sampler must give one for each."
                 )
 
+    def select(self, places: Sequence[int]) -> "Sampled":
+        """The crystals at these places, in this order, with all that is said of them."""
+        return Sampled(
+            self.crystals.select(list(places)),
+            {name: [values[i] for i in places] for name, values in self.properties.items()},
+            {k: self.failures[i] for k, i in enumerate(places) if i in self.failures},
+        )
+
 
 class Sampler(ABC):
     """Draws crystals. Only `sample` must be written.
@@ -54,6 +62,9 @@ class Sampler(ABC):
     card: Card | None = None
     #: What may be asked for; everything else is refused before `sample` is called.
     capabilities: Capabilities = Capabilities(tasks=frozenset({DeNovo}))
+    #: Whether it serves a steering by itself, with a population of its own for each crystal; for
+    #: others candidates are drawn and weighed, see `sampling.steered`.
+    resamples: bool = False
     #: Name in messages where there is no card; the registered name if it is not set.
     label: str = ""
 

@@ -40,6 +40,11 @@ class Contents:
     sizes: Sequence[int]
     species: Sequence[Tensor] | None = None
 
+    def repeated(self, count: int) -> "Contents":
+        """Those of each crystal several times, one after the other."""
+        species = self.species and [own for own in self.species for _ in range(count)]
+        return Contents([size for size in self.sizes for _ in range(count)], species)
+
 
 @dataclass(frozen=True)
 class ModelWithCard:
