@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,14 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.predictors.reports import FinetuneReport
 
 if TYPE_CHECKING:
-    from pymatgen_ext.samplers import StructureSampler
+    from pymatgen_ext.teachable import TeachableSampler
+
+
+T = TypeVar("T", bound="TeachableSampler")
 
 
 def finetuned(
-    sampler: "StructureSampler",
+    sampler: T,
     structures: Sequence[Any],
     values: Sequence[Any] | NDArray[np.float64],
     name: str,
@@ -29,7 +32,7 @@ def finetuned(
     folder: str | Path | None,
     how: dict[str, Any],
     settings: dict[str, Any],
-) -> "StructureSampler":
+) -> T:
     """The sampler with adapters for one more property; the given one stays as it is.
 
     Args:
@@ -71,7 +74,7 @@ def finetuned(
     return new
 
 
-def save(sampler: "StructureSampler", folder: str | Path) -> None:
+def save(sampler: "TeachableSampler", folder: str | Path) -> None:
     """Copies the weights of a sampler that was fine-tuned into a folder.
 
     Raises:

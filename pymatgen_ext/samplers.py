@@ -1,28 +1,24 @@
 """`StructureSampler`: the way from a name to structures."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ase_crysdiff import arguments
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.foreign_state import own_state
-from pymatgen_ext.named_sampler import NamedSampler
+from pymatgen_ext.teachable import TeachableSampler
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
 
-    import numpy as np
     from ase import Atoms
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from pymatgen.core import Lattice, Structure
 
     from ase_crysdiff.conditions.named import Conditions
     from ase_crysdiff.isolation import Workers
     from ase_crysdiff.potentials.loading import PotentialLike
-    from ase_crysdiff.predictors.reports import FinetuneReport
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
     from pymatgen_ext.cells import CellTransform
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.selection import Refinement
 
 
-class StructureSampler(NamedSampler):
+class StructureSampler(TeachableSampler):
     """Draws crystal structures from a generative model.
 
     Holds names and numbers only, so that it can be stored in workflows; weights are loaded at first
@@ -45,14 +41,7 @@ class StructureSampler(NamedSampler):
 
     Raises:
         UnknownNameError: If no sampler has this name.
-
-    Attributes:
-        finetune_report: What became of every row, where the sampler was fine-tuned.
     """
-
-    #: Holds weights that nobody has saved yet.
-    temporary: "TemporaryDirectory[str] | None" = None
-    finetune_report: "FinetuneReport | None" = None
 
     @own_state()
     def sample(
@@ -328,79 +317,6 @@ class StructureSampler(NamedSampler):
         refine = Refinement.of(potential, distinct, symprec, not relax_cell, relax, rank_prior)
         how = _how(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
-
-    def finetune(
-        self,
-        structures: "Sequence[Structure | Atoms | None]",
-        values: "Sequence[float | None] | NDArray[np.float64]",
-        *,
-        property: str,
-        unit: str | None = None,
-        folder: "str | Path | None" = None,
-        split: str = "composition",
-        validation: float = 0.15,
-        minutes: float | None = None,
-        progress: bool | None = None,
-        **settings: Any,
-    ) -> "StructureSampler":
-        """A new sampler that can be told a property; this one stays as it is.
-
-        The weights are frozen and adapters are trained beside them, so that the new sampler draws
-        what this one draws where nothing is wished. Rows without a number, with a crystal that
-        cannot be used, said twice or contradicted by another row are left out and named in
-        `.finetune_report`, beside what the property tells.
-
-        Args:
-            structures: One for each value.
-            values: In `unit`; None and NaN are missing values.
-            property: Its name in `properties=`, such as "band_gap".
-            unit: Of the values, "1" for a plain number; None for that of a property that the
-                package knows.
-            folder: Where the adapters go, and the state of the training, so that the same call
-                goes on after an interruption; None keeps them as long as the new sampler, or until
-                `.save(folder)`.
-            split: "random", "composition" (rows of a formula stay together) or "chemical-system".
-            validation: Share of the rows that stops the training.
-            minutes: Time budget.
-            progress: Whether to show a progress bar; None shows one on a terminal.
-            settings: Of `AdapterSettings`: `steps`, `batch_size`, `learning_rate`, `patience`,
-                `seed`.
-
-        Raises:
-            IncompatibleError: If this sampler takes no adapters, or is told the property already.
-            InputError: If the rows do not suffice, or a setting is not known.
-
-        Source: Zeni et al. 2025 (MatterGen) for adapters beside a frozen model.
-        """
-        from pymatgen_ext.adapting import finetuned
-
-        how = {"split": split, "validation": validation, "minutes": minutes, "progress": progress}
-        return finetuned(self, structures, values, property, unit, folder, how, settings)
-
-    def save(self, folder: "str | Path") -> None:  # type: ignore[override]  # weights, not the JSON of names
-        """Writes the adapters of a fine-tuned sampler; `StructureSampler(name, weights=folder)`
-        reads them.
-
-        Raises:
-            InputError: If there are none, or the folder holds something.
-        """
-        from pymatgen_ext.adapting import save
-
-        save(self, folder)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Names only.
-
-        Raises:
-            InputError: If the sampler has been fine-tuned and not been saved.
-        """
-        if self.temporary is not None:
-            raise InputError(
-                f"The adapters of {self.name} are in no lasting folder yet. Save them first: "
-                "sampler.save(folder)."
-            )
-        content: dict[str, Any] = super().as_dict()
-        return content
 
     def request(
         self,

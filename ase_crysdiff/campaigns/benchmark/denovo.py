@@ -108,7 +108,7 @@ def denovo(
     given |= {"plain": True} if options.plain else {}
     bench = Run.open("denovo", options, sampler, more={**wishes, **given})
     drawn = bench.draw(request, range(options.num_samples))
-    structures = [_accepted(drawn[i]) for i in range(options.num_samples)]
+    structures = [accepted(drawn[i]) for i in range(options.num_samples)]
     if sampler.max_atoms is not None:  # larger training crystals were left out of the training, too
         training = training.select(training.batch.num_atoms <= sampler.max_atoms)
     hull = None if options.potential is None else options.hull
@@ -195,7 +195,7 @@ def _of_validation(
     return {f"{name} (validation)": r for name, r in results.items()}
 
 
-def _accepted(entry: Mapping[str, Any]) -> "Structure | None":
+def accepted(entry: Mapping[str, Any]) -> "Structure | None":
     """A draw as a sampler would hand it out; None if it would not."""
     import torch
 

@@ -227,8 +227,9 @@ class CSPNet(Encoder):
         near = self._near_images(inputs)
         pairs = [self._pair_terms(block, inputs.frac_coords, products, near) for block in blocks]
         crystals = self._crystals(inputs)
-        for layer in self.layers:
+        for place, layer in enumerate(self.layers):
             nodes = layer(nodes, crystals, blocks, pairs, products)
+            nodes = inputs.adapted(place, nodes)
         nodes = self.norm(nodes)
         means = torch.cat([block.view(nodes).mean(1) for block in blocks])
         if self.pool is None:
