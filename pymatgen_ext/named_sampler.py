@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from monty.json import MSONable
 
-from ase_crysdiff import registry
+from ase_crysdiff import arguments, registry
 from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import IncompatibleError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ase_crysdiff.isolation import Workers
     from ase_crysdiff.sampling.batched import SamplerSpec
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
@@ -106,3 +109,24 @@ class NamedSampler(MSONable):
     def max_atoms(self) -> int | None:
         """Largest cell that the sampler was trained on; None if it does not say."""
         return self.sampler.capabilities.max_atoms
+
+
+def how_drawn(
+    batch_size: int | None,
+    workers: "Workers",
+    executor: "Executor | None",
+    seed: int | None,
+    redraws: int,
+    progress: bool | None,
+) -> dict[str, Any]:
+    """How crystals are drawn, checked before anything is."""
+    from ase_crysdiff.isolation import workers_of
+    from ase_crysdiff.randomness import new_seed
+
+    return {
+        "batch_size": batch_size,
+        "workers": workers_of(workers, executor),
+        "seed": new_seed() if seed is None else arguments.positive("seed", seed, 0),
+        "redraws": redraws,
+        "progress": progress,
+    }

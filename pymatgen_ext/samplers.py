@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.foreign_state import own_state
+from pymatgen_ext.named_sampler import how_drawn
 from pymatgen_ext.teachable import TeachableSampler
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class StructureSampler(TeachableSampler):
         )
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
-        how = _how(batch_size, workers, executor, seed, redraws, progress)
+        how = how_drawn(batch_size, workers, executor, seed, redraws, progress)
         notes = isotope_note(composition, chemical_system, elements)
         return self._refined(num_samples, request, cell, refine, how, notes)
 
@@ -231,7 +232,7 @@ class StructureSampler(TeachableSampler):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec, False, relax, rank_prior)
-        how = _how(batch_size, workers, executor, seed, redraws, progress)
+        how = how_drawn(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, request, cell, refine, how)
 
     @own_state()
@@ -315,7 +316,7 @@ class StructureSampler(TeachableSampler):
             steps=steps,
         )
         refine = Refinement.of(potential, distinct, symprec, not relax_cell, relax, rank_prior)
-        how = _how(batch_size, workers, executor, seed, redraws, progress)
+        how = how_drawn(batch_size, workers, executor, seed, redraws, progress)
         return self._refined(num_samples, filling.request, filling.cell, refine, how, filling.notes)
 
     def request(
@@ -383,24 +384,3 @@ class StructureSampler(TeachableSampler):
         samples = self.collect(request, range(count), cell=cell, **how)
         samples.report = replace(samples.report, notes=(*samples.report.notes, *notes))
         return refine(samples)
-
-
-def _how(
-    batch_size: int | None,
-    workers: "Workers",
-    executor: "Executor | None",
-    seed: int | None,
-    redraws: int,
-    progress: bool | None,
-) -> dict[str, Any]:
-    """How crystals are drawn, checked before anything is."""
-    from ase_crysdiff.isolation import workers_of
-    from ase_crysdiff.randomness import new_seed
-
-    return {
-        "batch_size": batch_size,
-        "workers": workers_of(workers, executor),
-        "seed": new_seed() if seed is None else arguments.positive("seed", seed, 0),
-        "redraws": redraws,
-        "progress": progress,
-    }

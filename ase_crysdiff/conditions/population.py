@@ -23,7 +23,8 @@ _UNKNOWN = -30.0
 
 class Steering(Condition):
     """Samples from p(x) exp(-strength d(x)), where p is what the sampler has learnt and d the
-    distance of a predicted number from a window, in half widths of the window.
+    distance of a predicted number from a window, in half widths of the window; where one side is
+    open, in tenths of the limit.
 
     Where there is a loop, candidates are resampled at a few times by the prediction for their clean
     estimates (Feynman-Kac), at the end one is drawn; where there is none, it is drawn from the

@@ -2,15 +2,21 @@
 same whatever the batch.
 """
 
+import pickle
+
 import pytest
 import torch
 
 from ase_crysdiff.conditions.population import Steering
+from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.steered import particles
 from ase_crysdiff.symmetry.finding import find_symmetric
+from ase_crysdiff.testing.crystals import prototypes
 from pymatgen_ext import PropertySteering, StructureSampler
+
+CRYSTALS = from_structures(list(prototypes().values()))
 
 
 class BySize(Steering):
@@ -56,8 +62,7 @@ def test_a_loop_resamples(kind, miad, csp):
     assert cells(found) == cells(draw(sampler, steering, batch_size=1, **wishes))
     if kind == "symmetric":
         for structure in found:
-            number = find_symmetric(structure, 1e-3).scaffold.group
-            assert number == 14 or number > 14
+            assert len(find_symmetric(structure, 1e-3).scaffold.space_group.rotations) >= 4
 
 
 def test_candidates_cost_and_strength_0_is_a_fair_choice(csp):
@@ -87,12 +92,13 @@ def test_candidates_are_chosen_as_often_as_their_weights_say():
 def test_weights_fall_with_the_distance_from_the_window():
     class Fixed(BySize):
         def values(self, crystals):
+            assert crystals is CRYSTALS
             return torch.tensor([1.5, 2.5, 3.5, float("nan")])
 
-    logs = Fixed((1.0, 2.0), strength=3.0).log_weights(None)
+    logs = Fixed((1.0, 2.0), strength=3.0).log_weights(CRYSTALS)
     assert logs.tolist() == pytest.approx([0.0, -3.0, -9.0, -22.5])
-    assert Fixed((None, 2.0), strength=3.0).log_weights(None)[1] < 0
-    assert Fixed((200, None)).log_weights(None)[0] < -1
+    assert Fixed((None, 2.0), strength=3.0).log_weights(CRYSTALS)[1] < 0
+    assert Fixed((200.0, None)).log_weights(CRYSTALS)[0] < -1
 
 
 def test_samplers_without_a_loop_are_weighed():
@@ -118,17 +124,9 @@ def test_by_name_with_a_shipped_predictor(csp):
     wish = {"name": "property", "predictor": "band-gap", "window": (1.0, 2.0), "population": 2}
     found = draw(csp, wish, steps=2, **CSP)
     assert len(found) == 6
-    again = csp.sample(
-        2,
-        conditions=PropertySteering("band-gap", (1.0, 2.0), population=2),
-        seed=0,
-        redraws=10,
-        steps=2,
-        workers=1,
-        progress=False,
-        **CSP,
-    )
-    assert cells(again) == cells(found[:2])
+    given = pickle.dumps(PropertySteering("band-gap", (1.0, 2.0), population=2))
+    steering = pickle.loads(given)  # noqa: S301  # written here
+    assert cells(draw(csp, steering, batch_size=4, steps=2, **CSP)) == cells(found)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,6 @@ def test_by_name_with_a_shipped_predictor(csp):
     [
         ({"window": (2.0, 1.0)}, "the smaller one first"),
         ({"window": (None, None)}, "one may be None"),
-        ({"window": 1.0}, "window is two numbers"),
         ({"window": (0.0, 1.0), "population": 1}, "population"),
         ({"window": (0.0, 1.0), "strength": -1.0}, "strength"),
         ({"window": (0.0, 1.0), "times": (1.0,)}, "between 0 and 1"),
