@@ -45,7 +45,7 @@ class Steering(Condition):
 
     def __init__(
         self,
-        window: tuple[float | None, float | None],
+        window: Sequence[float | None],
         population: int = 8,
         strength: float = 4.0,
         times: Iterable[float] = (0.4, 0.2, 0.05),

@@ -1,6 +1,6 @@
 """Steering of any sampler by any predictor, where no model is conditioned on the property."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ class PropertySteering(Steering):
     def __init__(
         self,
         predictor: str,
-        window: tuple[float | None, float | None],
+        window: Sequence[float | None],
         population: int = 8,
         strength: float = 4.0,
         times: Iterable[float] = (0.4, 0.2, 0.05),

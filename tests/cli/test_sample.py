@@ -26,10 +26,10 @@ def six(toy_miad, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("text", ["energy_above_hull", "energy_above_hull=low"])
-def test_a_property_needs_a_number(toy_miad, tmp_path, text, capsys):
+@pytest.mark.parametrize("text", ["energy_above_hull", "energy_above_hull=", "=0"])
+def test_a_property_needs_a_wish(toy_miad, tmp_path, text, capsys):
     assert main(sample_words(toy_miad, tmp_path / "run", "--property", text)) == 1
-    assert "takes a name and a number" in capsys.readouterr().err
+    assert "takes a name and a wish" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "classifier-free": {"names": ["band_gap"]},
     "closest-approach": {"fraction": 0.8},
     "energy": {"potential": "dao-p", "guidance_scale": 5.0},
+    "property": {"predictor": "band-gap", "window": [1.0, 2.0], "population": 3},
     "temperature": {"temperature": 0.5},
 }
 PARTS = {
