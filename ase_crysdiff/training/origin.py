@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.models.adapters import BASE, whole
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.recipe import Recipe, Tensors, recipe_of
-from ase_crysdiff.models.weights import CARD, find, read
+from ase_crysdiff.models.weights import CARD, find
 from ase_crysdiff.training import checkpoint
 
 
@@ -46,8 +47,9 @@ class Origin:
         if not path.exists() and path.name == str(path):
             path = find(path.name)
         if (path / CARD).is_file():
-            card, tensors = read(path)
-            return Origin(path, card.name, card.config, tensors)
+            card, tensors = whole(path)
+            config = {key: value for key, value in card.config.items() if key != BASE}
+            return Origin(path, card.name, config, tensors)
         found = checkpoint.load_newest(path) if path.is_dir() else None
         if found is None:
             raise CheckpointError(
