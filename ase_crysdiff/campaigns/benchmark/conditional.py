@@ -299,8 +299,8 @@ def _table(
         f"{'':34} {'cost':>5} {'share':>24} {'times':>22} " + " ".join(f"{n:>13}" for n in kept),
     ]
     for name, row in rows.items():
-        share, times = _shown(row["share"], 100, " %"), _shown(row["times"])
-        others = " ".join(f"{_shown(row[n], 100, ' %').split(' [')[0]:>13}" for n in kept)
+        share, times = _shown(row["share"], 100.0, " %"), _shown(row["times"])
+        others = " ".join(f"{_shown(row[n], 100.0, ' %').split(' [')[0]:>13}" for n in kept)
         lines.append(f"{name:34} {row['cost']:5.3g} {share:>24} {times:>22} {others}")
     return "\n".join(lines)
 
