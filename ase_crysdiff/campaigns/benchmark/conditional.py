@@ -40,7 +40,7 @@ class ConditionalOptions(DrawingOptions):
     num_samples: int = 200
     property: str
     window: tuple[float, ...]
-    judge: str
+    judge: str | Path
     guide: str | None = None
     guidance_weights: tuple[float, ...] = (1.0, 2.0)
     population: int = 0
@@ -98,7 +98,11 @@ def conditional(
     guide = None if options.guide is None else load_predictor(options.guide)
     _check(options, judge, guide)
     names = ("property", "window", "judge", "guide", "population")
-    more = {**{n: getattr(options, n) for n in names}, "judge_version": judge.version}
+    more = {
+        **{n: getattr(options, n) for n in names},
+        "judge": str(options.judge),
+        "judge_version": judge.version,
+    }
     bench = Run.open("conditional", options, sampler, more=more)
     drawn = _rows(bench, options, guide)
     shares = {name: _share(row, judge, options) for name, row in drawn.items()}
