@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
@@ -50,9 +51,9 @@ class CrysBFN(DaoG):
             components.append(species_component(config))
         joint = JointProcess(*components)
         space = part(SPACES, config["state_space"], "state space")
-        return GenerativeModel(
-            space, joint, denoiser_for(joint, make_encoder(config), make_stem(config)), config
-        )
+        told = declared(config.get("properties"))
+        parts = make_encoder(config), make_stem(config)
+        return GenerativeModel(space, joint, denoiser_for(joint, *parts, properties=told), config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set."""
