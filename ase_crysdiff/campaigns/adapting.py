@@ -297,8 +297,9 @@ def packed(data: LabelledCrystals, name: str, others: Sequence[str] = ()) -> Pac
 
 
 def told_and_untold(model: GenerativeModel, task: Task) -> dict[str, Any]:
-    """The loss on crystals held out with the property told and without it, and their difference
-    with its interval, for the same noise.
+    """The loss on crystals held out with the property told and without it, and their difference,
+    for the same noise. Its interval is over batches, each with several draws of noise: those of one
+    batch are one number.
     """
     assert task.validation is not None
     assert isinstance(task.objective, ConditionedObjective)
@@ -313,7 +314,7 @@ def told_and_untold(model: GenerativeModel, task: Task) -> dict[str, Any]:
                 generator = torch.Generator().manual_seed(1000 * repeat + number)
                 with torch.no_grad():
                     pair.append(float(objective.loss(model.denoiser, batch, generator)[0]))
-            losses += [(pair[0], pair[1])] * len(batch)
+            losses.append((pair[0], pair[1]))
     first, second = (np.array(column) for column in zip(*losses, strict=True))
     gain = second - first
     low, high = bootstrap(lambda a: float(a.mean()), gain.tolist())
