@@ -44,6 +44,12 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "a predictor of a column of a table",
         ),
     ),
+    "finetune-sampler": (
+        (
+            "finetune-sampler miad --data table.csv --property band_gap -o miad-band-gap",
+            "a sampler that can be told a property",
+        ),
+    ),
     "export": (("export miad runs/miad -o my-miad --steps 100", "a training run, to draw from"),),
     "convert": (
         ("convert diffcsp epoch=999.ckpt -o weights/diffcsp", "weights for the sampler dao-g"),
