@@ -23,7 +23,7 @@ def main(sampler: str, target: str, rows: int = 2, columns: int = 8) -> None:
         axis.set_axis_off()
     for i, (axis, structure) in enumerate(zip(axes, structures, strict=False)):
         draw_crystal(axis, Scene.of(conventional(structure)))
-        bound = "" if found.exact[i] else "≥ "
+        bound = "" if found.is_listed[i] else "≥ "
         height = f"{bound}{found.energy_above_hull[i]:.2f} eV/atom"
         axis.set_title("\n".join([*caption(structure)[:2], height]), fontsize=9, y=-0.02, va="top")
     figure.savefig(target, dpi=80)
