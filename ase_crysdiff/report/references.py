@@ -15,6 +15,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "chggen": ("Zhong2025", "Lugmayr2022", "Okhotin2025"),
     "comformer-pdd": ("CrysLDNet2026", "Yan2024", "Shen2025"),
     "crystal-graph": ("Xie2018",),
+    "crysbfn": ("Wu2025", "Graves2023", "Jiao2023"),
     "crysldnet": ("CrysLDNet2026", "Shen2025"),
     "cspnet": ("Jiao2023",),
     "dao-g": ("DAO2026", "Jiao2023"),
