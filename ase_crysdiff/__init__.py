@@ -22,6 +22,7 @@ _OFFERED = {
         "EnergyGuidance",
         "HostGuidedGeneration",
         "InpaintTransformation",
+        "PropertySteering",
         "Prototype",
         "SampleSet",
         "Scaffold",

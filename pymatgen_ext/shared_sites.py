@@ -130,7 +130,15 @@ def _supercells(cell: Structure) -> Iterator[tuple[int, int, int]]:
             for b in range(1, cells // a + 1)
             if cells % (a * b) == 0
         ]
-        yield min(ways, key=lambda n: max(np.multiply(n, lengths)) / min(np.multiply(n, lengths)))
+        yield min(ways, key=lambda n: _unevenness(n, lengths))
+
+
+def _unevenness(times: Sequence[int], lengths: Sequence[float]) -> float:
+    """Longest over shortest length; rounded, so that of equal axes the later one is repeated on
+    every machine.
+    """
+    repeated = np.multiply(times, lengths)
+    return round(float(repeated.max() / repeated.min()), 6)
 
 
 def supercell_of(

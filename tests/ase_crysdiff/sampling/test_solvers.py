@@ -138,7 +138,7 @@ def test_centred_targets_ignore_a_common_shift(generator):
 
 
 def test_unknown_solver_names_what_there_is():
-    with pytest.raises(UnknownNameError, match="ancestral, euler, heun"):
+    with pytest.raises(UnknownNameError, match="ancestral, end-back, euler, heun"):
         solver_of({"solver": "leapfrog"})
     with pytest.raises(InputError, match="order"):
         Ode(3)
