@@ -13,6 +13,7 @@ from ase_crysdiff.conditions.posterior import scales
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState, Prediction
+from ase_crysdiff.processes.state import kept, replaced
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 
 _GUIDED = ("lattice", "frac_coords")
@@ -165,7 +166,8 @@ class NoisyEnergyGuidance(Condition):
             shift = shift * self._shrink(c, shift, state[name], prediction[name], times)
             # Every process here is affine in the clean estimate: what a shift adds is the same at
             # any state.
-            added = c.process.from_clean(torch.zeros_like(shift), shift, times)
+            origin = kept(replaced(state, name, torch.zeros_like(shift)), name)
+            added = c.process.from_clean(origin, shift, times)
             result[name] = torch.where(rows, prediction[name] + added, prediction[name])
         return result
 

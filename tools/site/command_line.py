@@ -28,7 +28,7 @@ def reference() -> str:
 def _section(name: str) -> str:
     parser = argparse.ArgumentParser(f"crysdiff {name}", add_help=False)
     parser.description = COMMANDS[name]
-    import_module(f"ase_crysdiff.cli.{name}").configure(parser)
+    import_module(f"ase_crysdiff.cli.{name.replace('-', '_')}").configure(parser)
     return f"## {name}\n\n" + _described(parser)
 
 
