@@ -15,7 +15,9 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the page for contributors, whose links begin at the root."""
-    text = (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    text = LINK.sub(lambda link: link[1] if (ROOT / link[2]).parent == ROOT else link[0], text)
+    text = text.replace("](docs/", "](")
     files.append(File.generated(config, "contributing.md", content=text))
     return files
 
