@@ -156,3 +156,11 @@ def test_edges_offer_few_names():
         assert getattr(pymatgen_ext, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         pymatgen_ext.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("room", ["how-to", "explanation"])
+def test_every_page_stands_in_the_index_of_its_room(room):
+    folder = ROOT / "docs" / room
+    index = (folder / "index.md").read_text()
+    for page in folder.glob("*.md"):
+        assert page.name == "index.md" or f"({page.name})" in index, page.name
