@@ -98,7 +98,7 @@ def test_both_arms_from_training_to_scores(crystals, tmp_path, monkeypatch, caps
         batch_size=8,
         draws=4,
         sampling={"steps": 2, "solver": "euler", "start": 1.0},
-        workers=1,
+        workers=0,
         reference=None,
         hull=hull,
         potential=Toy(),
