@@ -55,13 +55,7 @@ class CrystalStem(Stem):
         species = self.species(given)
         time = layout.broadcast(time_embedding(t, TIME_WIDTH), "atom")
         nodes = self.join(torch.cat([species, time], -1))
-        return NodeInput(
-            nodes,
-            self.lattice.invariants(state["lattice"]),
-            state["frac_coords"],
-            layout,
-            partial(self.lattice.decode, state["lattice"]),
-        )
+        return _inputs(nodes, self.lattice, state, layout)
 
     def _seen(self, state: NoisyState) -> Tensor:
         """What is seen of generated species."""
@@ -131,10 +125,20 @@ class LinearTimeStem(Stem):
         self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
     ) -> NodeInput:
         nodes = self.species(context["species"]) + layout.broadcast(t, "atom")[:, None] * self.time
-        return NodeInput(
-            nodes,
-            self.lattice.invariants(state["lattice"]),
-            state["frac_coords"],
-            layout,
-            partial(self.lattice.decode, state["lattice"]),
-        )
+        return _inputs(nodes, self.lattice, state, layout)
+
+
+def _inputs(
+    nodes: Float[Tensor, "atoms hidden"],
+    lattice: LatticeRepresentation,
+    state: NoisyState,
+    layout: Layout,
+) -> NodeInput:
+    """Nodes with the geometry of a state."""
+    return NodeInput(
+        nodes,
+        lattice.invariants(state["lattice"]),
+        state["frac_coords"],
+        layout,
+        partial(lattice.decode, state["lattice"]),
+    )

@@ -17,22 +17,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
-from ase_crysdiff.models.parts import (
-    SPACES,
-    coordinate_component,
-    lattice_component,
-    make_encoder,
-    make_stem,
-    part,
-    species_component,
-)
 from ase_crysdiff.models.recipe import Tensors
-from ase_crysdiff.networks.assembly import denoiser_for
-from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.recipes.dao_g import DaoG
 
 
@@ -43,17 +31,6 @@ class CrysBFN(DaoG):
 
     name = "crysbfn"
     optional: ClassVar[tuple[str, ...]] = (*DaoG.optional, "species")
-
-    def build(self, config: Config) -> GenerativeModel:
-        """The model of a config."""
-        components = [lattice_component(config), coordinate_component(config)]
-        if "species" in config:
-            components.append(species_component(config))
-        joint = JointProcess(*components)
-        space = part(SPACES, config["state_space"], "state space")
-        told = declared(config.get("properties"))
-        parts = make_encoder(config), make_stem(config)
-        return GenerativeModel(space, joint, denoiser_for(joint, *parts, properties=told), config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set."""

@@ -9,21 +9,11 @@ papers' raw matrix and noise; `RECIPE.published(data)` gives theirs.
 
 from typing import Any
 
-from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
+from ase_crysdiff.models.building import build_model
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
-from ase_crysdiff.models.parts import (
-    SPACES,
-    coordinate_component,
-    lattice_component,
-    make_encoder,
-    make_stem,
-    part,
-)
-from ase_crysdiff.networks.assembly import denoiser_for
-from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.training.denoising import GenerativeRecipe
 
 
@@ -34,11 +24,7 @@ class DaoG(GenerativeRecipe):
 
     def build(self, config: Config) -> GenerativeModel:
         """The model of a config."""
-        joint = JointProcess(lattice_component(config), coordinate_component(config))
-        space = part(SPACES, config["state_space"], "state space")
-        told = declared(config.get("properties"))
-        parts = make_encoder(config), make_stem(config)
-        return GenerativeModel(space, joint, denoiser_for(joint, *parts, properties=told), config)
+        return build_model(config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set: its statistics and a network that a CPU can train."""

@@ -20,23 +20,13 @@ from typing import Any
 import torch
 
 from ase_crysdiff.constants import HIDDEN
-from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, lattice_statistics, size_histogram
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.building import build_model
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
-from ase_crysdiff.models.parts import (
-    SPACES,
-    coordinate_component,
-    lattice_component,
-    make_encoder,
-    part,
-    species_component,
-)
 from ase_crysdiff.models.recipe import Tensors
-from ase_crysdiff.networks.assembly import denoiser_for
-from ase_crysdiff.processes.joint import JointProcess
 from ase_crysdiff.training.denoising import GenerativeRecipe
 
 #: Rows of every crystal in the paper, for crystals of at most 20 atoms.
@@ -53,13 +43,7 @@ class Miad(GenerativeRecipe):
 
     def build(self, config: Config) -> GenerativeModel:
         """The model of a config."""
-        joint = JointProcess(
-            lattice_component(config), coordinate_component(config), species_component(config)
-        )
-        space = part(SPACES, config["state_space"], "state space")
-        told = declared(config.get("properties"))
-        denoiser = denoiser_for(joint, make_encoder(config), properties=told)
-        return GenerativeModel(space, joint, denoiser, config)
+        return build_model(config)
 
     def configure(self, data: PackedCrystals) -> dict[str, Any]:
         """The default config for a data set: its statistics and a network that a CPU can train."""
