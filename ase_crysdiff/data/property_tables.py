@@ -87,6 +87,8 @@ def read_rows(path: str | Path, target: str, unit: str) -> list[Row]:
             unit.
     """
     source = Path(path)
+    if not source.exists():
+        raise InputError(f"There is no file {source}.")
     if not source.is_file() or not source.name.lower().endswith((".csv", ".csv.gz")):
         raise InputError(
             f"{source} is no table. Give a .csv or .csv.gz file with a column 'cif' or 'file'."

@@ -32,7 +32,9 @@ def check_wishes(request: SampleRequest, name: str, properties: Mapping[str, Pro
     if unknown:
         raise IncompatibleError(
             f"{name!r} was not conditioned on {', '.join(unknown)}; it takes "
-            f"{listed(list(properties.values()))}."
+            f"{listed(list(properties.values()))}. A predictor can steer it: "
+            "conditions=[PropertySteering(...)]; miad, dao-g and dao-g-flow can be taught a "
+            "property: .finetune(...)."
         )
     wished = {n: properties[n].checked(wish) for n, wish in request.properties.items()}
     elements = request.task.required_elements

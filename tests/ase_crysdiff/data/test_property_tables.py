@@ -106,8 +106,12 @@ def test_unknown_targets_and_other_units_are_refused(tmp_path):
     with pytest.raises(InputError, match="is in meV, not in eV"):
         read_rows(path, "gap", "eV")
     assert read_rows(path, "gap", "meV")[0].text == "1"
-    with pytest.raises(InputError, match="is no table"):
+    with pytest.raises(InputError, match=r"There is no file .*absent\.csv"):
         read_rows(tmp_path / "absent.csv", "gap", "eV")
+    for unfit in (tmp_path, tmp_path / "table.txt"):
+        (tmp_path / "table.txt").touch()
+        with pytest.raises(InputError, match="is no table"):
+            read_rows(unfit, "gap", "eV")
     with pytest.raises(InputError, match="No row can be used"):
         labelled(rows_of([None], [1.0]), progress=False)
     with pytest.raises(InputError, match="each structure needs one value"):

@@ -38,7 +38,7 @@ def test_sound_wishes_pass():
         (
             wish(colour=1.0),
             IncompatibleError,
-            r"colour; it takes band_gap \(0 to 5 eV\), space_gro",
+            r"colour; it takes band_gap \(0 to 5 eV\), space_gro.*PropertySteering.*finetune",
         ),
         (wish(space_group="194"), InputError, "seen no space_group '194'"),
         (wish(group=62, space_group="225"), InputError, "space_group=225 differ"),
