@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crysdiff.campaigns.adapting import AdapterSettings, adapt, unit_for
+from ase_crysdiff.campaigns.adapting import AdapterSettings, adapt
+from ase_crysdiff.data.property_columns import unit_for
 from ase_crysdiff.data.property_tables import rows_of
 from ase_crysdiff.devices import resolve
 from ase_crysdiff.errors import InputError

@@ -9,22 +9,17 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.campaigns.telling import packed_with, told_and_untold
 from ase_crysdiff.crystal.properties import declared
-from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.packed import PackedCrystals
-from ase_crysdiff.data.property_columns import LABELS, declare
+from ase_crysdiff.data.property_columns import declare, unit_for
 from ase_crysdiff.data.property_tables import Row, TableReport, labelled, read_rows
-from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.data.splits import by_shares, groups_of
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.adapters import BASE, save_adapters, whole
 from ase_crysdiff.models.card import Card, Config, Kind
@@ -32,7 +27,6 @@ from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.parts import processes
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.conditioning import PREFIX
-from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.training.conditioned import ConditionedObjective, train_adapters_only
 from ase_crysdiff.training.denoising import GenerativeRecipe
 from ase_crysdiff.training.loop import Loop
@@ -45,8 +39,6 @@ log = logging.getLogger(__name__)
 _TRAINING = "training"
 #: Share of symmetric batches, for flows, which are mostly drawn on the sites of space groups.
 _SYMMETRIC = 0.5
-#: Validations with noise of their own that measure what the property tells.
-_REPEATS = 8
 #: Rows left out that are named one by one.
 _NAMED = 20
 
@@ -204,7 +196,7 @@ def adapt(
         log.info("    %s: %s", row, reason)
     parts = by_shares(groups_of(data.crystals, split), validation, 0.0, settings.seed)
     train, held_out = (
-        packed(data.select(part), name, list(declared(base.config.get("properties"))))
+        packed_with(data.select(part), name, list(declared(base.config.get("properties"))))
         for part in (parts.train, parts.validation)
     )
     config = _config(base, name, unit, train)
@@ -247,85 +239,6 @@ def adapt(
         licence="as the data it was trained on, and as its base",
     )
     return card, report
-
-
-def unit_for(name: str, unit: str | None) -> str:
-    """The unit of a property.
-
-    Raises:
-        InputError: If it is another one than this package has for the property, or none is given
-            for one that it does not know.
-    """
-    known = LABELS[name][0] if name in LABELS else None
-    if unit is None and known is None:
-        raise InputError(
-            f"In which unit is {name}? Give unit=, '1' for a plain number. Known without one: "
-            f"{', '.join(f'{n} ({u})' for n, (u, _) in LABELS.items())}."
-        )
-    if unit is not None and known is not None and unit != known:
-        raise InputError(f"{name} is told in {known}, not in {unit}. Convert the values.")
-    return str(unit or known)
-
-
-def packed(data: LabelledCrystals, name: str, others: Sequence[str] = ()) -> PackedCrystals:
-    """Crystals with labels and scaffolds; where no symmetry is found, the crystal is left out.
-
-    Args:
-        data: Crystals and values.
-        name: Of the property.
-        others: Properties that nobody knows of these crystals.
-    """
-    kept, symmetric = [], []
-    for i, crystal in enumerate(data.crystals.split()):
-        structure = Structure(
-            Lattice(crystal.lattice[0].numpy()),
-            crystal.species.tolist(),
-            crystal.frac_coords.numpy(),
-        )
-        try:
-            symmetric.append(find_symmetric(structure))
-        except InputError:
-            log.info("    %s: no space group is found", data.names[i])
-            continue
-        kept.append(i)
-    chosen = data.select(kept)
-    unknown = torch.full((len(kept),), torch.nan)
-    columns = {**dict.fromkeys(others, unknown), name: chosen.values.float()}
-    return PackedCrystals(
-        chosen.crystals, columns, {}, PackedScaffolds.of(symmetric), names=chosen.names
-    )
-
-
-def told_and_untold(model: GenerativeModel, task: Task) -> dict[str, Any]:
-    """The loss on crystals held out with the property told and without it, and their difference,
-    for the same noise. Its interval is over batches, each with several draws of noise: those of one
-    batch are one number.
-    """
-    assert task.validation is not None
-    assert isinstance(task.objective, ConditionedObjective)
-    told, untold = (
-        ConditionedObjective(task.objective.plain, 0.0, tells) for tells in (True, False)
-    )
-    losses: list[tuple[float, float]] = []
-    for repeat in range(_REPEATS):
-        for number, batch in enumerate(task.validation.everything()):
-            pair = []
-            for objective in (told, untold):
-                generator = torch.Generator().manual_seed(1000 * repeat + number)
-                with torch.no_grad():
-                    pair.append(float(objective.loss(model.denoiser, batch, generator)[0]))
-            losses.append((pair[0], pair[1]))
-    first, second = (np.array(column) for column in zip(*losses, strict=True))
-    gain = second - first
-    low, high = bootstrap(lambda a: float(a.mean()), gain.tolist())
-    return {
-        "validation loss, told": {"value": round(float(first.mean()), 5)},
-        "validation loss, not told": {"value": round(float(second.mean()), 5)},
-        "gain by being told": {
-            "value": round(float(gain.mean()), 5),
-            "interval": [round(low, 5), round(high, 5)],
-        },
-    }
 
 
 def _check(sampler: str, base: Card, name: str) -> None:

@@ -105,6 +105,24 @@ def unit_of(name: str) -> str:
     return DERIVED[name][1] if name in DERIVED else "1"
 
 
+def unit_for(name: str, unit: str | None) -> str:
+    """The unit of a property.
+
+    Raises:
+        InputError: If it is another one than this package has for the property, or none is given
+            for one that it does not know.
+    """
+    known = LABELS[name][0] if name in LABELS else None
+    if unit is None and known is None:
+        raise InputError(
+            f"In which unit is {name}? Give unit=, '1' for a plain number. Known without one: "
+            f"{', '.join(f'{n} ({u})' for n, (u, _) in LABELS.items())}."
+        )
+    if unit is not None and known is not None and unit != known:
+        raise InputError(f"{name} is told in {known}, not in {unit}. Convert the values.")
+    return str(unit or known)
+
+
 def _number(name: str, column: Tensor, unit: str | None) -> Property:
     """The declaration of a number."""
     known = column[column.isfinite()].double()
