@@ -10,6 +10,7 @@ from ase_crysdiff.models.parts import (
     make_encoder,
     make_stem,
     part,
+    processes,
     species_component,
 )
 from ase_crysdiff.networks.assembly import denoiser_for
@@ -17,8 +18,8 @@ from ase_crysdiff.processes.joint import JointProcess
 
 
 def build_model(config: Config) -> GenerativeModel:
-    """Lattice, coordinates and, where the config has an entry `species`, species under their
-    processes, with a network that serves them and can be told the declared properties.
+    """Lattice, coordinates and, where the config names a process for them, species; with a
+    network that serves them and can be told the declared properties.
 
     Args:
         config: With the entries that `models.parts` reads.
@@ -27,7 +28,7 @@ def build_model(config: Config) -> GenerativeModel:
         InputError: If a part is not known, or the encoder cannot be told properties.
     """
     components = [lattice_component(config), coordinate_component(config)]
-    if "species" in config:
+    if "species" in processes(config):
         components.append(species_component(config))
     joint = JointProcess(*components)
     space = part(SPACES, config["state_space"], "state space")
