@@ -99,10 +99,12 @@ class StructureSampler(TeachableSampler):
             known: Whether crystals that the sampler's library holds may be answers: with False
                 known structures of the composition are left out, with True new crystals may have
                 known formulas. None is True for a composition and False without one.
-            properties: What is wished of properties, by name, for samplers that are conditioned on
-                them: a number, a window of two, from which each structure gets a number of its own,
-                a name or elements, such as `{"band_gap": (1.5, 2.5), "crystal_system": "cubic"}`.
-                Units and ranges are those of the card.
+            properties: What is wished of properties, by name: a number, a window of two, a name or
+                elements, such as `{"band_gap": (1.5, 2.5), "crystal_system": "cubic"}`. A sampler
+                that is conditioned on the property draws for it, of a window for a number of each
+                structure's own; units and ranges are those of the card. For others a shipped
+                predictor (band_gap, formation_energy, energy_above_hull, bulk_modulus,
+                shear_modulus) chooses among candidates, and the report says so.
             guidance_weight: How much these count: 1 draws from the model's conditional probability,
                 0 ignores them, more overstates them.
             charge_balance: Keep only structures whose charge balances by oxidation states that
@@ -149,6 +151,7 @@ class StructureSampler(TeachableSampler):
         Warns:
             UserWarning: If a wished number lies outside of what the model has seen.
         """
+        from ase_crysdiff.predictors.guides import said_of_guides
         from pymatgen_ext.parsing import isotope_note
         from pymatgen_ext.selection import Refinement
 
@@ -172,6 +175,7 @@ class StructureSampler(TeachableSampler):
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
         how = how_drawn(batch_size, workers, executor, seed, redraws, progress)
         notes = isotope_note(composition, chemical_system, elements)
+        notes += said_of_guides(request, self.name)
         return self._refined(num_samples, request, cell, refine, how, notes)
 
     @own_state()
@@ -337,6 +341,7 @@ class StructureSampler(TeachableSampler):
         charge_balance: bool = False,
     ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
+        from ase_crysdiff.predictors.guides import guided
         from ase_crysdiff.sampling.wishes import beyond_training
         from pymatgen_ext.requests import sample_request
 
@@ -356,6 +361,7 @@ class StructureSampler(TeachableSampler):
             conditions=conditions,
             steps=steps,
         )
+        request = guided(request, self.sampler)
         self.check(request)
         for sentence in beyond_training(request, self.sampler.capabilities.properties):
             warnings.warn(sentence, stacklevel=3)

@@ -36,8 +36,7 @@ LEAST, MOST = 0.25, 4.0
 
 def drawn(sampler, seed: int, index: int) -> dict | None:
     """The group of a template, and how probable each group of its contents is then."""
-    stream = Streams(seed, (index,))
-    found = sampler.known.templates.crystal(SampleRequest(), None, stream)
+    found = sampler.known.templates.crystals(SampleRequest(), Streams(seed, (index,)))[0]
     if isinstance(found, str):
         return None
     counts, group = found.scaffold.counts, found.scaffold.group

@@ -49,9 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=WISH",
-        help="a wished property, for samplers that are conditioned on it: a number "
-        "(energy_above_hull=0), a window (band_gap=1.5:2.5), a name (crystal_system=cubic) or "
-        "elements (chemical_system=Li-O); may be given several times",
+        help="a wished property: a number (energy_above_hull=0), a window (band_gap=1.5:2.5), a "
+        "name (crystal_system=cubic) or elements (chemical_system=Li-O); for samplers that are not "
+        "conditioned on it a predictor chooses among candidates; may be given several times",
     )
     parser.add_argument(
         "--guidance-weight",
@@ -70,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draws what is missing in the folder, then writes the common files and prints a table."""
+    from ase_crysdiff.predictors.guides import said_of_guides
     from pymatgen_ext.parsing import isotope_note
     from pymatgen_ext.samplers import StructureSampler
 
@@ -104,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
     if properties:
         settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
     notes = isotope_note(options.composition, options.chemical_system, options.elements)
+    notes += said_of_guides(request, options.sampler)
     return draw_and_select(options, sampler, request, settings, refine, cell, notes)
 
 

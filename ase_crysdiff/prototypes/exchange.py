@@ -1,6 +1,7 @@
 """New elements in the place of a known crystal's own."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -26,21 +27,25 @@ class ElementWish:
 
 
 class Exchange(ABC):
-    """A way to draw the elements on the sites of a known crystal."""
+    """A way to draw the elements on the sites of known crystals."""
 
     @abstractmethod
     def propose(
-        self, crystal: SymmetricCrystal, wish: ElementWish, rng: np.random.Generator
-    ) -> dict[int, int] | None:
-        """What takes the place of each element of a crystal, by atomic number.
+        self,
+        crystals: Sequence[SymmetricCrystal],
+        wish: ElementWish,
+        rngs: Sequence[np.random.Generator],
+    ) -> list[dict[int, int] | None]:
+        """What takes the place of each element of each crystal, by atomic number.
 
         Args:
-            crystal: The template.
+            crystals: The templates.
             wish: Which elements may and must come.
-            rng: Source of randomness.
+            rngs: Source of randomness of each crystal.
 
         Returns:
-            Different elements for different ones; None if no exchange obeys the wish.
+            Of each crystal different elements for different ones; None where no exchange obeys the
+            wish.
         """
 
 
@@ -71,6 +76,14 @@ class RandomExchange(Exchange):
         return weights
 
     def propose(
+        self,
+        crystals: Sequence[SymmetricCrystal],
+        wish: ElementWish,
+        rngs: Sequence[np.random.Generator],
+    ) -> list[dict[int, int] | None]:
+        return [self._one(c, wish, rng) for c, rng in zip(crystals, rngs, strict=True)]
+
+    def _one(
         self, crystal: SymmetricCrystal, wish: ElementWish, rng: np.random.Generator
     ) -> dict[int, int] | None:
         old = list(crystal.scaffold.counts)

@@ -1,10 +1,10 @@
 """New elements for a known crystal by their learned probability on each site, given the others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.networks.site_elements.exchange import ElementExchange
 from ase_crysdiff.prototypes.exchange import ElementWish, Exchange
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
@@ -25,19 +25,28 @@ class LearnedExchange(Exchange):
     elements: frozenset[int]
 
     def propose(
-        self, crystal: SymmetricCrystal, wish: ElementWish, rng: np.random.Generator
-    ) -> dict[int, int] | None:
+        self,
+        crystals: Sequence[SymmetricCrystal],
+        wish: ElementWish,
+        rngs: Sequence[np.random.Generator],
+    ) -> list[dict[int, int] | None]:
         required = wish.required or frozenset()
-        old = list(crystal.scaffold.counts)
-        if wish.required is not None and len(required) != len(old):
-            return None
-        try:
-            new = self.model.propose(
-                [crystal],
-                [rng],
-                allowed=self.elements & (required or wish.allowed),
-                required=required,
-            )[0]
-        except IncompatibleError:  # more sites than elements for them
-            return None
-        return dict(zip(old, new, strict=True))
+        allowed = self.elements & (required or wish.allowed)
+        old = [list(crystal.scaffold.counts) for crystal in crystals]
+        found: list[dict[int, int] | None] = [None] * len(crystals)
+        able = [i for i, elements in enumerate(old) if self._fits(len(elements), allowed, wish)]
+        new = self.model.propose(
+            [crystals[i] for i in able],
+            [rngs[i] for i in able],
+            allowed=allowed,
+            required=required,
+        )
+        for i, elements in zip(able, new, strict=True):
+            found[i] = dict(zip(old[i], elements, strict=True))
+        return found
+
+    def _fits(self, size: int, allowed: frozenset[int], wish: ElementWish) -> bool:
+        """Whether a crystal of so many elements can become one with others that obeys the wish."""
+        if wish.required is None:
+            return size <= len(allowed & self.model.elements)
+        return size == len(wish.required) and wish.required <= allowed & self.model.elements

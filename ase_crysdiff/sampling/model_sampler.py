@@ -64,7 +64,6 @@ class ModelSampler(Sampler):
     """
 
     card: Card
-    resamples = True
 
     def __init__(
         self,
@@ -82,6 +81,9 @@ class ModelSampler(Sampler):
         self.capabilities = _capabilities(self.subject, self.sites.has_library)
         model.denoiser.to(device)
         model.denoiser.encoder.tabulate()
+
+    def steers(self, request: SampleRequest) -> bool:
+        return True
 
     def evaluations(self, request: SampleRequest) -> int:
         return self.evaluations_on(self.sites.chooses(request), request)

@@ -92,20 +92,20 @@ class PrototypeSampler(Sampler):
                         "for."
                     )
 
+    def steers(self, request: SampleRequest) -> bool:
+        return isinstance(request.task, DeNovo)
+
     def evaluations(self, request: SampleRequest) -> int:
         return 0
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
         predicts = isinstance(request.task, CSP)
-        drawn = [
-            self._predicted(request, streams.indices[i])
+        drawn = (
+            [self._predicted(request, index) for index in streams.indices]
             if predicts
-            else self.templates.crystal(
-                request, wished_in(request, streams.indices[i]), streams.take([i])
-            )
-            for i in range(len(streams))
-        ]
+            else self.templates.crystals(request, streams)
+        )
         failures = {i: one for i, one in enumerate(drawn) if isinstance(one, str)}
         ranks = [i // turns(request) for i in streams.indices] if predicts else None
         return Sampled(batch_of(drawn), said_of(drawn, ranks), failures)

@@ -62,9 +62,6 @@ class Sampler(ABC):
     card: Card | None = None
     #: What may be asked for; everything else is refused before `sample` is called.
     capabilities: Capabilities = Capabilities(tasks=frozenset({DeNovo}))
-    #: Whether it serves a steering by itself, with a population of its own for each crystal; for
-    #: others candidates are drawn and weighed, see `sampling.steered`.
-    resamples: bool = False
     #: Name in messages where there is no card; the registered name if it is not set.
     label: str = ""
 
@@ -95,6 +92,12 @@ class Sampler(ABC):
                 f"{self.name!r} holds no library of known crystals, which known= is about."
             )
         check_wishes(request, self.name, self.capabilities.properties)
+
+    def steers(self, request: SampleRequest) -> bool:
+        """Whether it serves a steering by itself, with a population of its own for each crystal;
+        otherwise whole crystals are drawn and weighed, see `sampling.steered`.
+        """
+        return False
 
     def evaluations(self, request: SampleRequest) -> int | None:
         """Network evaluations per draw; None if that is not known."""

@@ -1,5 +1,5 @@
-"""Populations for samplers without a loop: several candidates for each crystal, one of which is
-drawn by its weight.
+"""Populations without a loop: several candidates for each crystal, one of which is drawn by its
+weight.
 """
 
 from dataclasses import replace
@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from ase_crysdiff.conditions.population import Steering, steering_of
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import turns
 from ase_crysdiff.sampling.request import SampleRequest
@@ -18,14 +19,27 @@ def sample(sampler: Sampler, request: SampleRequest, streams: Streams) -> Sample
     not resample by itself.
     """
     steering = steering_of(request.conditions)
-    if steering is None or sampler.resamples:
+    if steering is None or sampler.steers(request):
         return sampler.sample(request, streams)
     others = tuple(c for c in request.conditions if c is not steering)
     plain = replace(request, conditions=others)
     drawn = sampler.sample(plain, particles(streams, steering, turns(request)))
-    logs = steering.log_weights(drawn.crystals)
+    return drawn.select(chosen(drawn.crystals, steering, streams))
+
+
+def chosen(crystals: CrystalBatch, steering: Steering, streams: Streams) -> list[int]:
+    """One candidate for each stream, as often as its weight says.
+
+    Args:
+        crystals: Candidates, those for one stream next to each other; an empty one is never chosen
+            before another.
+        steering: Weighs them.
+        streams: Of what is drawn.
+    """
+    logs = steering.log_weights(crystals)
     draw = streams.rng("steering", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
-    return drawn.select(steering.chosen(logs, draw.uniform(1)[:, 0]).tolist())
+    found: list[int] = steering.chosen(logs, draw.uniform(1)[:, 0]).tolist()
+    return found
 
 
 def particles(streams: Streams, steering: Steering, turns: int = 1) -> Streams:

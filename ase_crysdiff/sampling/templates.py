@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from ase_crysdiff.conditions.population import steering_of
 from ase_crysdiff.prototypes.exchange import (
     ElementWish,
     Exchange,
@@ -16,9 +17,11 @@ from ase_crysdiff.prototypes.library import Library, reduced_formula
 from ase_crysdiff.prototypes.retrieval import Candidate
 from ase_crysdiff.prototypes.symmetry import Symmetry
 from ase_crysdiff.randomness import Streams
-from ase_crysdiff.sampling.answers import Drawn
+from ase_crysdiff.sampling.answers import Drawn, batch_of, turns, wished_in
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.steered import chosen, particles
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
+from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import Floats
@@ -59,30 +62,63 @@ class Templates:
         self.exchange = chance if exchange is None else exchange
         self.sums = lru_cache(maxsize=_REMEMBERED)(self._sums)
 
-    def crystal(
-        self, request: SampleRequest, wished: Prototype | Scaffold | None, stream: Streams
-    ) -> Drawn | str:
-        """A new crystal for one stream, or why none was found."""
+    def crystals(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
+        """A new crystal for each stream, or why none was found; where the request steers, each is
+        chosen among candidates of its own.
+        """
+        steering = steering_of(request.conditions)
+        if steering is None:
+            return self._drawn(request, streams)
+        candidates = self._drawn(request, particles(streams, steering, turns(request)))
+        return [candidates[i] for i in chosen(batch_of(candidates), steering, streams)]
+
+    def _drawn(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
+        """The first sound exchange for each stream."""
         task = request.task
         assert isinstance(task, DeNovo)
-        sums = self.sums(task, request.space_group, wished)
-        group = request.space_group or (None if wished is None else wished.group)
-        for step in range(_TRIES):
-            rng = _generator(stream, step)
-            row = int(np.searchsorted(sums, rng.random() * sums[-1], "right"))
-            template = self.library.crystal(row)
-            elements = self.exchange.propose(template, self._wish(task), rng)
-            if elements is None:
-                continue
-            contents = [(elements[z], count) for z, count in template.scaffold.counts.items()]
-            if reduced_formula(contents) in self.library.formulas and not request.known:
-                continue
-            same = all(old == new for old, new in elements.items())
-            candidate = Candidate(row, elements, 0.0, same)
-            if drawn := Drawn.of(candidate, self.library, group=group):
-                return drawn
+        wish = self._wish(task)
+        wished = [wished_in(request, index) for index in streams.indices]
+        groups = [request.space_group or (None if w is None else w.group) for w in wished]
+        sums = [self.sums(task, request.space_group, one) for one in wished]
         lacking = "" if request.known else " of a formula that the library lacks"
-        return f"{_TRIES} exchanges gave no sound crystal{lacking}"
+        found: list[Drawn | str] = [f"{_TRIES} exchanges gave no sound crystal{lacking}"] * len(
+            sums
+        )
+        left = list(range(len(sums)))
+        for step in range(_TRIES):
+            if not left:
+                break
+            rngs = _generators(streams.take(left), step)
+            luck = [rng.random() for rng in rngs]
+            rows = [
+                int(np.searchsorted(sums[i], x * sums[i][-1], "right"))
+                for i, x in zip(left, luck, strict=True)
+            ]
+            templates = [self.library.crystal(row) for row in rows]
+            exchanges = self.exchange.propose(templates, wish, rngs)
+            for i, row, template, elements in zip(left, rows, templates, exchanges, strict=True):
+                one = self._made(request, row, template, elements, groups[i])
+                if one is not None:
+                    found[i] = one
+            left = [i for i in left if isinstance(found[i], str)]
+        return found
+
+    def _made(
+        self,
+        request: SampleRequest,
+        row: int,
+        template: SymmetricCrystal,
+        elements: dict[int, int] | None,
+        group: int | None,
+    ) -> Drawn | None:
+        """A template with other elements; None if it is not what is asked for, or unsound."""
+        if elements is None:
+            return None
+        contents = [(elements[z], count) for z, count in template.scaffold.counts.items()]
+        if reduced_formula(contents) in self.library.formulas and not request.known:
+            return None
+        same = all(old == new for old, new in elements.items())
+        return Drawn.of(Candidate(row, elements, 0.0, same), self.library, group=group)
 
     def _wish(self, task: DeNovo) -> ElementWish:
         allowed = self.library.elements if task.elements is None else task.elements
@@ -113,7 +149,8 @@ class Templates:
         return np.cumsum(weights)
 
 
-def _generator(stream: Streams, step: int) -> np.random.Generator:
-    """A generator for one try at one crystal."""
-    drawn = stream.rng("prototype", step, [1], torch.device("cpu"), torch.float64).uniform(4)[0]
-    return np.random.default_rng([int(x * 2**24) for x in drawn.tolist()])
+def _generators(streams: Streams, step: int) -> list[np.random.Generator]:
+    """A generator for one try at each crystal."""
+    ones = [1] * len(streams)
+    drawn = streams.rng("prototype", step, ones, torch.device("cpu"), torch.float64).uniform(4)
+    return [np.random.default_rng([int(x * 2**24) for x in row]) for row in drawn.tolist()]

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from ase_crysdiff.conditions.population import Steering
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.errors import InputError
@@ -22,7 +23,6 @@ from ase_crysdiff.sampling.answers import (
     hull_wish,
     said_of,
     turns,
-    wished_in,
 )
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.model_sampler import ModelSampler
@@ -47,7 +47,8 @@ class WyckoffSampler(Sampler):
 
     For a composition draw i is the proposal of rank i; after the last one they come again, with
     other free numbers. New crystals get their contents from the library's templates with exchanged
-    elements, and then one of the proposals for these, whatever the template was.
+    elements, and then one of the proposals for these, whatever the template was; a steering chooses
+    among contents, on their templates.
 
     Args:
         proposals: Scaffolds for compositions.
@@ -92,6 +93,9 @@ class WyckoffSampler(Sampler):
                 )
             self.known.check(self._drafted(request))
 
+    def steers(self, request: SampleRequest) -> bool:
+        return isinstance(request.task, DeNovo)
+
     def evaluations(self, request: SampleRequest) -> int:
         return self.geometry.evaluations_on(True, request)
 
@@ -103,7 +107,9 @@ class WyckoffSampler(Sampler):
             if predicts
             else self._new(request, streams)
         )
-        if request.conditions:  # They act on a loop, which a template does without.
+        # What steers has chosen contents; the others act on a loop, which a template does without.
+        conditions = tuple(c for c in request.conditions if not isinstance(c, Steering))
+        if conditions:
             found = [
                 d if isinstance(d, str) else Drawn(d.scaffold, None, None, d.log_votes)
                 for d in found
@@ -117,7 +123,7 @@ class WyckoffSampler(Sampler):
         if open_:
             drawn = self.geometry.sample_on(
                 Sites(list(open_.values())),
-                SampleRequest(conditions=request.conditions, steps=request.steps),
+                SampleRequest(conditions=conditions, steps=request.steps),
                 streams.take(list(open_)),
             )
             for place, crystal in zip(open_, drawn.crystals.split(), strict=True):
@@ -151,10 +157,7 @@ class WyckoffSampler(Sampler):
     def _new(self, request: SampleRequest, streams: Streams) -> list[Drawn | str]:
         """New crystals: contents by exchange in the library, then sites by library and model."""
         drafted, group = self._drafted(request), request.space_group
-        found = [
-            self.known.templates.crystal(drafted, wished_in(request, index), streams.take([i]))
-            for i, index in enumerate(streams.indices)
-        ]
+        found = self.known.templates.crystals(drafted, streams)
         if request.prototypes:
             return found
         draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)

@@ -45,7 +45,9 @@ def exchange():
 
 
 def many(exchange, crystal, wish, count=50):
-    return [exchange.propose(crystal, wish, np.random.default_rng(i)) for i in range(count)]
+    return exchange.propose(
+        [crystal] * count, wish, [np.random.default_rng(i) for i in range(count)]
+    )
 
 
 def test_wishes_are_kept(exchange, salts):
@@ -63,7 +65,7 @@ def test_wishes_are_kept(exchange, salts):
 def test_what_cannot_be_is_none(exchange, salts):
     crystal = find_symmetric(salts[0])
     for wish in (ElementWish(ALL, frozenset({8, 12, 20})), ElementWish(frozenset({8}))):
-        assert exchange.propose(crystal, wish, np.random.default_rng(0)) is None
+        assert exchange.propose([crystal], wish, [np.random.default_rng(0)]) == [None]
 
 
 def test_new_crystals_of_prototypes_are_drawn_by_the_shipped_model(tmp_path):

@@ -108,14 +108,14 @@ def test_exchanges_obey_their_wish(library):
     crystal = library.crystal(library.names.index("tausonite"))
     rng = np.random.default_rng(0)
     wish = ElementWish(library.elements, frozenset({56, 22, 8}))
-    assert set(chance.propose(crystal, wish, rng).values()) == {56, 22, 8}
+    assert set(chance.propose([crystal], wish, [rng])[0].values()) == {56, 22, 8}
     few = ElementWish(frozenset({20, 50, 8, 9}))
     for _ in range(20):
-        new = chance.propose(crystal, few, rng)
+        new = chance.propose([crystal], few, [rng])[0]
         assert set(new) == {38, 22, 8}
         assert set(new.values()) <= few.allowed
         assert len(set(new.values())) == 3
-    assert chance.propose(crystal, ElementWish(frozenset({8})), rng) is None
+    assert chance.propose([crystal], ElementWish(frozenset({8})), [rng]) == [None]
 
 
 def test_templates_come_as_often_as_an_exchange_obeys_the_wish(library):
