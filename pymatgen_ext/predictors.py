@@ -209,7 +209,7 @@ class StructurePredictor(MSONable):
                 interruption; by default nowhere.
             minutes: Time budget.
             progress: Whether to show a progress bar; None shows one on a terminal.
-            settings: Of `FinetuneSettings`: `adapter`, `members`, `log`, `loss`, `epochs`,
+            settings: Of `FinetuneSettings`: `adapter`, `members`, `transform`, `loss`, `epochs`,
                 `patience`, `batch_size`, `learning_rate`, `weight_decay`, `seed`.
 
         Raises:

@@ -94,7 +94,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         else InitialWeights.of(options.encoder)
     )
     rows = read_rows(options.data, target.name, target.unit)
-    data, report = labelled(rows, log=settings.log, elements=initial.elements)
+    data, report = labelled(rows, transform=settings.transform, elements=initial.elements)
     groups = groups_of(data.crystals, options.split)
     crossed = (
         []

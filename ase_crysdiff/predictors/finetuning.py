@@ -18,6 +18,7 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
 from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.data.target_scale import TargetScale
+from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.metrics.base import bootstrap
@@ -45,7 +46,8 @@ class FinetuneSettings:
     Args:
         adapter: Rank of low-rank adapters on a frozen backbone; None trains all of it.
         members: Heads, each trained on its own resample; their spread is the uncertainty.
-        log: Whether the decimal logarithm is learned.
+        transform: `log` or `log1p` (natural) where values spread over decades; None learns them as
+            they are.
         loss: `l1`, `huber` or `mse`.
         epochs: Passes over the training rows, at most.
         patience: Epochs without a lower validation error after which training ends.
@@ -57,7 +59,7 @@ class FinetuneSettings:
 
     adapter: int | None = None
     members: int = 4
-    log: bool = False
+    transform: str | None = None
     loss: str = "l1"
     epochs: int = 100
     patience: int = 30
@@ -70,6 +72,7 @@ class FinetuneSettings:
         low = [n for n in ("members", "epochs", "patience", "batch_size") if getattr(self, n) < 1]
         if low or (self.adapter is not None and self.adapter < 1):
             raise InputError(f"{', '.join(low) or 'The rank of the adapter'} must be at least 1.")
+        transform_of(self.transform)
         if self.loss not in LOSSES:
             raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {self.loss!r}.")
 
@@ -194,7 +197,7 @@ def finetune_structures(
     """
     data, report = labelled(
         rows_of(structures, values, names),
-        log=settings.log,
+        transform=settings.transform,
         elements=initial.elements,
         progress=progress,
     )
@@ -241,7 +244,7 @@ def _config(
         "loss": settings.loss,
         "adapter": None if settings.adapter is None else {"rank": settings.adapter, "scale": 1.0},
         "base": None if initial.base is None else dict(initial.base),
-        "scale": TargetScale.of(train.values, settings.log).as_dict(),
+        "scale": TargetScale.of(train.values, settings.transform).as_dict(),
     }
 
 
