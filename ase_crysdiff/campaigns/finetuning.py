@@ -20,7 +20,7 @@ from ase_crysdiff.data.splits import by_shares, folds, groups_of
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_out_predictions
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, teach
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
@@ -109,7 +109,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     for name, reason in report.left_out[:_NAMED]:
         log.info("    %s: %s", name, reason)
     train = partial(
-        finetune,
+        teach,
         data,
         target=target,
         initial=initial,
