@@ -55,8 +55,8 @@ class KernelRidge:
     @staticmethod
     def of_tensors(tensors: Mapping[str, Tensor]) -> "KernelRidge":
         """From the weights of a predictor."""
-        arrays = [tensors[name].numpy() for name in _NAMES]
-        return KernelRidge(*arrays, gamma=float(tensors["gamma"]))
+        arrays = {name: tensors[name].numpy() for name in _NAMES}
+        return KernelRidge(**arrays, gamma=float(tensors["gamma"]))
 
     def standardised(self, features: Array) -> Array:
         """Features as distances are taken between them."""
