@@ -179,19 +179,22 @@ def averaged(
     parts = {"validation": list(split.validation), "test": list(split.test)}
     try:
         plain = plain_forest(described, learned, split.train, range(len(data)), seed)
-        first, final = fit(described, learned, split.train, split.validation, seed)
+        heads = {FOREST, KERNEL} & set(models)
+        pair = fit(described, learned, split.train, split.validation, seed) if heads else None
     except MissingExtraError as error:
         if network is None:
             raise
         log.warning("%s Without it, the network stands alone and beside no forest.", error)
         return network
-    each = {k: v for k, v in first.learned(described).items() if k in models}
+    each = {}
+    if pair is not None:
+        each = {k: v for k, v in pair[0].learned(described).items() if k in heads}
     if network is not None:
         each[NETWORK] = network_learned(network, data.crystals)
     rows = parts["validation"]
     weights = best_weights({k: v[rows] for k, v in each.items()}, learned[rows])
     forest = {"error of a forest on composition and density": restored(plain, transform)}
-    if network is not None and set(weights) == {NETWORK}:
+    if network is not None and (pair is None or set(weights) == {NETWORK}):
         results = dict(network.card.measured["results"])
         for part, chosen in parts.items():
             if chosen:
@@ -199,6 +202,8 @@ def averaged(
                 results |= rows_of_part(part, answers, data.values[chosen], target.unit)
         network.card = replace(network.card, measured={"results": results})
         return network
+    assert pair is not None
+    final = pair[1]
     typical = float(np.abs(mean_of(each, weights)[rows] - learned[rows]).mean())
     mean, spread = mean_of(each, weights), spread_of(each, typical)
     ends = [restored(x, transform) for x in (mean - spread, mean + spread)]

@@ -168,6 +168,11 @@ class Task:
             return False
         return True
 
+    @property
+    def num_folds(self) -> int:
+        """Partitions that `Table.folds` gives."""
+        return 1 if self.splits == OFFICIAL else _FOLDS
+
     def learned(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values after the transform."""
         return transform_of(self.transform).forward(torch.from_numpy(values)).numpy()

@@ -1,7 +1,9 @@
 """Crystals as rows of numbers for regressions that need no network of their own."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.predictors.base import portions
 from ase_crysdiff.predictors.descriptors import composition, geometry, trunks
+from ase_crysdiff.storage import write_bytes
 
 Array = NDArray[np.float64]
 
@@ -34,7 +37,7 @@ class Block:
 BLOCKS: Mapping[str, Block] = {
     "composition": Block(composition.composition),
     "geometry": Block(lambda crystals: geometry.geometry(crystals).rows),
-    "answers": Block(trunks.potential_answers, (trunks.POTENTIAL,)),
+    "answers": Block(trunks.answers, (trunks.POTENTIAL, trunks.GAPS)),
     "encoder": Block(trunks.encoder_features, (trunks.ENCODER,), few=False),
     "potential": Block(trunks.potential_features, (trunks.POTENTIAL,), few=False),
 }
@@ -98,6 +101,26 @@ def describe(crystals: CrystalBatch, blocks: Sequence[str] = tuple(BLOCKS)) -> D
             for name in blocks
         }
     )
+
+
+def describe_once(crystals: CrystalBatch, path: Path) -> Described:
+    """As `describe`, kept in a file; one of other crystals or other weights is made anew.
+
+    Args:
+        crystals: In their reduced cells.
+        path: An `.npz` file.
+    """
+    told = "".join(f"{name} {digest} " for name, digest in digests(tuple(BLOCKS)).items())
+    label = f"{told}{len(crystals)} {','.join(BLOCKS)}"
+    if path.is_file():
+        with np.load(path) as file:
+            if str(file["of"]) == label:
+                return Described({name: file[name] for name in BLOCKS})
+    found = describe(crystals)
+    content = io.BytesIO()
+    np.savez(content, of=np.array(label), **found.blocks)  # type: ignore[arg-type]
+    write_bytes(path, content.getvalue())
+    return found
 
 
 def digests(blocks: Sequence[str]) -> dict[str, str]:

@@ -19,13 +19,14 @@ from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.potentials.doubts import uncertainties
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.potentials.neural import NeuralPotential
+from ase_crysdiff.predictors.base import Predictor
 from ase_crysdiff.predictors.descriptors.composition import shares
 from ase_crysdiff.relaxation.evaluation import evaluate_each
 from ase_crysdiff.shapes import Float, Int, Tensor
 
 Array = NDArray[np.float64]
 
-ENCODER, POTENTIAL = "crysldnet", "dao-p"
+ENCODER, POTENTIAL, GAPS = "crysldnet", "dao-p", "band-gap"
 #: eV/Å³ in GPa.
 _GPA = 160.21766208
 
@@ -84,11 +85,22 @@ def _potential_sees(network: NeuralPotential, crystals: CrystalBatch) -> Array:
     return pooled(atoms, graph.systems, len(crystals)).numpy()
 
 
-def potential_answers(crystals: CrystalBatch) -> Array:
+def answers(crystals: CrystalBatch) -> Array:
     """Formation energy (eV/atom), pressure and deviatoric stress (GPa), mean force (eV/Å) of the
-    crystals as they are, and how far the potential trusts itself (eV/atom); NaN where it cannot
-    answer.
+    crystals as they are, how far the potential trusts itself (eV/atom), and the band gap (eV); NaN
+    where there is no answer.
     """
+    predictor = gaps()
+    gap = _of_known(
+        lambda known: predictor.predict(known).values.numpy()[:, None],
+        crystals,
+        predictor.elements,
+        1,
+    )
+    return np.concatenate([_potential_says(crystals), gap], axis=1)
+
+
+def _potential_says(crystals: CrystalBatch) -> Array:
     network, systems = potential(), _configurations(crystals)
     found = evaluate_each(network, systems)
     doubts = uncertainties(network, systems).systems
@@ -116,6 +128,14 @@ def encoder() -> tuple[Backbone, frozenset[int]]:
     """The pretrained encoder, on the CPU, and the elements that it knows."""
     backbone, card = load_backbone(ENCODER)
     return backbone.eval().requires_grad_(False), frozenset(card.elements)
+
+
+@lru_cache(maxsize=1)
+def gaps() -> Predictor:
+    """The predictor of band gaps, on the CPU."""
+    from ase_crysdiff.predictors.loading import from_folder  # which knows averages, which read us
+
+    return from_folder(GAPS)
 
 
 @lru_cache(maxsize=1)
