@@ -93,7 +93,7 @@ def _bonds(crystals: CrystalBatch) -> dict[str, Array]:
     for name, values, whose in (
         ("nearest neighbour", nearest, of_atom),
         ("nearest neighbour in radii", snug, of_atom),
-        ("coordination", np.bincount(first[bonded], minlength=len(radii)).astype(float), of_atom),
+        ("neighbours", np.bincount(first[bonded], minlength=len(radii)).astype(float), of_atom),
         ("bond length", distance[bonded], of_bond),
         ("contrast of bonds", np.abs(pull[first] - pull[second])[bonded], of_bond),
     ):
