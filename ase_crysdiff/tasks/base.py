@@ -143,7 +143,7 @@ class Task:
         Raises:
             InputError: If the folder or a file of the task is not there.
         """
-        entries = list(self.read(self._found(folder)))
+        entries = self.entries(folder)
         if limit is not None and limit < len(entries):
             chosen = np.random.default_rng(seed).choice(len(entries), limit, replace=False)
             entries = [entries[i] for i in sorted(chosen)]
@@ -159,6 +159,17 @@ class Task:
             np.unique([e.group for e in entries], return_inverse=True)[1].astype(np.int64),
             [e.parts for e in entries],
         )
+
+    def entries(self, folder: str | Path | None = None) -> list[Entry]:
+        """The rows of the table before their crystals are read, which takes longer.
+
+        Args:
+            folder: Of the data packs; None takes the one that `CRYSDIFF_DATA` names.
+
+        Raises:
+            InputError: If the folder or a file of the task is not there.
+        """
+        return list(self.read(self._found(folder)))
 
     def is_here(self, folder: str | Path | None = None) -> bool:
         """Whether all files of the task are there."""

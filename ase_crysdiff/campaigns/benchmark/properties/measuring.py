@@ -138,7 +138,7 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
     if all(key in done for key in keys):
         return {s: [done[one.name, n, s] for n in range(count)] for s in options.systems}
     table = one.table(limit=options.limit, progress=None)
-    data, rows = _labelled(table)
+    data, rows = labelled_rows(table)
     described = None
     found: dict[str, list[float]] = {system: [] for system in options.systems}
     for number, fold in enumerate(list(table.folds())[:count]):
@@ -171,7 +171,7 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
     return found
 
 
-def _labelled(table: "Table") -> tuple["LabelledCrystals", dict[int, int]]:
+def labelled_rows(table: "Table") -> tuple["LabelledCrystals", dict[int, int]]:
     """The rows of a table in their reduced cells, and their places by that in the table; the few
     that no network can read have none.
     """
