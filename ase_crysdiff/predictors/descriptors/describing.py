@@ -27,17 +27,20 @@ class Block:
         columns: Of crystals sorted by size, shape (crystals, columns).
         weights: Names of the shipped weights that it rests on.
         few: Whether each column means something of its own, so that trees can cut by it.
+        decimals: That are kept; None keeps all. Trees must not cut between numbers that only
+            differ by rounding: a supercell would get another value.
     """
 
     columns: Callable[[CrystalBatch], Array]
     weights: tuple[str, ...] = ()
     few: bool = True
+    decimals: int | None = None
 
 
 BLOCKS: Mapping[str, Block] = {
     "composition": Block(composition.composition),
-    "geometry": Block(lambda crystals: geometry.geometry(crystals).rows),
-    "answers": Block(trunks.answers, (trunks.POTENTIAL, trunks.GAPS)),
+    "geometry": Block(lambda crystals: geometry.geometry(crystals).rows, decimals=3),
+    "answers": Block(trunks.answers, (trunks.POTENTIAL, trunks.GAPS), decimals=3),
     "encoder": Block(trunks.encoder_features, (trunks.ENCODER,), few=False),
     "potential": Block(trunks.potential_features, (trunks.POTENTIAL,), few=False),
 }
@@ -97,10 +100,15 @@ def describe(crystals: CrystalBatch, blocks: Sequence[str] = tuple(BLOCKS)) -> D
     parts = [crystals.select(rows) for rows in chosen]
     return Described(
         {
-            name: np.concatenate([BLOCKS[name].columns(part) for part in parts])[back]
+            name: np.concatenate([_columns(BLOCKS[name], part) for part in parts])[back]
             for name in blocks
         }
     )
+
+
+def _columns(block: Block, crystals: CrystalBatch) -> Array:
+    found = block.columns(crystals)
+    return found if block.decimals is None else np.round(found, block.decimals)
 
 
 def describe_once(crystals: CrystalBatch, path: Path) -> Described:

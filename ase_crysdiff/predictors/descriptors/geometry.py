@@ -1,5 +1,6 @@
 """What a crystal's shape tells without a network: density, bonds, coordination, symmetry."""
 
+import warnings
 from dataclasses import dataclass
 from itertools import product
 
@@ -144,7 +145,9 @@ def _empty_slab(lattice: Array, frac: Array, radii: Array) -> float:
 
 def _symmetry(lattice: Array, frac: Array, species: Numbers) -> dict[str, float]:
     try:
-        found = spglib.get_symmetry_dataset((lattice, frac, species), symprec=_SYMPREC)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about how errors will be told
+            found = spglib.get_symmetry_dataset((lattice, frac, species), symprec=_SYMPREC)
     except SYMMETRY_ERRORS:
         found = None
     number, turns, kinds = 1, np.eye(3, dtype=int)[None], len(species)
