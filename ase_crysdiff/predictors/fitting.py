@@ -44,6 +44,8 @@ Array = NDArray[np.float64]
 
 #: What a forest of every table is: random forest on element statistics, volume and density.
 PLAIN = ForestSettings(trees=100)
+#: Rows that a kernel regression is built on, at most.
+_MOST_POINTS = 2000
 _OWN = ForestSettings(trees=100, extra=True, share=0.4, leaf=2)
 
 
@@ -97,10 +99,13 @@ def fit(
     known, fill = _filled_rows(described, train)
     asked, best = filled(asked, fill), None
     squashes = [Squash.of(learned[train], bent) for bent in (False, True)]
-    for basis in decompositions(known.all, known.widths):
+    points = _points(len(train), seed)
+    for basis in decompositions(known.all[points], known.widths):
+        between = basis.bare.kernel(asked.all)
         for squash, ridge in product(squashes, RIDGES):
-            kernel = basis.solved(squash.forward(learned[train]), ridge)
-            error = float(np.abs(squash.inverse(kernel.predict(asked.all)) - truth).mean())
+            kernel = basis.solved(squash.forward(learned[train])[points], ridge)
+            answer = squash.inverse(between @ kernel.coefficients.astype(np.float64))
+            error = float(np.abs(answer - truth).mean())
             if best is None or error < best[0]:
                 best = error, kernel, squash, ridge
     assert best is not None
@@ -110,9 +115,19 @@ def fit(
     known, fill = _filled_rows(described, both)
     squash = Squash.of(learned[both], squash.bent)
     wanted = squash.forward(learned[both])
-    (basis,) = decompositions(known.all, known.widths, (kernel.gamma,))
+    points = _points(len(both), seed)
+    (basis,) = decompositions(known.all[points], known.widths, (kernel.gamma,))
     forest = Forest.grown(known.few, wanted, _OWN, seed)
-    return first, Fitted(forest, basis.solved(wanted, ridge), squash, fill)
+    return first, Fitted(forest, basis.solved(wanted[points], ridge), squash, fill)
+
+
+def _points(rows: int, seed: int) -> NDArray[np.int64]:
+    """The rows that a kernel regression is built on: all of them, unless they are too many to
+    solve for in seconds.
+    """
+    if rows <= _MOST_POINTS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_POINTS, replace=False))
 
 
 def _filled_rows(described: Described, rows: Sequence[int]) -> tuple[Described, Array]:

@@ -44,8 +44,11 @@ class KernelRidge:
 
     def predict(self, features: Array) -> Array:
         """The regression at rows, shape (rows,)."""
-        kernel = np.exp(-self.gamma * _squares(self.standardised(features), self.points))
-        return kernel @ self.coefficients.astype(np.float64)
+        return self.kernel(features) @ self.coefficients.astype(np.float64)
+
+    def kernel(self, features: Array) -> Array:
+        """The kernel between rows and the training rows, shape (rows, training rows)."""
+        return np.exp(-self.gamma * _squares(self.standardised(features), self.points))
 
     def tensors(self) -> dict[str, Tensor]:
         """For the weights of a predictor."""

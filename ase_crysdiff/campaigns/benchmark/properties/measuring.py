@@ -10,9 +10,13 @@ from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 
 if TYPE_CHECKING:
     from ase_crysdiff.data.labelled import LabelledCrystals
+    from ase_crysdiff.data.splits import Split
     from ase_crysdiff.tasks import Table, Task
 
 log = logging.getLogger(__name__)
+
+#: Share of few labels that validates.
+_VALIDATING = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class PropertiesOptions:
             finetune:ENCODER (none for scratch), average:ENCODER
         folds: only the first so many partitions
         limit: rows of each table at most, for a trial
+        labels: rows of training and validation at most, of which a fifth validate: what would be
+            known of a table of that size
         epochs: of each fine-tuning, at most
         minutes: time budget of each fine-tuning
         validation: whether validation rows are scored instead of test rows: what may be looked at
@@ -39,6 +45,7 @@ class PropertiesOptions:
     systems: tuple[str, ...] = ("constant", "forest", "frozen")
     folds: int | None = None
     limit: int | None = None
+    labels: int | None = None
     epochs: int = 100
     minutes: float | None = None
     validation: bool = False
@@ -73,7 +80,7 @@ def properties(options: PropertiesOptions) -> BenchmarkResult:
     _check(options)
     settings = {
         name: getattr(options, name)
-        for name in ("limit", "epochs", "minutes", "validation", "seed")
+        for name in ("limit", "labels", "epochs", "minutes", "validation", "seed")
     }
     folder = options.keep or options.output.with_suffix(".parts")
     store = Store(folder, {"benchmark": "properties", **settings})
@@ -116,7 +123,7 @@ def _check(options: PropertiesOptions) -> None:
         raise InputError(
             f"There are no systems {', '.join(unknown)}. There are {', '.join(SYSTEMS)}."
         )
-    for name in ("folds", "limit", "epochs"):
+    for name in ("folds", "limit", "labels", "epochs"):
         if getattr(options, name) is not None:
             positive(name, getattr(options, name))
     ensure_writable(options.output.parent)
@@ -143,6 +150,8 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
     found: dict[str, list[float]] = {system: [] for system in options.systems}
     for number, fold in enumerate(list(table.folds())[:count]):
         split = Split(*(tuple(rows[i] for i in part.tolist() if i in rows) for part in fold))
+        if options.labels is not None:
+            split = fewer(split, options.labels, options.seed)
         part = None
         for system in options.systems:
             key = (one.name, number, system)
@@ -169,6 +178,20 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
             found[system].append(done[key])
         log.info("%s, partition %d: %s", one.name, number, {s: e[-1] for s, e in found.items()})
     return found
+
+
+def fewer(split: "Split", labels: int, seed: int) -> "Split":
+    """A split of which only so many rows train and validate, drawn at random; a fifth of them
+    validates. All of its test rows stay.
+    """
+    import numpy as np
+
+    from ase_crysdiff.data.splits import Split
+
+    known = np.random.default_rng(seed).permutation([*split.train, *split.validation])[:labels]
+    held = max(1, round(_VALIDATING * len(known)))
+    train, validation = sorted(known[held:].tolist()), sorted(known[:held].tolist())
+    return Split(tuple(train), tuple(validation), split.test)
 
 
 def labelled_rows(table: "Table") -> tuple["LabelledCrystals", dict[int, int]]:

@@ -7,9 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from ase_crysdiff.campaigns.benchmark.properties.measuring import PropertiesOptions, properties
+from ase_crysdiff.campaigns.benchmark.properties.measuring import (
+    PropertiesOptions,
+    fewer,
+    properties,
+)
 from ase_crysdiff.campaigns.benchmark.properties.systems import SYSTEMS
 from ase_crysdiff.campaigns.benchmark.properties.table import markdown, summarised, wins
+from ase_crysdiff.data.splits import Split
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.testing.crystals import rattled
 
@@ -88,6 +93,15 @@ def test_a_network_takes_part(packs, tmp_path, monkeypatch):
     found = properties(options(tmp_path, systems=systems, epochs=1, folds=1))
     result = found.content["results"]["poisson_ratio"]
     assert result["average:none"]["mean"] < result["finetune:none"]["mean"]
+
+
+def test_few_labels_leave_the_test_rows():
+    split = Split(tuple(range(70)), tuple(range(70, 85)), tuple(range(85, 100)))
+    few = fewer(split, 50, 3)
+    assert (len(few.train), len(few.validation), few.test) == (40, 10, split.test)
+    assert len({*few.train, *few.validation}) == 50
+    assert max(*few.train, *few.validation) < 85
+    assert few == fewer(split, 50, 3) != fewer(split, 50, 4)
 
 
 def test_wrong_requests(tmp_path):
