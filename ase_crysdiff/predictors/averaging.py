@@ -28,7 +28,11 @@ from ase_crysdiff.shapes import Tensor
 Array = NDArray[np.float64]
 
 NETWORK, FOREST, KERNEL = "network", "forest", "kernel"
+#: A forest of its own tells how probably a value is 0, where many are.
+ZEROS = "zeros"
 MODELS = (NETWORK, FOREST, KERNEL)
+#: Probability of a value of 0 from which it is said.
+_LIKELY = 0.5
 #: Weights are multiples of one over this.
 _STEPS = 10
 
@@ -63,14 +67,17 @@ class AveragedPredictor(Predictor):
         check_digests(self._blocks, about["digests"], card.name)
         self.tensors, self.transform = dict(tensors), transform_of(about["transform"])
         self.forest = Forest.of_tensors(part_of(tensors, f"{FOREST}."))
-        self.kernel = KernelRidge.of_tensors(part_of(tensors, f"{KERNEL}."))
+        kernel, zeros = (part_of(tensors, f"{name}.") for name in (KERNEL, ZEROS))
+        self.kernel = KernelRidge.of_tensors(kernel) if kernel else None
+        self.zeros = Forest.of_tensors(zeros) if zeros else None
         self.network: NetworkPredictor | None = None
         if NETWORK in self.weights:
             own = Card(**{**card.__dict__, "config": card.config[NETWORK]})
             self.network = NetworkPredictor(own, part_of(tensors, f"{NETWORK}."), device)
 
     def predict(self, crystals: CrystalBatch) -> Estimates:
-        learned, spread = self.learned(crystals)
+        described = filled(describe(crystals, self._blocks), self._fill)
+        learned, spread = self.learned(crystals, described)
         values, low, high = (
             self.transform.inverse(torch.from_numpy(x))
             for x in (learned, learned - spread, learned + spread)
@@ -81,25 +88,50 @@ class AveragedPredictor(Predictor):
             values,
             factor * (high - low) / 2,
             dict.fromkeys(missing, "a model gave a number that is not finite"),
+            self._remarks(described),
         )
 
-    def learned(self, crystals: CrystalBatch) -> tuple[Array, Array]:
-        """Mean and spread of the models after the transform of the property."""
-        described = describe(crystals, self._blocks)
-        each = regressions(self.forest, self.kernel, self.squash, filled(described, self._fill))
+    def learned(self, crystals: CrystalBatch, described: Described) -> tuple[Array, Array]:
+        """Mean and spread of the models after the transform of the property.
+
+        Args:
+            crystals: In their reduced cells.
+            described: Their descriptors, none NaN.
+        """
+        each = regressions(self.forest, self.kernel, self.squash, described)
         if self.network is not None:
             each |= {NETWORK: network_learned(self.network, crystals)}
         return mean_of(each, self.weights), spread_of(each, self._typical)
 
+    def probability_of_zero(self, described: Described) -> Array | None:
+        """How probably the value of each crystal is 0; None where nobody has learned it.
+
+        Args:
+            described: Descriptors of the crystals, none NaN.
+        """
+        return None if self.zeros is None else self.zeros.predict(described.few)
+
+    def _remarks(self, described: Described) -> dict[int, str]:
+        chances = self.probability_of_zero(described)
+        if chances is None:
+            return {}
+        return {
+            row: f"{self.target} is 0 with a probability of {chance:.2f}"
+            for row, chance in enumerate(chances.tolist())
+            if chance >= _LIKELY
+        }
+
 
 def regressions(
-    forest: Forest, kernel: KernelRidge, squash: Squash, described: Described
+    forest: Forest, kernel: KernelRidge | None, squash: Squash, described: Described
 ) -> dict[str, Array]:
-    """What forest and kernel regression answer, after the transform of the property."""
-    return {
-        FOREST: squash.inverse(forest.predict(described.few)),
-        KERNEL: squash.inverse(kernel.predict(described.all)),
-    }
+    """What a forest and, if there is one, a kernel regression answer, after the transform of the
+    property.
+    """
+    found = {FOREST: squash.inverse(forest.predict(described.few))}
+    if kernel is not None:
+        found[KERNEL] = squash.inverse(kernel.predict(described.all))
+    return found
 
 
 def network_learned(network: NetworkPredictor, crystals: CrystalBatch) -> Array:
