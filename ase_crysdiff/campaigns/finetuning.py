@@ -123,8 +123,10 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         },
         minutes=options.minutes,
         device=options.device,
+        descriptors=options.output / _TRAINING / "descriptors.npz",
     )
     training = options.output / _TRAINING
+    training.mkdir(exist_ok=True)
     held_out = held_out_predictions(data, crossed, training, train) if crossed else None
     predictor = train(split=final, folder=training / "final")
     if held_out is None:

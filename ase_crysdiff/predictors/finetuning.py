@@ -171,6 +171,7 @@ def teach(
     minutes: float | None = None,
     device: str = "cpu",
     progress: bool | None = None,
+    descriptors: Path | None = None,
 ) -> Predictor:
     """A network fine-tuned as `finetune` does, averaged with a forest and a kernel regression on
     frozen descriptors where the validation rows err less so.
@@ -187,6 +188,7 @@ def teach(
         minutes: Time budget of the network.
         device: Where to compute.
         progress: Whether to show a progress bar; None shows one on a terminal.
+        descriptors: File that keeps the descriptors of the data for the next call; None keeps none.
 
     Raises:
         InputError: If the rows do not suffice, or the folder holds another run.
@@ -220,6 +222,7 @@ def teach(
         about={"settings": asdict(settings), **(about or {})},
         elements=initial.elements,
         device=device,
+        descriptors=descriptors,
     )
 
 

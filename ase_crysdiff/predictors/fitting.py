@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,12 @@ from ase_crysdiff.predictors.averaging import (
     spread_of,
 )
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
-from ase_crysdiff.predictors.descriptors.describing import Described, describe, digests
+from ase_crysdiff.predictors.descriptors.describing import (
+    Described,
+    describe,
+    describe_once,
+    digests,
+)
 from ase_crysdiff.predictors.heads.forest import Forest, ForestSettings
 from ase_crysdiff.predictors.heads.kernel import RIDGES, KernelRidge, decompositions
 from ase_crysdiff.predictors.heads.squash import Squash
@@ -165,6 +171,7 @@ def averaged(
     about: Mapping[str, Any],
     elements: Collection[int],
     device: str = "cpu",
+    descriptors: Path | None = None,
 ) -> Predictor:
     """A network, or none, with what else is fitted to the same rows, measured beside the plain
     forest and the median.
@@ -181,6 +188,7 @@ def averaged(
         about: What the card says of the training.
         elements: Atomic numbers that the predictor answers for.
         device: Where the network computes.
+        descriptors: File that keeps the descriptors of the data; None keeps none.
 
     Returns:
         The network as it was if nothing makes it better on the validation rows, or scikit-learn,
@@ -189,7 +197,11 @@ def averaged(
     Raises:
         MissingExtraError: If scikit-learn is not installed and there is no network.
     """
-    described = describe(data.crystals)
+    described = (
+        describe(data.crystals)
+        if descriptors is None
+        else describe_once(data.crystals, descriptors)
+    )
     learned = transform_of(transform).forward(data.values).numpy()
     parts = {"validation": list(split.validation), "test": list(split.test)}
     try:
