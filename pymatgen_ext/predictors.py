@@ -214,9 +214,10 @@ class StructurePredictor(MSONable):
                 interruption; by default nowhere.
             minutes: Time budget.
             progress: Whether to show a progress bar; None shows one on a terminal.
-            settings: Of `FinetuneSettings`: `models` (some of "network", "forest", "kernel"; without
-                the network nothing is trained, and it takes a minute), `adapter`, `members`, `transform`, `loss`, `epochs`,
-                `patience`, `batch_size`, `learning_rate`, `weight_decay`, `seed`.
+            settings: Of `FinetuneSettings`: `models` (of "network", "forest", "kernel"; without the
+                network nothing is trained, and it takes a minute), `adapter`, `members`,
+                `transform`, `loss`, `epochs`, `patience`, `batch_size`, `learning_rate`,
+                `weight_decay`, `seed`.
 
         Raises:
             InputError: If the rows do not suffice, or a setting is not known.

@@ -60,6 +60,7 @@ class Table:
         values: In the unit of the task, shape (rows,).
         groups: Number of the group of each row, shape (rows,).
         parts: Of each row in each published partition; empty where there are none.
+        left_out: Rows whose crystals cannot be read, and why.
     """
 
     task: "Task"
@@ -68,6 +69,7 @@ class Table:
     values: NDArray[np.float64]
     groups: Rows
     parts: Sequence[tuple[str, ...]]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -148,9 +150,13 @@ class Task:
             chosen = np.random.default_rng(seed).choice(len(entries), limit, replace=False)
             entries = [entries[i] for i in sorted(chosen)]
         disable = None if progress is None else not progress
-        structures = [
-            e.load() for e in tqdm(entries, desc=self.name, unit=" rows", disable=disable)
-        ]
+        structures, left_out = [], {}
+        for entry in tqdm(entries, desc=self.name, unit=" rows", disable=disable):
+            try:
+                structures.append(entry.load())
+            except InputError as error:
+                left_out[entry.name] = str(error)
+        entries = [entry for entry in entries if entry.name not in left_out]
         return Table(
             self,
             [e.name for e in entries],
@@ -158,6 +164,7 @@ class Task:
             np.array([e.value for e in entries], dtype=np.float64),
             np.unique([e.group for e in entries], return_inverse=True)[1].astype(np.int64),
             [e.parts for e in entries],
+            left_out,
         )
 
     def entries(self, folder: str | Path | None = None) -> list[Entry]:

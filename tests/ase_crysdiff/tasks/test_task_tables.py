@@ -105,6 +105,19 @@ def test_a_limit_draws_the_same_rows_again(packs):
     assert len(few) == 3
 
 
+def test_a_crystal_that_cannot_be_read_costs_its_row_only(packs):
+    path = packs / "tasks/poisson_ratio.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    broken = text.replace("_cell_length_a   3.00000000", "_cell_length_a   no number", 1)
+    assert broken != text
+    path.write_bytes(gzip.compress(broken.encode()))
+    table = task("poisson_ratio").table(packs, progress=False)
+    assert (len(table), len(table.structures), len(table.values)) == (5, 5, 5)
+    assert table.names[0] == "mp-1"
+    assert list(table.left_out) == ["0"]
+    assert next(table.folds())[0].tolist() == [0, 1]
+
+
 def test_what_is_missing_is_named(packs, monkeypatch):
     with pytest.raises(InputError, match=r"tasks/dielectric_2d\.csv\.gz"):
         task("dielectric_2d").table(packs)
