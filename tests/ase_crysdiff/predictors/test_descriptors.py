@@ -45,7 +45,7 @@ def test_known_crystals():
     assert (salt["space group"], blende["space group"]) == (225, 216)
     assert (salt["has inversion"], blende["has inversion"]) == (1, 0)
     assert (salt["point operations"], blende["point operations"]) == (48, 24)
-    assert salt["mean contrast of bonds"] == pytest.approx(3.16 - 0.93)
+    assert salt["largest contrast of bonds"] == pytest.approx(3.16 - 0.93)
 
 
 def test_layers_show_an_empty_slab():

@@ -108,7 +108,7 @@ def test_a_limit_draws_the_same_rows_again(packs):
 def test_a_crystal_that_cannot_be_read_costs_its_row_only(packs):
     path = packs / "tasks/poisson_ratio.csv.gz"
     text = gzip.decompress(path.read_bytes()).decode()
-    broken = text.replace("_cell_length_a   3.00000000", "_cell_length_a   no number", 1)
+    broken = text.replace("_cell_length_a ", "_cell_length_of_nothing ", 1)
     assert broken != text
     path.write_bytes(gzip.compress(broken.encode()))
     table = task("poisson_ratio").table(packs, progress=False)
