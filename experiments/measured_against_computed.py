@@ -1,7 +1,7 @@
 """How many measured values does it take to be better than the calculation itself?
 
-Measured formation enthalpies and band gaps, learned from 10, 50 and 100 % of the training rows of
-the published partitions by regressions on frozen descriptors, among which are the formation energy
+Measured formation enthalpies and band gaps, learned from 10, 50 and 100 % of the training and
+validation rows of the published partitions by regressions on frozen descriptors, among which are the formation energy
 of `dao-p` and the PBE gap of `band-gap`; beside them the errors of DFT's own values for the same
 test rows, as they are and after a straight line through the training rows, and of the plain forest.
 
@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crysdiff.campaigns.benchmark.properties.measuring import labelled_rows
+from ase_crysdiff.campaigns.benchmark.properties.measuring import fewer, labelled_rows
+from ase_crysdiff.data.splits import Split
 from ase_crysdiff.predictors.averaging import best_weights, mean_of
 from ase_crysdiff.predictors.descriptors.describing import describe_once
 from ase_crysdiff.predictors.fitting import fit, plain_forest
@@ -75,11 +76,14 @@ def measure(name: str, keep: Path, seed: int) -> dict[str, list[float]]:
             "DFT, straight line",
             np.polyval(np.polyfit(computed[fitted], known[fitted], 1), computed),
         )
-        order = np.random.default_rng([seed, number]).permutation(train)
+        split = Split(*(tuple(part.tolist()) for part in (train, val, test)))
         for share in SHARES:
-            few = order[: round(share * len(order))]
-            first, final = (one.learned(described) for one in fit(described, known, few, val, seed))
-            weights = best_weights({k: v[val] for k, v in first.items()}, known[val])
+            part = fewer(split, round(share * (len(train) + len(val))), seed)
+            few, held = list(part.train), list(part.validation)
+            first, final = (
+                one.learned(described) for one in fit(described, known, few, held, seed)
+            )
+            weights = best_weights({k: v[held] for k, v in first.items()}, known[held])
             note(f"frozen, {share:.0%} of the labels", mean_of(final, weights))
             forest = plain_forest(described, known, few, range(len(known)), seed)
             note(f"forest, {share:.0%} of the labels", forest)
