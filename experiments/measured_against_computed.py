@@ -1,9 +1,10 @@
 """How many measured values does it take to be better than the calculation itself?
 
 Measured formation enthalpies and band gaps, learned from 10, 50 and 100 % of the training and
-validation rows of the published partitions by regressions on frozen descriptors, among which are the formation energy
-of `dao-p` and the PBE gap of `band-gap`; beside them the errors of DFT's own values for the same
-test rows, as they are and after a straight line through the training rows, and of the plain forest.
+validation rows of the published partitions by regressions on frozen descriptors, among which are
+the formation energy of `dao-p` and the PBE gap of `band-gap`; beside them the errors of DFT's own
+values for the same test rows, as they are and after a straight line through the training rows, and
+of the plain forest.
 
     python experiments/measured_against_computed.py -o measured.json
 

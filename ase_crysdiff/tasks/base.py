@@ -198,10 +198,11 @@ class Task:
     @property
     def learned_unit(self) -> str:
         """The unit of errors: that of the values, or of their logarithms."""
+        plain = self.unit == "1"
         return {
             None: self.unit,
-            "log": f"ln({self.unit})",
-            "log1p": f"ln(1 + x / {self.unit})" if self.unit != "1" else "ln(1 + x)",
+            "log": "ln" if plain else f"ln({self.unit})",
+            "log1p": "ln(1 + x)" if plain else f"ln(1 + x / {self.unit})",
         }[self.transform]
 
     def as_plain(self) -> Mapping[str, Any]:

@@ -132,6 +132,7 @@ def test_what_is_missing_is_named(packs, monkeypatch):
 
 def test_errors_are_given_in_what_is_learned():
     assert task("phonon_peak").learned_unit == "ln(1/cm)"
+    assert task("eps_electronic").learned_unit == "ln"
     assert task("tc_measured").learned_unit == "ln(1 + x / K)"
     assert task("poisson_ratio").learned_unit == "1"
     assert task("phonon_peak").learned(np.array([np.e])) == pytest.approx([1.0])
