@@ -289,13 +289,14 @@ def write(
             "digests": {},
         },
     }
-    training = {
+    training: dict[str, Any] = {
         "rows": {"train": len(learned)},
         "data": one.source,
         "parameters": sum(t.numel() for t in tensors.values()),
         "command": "python experiments/superconductors.py --predictor tc",
     }
-    card = Card("tc", config, None, training, {"results": results}, tuple(known), one.licence, "")
+    measured = {"command": training.pop("command"), "results": results}
+    card = Card("tc", config, None, training, measured, tuple(known), one.licence, "")
     save(AveragedPredictor(card, tensors), options.predictor)
 
 
