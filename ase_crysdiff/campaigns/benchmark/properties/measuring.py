@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,7 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
         return {s: [done[one.name, n, s] for n in range(count)] for s in options.systems}
     table = one.table(limit=options.limit, progress=None)
     data, rows = labelled_rows(table)
-    described = None
+    described = cache(partial(describe_once, data.crystals, store.file(one.name, ".npz")))
     found: dict[str, list[float]] = {system: [] for system in options.systems}
     for number, fold in enumerate(list(table.folds())[:count]):
         split = Split(*(tuple(rows[i] for i in part.tolist() if i in rows) for part in fold))
@@ -156,8 +157,6 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
         for system in options.systems:
             key = (one.name, number, system)
             if key not in done:
-                if described is None:
-                    described = describe_once(data.crystals, store.file(one.name, ".npz"))
                 part = part or Part(
                     one,
                     data,

@@ -37,7 +37,7 @@ class Part:
     Args:
         task: Whose table it is.
         data: All rows in their reduced cells.
-        described: Their descriptors.
+        describe: Gives their descriptors, which not every system wants.
         split: Which rows train, which validate, which test.
         settings: Of trainings.
         folder: Where trainings keep their state.
@@ -47,13 +47,18 @@ class Part:
 
     task: Task
     data: LabelledCrystals
-    described: Described
+    describe: Callable[[], Described]
     split: Split
     settings: FinetuneSettings
     folder: Path
     minutes: float | None = None
     seed: int = 0
     _networks: dict[str, Array] = field(default_factory=dict)
+
+    @cached_property
+    def described(self) -> Described:
+        """Descriptors of all rows."""
+        return self.describe()
 
     @property
     def learned(self) -> Array:
