@@ -1,4 +1,4 @@
-"""The one environment variable of the package, and one of spglib, here and nowhere else."""
+"""The environment variables of the package, and one of spglib, here and nowhere else."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,12 @@ def weights_folder() -> Path | None:
     shipped ones.
     """
     value = os.environ.get("CRYSDIFF_WEIGHTS")  # noqa: TID251
+    return Path(value) if value else None
+
+
+def data_folder() -> Path | None:
+    """`CRYSDIFF_DATA`: the folder of data packs, from which tasks read their tables."""
+    value = os.environ.get("CRYSDIFF_DATA")  # noqa: TID251
     return Path(value) if value else None
 
 

@@ -109,7 +109,7 @@ def one(
         epochs=options.epochs,
         patience=options.epochs,
         seed=seed,
-        log=options.log,
+        transform="log" if options.log else None,
         learning_rate=options.learning_rate,
     )
     predictor = finetune(

@@ -191,6 +191,11 @@ class StructurePredictor(MSONable):
     ) -> "StructurePredictor":
         """A new predictor that begins with this one's encoder; this one stays as it is.
 
+        Its network is averaged with a forest and a kernel regression on frozen descriptors where
+        the validation rows err less so; its card and `.finetune_report` give the error beside those
+        of a plain forest on composition and density, and of the median. Growing forests needs
+        scikit-learn; without it the network stands alone.
+
         Rows without a number, with a crystal that cannot be used, said twice or contradicted by
         another row are left out and named in the new predictor's `.finetune_report`.
 
@@ -209,8 +214,10 @@ class StructurePredictor(MSONable):
                 interruption; by default nowhere.
             minutes: Time budget.
             progress: Whether to show a progress bar; None shows one on a terminal.
-            settings: Of `FinetuneSettings`: `adapter`, `members`, `log`, `loss`, `epochs`,
-                `patience`, `batch_size`, `learning_rate`, `weight_decay`, `seed`.
+            settings: Of `FinetuneSettings`: `models` (of "network", "forest", "kernel"; without the
+                network nothing is trained, and it takes a minute), `adapter`, `members`,
+                `transform`, `loss`, `epochs`, `patience`, `batch_size`, `learning_rate`,
+                `weight_decay`, `seed`.
 
         Raises:
             InputError: If the rows do not suffice, or a setting is not known.

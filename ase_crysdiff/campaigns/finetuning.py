@@ -20,7 +20,7 @@ from ase_crysdiff.data.splits import by_shares, folds, groups_of
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_out_predictions
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, teach
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
@@ -94,7 +94,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         else InitialWeights.of(options.encoder)
     )
     rows = read_rows(options.data, target.name, target.unit)
-    data, report = labelled(rows, log=settings.log, elements=initial.elements)
+    data, report = labelled(rows, transform=settings.transform, elements=initial.elements)
     groups = groups_of(data.crystals, options.split)
     crossed = (
         []
@@ -109,7 +109,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     for name, reason in report.left_out[:_NAMED]:
         log.info("    %s: %s", name, reason)
     train = partial(
-        finetune,
+        teach,
         data,
         target=target,
         initial=initial,
@@ -123,8 +123,10 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         },
         minutes=options.minutes,
         device=options.device,
+        descriptors=options.output / _TRAINING / "descriptors.npz",
     )
     training = options.output / _TRAINING
+    training.mkdir(exist_ok=True)
     held_out = held_out_predictions(data, crossed, training, train) if crossed else None
     predictor = train(split=final, folder=training / "final")
     if held_out is None:

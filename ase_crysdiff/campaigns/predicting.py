@@ -272,7 +272,7 @@ def _compared(
     """
     import numpy as np
 
-    from ase_crysdiff.predictors.finetuning import summary
+    from ase_crysdiff.predictors.measuring import summary
     from ase_crysdiff.report.parity import parity_plot
     from ase_crysdiff.storage import write_text
 

@@ -38,6 +38,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("train dao-g-flow --data data.safetensors --steps 20000", "a new one"),
     ),
+    "tasks": (
+        ("tasks", "every table of a property"),
+        ("tasks --json", "with sources and licences"),
+    ),
     "finetune": (
         (
             "finetune --data table.csv --target gap --unit eV -o my-gap",

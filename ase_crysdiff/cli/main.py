@@ -28,6 +28,7 @@ COMMANDS = {
     "label": "energies and forces of crystals, to train potentials on",
     "curate": "choose crystals to train on, in two stages",
     "train": "train models",
+    "tasks": "tables of properties, to learn from and to measure on",
     "finetune": "make a predictor from a pretrained encoder and a table",
     "finetune-sampler": "teach a sampler a property by a table",
     "export": "turn a training run into weights with a card",

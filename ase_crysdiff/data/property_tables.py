@@ -28,6 +28,7 @@ from ase_crysdiff.crystal.reduction import Cell, batch_of, reduced_cell
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.data.reading.tables import open_table
+from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import CrysDiffError, InputError
 from ase_crysdiff.progress import tqdm
 
@@ -117,7 +118,7 @@ def read_rows(path: str | Path, target: str, unit: str) -> list[Row]:
 def labelled(
     rows: Sequence[Row],
     *,
-    log: bool = False,
+    transform: str | None = None,
     elements: Collection[int] | None = None,
     progress: bool | None = None,
 ) -> tuple[LabelledCrystals, TableReport]:
@@ -125,7 +126,8 @@ def labelled(
 
     Args:
         rows: Of a table, or made from structures and values.
-        log: Whether the logarithm of the value will be learned, which needs positive values.
+        transform: What will be learned of the values, of `TRANSFORMS`; logarithms need values above
+            0 or, for log1p, -1.
         elements: Atomic numbers that the model knows; None for all.
         progress: Whether to show a progress bar; None shows one on a terminal.
 
@@ -140,7 +142,7 @@ def labelled(
         try:
             if row.name in kept:
                 raise InputError("the name occurs before: names must differ")
-            value = _value(row.text, log)
+            value = _value(row.text, transform)
             kept[row.name] = (_cell(row, elements), value)
         except InputError as error:
             left_out.append((row.name, str(error).rstrip(".")))
@@ -221,7 +223,7 @@ def _given(structure: Any) -> Any:
     return structure
 
 
-def _value(text: str, log: bool) -> float:
+def _value(text: str, transform: str | None) -> float:
     if text.lower() in _MISSING:
         raise InputError("no value")
     try:
@@ -230,8 +232,10 @@ def _value(text: str, log: bool) -> float:
         raise InputError(f"not a number: {text[:40]!r}") from None
     if not math.isfinite(value):
         raise InputError(f"not a finite number: {text}")
-    if log and value <= 0:
-        raise InputError(f"not positive, but its logarithm is learned: {text}")
+    above = transform_of(transform).above
+    if above is not None and value <= above:
+        kind = "positive" if above == 0 else f"above {above:g}"
+        raise InputError(f"not {kind}, but its logarithm is learned: {text}")
     return value
 
 

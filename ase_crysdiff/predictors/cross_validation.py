@@ -10,7 +10,7 @@ import torch
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
 from ase_crysdiff.predictors.base import Predictor
-from ase_crysdiff.predictors.finetuning import summary
+from ase_crysdiff.predictors.measuring import summary
 from ase_crysdiff.shapes import Float, Tensor
 
 

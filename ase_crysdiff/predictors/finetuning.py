@@ -18,24 +18,24 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
 from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.data.target_scale import TargetScale
+from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.metrics.base import bootstrap
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.networks.adapters import adapter_tensors
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
-from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.averaging import MODELS, NETWORK
+from ase_crysdiff.predictors.base import Predictor, PropertyTarget
+from ase_crysdiff.predictors.fitting import averaged
 from ase_crysdiff.predictors.initial_weights import InitialWeights
+from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
-from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.regression import LOSSES, regression_task
 from ase_crysdiff.training.settings import TrainSettings
-
-#: Share of errors that one standard deviation of a normal law holds.
-_ONE_SIGMA = 0.6827
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,12 @@ class FinetuneSettings:
     """How a predictor is made from a backbone.
 
     Args:
+        models: What may take part in the average: `network`, `forest`, `kernel`. Without the
+            network nothing is trained, and the rest takes a minute.
         adapter: Rank of low-rank adapters on a frozen backbone; None trains all of it.
         members: Heads, each trained on its own resample; their spread is the uncertainty.
-        log: Whether the decimal logarithm is learned.
+        transform: `log` or `log1p` (natural) where values spread over decades; None learns them as
+            they are.
         loss: `l1`, `huber` or `mse`.
         epochs: Passes over the training rows, at most.
         patience: Epochs without a lower validation error after which training ends.
@@ -55,9 +58,10 @@ class FinetuneSettings:
         seed: Of initial heads, resamples and order of the rows.
     """
 
+    models: tuple[str, ...] = MODELS
     adapter: int | None = None
     members: int = 4
-    log: bool = False
+    transform: str | None = None
     loss: str = "l1"
     epochs: int = 100
     patience: int = 30
@@ -70,6 +74,11 @@ class FinetuneSettings:
         low = [n for n in ("members", "epochs", "patience", "batch_size") if getattr(self, n) < 1]
         if low or (self.adapter is not None and self.adapter < 1):
             raise InputError(f"{', '.join(low) or 'The rank of the adapter'} must be at least 1.")
+        if not self.models or set(self.models) - set(MODELS):
+            raise InputError(
+                f"The models that are averaged are some of {', '.join(MODELS)}, not {self.models}."
+            )
+        transform_of(self.transform)
         if self.loss not in LOSSES:
             raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {self.loss!r}.")
 
@@ -88,8 +97,8 @@ def finetune(
     device: str = "cpu",
     progress: bool | None = None,
 ) -> NetworkPredictor:
-    """Trains, or goes on with the run in the folder, and measures what came out of it on the test
-    rows.
+    """Trains a network, or goes on with the run in the folder, and measures what came out of it on
+    the test rows.
 
     Args:
         data: Clean rows, values in the unit of the target.
@@ -149,6 +158,74 @@ def finetune(
     return _measured(card, stored, data, split, device)
 
 
+def teach(
+    data: LabelledCrystals,
+    split: Split,
+    target: PropertyTarget,
+    initial: InitialWeights,
+    settings: FinetuneSettings,
+    folder: Path,
+    *,
+    name: str,
+    about: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+    progress: bool | None = None,
+    descriptors: Path | None = None,
+) -> Predictor:
+    """A network fine-tuned as `finetune` does, averaged with a forest and a kernel regression on
+    frozen descriptors where the validation rows err less so.
+
+    Args:
+        data: Clean rows, values in the unit of the target.
+        split: Which of them train, which choose, weigh and calibrate, which measure.
+        target: What is predicted.
+        initial: What the network begins with.
+        settings: How to train, and which models may take part.
+        folder: Of checkpoints and the log.
+        name: Of the predictor.
+        about: What else its card says of the data.
+        minutes: Time budget of the network.
+        device: Where to compute.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+        descriptors: File that keeps the descriptors of the data for the next call; None keeps none.
+
+    Raises:
+        InputError: If the rows do not suffice, or the folder holds another run.
+        MissingExtraError: If scikit-learn is not installed and no network is wanted.
+        KeyboardInterrupt: If a signal ended the training; the same call goes on with it.
+    """
+    network = None
+    if NETWORK in settings.models:
+        network = finetune(
+            data,
+            split,
+            target,
+            initial,
+            settings,
+            folder,
+            name=name,
+            about=about,
+            minutes=minutes,
+            device=device,
+            progress=progress,
+        )
+    return averaged(
+        data,
+        split,
+        target,
+        network,
+        models=settings.models,
+        transform=settings.transform,
+        seed=settings.seed,
+        name=name,
+        about={"settings": asdict(settings), **(about or {})},
+        elements=initial.elements,
+        device=device,
+        descriptors=descriptors,
+    )
+
+
 @own_state(one_thread=False)
 def finetune_structures(
     structures: Sequence[Any],
@@ -166,7 +243,7 @@ def finetune_structures(
     minutes: float | None = None,
     device: str = "cpu",
     progress: bool | None = None,
-) -> tuple[NetworkPredictor, TableReport]:
+) -> tuple[Predictor, TableReport]:
     """Cleans a table of structures and values, splits it and fine-tunes on it.
 
     Args:
@@ -194,14 +271,14 @@ def finetune_structures(
     """
     data, report = labelled(
         rows_of(structures, values, names),
-        log=settings.log,
+        transform=settings.transform,
         elements=initial.elements,
         progress=progress,
     )
     parts = by_shares(groups_of(data.crystals, split), validation, test, settings.seed)
     about = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
     with tempfile.TemporaryDirectory() as temporary:
-        predictor = finetune(
+        predictor = teach(
             data,
             parts,
             target,
@@ -241,7 +318,7 @@ def _config(
         "loss": settings.loss,
         "adapter": None if settings.adapter is None else {"rank": settings.adapter, "scale": 1.0},
         "base": None if initial.base is None else dict(initial.base),
-        "scale": TargetScale.of(train.values, settings.log).as_dict(),
+        "scale": TargetScale.of(train.values, settings.transform).as_dict(),
     }
 
 
@@ -289,40 +366,15 @@ def _measured(
         if not len(rows):
             continue
         estimates = raw.estimates(rows.crystals)
-        errors = (raw.scale.inverse(estimates.mean(-1)) - rows.values).abs()
+        values = raw.scale.inverse(estimates.mean(-1))
+        errors = (values - rows.values).abs()
         if part == "validation" and config["members"] > 1:
             config["uncertainty"] = calibration(errors, raw.std(estimates))
-        results[f"{part} MAE"] = summary(errors.numpy(), raw.unit)
-        middle = data.values[list(split.train)].median()
-        without = (middle - rows.values).abs()
-        results[f"{part} error of the median"] = summary(without.numpy(), raw.unit)
+        middle = data.values[list(split.train)].median().expand_as(values)
+        answers = {"MAE": values, "error of the median": middle}
+        results |= rows_of_part(part, answers, rows.values, raw.unit)
         if config["members"] > 1:
-            covered = (errors <= config["uncertainty"] * raw.std(estimates)).double().mean()
-            results[f"{part} within one standard deviation"] = {
-                "value": round(float(covered), 4),
-                "expected": _ONE_SIGMA,
-            }
+            within = coverage(errors, config["uncertainty"] * raw.std(estimates))
+            results[f"{part} within one standard deviation"] = within
     fields = {**card.__dict__, "config": config, "measured": {"results": results}}
     return NetworkPredictor(Card(**fields), tensors, device)
-
-
-def calibration(errors: Float[Tensor, " crystals"], std: Float[Tensor, " crystals"]) -> float:
-    """The factor with which 68 % of the errors are smaller than the standard deviation, with the
-    correction for few rows.
-
-    Args:
-        errors: Absolute errors of held-out crystals.
-        std: Standard deviation of the heads' estimates, in the same unit.
-
-    Source: Papadopoulos et al. 2002, normalised conformal regression.
-    """
-    ratios = np.sort((errors / std.clamp_min(1e-12)).numpy())
-    rank = min(len(ratios), int(np.ceil(_ONE_SIGMA * (len(ratios) + 1))))
-    return round(float(ratios[rank - 1]), 6)
-
-
-def summary(errors: NDArray[np.float64], unit: str) -> dict[str, Any]:
-    """Mean absolute error with its 95 % bootstrap interval."""
-    low, high = bootstrap(lambda drawn: float(drawn.mean()), errors.tolist())
-    value, low, high = (round(x, 6) for x in (float(np.mean(errors)), low, high))
-    return {"value": value, "interval": [low, high], "rows": len(errors), "unit": unit}

@@ -10,6 +10,7 @@ from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.pretrained import load_backbone
+from ase_crysdiff.predictors.averaging import AveragedPredictor
 from ase_crysdiff.predictors.loading import load_predictor
 from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.shapes import Tensor
@@ -57,7 +58,15 @@ class InitialWeights:
 
     @staticmethod
     def of_predictor(predictor: Any) -> "InitialWeights":
-        """The backbone of a predictor, adapters merged."""
+        """The backbone of a predictor, adapters merged; of an average that of its network."""
+        if isinstance(predictor, AveragedPredictor):
+            if predictor.network is None:
+                raise IncompatibleError(
+                    f"{predictor.card.name} averages a forest and a kernel regression and has no "
+                    "encoder to fine-tune. Begin with a pretrained encoder: "
+                    'StructurePredictor("crysldnet").finetune(...).'
+                )
+            predictor = predictor.network
         if not isinstance(predictor, NetworkPredictor):
             raise IncompatibleError(
                 f"{predictor.card.name} asks a potential and has no encoder to fine-tune. Begin "

@@ -11,6 +11,7 @@ from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.potentials.loading import load_potential
+from ase_crysdiff.predictors.averaging import AveragedPredictor
 from ase_crysdiff.predictors.base import Predictor
 from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.predictors.potential import HullPredictor, PotentialPredictor
@@ -47,7 +48,8 @@ def from_folder(
         )
     if "potential" in card.config:
         return _backed(card, device)
-    return NetworkPredictor(*weight_files.read(folder), device)
+    made = AveragedPredictor if "average" in card.config else NetworkPredictor
+    return made(*weight_files.read(folder), device)
 
 
 def save(predictor: Predictor, folder: Path) -> Card:
@@ -56,7 +58,7 @@ def save(predictor: Predictor, folder: Path) -> Card:
     Raises:
         InputError: If it has no weights of its own.
     """
-    if not isinstance(predictor, NetworkPredictor):
+    if not isinstance(predictor, NetworkPredictor | AveragedPredictor):
         raise InputError(
             f"{predictor.card.name} has no weights of its own: it asks a potential. There is "
             "nothing to save."

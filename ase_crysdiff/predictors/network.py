@@ -56,7 +56,7 @@ class NetworkPredictor(Predictor):
         weight_files.fill(network, {**frozen, **tensors}, Path(card.name) / weight_files.WEIGHTS)
         merge(network.backbone)
         self.network = network.to(self.device).eval().requires_grad_(False)
-        self.scale = TargetScale(**card.config["scale"])
+        self.scale = TargetScale.of_card(card.config["scale"])
 
     @property
     def backbone(self) -> Backbone:

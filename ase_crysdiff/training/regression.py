@@ -104,7 +104,7 @@ def regression_task(
     )
     counts = bootstrap_counts(len(data), len(network.heads), settings.seed)
     objective = PropertyObjective(
-        TargetScale(**config["scale"]),
+        TargetScale.of_card(config["scale"]),
         config["loss"],
         None if counts is None else counts.to(device),
     )

@@ -86,7 +86,7 @@ def test_one_bad_row_in_a_thousand_costs_itself_only():
 def test_logarithms_and_elements():
     structures = [rocksalt(5), rocksalt(5.5), rocksalt(6, ("K", "Br"))]
     data, report = labelled(
-        rows_of(structures, [-1.0, 10.0, 20.0]), log=True, elements={11, 17}, progress=False
+        rows_of(structures, [-1.0, 10.0, 20.0]), transform="log", elements={11, 17}, progress=False
     )
     assert data.names == ("1",)
     assert "not positive" in dict(report.left_out)["0"]

@@ -18,9 +18,10 @@ from ase_crysdiff.metrics.hull import Hull
 from ase_crysdiff.models import weights
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors.base import PropertyTarget
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, calibration, finetune
+from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import load_predictor, save
+from ase_crysdiff.predictors.measuring import calibration
 from ase_crysdiff.predictors.network import features
 from ase_crysdiff.testing.crystals import prototypes, rattled
 

@@ -1,6 +1,7 @@
 """Scales, heads on resamples, the weights that are kept, and runs that go on where they were."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -58,18 +59,28 @@ def make(data, folder, patience=1000, seed=0, objective=lambda found: found, **s
 
 def test_scale_round_trip_and_error_in_the_unit():
     values = torch.tensor([1.0, 10.0, 100.0, 1000.0]).double()
-    for log in (False, True):
-        scale = TargetScale.of(values, log)
+    for transform in (None, "log", "log1p"):
+        scale = TargetScale.of(values, transform)
         known = scale.forward(values)
         assert torch.allclose(scale.inverse(known), values)
         assert abs(float(known.mean())) < 1e-12
         assert abs(float(known.std(unbiased=False)) - 1) < 1e-12
-        assert TargetScale(**json.loads(json.dumps(scale.as_dict()))) == scale
-    assert TargetScale.of(values, True).mean == pytest.approx(1.5)
+        assert TargetScale.of_card(json.loads(json.dumps(scale.as_dict()))) == scale
+    assert TargetScale.of(values, "log").mean == pytest.approx(1.5 * math.log(10))
     with pytest.raises(InputError, match="do not differ"):
         TargetScale.of(torch.ones(3).double())
-    with pytest.raises(InputError, match="no logarithm"):
-        TargetScale.of(torch.tensor([1.0, -1.0]).double(), True)
+    with pytest.raises(InputError, match="not above 0 and have no log"):
+        TargetScale.of(torch.tensor([1.0, -1.0]).double(), "log")
+    with pytest.raises(InputError, match="one of None, 'log', 'log1p', not 'ln'"):
+        TargetScale.of(values, "ln")
+
+
+def test_older_cards_learned_decimal_logarithms():
+    values = torch.tensor([1.0, 10.0, 100.0, 1000.0]).double()
+    older = TargetScale.of_card({"mean": 1.5, "std": math.sqrt(1.25), "log": True})
+    assert torch.allclose(older.forward(values), TargetScale.of(values, "log").forward(values))
+    assert torch.allclose(older.inverse(older.forward(values)), values)
+    assert TargetScale.of_card({"mean": 1.5, "std": 2.0, "log": False}) == TargetScale(1.5, 2.0)
 
 
 def test_objective_is_what_a_hand_computes(data):

@@ -1,0 +1,296 @@
+"""Fits a forest and a kernel regression to frozen descriptors, and lets validation rows say how
+much they and a fine-tuned network count.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.splits import Split
+from ase_crysdiff.data.transforms import transform_of
+from ase_crysdiff.errors import MissingExtraError
+from ase_crysdiff.models.card import Card, Kind
+from ase_crysdiff.predictors.averaging import (
+    FOREST,
+    KERNEL,
+    NETWORK,
+    AveragedPredictor,
+    best_weights,
+    filled,
+    mean_of,
+    network_learned,
+    regressions,
+    spread_of,
+)
+from ase_crysdiff.predictors.base import Predictor, PropertyTarget
+from ase_crysdiff.predictors.descriptors.describing import (
+    Described,
+    describe,
+    describe_once,
+    digests,
+)
+from ase_crysdiff.predictors.heads.forest import Forest, ForestSettings
+from ase_crysdiff.predictors.heads.kernel import RIDGES, KernelRidge, decompositions
+from ase_crysdiff.predictors.heads.squash import Squash
+from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
+from ase_crysdiff.predictors.network import NetworkPredictor
+from ase_crysdiff.shapes import Float, Tensor
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+
+#: What a forest of every table is: random forest on element statistics, volume and density.
+PLAIN = ForestSettings(trees=100)
+#: Rows that a kernel regression is built on, at most.
+_MOST_POINTS = 2000
+_OWN = ForestSettings(trees=100, extra=True, share=0.4, leaf=2)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Models that were fitted to training rows.
+
+    Args:
+        forest: On descriptors with a meaning.
+        kernel: On all.
+        squash: The scale that both answer on.
+        fill: Means of the training rows, in place of NaN, shape (columns,).
+    """
+
+    forest: Forest
+    kernel: KernelRidge
+    squash: Squash
+    fill: Array
+
+    def learned(self, described: Described) -> dict[str, Array]:
+        """What the models answer, after the transform of the property."""
+        return regressions(self.forest, self.kernel, self.squash, filled(described, self.fill))
+
+
+def fit(
+    described: Described,
+    learned: Array,
+    train: Sequence[int],
+    validation: Sequence[int],
+    seed: int,
+) -> tuple[Fitted, Fitted]:
+    """Fits to the training rows, with width and ridge of the kernel by the validation rows; then
+    once more, with those, to both together.
+
+    Args:
+        described: All rows.
+        learned: Their values after the transform of the property.
+        train: Positions of the training rows.
+        validation: Of the validation rows.
+        seed: Of the forest.
+
+    Returns:
+        The models that know the training rows only, by which to weigh and to calibrate; and those
+        to predict with.
+
+    Raises:
+        MissingExtraError: If scikit-learn is not installed.
+    """
+    train, both = list(train), [*train, *validation]
+    asked, truth = described.select(list(validation)), learned[list(validation)]
+    known, fill = _filled_rows(described, train)
+    asked, best = filled(asked, fill), None
+    squashes = [Squash.of(learned[train], bent) for bent in (False, True)]
+    points = _points(len(train), seed)
+    for basis in decompositions(known.all[points], known.widths):
+        between = basis.bare.kernel(asked.all)
+        for squash, ridge in product(squashes, RIDGES):
+            kernel = basis.solved(squash.forward(learned[train])[points], ridge)
+            answer = squash.inverse(between @ kernel.coefficients.astype(np.float64))
+            error = float(np.abs(answer - truth).mean())
+            if best is None or error < best[0]:
+                best = error, kernel, squash, ridge
+    assert best is not None
+    _, kernel, squash, ridge = best
+    forest = Forest.grown(known.few, squash.forward(learned[train]), _OWN, seed)
+    first = Fitted(forest, kernel, squash, fill)
+    known, fill = _filled_rows(described, both)
+    squash = Squash.of(learned[both], squash.bent)
+    wanted = squash.forward(learned[both])
+    points = _points(len(both), seed)
+    (basis,) = decompositions(known.all[points], known.widths, (kernel.gamma,))
+    forest = Forest.grown(known.few, wanted, _OWN, seed)
+    return first, Fitted(forest, basis.solved(wanted[points], ridge), squash, fill)
+
+
+def _points(rows: int, seed: int) -> NDArray[np.int64]:
+    """The rows that a kernel regression is built on: all of them, unless they are too many to
+    solve for in seconds.
+    """
+    if rows <= _MOST_POINTS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_POINTS, replace=False))
+
+
+def _filled_rows(described: Described, rows: Sequence[int]) -> tuple[Described, Array]:
+    """Rows without NaN, and the means that stand in their place; 0 where all are NaN."""
+    chosen = described.select(rows)
+    table = chosen.all
+    seen = np.isfinite(table)
+    fill = np.where(seen, table, 0.0).sum(0) / np.maximum(seen.sum(0), 1)
+    return filled(chosen, fill), fill
+
+
+def plain_forest(
+    described: Described, learned: Array, train: Sequence[int], asked: Sequence[int], seed: int
+) -> Array:
+    """What a random forest on composition and density answers: the row of every table.
+
+    Raises:
+        MissingExtraError: If scikit-learn is not installed.
+    """
+    table = described.formula_and_density
+    forest = Forest.grown(table[list(train)], learned[list(train)], PLAIN, seed)
+    return forest.predict(table[list(asked)])
+
+
+def averaged(
+    data: LabelledCrystals,
+    split: Split,
+    target: PropertyTarget,
+    network: NetworkPredictor | None,
+    *,
+    models: Sequence[str],
+    transform: str | None,
+    seed: int,
+    name: str,
+    about: Mapping[str, Any],
+    elements: Collection[int],
+    device: str = "cpu",
+    descriptors: Path | None = None,
+) -> Predictor:
+    """A network, or none, with what else is fitted to the same rows, measured beside the plain
+    forest and the median.
+
+    Args:
+        data: Clean rows, values in the unit of the target.
+        split: Which of them train, which weigh and calibrate, which measure.
+        target: What is predicted.
+        network: Fine-tuned on the training rows.
+        models: What may take part.
+        transform: Under which the models are averaged.
+        seed: Of the forests.
+        name: Of the predictor.
+        about: What the card says of the training.
+        elements: Atomic numbers that the predictor answers for.
+        device: Where the network computes.
+        descriptors: File that keeps the descriptors of the data; None keeps none.
+
+    Returns:
+        The network as it was if nothing makes it better on the validation rows, or scikit-learn,
+        which grows forests, is not installed.
+
+    Raises:
+        MissingExtraError: If scikit-learn is not installed and there is no network.
+    """
+    described = (
+        describe(data.crystals)
+        if descriptors is None
+        else describe_once(data.crystals, descriptors)
+    )
+    learned = transform_of(transform).forward(data.values).numpy()
+    parts = {"validation": list(split.validation), "test": list(split.test)}
+    try:
+        plain = plain_forest(described, learned, split.train, range(len(data)), seed)
+        heads = {FOREST, KERNEL} & set(models)
+        pair = fit(described, learned, split.train, split.validation, seed) if heads else None
+    except MissingExtraError as error:
+        if network is None:
+            raise
+        log.warning("%s Without it, the network stands alone and beside no forest.", error)
+        return network
+    each = {}
+    if pair is not None:
+        each = {k: v for k, v in pair[0].learned(described).items() if k in heads}
+    if network is not None:
+        each[NETWORK] = network_learned(network, data.crystals)
+    rows = parts["validation"]
+    weights = best_weights({k: v[rows] for k, v in each.items()}, learned[rows])
+    forest = {"error of a forest on composition and density": restored(plain, transform)}
+    if network is not None and (pair is None or set(weights) == {NETWORK}):
+        results = dict(network.card.measured["results"])
+        for part, chosen in parts.items():
+            if chosen:
+                answers = {k: v[chosen] for k, v in forest.items()}
+                results |= rows_of_part(part, answers, data.values[chosen], target.unit)
+        network.card = replace(network.card, measured={"results": results})
+        return network
+    assert pair is not None
+    final = pair[1]
+    typical = float(np.abs(mean_of(each, weights)[rows] - learned[rows]).mean())
+    mean, spread = mean_of(each, weights), spread_of(each, typical)
+    ends = [restored(x, transform) for x in (mean - spread, mean + spread)]
+    values, width = restored(mean, transform), (ends[1] - ends[0]) / 2
+    factor = calibration((values - data.values).abs()[rows], width[rows])
+    answers = {
+        "MAE": values,
+        **{f"MAE of the {model} alone": restored(x, transform) for model, x in each.items()},
+        **forest,
+        "error of the median": data.values[list(split.train)].median().expand_as(values),
+    }
+    results = {}
+    for part, chosen in parts.items():
+        if chosen:
+            here = {k: v[chosen] for k, v in answers.items()}
+            results |= rows_of_part(part, here, data.values[chosen], target.unit)
+            errors = (values - data.values).abs()[chosen]
+            results[f"{part} within one standard deviation"] = coverage(
+                errors, factor * width[chosen]
+            )
+    config: dict[str, Any] = {
+        "recipe": "average",
+        "kind": Kind.PREDICTOR.value,
+        "target": target.name,
+        "unit": target.unit,
+        "elements": sorted(elements),
+        "uncertainty": factor,
+        "average": {
+            "weights": weights,
+            "transform": transform,
+            "squash": final.squash.as_dict(),
+            "typical": typical,
+            "blocks": list(described.blocks),
+            "digests": digests(list(described.blocks)),
+        },
+    }
+    tensors = {"fill": torch.from_numpy(final.fill)}
+    for model, head in ((FOREST, final.forest), (KERNEL, final.kernel)):
+        tensors |= {f"{model}.{k}": v for k, v in head.tensors().items()}
+    training = dict(about)
+    if network is not None and NETWORK in weights:
+        config[NETWORK] = dict(network.card.config)
+        tensors |= {f"{NETWORK}.{k}": v for k, v in network.tensors.items()}
+        training = dict(network.card.training)
+    sizes = {"train": len(split.train), "validation": len(rows), "test": len(split.test)}
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    training |= {"rows": sizes, "split": split.digests(data.names), "parameters": numbers}
+    card = Card(
+        name,
+        config,
+        None,
+        training,
+        {"results": results},
+        tuple(sorted(elements)),
+        "as the data it was trained on",
+        "",
+    )
+    return AveragedPredictor(card, tensors, device)
+
+
+def restored(learned: Array, transform: str | None) -> Float[Tensor, " crystals"]:
+    """Values in their unit."""
+    return transform_of(transform).inverse(torch.from_numpy(learned))

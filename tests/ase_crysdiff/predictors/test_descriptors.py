@@ -1,0 +1,98 @@
+"""Descriptors: the same for any cell of a crystal, and what they say of crystals that one knows."""
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.convert import from_structures
+from ase_crysdiff.errors import CheckpointError
+from ase_crysdiff.predictors.descriptors import composition
+from ase_crysdiff.predictors.descriptors.describing import (
+    BLOCKS,
+    check_digests,
+    describe,
+    describe_once,
+    digests,
+)
+from ase_crysdiff.predictors.descriptors.geometry import geometry
+
+SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3])
+BLENDE = Structure.from_spacegroup(
+    "F-43m", Lattice.cubic(5.41), ["Zn", "S"], [[0, 0, 0], [0.25] * 3]
+)
+LAYERS = Structure.from_spacegroup(
+    "P6_3/mmc",
+    Lattice.hexagonal(3.16, 12.3),
+    ["Mo", "S"],
+    [[1 / 3, 2 / 3, 0.25], [1 / 3, 2 / 3, 0.621]],
+)
+
+
+def row(structure: Structure) -> dict[str, float]:
+    table = geometry(from_structures([structure]))
+    return dict(zip(table.names, table.rows[0], strict=True))
+
+
+def test_known_crystals():
+    salt, blende = row(SALT.get_primitive_structure()), row(BLENDE.get_primitive_structure())
+    # A sodium atom has 6 chlorine atoms and, large as it is, 12 sodium atoms within reach.
+    assert (salt["least neighbours"], salt["largest neighbours"]) == (6, 18)
+    assert blende["mean neighbours"] == 4
+    assert salt["density"] == pytest.approx(2.16, abs=0.02)
+    assert salt["mean nearest neighbour"] == pytest.approx(2.82, abs=1e-3)
+    assert (salt["space group"], blende["space group"]) == (225, 216)
+    assert (salt["has inversion"], blende["has inversion"]) == (1, 0)
+    assert (salt["point operations"], blende["point operations"]) == (48, 24)
+    assert salt["largest contrast of bonds"] == pytest.approx(3.16 - 0.93)
+
+
+def test_layers_show_an_empty_slab():
+    layers = row(LAYERS)
+    assert layers["empty slab"] > 0.5
+    assert row(SALT.get_primitive_structure())["empty slab"] < 0.5
+
+
+def test_statistics_of_elements_by_hand():
+    names, table = composition.names(), composition.composition(from_structures([SALT]))
+    found = dict(zip(names, table[0], strict=True))
+    assert found["mean Z"] == (11 + 17) / 2
+    assert found["range X"] == pytest.approx(3.16 - 0.93)
+    assert found["deviation Z"] == 3
+    assert found["number of elements"] == 2
+    assert found["2-norm of shares"] == pytest.approx(np.sqrt(0.5))
+    properties, elements = composition.element_table()
+    assert elements[8][properties.index("X")] == 3.44
+    assert elements[26][properties.index("valence_d")] == 6
+
+
+def test_a_batch_says_the_same_as_each_alone(tmp_path):
+    crystals = from_structures([LAYERS, SALT.get_primitive_structure(), BLENDE])
+    together = describe(crystals)
+    assert list(together.blocks) == list(BLOCKS)
+    for i, one in enumerate(crystals.split()):
+        alone = describe(one)
+        for name in BLOCKS:
+            assert np.allclose(alone.blocks[name][0], together.blocks[name][i], atol=1e-4), name
+    path = tmp_path / "kept.npz"
+    kept, again = describe_once(crystals, path), describe_once(crystals, path)
+    assert np.array_equal(kept.all, again.all, equal_nan=True)
+    assert together.select([1]).all.shape == (1, sum(together.widths))
+
+
+def test_elements_that_a_network_does_not_know_are_nan():
+    strange = CrystalBatch(
+        4.0 * torch.eye(3)[None], torch.zeros(1, 3), torch.tensor([86]), torch.tensor([1])
+    )
+    described = describe(strange)
+    assert np.isfinite(described.blocks["composition"]).all()
+    assert np.isnan(described.blocks["potential"]).all()
+    assert np.isnan(described.blocks["answers"]).all()
+
+
+def test_other_weights_are_refused():
+    known = digests(tuple(BLOCKS))
+    check_digests(tuple(BLOCKS), known, "mine")
+    with pytest.raises(CheckpointError, match="has learned from what dao-p"):
+        check_digests(("potential",), {**known, "dao-p": "0" * 64}, "mine")
