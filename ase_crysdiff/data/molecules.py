@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.crystal.molecule_space import molecules
+from ase_crysdiff.crystal.molecules import group_order
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.shapes import Tensor
 
 #: Columns of an archive that become values of the packed file.
 COLUMNS = ("homo", "lumo", "gap", "dipole", "heat_capacity", "internal_energy")
-#: Farthest that a hydrogen may be from the heavy atom that it is on, Å.
-LONGEST = 1.5
 
 Numbers = NDArray[Any]
 
@@ -84,31 +83,6 @@ def grouped(atoms: Iterator[tuple[Numbers, Numbers]]) -> tuple[CrystalBatch, lis
         torch.tensor(counts),
     )
     return batch, kept
-
-
-def group_order(species: Numbers, positions: Numbers) -> list[int] | None:
-    """Rows of a molecule group by group: each heavy atom, then the hydrogens next to it.
-
-    Args:
-        species: Atomic numbers.
-        positions: Å.
-
-    Returns:
-        None where there is no heavy atom, or a hydrogen is on none.
-    """
-    heavy, hydrogens = np.flatnonzero(species > 1), np.flatnonzero(species == 1)
-    if not len(heavy):
-        return None
-    if not len(hydrogens):
-        return [int(i) for i in heavy]
-    distances = np.linalg.norm(positions[hydrogens, None] - positions[None, heavy], axis=-1)
-    if distances.min(1).max() > LONGEST:
-        return None
-    owner = distances.argmin(1)
-    order: list[int] = []
-    for place, atom in enumerate(heavy):
-        order += [int(atom), *map(int, hydrogens[owner == place])]
-    return order
 
 
 def spread(batch: CrystalBatch) -> float:
