@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pymatgen_ext.parsing import Formula, WishLike
 
 
+#: Molecules computed together on a CPU and on a GPU.
+_BATCH_SIZES = (128, 2048)
+
+
 def available_molecule_samplers() -> list[str]:
     """Names that `MoleculeSampler` takes, from this and all other installed packages."""
     return registry.names(registry.MOLECULE_SAMPLERS)
@@ -205,6 +209,7 @@ class MoleculeSampler(NamedSampler):
         from ase_crysdiff.sampling.molecules.molecule_set import MoleculeReport, MoleculeSet
         from pymatgen_ext.collecting import gathered
 
+        how["batch_size"] = how.get("batch_size") or _BATCH_SIZES[self.spec.device != "cpu"]
         found, facts = gathered(
             self.spec,
             self.sampler,

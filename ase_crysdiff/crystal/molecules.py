@@ -52,8 +52,8 @@ def atoms_of_molecule(given: Any) -> tuple[NDArray[np.int64], NDArray[np.float64
     if isinstance(given, Atoms):
         if given.pbc.any():
             raise InputError(
-                "The atoms are periodic; a molecule is not. Set atoms.pbc = False if the cell means "
-                "nothing."
+                "The atoms are periodic, and a molecule is not. Set atoms.pbc = False if the cell "
+                "means nothing."
             )
         numbers, places = given.numbers, given.positions
     elif isinstance(given, Molecule):

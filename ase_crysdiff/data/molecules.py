@@ -1,5 +1,6 @@
 """Molecules as training data: groups of a heavy atom and its hydrogens, and archives of QM9."""
 
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,8 +40,8 @@ def read_archive(path: Path) -> PackedCrystals:
         names = [str(name, "ascii") for name in entries.get("smiles", np.array([], "S1"))]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} cannot be read as an archive of molecules ({error!r}). It must hold num_atoms, "
-            "atomic_numbers and positions."
+            f"{path} cannot be read as an archive of molecules ({error!r}). It must hold "
+            "num_atoms, atomic_numbers and positions."
         ) from error
     ends = np.cumsum(counts)
     batch, kept = grouped(
@@ -55,6 +56,17 @@ def read_archive(path: Path) -> PackedCrystals:
         "matter": "molecules",
     }
     return PackedCrystals(batch, values, metadata, names=tuple(names[i] for i in kept if names))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive of molecules: one of places and numbers of atoms without cells,
+    which archives of labels have.
+    """
+    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = {Path(name).stem for name in archive.namelist()}
+    return {"num_atoms", "atomic_numbers", "positions"} <= names and "lattice" not in names
 
 
 def grouped(atoms: Iterator[tuple[Numbers, Numbers]]) -> tuple[CrystalBatch, list[int]]:

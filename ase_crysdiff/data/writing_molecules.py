@@ -37,8 +37,7 @@ def write_molecules(
     if not ending:
         ensure_writable(path)
         for number, molecule in enumerate(molecules):
-            index = int((molecule.properties or {}).get("crysdiff_index", number))
-            _write_xyz([molecule], path / f"{index:04d}-{formula(molecule)}.xyz", "xyz")
+            write_xyz([molecule], path / file_name(molecule, number))
         return path
     if ending not in ENDINGS:
         raise InputError(
@@ -53,7 +52,7 @@ def write_molecules(
     elif ending == ".sdf":
         write_text(path, "".join(f"{molfile(m)}$$$$\n" for m in molecules))
     else:
-        _write_xyz(molecules, path, ending[1:])
+        write_xyz(molecules, path)
     return path
 
 
@@ -80,7 +79,19 @@ def molfile(molecule: Molecule) -> str:
     return "\n".join([*lines, "M  END", ""])
 
 
-def _write_xyz(molecules: Sequence[Molecule], path: Path, kind: str) -> None:
-    frames = [to_frame(m) for m in molecules]
+def file_name(molecule: Molecule, number: int = 0) -> str:
+    """`0003-C7H10O2.xyz`: the index, then the formula.
+
+    Args:
+        molecule: Whose property `crysdiff_index` says which it is.
+        number: In its place where there is none.
+    """
+    index = int((molecule.properties or {}).get("crysdiff_index", number))
+    return f"{index:04d}-{formula(molecule)}.xyz"
+
+
+def write_xyz(molecules: Sequence[Molecule], path: Path) -> None:
+    """Molecules as one file, plain or extended XYZ by its ending."""
+    frames, kind = [to_frame(m) for m in molecules], path.suffix[1:]
     named = {"comment": formula(molecules[0])} if kind == "xyz" and len(molecules) == 1 else {}
     write_by(path, lambda temporary: ase.io.write(temporary, frames, format=kind, **named))

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ase_crysdiff.networks.linear import Linear, product
+from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.networks.molecules.base import MoleculeEncoder, MoleculeInput
 from ase_crysdiff.networks.molecules.groups import RELATIONS, Groups
 from ase_crysdiff.shapes import Float, Int, Tensor
@@ -61,10 +61,12 @@ class PairLayer(nn.Module):
         believed: Float[Tensor, "count pairs 3"],
         ends: Int[Tensor, "2 pairs"],
     ) -> tuple[Float[Tensor, "count size hidden"], Float[Tensor, "count size 3"]]:
-        count, size, _ = nodes.shape
+        size = nodes.shape[1]
         normed = self.norm(nodes)
         own = self.read(normed)
-        pairs = self.geometry(features) + own.index_select(1, ends[0]) + own.index_select(1, ends[1])
+        pairs = (
+            self.geometry(features) + own.index_select(1, ends[0]) + own.index_select(1, ends[1])
+        )
         messages = functional.silu(self.message(functional.silu(pairs)))
         weights = self.weigh(messages).unflatten(-1, (2, self.arrows))
         along = torch.stack([seen, believed], -2).unsqueeze(-2) * weights.unsqueeze(-1)

@@ -69,9 +69,7 @@ class MoleculeSet(Sequence[Molecule]):
     @property
     def stable(self) -> "MoleculeSet":
         """Those whose atoms all have as many bonds as they want, by the published rule."""
-        kept = [
-            m for m, fine in zip(self.molecules, self._table["stable"], strict=True) if fine
-        ]
+        kept = [m for m, fine in zip(self.molecules, self._table["stable"], strict=True) if fine]
         return MoleculeSet(kept, self.report.part(len(kept)))
 
     def to_atoms(self) -> list[Atoms]:

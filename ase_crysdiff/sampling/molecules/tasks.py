@@ -108,9 +108,7 @@ class MoleculeOf(MoleculeTask):
     def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
         found: dict[int, Groups] = {}
         for number, formula in enumerate(self.formulas):
-            places = [
-                k for k, i in enumerate(streams.indices) if i % len(self.formulas) == number
-            ]
+            places = [k for k, i in enumerate(streams.indices) if i % len(self.formulas) == number]
             own = law.of_formula(formula, streams.take(places)) if places else []
             found |= dict(zip(places, own, strict=True))
         return [found[k] for k in range(len(streams))]
