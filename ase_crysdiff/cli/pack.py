@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="[LEVEL=]FILE",
         help=(
             "CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives "
-            "of labels, each with its level of theory where there are several; or one .npz archive of "
+            "of labels, each with its level of theory where there are several; or one archive of "
             "molecules"
         ),
     )

@@ -4,7 +4,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -22,6 +22,7 @@ from ase_crysdiff.shapes import Bool, Float, Int, Tensor
 MAX_SPREAD = 0.35
 
 
+@runtime_checkable
 class Guidance(Protocol):
     """What is read of `CleanEnergyGuidance`."""
 

@@ -33,7 +33,7 @@ def smiles(species: NDArray[Any], positions: NDArray[Any]) -> str | None:
         raise MissingExtraError(
             "SMILES and validity need RDKit: pip install 'ase-crysdiff[molecules]'"
         ) from error
-    RDLogger.DisableLog("rdApp.*")
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     kinds = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE)
     molecule = Chem.RWMol()
     for z in species.tolist():

@@ -48,11 +48,13 @@ def make_molecule_encoder(config: Config, unit: float) -> MoleculeEncoder:
         unit: Length of which its places are multiples, Å.
 
     Raises:
-        InputError: If an argument is not known.
-        UnknownNameError: If nobody registered the name.
+        InputError: If nobody registered the name, or an argument is not known.
     """
     arguments: dict[str, Any] = dict(config)
     name = str(arguments.pop("name", None))
+    known = registry.names(registry.MOLECULE_ENCODERS)
+    if name not in known:
+        raise InputError(f"encoder {name!r} is not known; those of molecules are {known}.")
     kind = registry.load(registry.MOLECULE_ENCODERS, name)
     try:
         encoder: MoleculeEncoder = kind(unit=unit, **arguments)

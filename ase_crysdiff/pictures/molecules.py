@@ -21,7 +21,7 @@ class MoleculeScene(Scene):
     """What is seen of a molecule: balls and bonds, along the axis in which it is thinnest."""
 
     @property
-    def edges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:  # type: ignore[override]
+    def edges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """None: there is no cell."""
         return [], []
 

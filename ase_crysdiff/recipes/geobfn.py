@@ -33,7 +33,7 @@ class GeoBFN(GenerativeRecipe):
     """Bayesian flow of the places of given atoms."""
 
     name = "geobfn"
-    kind: ClassVar[Kind] = Kind.SAMPLER
+    kind: ClassVar[Kind] = Kind.MOLECULE_SAMPLER
     optional: ClassVar[tuple[str, ...]] = ("properties",)
 
     def build(self, config: Config) -> GenerativeModel:
@@ -44,7 +44,7 @@ class GeoBFN(GenerativeRecipe):
         """The default config for a data set: its statistics and a network that a CPU can train."""
         return {
             "recipe": self.name,
-            "matter": "molecules",
+            "kind": str(self.kind),
             "max_atoms": int(data.batch.num_atoms.max()),
             "scale": spread(data.batch),
             "processes": {POSITIONS: {"name": "gaussian-bayesian-flow", "smallest": SMALLEST}},

@@ -2,6 +2,7 @@
 training.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -45,8 +46,7 @@ class GroupLaw:
     def of_formula(self, formula: Formula, streams: Streams) -> list[Groups]:
         """Groups of molecules of a formula, one list for each stream.
 
-        A formula that training has seen takes its lists. For another one each heavy atom gets as
-        many hydrogens as atoms of its element have, given that they add up.
+        A formula that training has seen takes its lists, another one those of `by_elements`.
 
         Args:
             formula: With one heavy atom at least, all of known elements.
@@ -56,8 +56,19 @@ class GroupLaw:
             InputError: If its atoms cannot carry that many hydrogens.
         """
         known = [i for i, own in enumerate(self.formulas) if own == formula]
-        if known:
-            return self._picked(known, streams)
+        return self._picked(known, streams) if known else self.by_elements(formula, streams)
+
+    def by_elements(self, formula: Formula, streams: Streams) -> list[Groups]:
+        """Groups of atoms, one list for each stream: each heavy atom gets as many hydrogens as
+        atoms of its element have, given that they add up.
+
+        Args:
+            formula: With one heavy atom at least, all of known elements.
+            streams: Random numbers.
+
+        Raises:
+            InputError: If its atoms cannot carry that many hydrogens.
+        """
         amounts = dict(formula)
         heavy = tuple(z for z, count in formula if z > 1 for _ in range(count))
         shares = self._shares(heavy, amounts.get(1, 0))
@@ -160,7 +171,8 @@ def amounts_of(species: Sequence[int]) -> Formula:
 @lru_cache(maxsize=8192)
 def _read(text: str) -> Groups:
     """Groups of a text such as `C0 C3 O1`."""
-    return tuple(sorted((atomic_number(word[:-1]), int(word[-1])) for word in text.split()))
+    found = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+    return tuple(sorted((atomic_number(symbol), int(count)) for symbol, count in found))
 
 
 def _obeys(

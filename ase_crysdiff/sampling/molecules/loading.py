@@ -9,6 +9,7 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.models.card import Kind
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.sampling.molecules.sampler import MoleculeModelSampler
 
@@ -29,7 +30,7 @@ def load_molecule_sampler(
     """
     folder = weight_files.find(name, weights)
     card = weight_files.read_card(folder)
-    if card.config.get("matter") != "molecules":
+    if card.kind is not Kind.MOLECULE_SAMPLER:
         raise CheckpointError(
             f"{folder} holds {card.name!r}, which makes no molecules. Give weights that crysdiff "
             "train geobfn has made."

@@ -151,7 +151,7 @@ class Completion(MoleculeTask):
         _check_size(name, len(self.species) + sum(n for _, n in self.rest), capabilities)
 
     def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
-        return law.of_formula(self.rest, streams)
+        return law.by_elements(self.rest, streams)
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
         fragment = torch.tensor(self.species)
