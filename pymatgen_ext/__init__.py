@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
-    from pymatgen_ext.molecules import MoleculeSampler, available_molecule_samplers
+    from pymatgen_ext.molecules import MoleculeSampler
     from pymatgen_ext.named_sampler import available_samplers
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.samplers import StructureSampler
@@ -39,7 +39,6 @@ __all__ = [
     "Scaffold",
     "StructurePredictor",
     "StructureSampler",
-    "available_molecule_samplers",
     "available_predictors",
     "available_samplers",
     "discover",
@@ -56,7 +55,6 @@ _HOMES = {
     "InpaintTransformation": "pymatgen_ext.transformation",
     "MoleculeSampler": "pymatgen_ext.molecules",
     "MoleculeSet": "ase_crysdiff.sampling.molecules.molecule_set",
-    "available_molecule_samplers": "pymatgen_ext.molecules",
     "from_disordered": "pymatgen_ext.disorder",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",

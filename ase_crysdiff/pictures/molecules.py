@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from pymatgen.core import Molecule
 
 from ase_crysdiff.crystal.molecule_bonds import bond_orders
+from ase_crysdiff.data.writing_molecules import formula
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.pictures.crystals import scene_image
 from ase_crysdiff.pictures.notebook import SHOWN
 from ase_crysdiff.pictures.scene import Points, Scene
-from ase_crysdiff.pictures.typography import formula_html
+from ase_crysdiff.pictures.typography import formula_html, formula_text
+
+if TYPE_CHECKING:
+    from ase_crysdiff.pictures.grid import Picture
 
 _SIZE = 96
 _TITLES = {"atoms": "atoms", "stable_atoms": "stable atoms", "smiles": "SMILES"}
@@ -46,6 +52,29 @@ def molecule_image(molecule: Molecule, label: str, size: int = _SIZE) -> str:
     return scene_image(MoleculeScene.of_molecule(molecule), label, size)
 
 
+def molecule_grid(molecules: Sequence[Molecule], *, columns: int, limit: int) -> "Picture":
+    """Drawings of molecules side by side, with the formula of each below it.
+
+    Args:
+        molecules: Ordered.
+        columns: Panels in a row.
+        limit: Molecules that are drawn at most; how many are left out stands at the bottom.
+
+    Raises:
+        InputError: If there are no molecules, or `columns` or `limit` is below one.
+    """
+    from ase_crysdiff.pictures.grid import scene_grid  # and with it matplotlib
+
+    if not molecules:
+        raise InputError("There are no molecules to draw.")
+    if columns < 1 or limit < 1:
+        raise InputError(f"columns and limit are at least 1, got {columns} and {limit}.")
+    shown = molecules[:limit]
+    captions = [[formula_text(formula(m))] for m in shown]
+    scenes = [MoleculeScene.of_molecule(m) for m in shown]
+    return scene_grid(scenes, captions, columns, len(molecules) - len(shown))
+
+
 def molecule_table(
     molecules: Sequence[Molecule], table: pd.DataFrame, heading: str, *, limit: int = SHOWN
 ) -> str:
@@ -62,10 +91,10 @@ def molecule_table(
     rows = ""
     for k, molecule in enumerate(molecules[:limit]):
         told = table.iloc[k]
-        formula = str(told["formula"])
+        written = str(told["formula"])
         known = ["" if told[n] is None else escape(str(told[n])) for n in titles]
-        drawing = molecule_image(molecule, f"Drawing of {formula}")
-        cells = (str(k), drawing, formula_html(formula), *known)
+        drawing = molecule_image(molecule, f"Drawing of {written}")
+        cells = (str(k), drawing, formula_html(written), *known)
         rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     shown = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
     left = len(molecules) - limit

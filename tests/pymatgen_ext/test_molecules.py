@@ -10,7 +10,8 @@ from monty.serialization import dumpfn, loadfn
 from pymatgen.core import Molecule
 
 from ase_crysdiff.errors import InputError, UnknownNameError
-from pymatgen_ext import MoleculeSampler, MoleculeSet, available_molecule_samplers
+from pymatgen_ext import MoleculeSampler, MoleculeSet
+from pymatgen_ext.molecules import available_molecule_samplers
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,9 @@ def test_atoms_and_pictures(drawn):
     assert atoms[0].info["crysdiff_sampler"] == "geobfn"
     html = drawn._repr_html_()
     assert html.count("<img") == 6
+    assert len(drawn.plot(columns=4).axes) == 8
+    with pytest.raises(InputError, match="no molecules"):
+        drawn[:0].plot()
 
 
 def test_molfiles_are_read_by_rdkit(drawn):

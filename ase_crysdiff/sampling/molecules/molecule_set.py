@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from ase_crysdiff.crystal.smiles import has_rdkit, smiles
 from ase_crysdiff.data.writing_molecules import write_molecules
 from ase_crysdiff.pictures.molecules import molecule_table
 from ase_crysdiff.sampling.sample_set import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +111,20 @@ class MoleculeSet(Sequence[Molecule]):
         molecules = [m if isinstance(m, Molecule) else Molecule.from_dict(m) for m in given]
         known = isinstance(report, MoleculeReport)
         return cls(molecules, report if known else MoleculeReport.from_dict(report))
+
+    def plot(self, *, columns: int = 6, limit: int = 24) -> "Figure":
+        """Drawings of the molecules side by side, each with its formula.
+
+        Args:
+            columns: Drawings in a row.
+            limit: Molecules that are drawn at most; the figure says how many are left out.
+
+        Raises:
+            InputError: If the set is empty, or `columns` or `limit` is below one.
+        """
+        from ase_crysdiff.pictures.molecules import molecule_grid  # and with it matplotlib
+
+        return molecule_grid(self.molecules, columns=columns, limit=limit)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
