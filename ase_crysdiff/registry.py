@@ -27,6 +27,8 @@ PROCESSES = "ase_crysdiff.processes"
 CONDITIONS = "ase_crysdiff.conditions"
 SOLVERS = "ase_crysdiff.solvers"
 ENCODERS = "ase_crysdiff.encoders"
+MOLECULE_SAMPLERS = "ase_crysdiff.molecule_samplers"
+MOLECULE_ENCODERS = "ase_crysdiff.molecule_encoders"
 BENCHMARKS = "ase_crysdiff.benchmarks"
 #: Every kind of part that is found by name, as `crysdiff list` shows them.
 GROUPS = (
@@ -35,6 +37,8 @@ GROUPS = (
     PREDICTORS,
     RECIPES,
     ENCODERS,
+    MOLECULE_SAMPLERS,
+    MOLECULE_ENCODERS,
     PROCESSES,
     CONDITIONS,
     SOLVERS,

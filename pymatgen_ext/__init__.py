@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_crysdiff.predictors.steering import PropertySteering
     from ase_crysdiff.relaxation.structures import relax
+    from ase_crysdiff.sampling.molecules.molecule_set import MoleculeSet
     from ase_crysdiff.sampling.sample_set import SampleSet
     from ase_crysdiff.symmetry.finding import find_scaffold
     from ase_crysdiff.symmetry.prototype import Prototype
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pymatgen_ext.evaluation import evaluate
     from pymatgen_ext.guidance import EnergyGuidance
     from pymatgen_ext.host_guided import HostGuidedGeneration
+    from pymatgen_ext.molecules import MoleculeSampler
     from pymatgen_ext.named_sampler import available_samplers
     from pymatgen_ext.predictors import StructurePredictor, available_predictors
     from pymatgen_ext.samplers import StructureSampler
@@ -29,6 +31,8 @@ __all__ = [
     "EnergyGuidance",
     "HostGuidedGeneration",
     "InpaintTransformation",
+    "MoleculeSampler",
+    "MoleculeSet",
     "PropertySteering",
     "Prototype",
     "SampleSet",
@@ -49,6 +53,8 @@ _HOMES = {
     "EnergyGuidance": "pymatgen_ext.guidance",
     "HostGuidedGeneration": "pymatgen_ext.host_guided",
     "InpaintTransformation": "pymatgen_ext.transformation",
+    "MoleculeSampler": "pymatgen_ext.molecules",
+    "MoleculeSet": "ase_crysdiff.sampling.molecules.molecule_set",
     "from_disordered": "pymatgen_ext.disorder",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeVar
 
 from pymatgen.core import Structure
 
@@ -21,8 +21,8 @@ from pymatgen_ext import __version__
 from pymatgen_ext.cells import CellTransform
 from pymatgen_ext.charge_balance import balance_notes
 
-#: Called with every batch of draws as soon as it is done.
-OnDraws = Callable[[list[Attempt], list[Structure]], None]
+#: What is made of a draw.
+T = TypeVar("T")
 #: Crystals computed together on a CPU and on a GPU.
 _BATCH_SIZES = (16, 256)
 
@@ -34,14 +34,8 @@ def collect(
     request: SampleRequest,
     indices: Iterable[int],
     *,
-    seed: int,
     cell: CellTransform | None = None,
-    redraws: int = 3,
-    batch_size: int | None = None,
-    workers: Workers = 0,
-    executor: Executor | None = None,
-    progress: bool | None = None,
-    on_draws: OnDraws | None = None,
+    **how: Any,
 ) -> SampleSet:
     """Draws the crystals with the given indices of a run.
 
@@ -50,15 +44,60 @@ def collect(
         sampler: The loaded sampler, which draws in this process.
         request: What is asked for, parsed and checked.
         indices: Which crystals of the run.
-        seed: Of the run.
         cell: The way back to the user's cell, if one is given.
-        redraws: How often an unusable crystal is drawn again before its index is given up.
-        batch_size: Crystals computed together; None takes what suits the device.
+        how: Further keywords of `gathered`.
+
+    Raises:
+        InputError: If a number makes no sense, or something cannot be sent to an executor.
+        SamplingError: If a worker process ends again and again at the same batch.
+        WorkerError: If processes cannot be started, or an executor is broken.
+    """
+
+    def structure(drawn: Attempt, properties: dict[str, Any]) -> Structure:
+        if cell is not None:
+            return cell.structure(drawn.crystal, properties)
+        return to_structures(drawn.crystal, [properties])[0]
+
+    found, facts = gathered(spec, sampler, request, indices, structure, **how)
+    notes = balance_notes(found) if isinstance(request.task, DeNovo) else ()
+    return SampleSet(found, Report(**facts, notes=notes))
+
+
+def gathered(
+    spec: SamplerSpec,
+    sampler: Sampler,
+    request: SampleRequest,
+    indices: Iterable[int],
+    make: Callable[[Attempt, dict[str, Any]], T],
+    *,
+    seed: int,
+    redraws: int = 3,
+    batch_size: int | None = None,
+    workers: Workers = 0,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    on_draws: Callable[[list[Attempt], list[T]], None] | None = None,
+) -> tuple[list[T], dict[str, Any]]:
+    """Draws what has the given indices of a run.
+
+    Args:
+        spec: How other processes find the sampler.
+        sampler: The loaded sampler, which draws in this process.
+        request: What is asked for, parsed and checked.
+        indices: Numbers within the run.
+        make: Makes what is handed out of an accepted draw and of the properties that say where it
+            comes from.
+        seed: Of the run.
+        redraws: How often an unusable draw is repeated before its index is given up.
+        batch_size: How many are computed together; None takes what suits the device.
         workers: Isolated processes that compute batches; 0 computes in this one.
         executor: Computes batches in their place.
         progress: Whether to show a progress bar; None shows one on a terminal.
-        on_draws: Called after every batch with its draws and the structures among them that were
+        on_draws: Called after every batch with its draws and what was made of those that were
             accepted.
+
+    Returns:
+        What was made, by index, and the fields of a `Report` but its notes.
 
     Raises:
         InputError: If a number makes no sense, or something cannot be sent to an executor.
@@ -75,7 +114,7 @@ def collect(
         "crysdiff_weights": weights,
         "crysdiff_seed": seed,
     }
-    found: dict[int, Structure] = {}
+    found: dict[int, T] = {}
     last: dict[int, str] = {}
     reasons: Counter[str] = Counter()
     usage: Counter[str] = Counter()
@@ -92,7 +131,7 @@ def collect(
         progress=progress,
     )
     for draws in batches:
-        accepted = {d.index: _structure(d, origin, cell) for d in draws if d.reason is None}
+        accepted = {d.index: make(d, _origin(d, origin)) for d in draws if d.reason is None}
         found |= accepted
         for d in draws:
             redrawn += d.attempt > 0
@@ -102,27 +141,23 @@ def collect(
                 last[d.index] = d.reason
         if on_draws is not None:
             on_draws(draws, list(accepted.values()))
-    report = Report(
-        sampler=spec.name,
-        weights=weights,
-        seed=seed,
-        asked=len(wanted),
-        made=len(found),
-        redrawn=redrawn,
-        rejections=dict(reasons),
-        failed={i: last[i] for i in wanted if i not in found},
-        evaluations=sampler.evaluations(request),
-        seconds=time.perf_counter() - started,
-        guidance=dict(usage),
-        notes=balance_notes(found.values()) if isinstance(request.task, DeNovo) else (),
-    )
-    return SampleSet([found[i] for i in sorted(found)], report)
+    facts = {
+        "sampler": spec.name,
+        "weights": weights,
+        "seed": seed,
+        "asked": len(wanted),
+        "made": len(found),
+        "redrawn": redrawn,
+        "rejections": dict(reasons),
+        "failed": {i: last[i] for i in wanted if i not in found},
+        "evaluations": sampler.evaluations(request),
+        "seconds": time.perf_counter() - started,
+        "guidance": dict(usage),
+    }
+    return [found[i] for i in sorted(found)], facts
 
 
-def _structure(drawn: Attempt, origin: dict[str, Any], cell: CellTransform | None) -> Structure:
-    """An accepted draw as a structure that knows where it comes from."""
+def _origin(drawn: Attempt, origin: dict[str, Any]) -> dict[str, Any]:
+    """The properties of an accepted draw."""
     more = {f"crysdiff_{name}": value for name, value in drawn.properties.items()}
-    properties = {**origin, "crysdiff_index": drawn.index, **more}
-    if cell is not None:
-        return cell.structure(drawn.crystal, properties)
-    return to_structures(drawn.crystal, [properties])[0]
+    return {**origin, "crysdiff_index": drawn.index, **more}

@@ -11,9 +11,10 @@ from monty.json import MSONable
 
 from ase_crysdiff import registry
 from ase_crysdiff.conditions.base import Condition, Denoise
-from ase_crysdiff.conditions.energy_guidance import CleanEnergyGuidance, Usage, check_settings
+from ase_crysdiff.conditions.energy_guidance import CleanEnergyGuidance, check_settings
 from ase_crysdiff.conditions.guides import is_noisy_energy, noisy_guidance
 from ase_crysdiff.conditions.noisy_guidance import NoisyEnergyGuidance
+from ase_crysdiff.conditions.usage import Usage
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.potentials.base import Potential

@@ -1,7 +1,7 @@
 """A sampler by its name: how it is found, loaded and asked."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from monty.json import MSONable
 
@@ -37,15 +37,19 @@ class NamedSampler(MSONable):
         UnknownNameError: If no sampler has this name.
     """
 
+    #: Where its names are registered.
+    group: ClassVar[str] = registry.SAMPLERS
+
     def __init__(self, name: str, weights: str | None = None, device: str = "auto") -> None:
         self.name = name
         self.weights = None if weights is None else str(weights)
         self.device = device
         self._loaded: Sampler | None = None
-        registry.check(registry.SAMPLERS, name)
+        registry.check(self.group, name)
 
     def __repr__(self) -> str:
-        return f"StructureSampler({self.name!r}, weights={self.weights!r}, device={self.device!r})"
+        kind = type(self).__name__
+        return f"{kind}({self.name!r}, weights={self.weights!r}, device={self.device!r})"
 
     def collect(self, request: "SampleRequest", indices: Iterable[int], **how: Any) -> "SampleSet":
         """Draws the crystals with the given indices of a run; `sample` draws indices 0 to n - 1.
@@ -92,7 +96,7 @@ class NamedSampler(MSONable):
         """How other processes find the sampler."""
         from ase_crysdiff.sampling.batched import SamplerSpec
 
-        return SamplerSpec(self.name, self.weights, resolve(self.device))
+        return SamplerSpec(self.name, self.weights, resolve(self.device), self.group)
 
     @property
     def version(self) -> str:

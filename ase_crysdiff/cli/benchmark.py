@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         purpose = inspect.getdoc(benchmark.measure) or benchmark.summary
         purpose = purpose.partition("\n\nArgs:")[0].replace("%", "%%")
         kind = kinds.add_parser(name, help=benchmark.summary, description=purpose)
-        if "sampler" in benchmark.needs:
+        if {"sampler", "molecule_sampler"} & set(benchmark.needs):
             kind.add_argument("sampler", help="name of a sampler, see: crysdiff list")
             add_device(kind)
         add_fields(kind, benchmark.options)
@@ -45,6 +45,12 @@ def _sampler(options: argparse.Namespace) -> Any:
     from pymatgen_ext.samplers import StructureSampler
 
     return StructureSampler(options.sampler, options.weights, options.device)
+
+
+def _molecule_sampler(options: argparse.Namespace) -> Any:
+    from pymatgen_ext.molecules import MoleculeSampler
+
+    return MoleculeSampler(options.sampler, options.weights, options.device)
 
 
 def _guidance(options: argparse.Namespace) -> Any:
@@ -74,6 +80,7 @@ def _calculator(options: argparse.Namespace) -> Any:
 #: What benchmarks may need, from the edge that this command stands on.
 _GIVEN: dict[str, Callable[[argparse.Namespace], Any]] = {
     "sampler": _sampler,
+    "molecule_sampler": _molecule_sampler,
     "guidance": _guidance,
     "prepare": _prepare,
     "evaluate": _evaluate,

@@ -13,7 +13,12 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
 
 #: Groups whose names are those of weights with a card.
-_WITH_CARDS = (registry.SAMPLERS, registry.POTENTIALS, registry.PREDICTORS)
+_WITH_CARDS = (
+    registry.SAMPLERS,
+    registry.MOLECULE_SAMPLERS,
+    registry.POTENTIALS,
+    registry.PREDICTORS,
+)
 
 
 #: Which commands take a part where none is named, by kind and name.

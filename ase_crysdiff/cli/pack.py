@@ -1,4 +1,4 @@
-"""`crysdiff pack`: crystals for samplers, or an archive of labels for potentials."""
+"""`crysdiff pack`: crystals or molecules for samplers, or an archive of labels for potentials."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="[LEVEL=]FILE",
         help=(
             "CSV with a cif column, CIF, POSCAR, extended XYZ, ASE .db, folders; or .npz archives "
-            "of labels, each with its level of theory where there are several"
+            "of labels, each with its level of theory where there are several; or one archive of "
+            "molecules"
         ),
     )
     parser.add_argument(
@@ -100,6 +101,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Packs, and prints what was skipped and why."""
     from ase_crysdiff.data.label_sources import LabelSource
+    from ase_crysdiff.data.molecules import is_archive
     from ase_crysdiff.data.packing import pack
     from ase_crysdiff.errors import InputError
     from ase_crysdiff.storage import check_ending, ensure_writable
@@ -107,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
     check_ending(options.output, (".safetensors",))
     ensure_writable(options.output.parent)
     sources = [LabelSource.parse(text) for text in options.sources]
+    if all(is_archive(source.path) for source in sources):
+        return _pack_molecules([source.path for source in sources], options.output)
     if any(source.path.suffix == ".npz" for source in sources):
         return _pack_labels(sources, options)
     given = [name for name in _LABELS_ONLY if getattr(options, name)]
@@ -124,6 +128,18 @@ def run(options: argparse.Namespace) -> int:
     for name, reason in report.skipped[:20]:
         print(f"    {name}: {reason}")
     print(f"{options.output}: {len(packed)} crystals, sha256 {packed.digest[:12]}")
+    return 0
+
+
+def _pack_molecules(paths: list[Path], output: Path) -> int:
+    from ase_crysdiff.data.molecules import read_archive
+    from ase_crysdiff.errors import InputError
+
+    if len(paths) > 1:
+        raise InputError("Archives of molecules are packed one by one. Give one of them.")
+    packed = read_archive(paths[0])
+    packed.save(output)
+    print(f"{output}: {len(packed)} molecules, {packed.metadata['left_out']} left out")
     return 0
 
 

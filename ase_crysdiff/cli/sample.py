@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff import registry
 from ase_crysdiff.cli.drawing import (
     add_drawing_options,
     add_element_options,
@@ -13,6 +14,7 @@ from ase_crysdiff.cli.drawing import (
     guidance,
     refinement,
 )
+from ase_crysdiff.cli.sample_molecules import sample_molecules
 from ase_crysdiff.errors import InputError
 
 _CELL = ("A", "B", "C", "ALPHA", "BETA", "GAMMA")
@@ -74,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
     from pymatgen_ext.parsing import isotope_note
     from pymatgen_ext.samplers import StructureSampler
 
+    if options.sampler in registry.names(registry.MOLECULE_SAMPLERS):
+        return sample_molecules(options, _properties(options), guidance(options))
     refine = refinement(options, fixed_cell=options.lattice is not None)
     conditions = guidance(options)
     sampler = StructureSampler(options.sampler, options.weights, options.device)

@@ -3,7 +3,6 @@
 import math
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,13 +10,16 @@ import torch
 
 from ase_crysdiff import arguments
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
+from ase_crysdiff.conditions.molecule_energy import guided_places
 from ase_crysdiff.conditions.posterior import posterior_variance, scales
 from ase_crysdiff.conditions.proximal import Variables, proximal_minimum
+from ase_crysdiff.conditions.usage import Usage
 from ase_crysdiff.constants import GATE_DISTANCE, GATE_VOLUME, VACANCY, VOLUME_PER_ATOM
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.geometry.lattice import volume
 from ase_crysdiff.geometry.torus import shortest_image, wrap
+from ase_crysdiff.networks.molecules.base import POSITIONS
 from ase_crysdiff.potentials.base import Configurations, Evaluation
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState, Prediction
 from ase_crysdiff.shapes import Bool, Float, Int, Tensor
@@ -27,27 +29,6 @@ Evaluate = Callable[[Configurations], Evaluation]
 
 #: Noise of fractional coordinates beyond which their clean estimate means nothing.
 MAX_NOISE = 0.15
-
-
-@dataclass
-class Usage:
-    """What guidance has cost since it was last asked."""
-
-    evaluations: int = 0
-    seconds: float = 0.0
-    unguided: Counter[str] = field(default_factory=Counter)
-
-    def take(self) -> dict[str, float]:
-        """The numbers so far, which start again from zero."""
-        taken = {
-            "potential evaluations": float(self.evaluations),
-            "potential seconds": float(self.seconds),
-        }
-        taken |= {
-            f"unguided steps: {reason}": float(count) for reason, count in self.unguided.items()
-        }
-        self.evaluations, self.seconds, self.unguided = 0, 0.0, Counter()
-        return {name: number for name, number in taken.items() if number}
 
 
 @dataclass(frozen=True)
@@ -66,8 +47,8 @@ class CleanEnergyGuidance(Condition):
         elements: Atomic numbers that it knows.
         guidance_scale: γ, 1/(eV/atom); 0 is no guidance.
         window: Times at which it acts, where the noise of the coordinates is below 0.15 as well.
-        max_shift: Largest move of an atom, in fractional units, and largest strain of the cell, for
-            one estimate.
+        max_shift: Largest move of an atom, in fractional units (of molecules in Å), and largest
+            strain of the cell, for one estimate.
         variances: Of the data by component; None takes 1/12 for coordinates, 1 for standardised
             lattice numbers.
         species: Given atomic numbers, shape (atoms,); None takes the likeliest class of the
@@ -96,6 +77,8 @@ class CleanEnergyGuidance(Condition):
     def wrap(self, denoise: Denoise, joint: JointProcess, layout: Layout) -> Denoise:
         if self.guidance_scale == 0:
             return denoise
+        if POSITIONS in joint.components:
+            return guided_places(self, denoise, joint, layout)
 
         def guided(state: NoisyState, t: float, context: Context) -> Prediction:
             prediction = denoise(state, t, context)

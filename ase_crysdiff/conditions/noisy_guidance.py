@@ -8,8 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from ase_crysdiff.conditions.base import Condition, Context, Denoise
-from ase_crysdiff.conditions.energy_guidance import Usage, check_settings
+from ase_crysdiff.conditions.energy_guidance import check_settings
 from ase_crysdiff.conditions.posterior import scales
+from ase_crysdiff.conditions.usage import Usage
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState, Prediction

@@ -22,6 +22,12 @@ LABELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "energy_above_hull": ("eV/atom", ("energy_above_hull", "e_above_hull")),
     "bulk_modulus": ("GPa", ("bulk_modulus",)),
     "shear_modulus": ("GPa", ("shear_modulus",)),
+    "gap": ("eV", ("gap",)),
+    "homo": ("eV", ("homo",)),
+    "lumo": ("eV", ("lumo",)),
+    "dipole": ("D", ("dipole",)),
+    "heat_capacity": ("cal/mol/K", ("heat_capacity",)),
+    "internal_energy": ("eV", ("internal_energy",)),
 }
 #: What follows from crystals: the kind, and the unit.
 DERIVED: Mapping[str, tuple[str, str]] = {

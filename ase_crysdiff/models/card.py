@@ -21,11 +21,17 @@ class Kind(StrEnum):
     """What a set of weights is."""
 
     SAMPLER = "sampler"
+    MOLECULE_SAMPLER = "molecule sampler"
     POTENTIAL = "potential"
     PREDICTOR = "predictor"
     ENCODER = "backbone"
     NOISY_ENERGY = "noisy energy"
     ELEMENTS = "elements"
+
+    @property
+    def draws(self) -> bool:
+        """Whether something is drawn from such weights, so that they have sampling settings."""
+        return self in (Kind.SAMPLER, Kind.MOLECULE_SAMPLER)
 
 
 def _is_number(value: object) -> bool:
@@ -176,7 +182,7 @@ class Card:
         values = {**entries, "elements": tuple(entries["elements"]), "sampling": None}
         card = Card(**values)
         given = entries["sampling"]
-        if card.kind != Kind.SAMPLER or given is None:
+        if not card.kind.draws or given is None:
             return card
         settings = given if isinstance(given, SamplingSettings) else SamplingSettings.of(given)
         return replace(card, sampling=settings)

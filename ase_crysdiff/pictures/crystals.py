@@ -65,7 +65,12 @@ def image(structure: Structure, label: str, size: int) -> str:
         label: For readers that do not see it.
         size: Width and height, pixels.
     """
-    svg = picture(_SIZE, _SIZE, label, [_STYLE, *_parts(Scene.of(structure))], "crystal")
+    return scene_image(Scene.of(structure), label, size)
+
+
+def scene_image(scene: Scene, label: str, size: int) -> str:
+    """What is seen of a crystal or a molecule as an image element, see `image`."""
+    svg = picture(_SIZE, _SIZE, label, [_STYLE, *_parts(scene)], "crystal")
     data = base64.b64encode(svg.encode()).decode()
     place = f'width="{size}" height="{size}" alt="{escape(label)}"'
     return f'<img {place} src="data:image/svg+xml;base64,{data}">'

@@ -67,26 +67,40 @@ def crystal_grid(
         raise InputError(f"columns and limit are at least 1, got {columns} and {limit}.")
     shown = list(structures[:limit])
     lines = [caption(s) for s in shown] if captions is None else list(captions[:limit])
-    columns = min(columns, len(shown))
-    rows, left = -(-len(shown) // columns), len(structures) - len(shown)
-    height = _PANEL + _LINE * max(map(len, lines))
+    return scene_grid([Scene.of(s) for s in shown], lines, columns, len(structures) - len(shown))
+
+
+def scene_grid(
+    scenes: Sequence[Scene], captions: Sequence[Sequence[str]], columns: int, left: int = 0
+) -> Picture:
+    """Crystals or molecules side by side.
+
+    Args:
+        scenes: What is seen of each, one at least.
+        captions: Lines below each drawing.
+        columns: Panels in a row.
+        left: How many are left out, which stands at the bottom.
+    """
+    columns = min(columns, len(scenes))
+    rows = -(-len(scenes) // columns)
+    height = _PANEL + _LINE * max(map(len, captions))
     figure = Picture(figsize=(_PANEL * columns, height * rows + 0.25 * bool(left) + 0.25))
     figure.set_layout_engine("constrained", h_pad=0.02, w_pad=0.02)
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, structure, text in zip(panels, shown, lines, strict=False):
-        draw_crystal(axes, Scene.of(structure))
+    for axes, scene, text in zip(panels, scenes, captions, strict=False):
+        draw_crystal(axes, scene)
         axes.set_title("\n".join(text), fontsize=8, y=-0.02, va="top")
     for axes in figure.axes:
         axes.set_axis_off()
     if left:
         figure.supxlabel(f"{left:,} more are not shown", fontsize=8)
-    _add_key(figure, shown)
+    _add_key(figure, scenes)
     return figure
 
 
-def _add_key(figure: Figure, structures: Sequence[Structure]) -> None:
+def _add_key(figure: Figure, scenes: Sequence[Scene]) -> None:
     """The colours of the elements, if they are few, below all panels."""
-    elements = {z for s in structures for z in (site.specie.Z for site in s)}
+    elements = {int(z) for scene in scenes for z in scene.numbers}
     if len(elements) > _KEYS:
         return
     balls = [

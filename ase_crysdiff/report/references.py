@@ -25,6 +25,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "denoising": ("Neumann2024",),
     "energy-above-hull": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "formation-energy": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
+    "geobfn": ("Song2024", "Graves2023", "Satorras2021", "Hoogeboom2022", "Ramakrishnan2014"),
     "matformer": ("Yan2022",),
     "miad": ("Okhotin2025", "Jiao2023", "Miller2024", "Luo2025"),
     "pddformer": ("Shen2025",),

@@ -16,7 +16,6 @@ from ase_crysdiff.isolation import Failure, Workers, computes_here, opened, run_
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import steered
-from ase_crysdiff.sampling.acceptance import rejection
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
 
@@ -50,11 +49,19 @@ class Attempt:
 
 @dataclass(frozen=True)
 class SamplerSpec:
-    """How a worker process finds the sampler."""
+    """How a worker process finds the sampler.
+
+    Args:
+        name: Registered name.
+        weights: Folder with other weights; None takes the shipped ones.
+        device: Where to compute, as torch spells it.
+        group: Where the name is registered.
+    """
 
     name: str
     weights: str | None
     device: str
+    group: str = registry.SAMPLERS
 
     @own_state()
     def load(self) -> Sampler:
@@ -63,7 +70,7 @@ class SamplerSpec:
         Raises:
             PluginError: If what is registered fails or makes no `Sampler`.
         """
-        make = registry.load(registry.SAMPLERS, self.name)
+        make = registry.load(self.group, self.name)
         try:
             sampler = make(self.weights, self.device)
         except CrysDiffError:
@@ -241,7 +248,7 @@ def _draw_batch(
             index,
             attempt,
             crystal,
-            sampled.failures.get(k) or rejection(crystal, request),
+            sampled.failures.get(k) or sampler.rejection(crystal, request),
             {} if k else dict(usage),
             {name: values[k] for name, values in sampled.properties.items()},
             k in sampled.failures,

@@ -147,7 +147,7 @@ class ModelSampler(Sampler):
             plan,
             streams,
             conditions,
-            _counted(request, len(plan)),
+            counted(request, len(plan)),
         )
         back = sorted(range(len(order)), key=order.__getitem__)[::count]
         crystals = batch.to(torch.device("cpu")).select(back)
@@ -267,8 +267,8 @@ def _capabilities(subject: ModelWithCard, library: bool) -> Capabilities:
     )
 
 
-def _counted(request: SampleRequest, steps: int) -> loop.OnStep:
-    """Tells the request's progress bar how much is done."""
+def counted(request: SampleRequest, steps: int) -> loop.OnStep:
+    """Tells the request's progress bar after each step how much is done."""
     done = 0
 
     def count(t: float, state: object) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import pandas as pd
 from ase import Atoms
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: A report, or one of other things.
+R = TypeVar("R", bound="Report")
+
+
 @dataclass(frozen=True, repr=False)
 class Report:
     """What was asked for and what became of it.
+
+    `things` are what is drawn, in words.
 
     Args:
         sampler: Name of the sampler.
@@ -54,9 +60,10 @@ class Report:
     guidance: Mapping[str, float] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    things: ClassVar[str] = "crystals"
 
     @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> "Report":
+    def from_dict(cls: type[R], d: Mapping[str, Any]) -> R:
         """The report that `vars` described, as JSON gives it back: numbers of crystals are words
         there, and tuples are lists.
         """
@@ -64,13 +71,13 @@ class Report:
         values["failed"] = {int(i): reason for i, reason in values.get("failed", {}).items()}
         return cls(**{**values, "notes": tuple(values.get("notes", ()))})
 
-    def part(self, count: int) -> "Report":
+    def part(self: R, count: int) -> R:
         """Of so many of the crystals."""
         if count == self.made:
             return self
         return replace(self, made=count, notes=(*self.notes, f"a part of the {self.made} made"))
 
-    def __add__(self, other: "Report") -> "Report":
+    def __add__(self: R, other: R) -> R:
         """Of the crystals of both; failures of the second are counted on from the first."""
         shifted = {self.asked + i: reason for i, reason in other.failed.items()}
         seeds = () if self.seed == other.seed else (f"seeds {self.seed} and {other.seed}",)
@@ -96,7 +103,7 @@ class Report:
 
     def __str__(self) -> str:
         text = (
-            f"{self.made} of {self.asked} crystals by {self.sampler} (seed {self.seed}) in "
+            f"{self.made} of {self.asked} {self.things} by {self.sampler} (seed {self.seed}) in "
             f"{self.seconds:.1f} s"
         )
         if self.rejections:

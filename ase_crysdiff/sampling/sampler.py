@@ -9,6 +9,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import IncompatibleError, SamplingError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
+from ase_crysdiff.sampling.acceptance import rejection
 from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.symmetry_wishes import check_symmetry
@@ -102,6 +103,10 @@ class Sampler(ABC):
     def evaluations(self, request: SampleRequest) -> int | None:
         """Network evaluations per draw; None if that is not known."""
         return None
+
+    def rejection(self, crystal: CrystalBatch, request: SampleRequest) -> str | None:
+        """Why a crystal that was drawn, a batch of one, is drawn again; None hands it out."""
+        return rejection(crystal, request)
 
     @abstractmethod
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:

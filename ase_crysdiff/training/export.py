@@ -9,7 +9,7 @@ import torch
 
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.card import Card, Kind
+from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.recipe import recipe_of
 from ase_crysdiff.training import checkpoint
 
@@ -67,7 +67,7 @@ def export(
     }
     if found.record.history:
         about["history"] = list(found.record.history)
-    if made.kind is not Kind.SAMPLER:  # nothing is drawn from potentials and their like
+    if not made.kind.draws:  # nothing is drawn from potentials and their like
         sampling = {}
     content = {
         "name": name,

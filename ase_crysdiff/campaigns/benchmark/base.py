@@ -119,6 +119,7 @@ class Benchmark:
         options: The class of its options, a dataclass whose docstring explains each in one line.
         summary: What it measures, in half a line.
         needs: What it must be given beside its options, among "sampler" (a `StructureSource`),
+            "molecule_sampler" (a `pymatgen_ext.MoleculeSampler`),
             "guidance" (name of a potential and guidance scale -> a condition), "prepare" (`check`,
             host and guests -> `Prepared`, with the keywords of `StructureSampler.inpaint`),
             "evaluate" (structures -> metrics by name, with the keywords of

@@ -275,3 +275,37 @@ def test_directions_of_arrows(generator):
         assert torch.equal(found[part], turns(x[part].clone(), y[part].clone()))
     on_axes = turns(doubles(2.0, 0.0, -3.0, 0.0), doubles(0.0, 1.0, 0.0, -5.0))
     assert on_axes.tolist() == [0.0, 0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("smallest", "t", "known", "accuracy"),
+    [(0.02, 0.5, 0.98, 49.0), (0.1, 0.75, 0.683772, 2.162278), (0.1, 0.0, 0.99, 99.0)],
+)
+def test_the_accuracy_of_places_is_the_published_one(smallest, t, known, accuracy):
+    """GeoBFN's gamma and beta, whose time runs from nothing known to the data."""
+    schedule = GeometricAccuracy(smallest)
+    found = float(schedule.at(doubles(t)))
+    assert found == pytest.approx(accuracy, rel=1e-6)
+    assert found / (1 + found) == pytest.approx(known, abs=1e-6)
+
+
+def test_evidence_of_places_comes_in_at_the_published_rate():
+    assert float(GeometricAccuracy(0.02).slope(doubles(0.5))) == pytest.approx(391.2, abs=0.05)
+
+
+def test_two_observations_of_a_place_are_one_of_their_accuracies_together():
+    """The precision-weighted mean of what was believed and what was seen, twice."""
+    process = gaussian_bayesian_flow.make(3, 0.02)
+    truth = torch.tensor([[1.0, -0.5, 2.0]], dtype=torch.float64)
+    first, second = doubles(3.0), doubles(11.0)
+    mean, precision = torch.zeros_like(truth), 1.0
+    for accuracy, shift in ((first, 0.1), (second, -0.2)):
+        seen = truth + shift
+        mean = (precision * mean + accuracy * seen) / (precision + accuracy)
+        precision = float(precision + accuracy)
+    together = (first * (truth + 0.1) + second * (truth - 0.2)) / (1 + first + second)
+    assert torch.allclose(mean, together)
+    t = doubles(0.4)
+    accuracy = process.schedule.at(t)
+    unit = accuracy.sqrt() * truth  # evidence without noise
+    assert torch.allclose(process.belief(unit, truth, t), truth * accuracy / (1 + accuracy))

@@ -1,0 +1,1 @@
+"""Networks that denoise molecules: open space, no cell."""

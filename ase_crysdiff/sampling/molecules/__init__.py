@@ -1,0 +1,1 @@
+"""Drawing molecules: which atoms they have, and the sampler of a model."""

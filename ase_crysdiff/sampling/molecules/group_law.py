@@ -1,0 +1,200 @@
+"""Which groups a molecule has: heavy atoms and the number of hydrogens on each, as they occur in
+training.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ase_crysdiff.crystal.elements import SYMBOLS, atomic_number
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.randomness import Streams
+from ase_crysdiff.shapes import Int, Tensor
+
+#: Element and number of hydrogens of each group, sorted.
+Groups = tuple[tuple[int, int], ...]
+#: Atomic numbers and counts of a molecule, sorted; hydrogen among them.
+Formula = tuple[tuple[int, int], ...]
+
+
+class GroupLaw:
+    """How often molecules have which groups.
+
+    Args:
+        histogram: Molecules by groups, written as `data.molecules.written` does.
+    """
+
+    def __init__(self, histogram: Mapping[str, int]) -> None:
+        self.groups: list[Groups] = [_read(text) for text in histogram]
+        self.counts = list(map(float, histogram.values()))
+        self.formulas = [formula_of(groups) for groups in self.groups]
+        self._odds: dict[int, NDArray[np.float64]] = {}
+        for groups, count in zip(self.groups, self.counts, strict=True):
+            for z, hydrogens in groups:
+                odds = self._odds.setdefault(z, np.zeros(5))
+                odds[min(hydrogens, 4)] += count
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """Atomic numbers of heavy atoms that occur."""
+        return frozenset(self._odds)
+
+    def of_formula(self, formula: Formula, streams: Streams) -> list[Groups]:
+        """Groups of molecules of a formula, one list for each stream.
+
+        A formula that training has seen takes its lists, another one those of `by_elements`.
+
+        Args:
+            formula: With one heavy atom at least, all of known elements.
+            streams: Random numbers.
+
+        Raises:
+            InputError: If its atoms cannot carry that many hydrogens.
+        """
+        known = [i for i, own in enumerate(self.formulas) if own == formula]
+        return self._picked(known, streams) if known else self.by_elements(formula, streams)
+
+    def by_elements(self, formula: Formula, streams: Streams) -> list[Groups]:
+        """Groups of atoms, one list for each stream: each heavy atom gets as many hydrogens as
+        atoms of its element have, given that they add up.
+
+        Args:
+            formula: With one heavy atom at least, all of known elements.
+            streams: Random numbers.
+
+        Raises:
+            InputError: If its atoms cannot carry that many hydrogens.
+        """
+        amounts = dict(formula)
+        heavy = tuple(z for z, count in formula if z > 1 for _ in range(count))
+        shares = self._shares(heavy, amounts.get(1, 0))
+        rng = streams.rng(
+            "hydrogens", 0, [len(heavy)] * len(streams), torch.device("cpu"), torch.float64
+        )
+        numbers = rng.uniform(1).view(len(streams), len(heavy))
+        return [self._drawn(heavy, shares, row.tolist()) for row in numbers]
+
+    def free(
+        self,
+        streams: Streams,
+        num_atoms: int | None = None,
+        elements: frozenset[int] | None = None,
+        system: frozenset[int] | None = None,
+    ) -> list[Groups]:
+        """Groups as they occur, one list for each stream.
+
+        Args:
+            streams: Random numbers.
+            num_atoms: Of each molecule, hydrogens among them; None for any.
+            elements: Only these may occur; None for any.
+            system: Exactly these occur; None for any.
+
+        Raises:
+            InputError: If no molecule of the training is like that.
+        """
+        allowed = [
+            i
+            for i, formula in enumerate(self.formulas)
+            if _obeys(formula, num_atoms, elements, system)
+        ]
+        if not allowed:
+            raise InputError(
+                f"No molecule that the model has seen {_wished(num_atoms, elements, system)}. Give "
+                "a composition, or ask for less."
+            )
+        return self._picked(allowed, streams)
+
+    def _picked(self, places: Sequence[int], streams: Streams) -> list[Groups]:
+        odds = [self.counts[i] for i in places]
+        return [self.groups[i] for i in streams.pick("groups", list(places), odds)]
+
+    def _shares(self, heavy: tuple[int, ...], hydrogens: int) -> NDArray[np.float64]:
+        """How likely the heavy atoms from each one on have so many hydrogens together, shape (heavy
+        atoms + 1, hydrogens + 1).
+
+        Raises:
+            InputError: If all of them never have as many as there are.
+        """
+        shares = np.zeros((len(heavy) + 1, hydrogens + 1))
+        shares[-1, 0] = 1
+        for place in range(len(heavy) - 1, -1, -1):
+            odds = self._share_of(heavy[place])
+            for own, share in enumerate(odds[: hydrogens + 1]):
+                shares[place, own:] += share * shares[place + 1, : hydrogens + 1 - own]
+        if not shares[0, -1] > 0:
+            raise InputError(
+                f"{hydrogens} hydrogen atoms do not fit on "
+                f"{' '.join(SYMBOLS[z] for z in heavy)} as the model knows these elements."
+            )
+        return shares
+
+    def _drawn(
+        self, heavy: tuple[int, ...], shares: NDArray[np.float64], numbers: Sequence[float]
+    ) -> Groups:
+        """Hydrogens of each heavy atom, one after the other, so that they add up."""
+        left = shares.shape[1] - 1
+        found = []
+        for place, (z, number) in enumerate(zip(heavy, numbers, strict=True)):
+            odds = self._share_of(z)[: left + 1]
+            odds = odds * shares[place + 1, left - np.arange(len(odds))]
+            own = int((number * odds.sum() >= odds.cumsum()).sum())
+            own = min(own, int(np.flatnonzero(odds)[-1]))
+            found.append((z, own))
+            left -= own
+        return tuple(sorted(found))
+
+    def _share_of(self, z: int) -> NDArray[np.float64]:
+        odds = self._odds[z]
+        share: NDArray[np.float64] = odds / odds.sum()
+        return share
+
+
+def atoms_of(groups: Groups) -> Int[Tensor, " atoms"]:
+    """Atomic numbers of the rows of a molecule, group by group."""
+    return torch.tensor([a for z, hydrogens in groups for a in (z, *[1] * hydrogens)])
+
+
+def formula_of(groups: Groups) -> Formula:
+    """The formula of groups."""
+    return amounts_of([int(z) for z in atoms_of(groups)])
+
+
+def amounts_of(species: Sequence[int]) -> Formula:
+    """The formula of atoms."""
+    return tuple((z, species.count(z)) for z in sorted(set(species)))
+
+
+@lru_cache(maxsize=8192)
+def _read(text: str) -> Groups:
+    """Groups of a text such as `C0 C3 O1`."""
+    found = re.findall(r"([A-Z][a-z]?)(\d+)", text)
+    return tuple(sorted((atomic_number(symbol), int(count)) for symbol, count in found))
+
+
+def _obeys(
+    formula: Formula,
+    num_atoms: int | None,
+    elements: frozenset[int] | None,
+    system: frozenset[int] | None,
+) -> bool:
+    own = {z for z, _ in formula}
+    return (
+        (num_atoms is None or sum(n for _, n in formula) == num_atoms)
+        and (elements is None or own <= elements)
+        and (system is None or own == system)
+    )
+
+
+def _wished(
+    num_atoms: int | None, elements: frozenset[int] | None, system: frozenset[int] | None
+) -> str:
+    """Constraints, for a message."""
+    words = [] if num_atoms is None else [f"has {num_atoms} atoms"]
+    for wish, said in ((elements, "only"), (system, "exactly")):
+        if wish is not None:
+            words.append(f"is of {said} {', '.join(SYMBOLS[z] for z in sorted(wish))}")
+    return " and ".join(words)
