@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from ase_crysdiff.data.epochs import expected_once
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.frameworks.batch import Blocks, FrameworkBatch
+from ase_crysdiff.geometry.lattice import volume
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.storage import write_tensors
 
@@ -143,11 +144,14 @@ class BucketedFrameworks:
 
 
 def statistics(data: PackedFrameworks) -> dict[str, object]:
-    """What a config keeps of a data set: the elements, and how many frameworks have how many
-    blocks.
+    """What a config keeps of a data set: the elements, how many frameworks have how many blocks,
+    and the geometric mean of the volume per atom, Å³.
     """
-    numbers = Counter(data.batch.blocks.num_blocks.tolist())
+    batch = data.batch
+    numbers = Counter(batch.blocks.num_blocks.tolist())
+    room = volume(batch.lattice.double()) / batch.num_atoms
     return {
-        "elements": sorted(set(data.batch.species.tolist())),
+        "elements": sorted(set(batch.species.tolist())),
         "blocks": {str(n): numbers[n] for n in sorted(numbers)},
+        "volume_per_atom": round(float(room.log().mean().exp()), 4),
     }

@@ -23,7 +23,7 @@ NONMETALS = frozenset({1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *ran
 _CARBON = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BuildingBlock:
     """A rigid body in its own frame: centre at the origin, principal axes along x, y and z.
 
@@ -84,7 +84,7 @@ class BuildingBlock:
         return BuildingBlock(species, (positions - centre) @ axes), centre, axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Framework:
     """A crystal as rigid blocks with places.
 
