@@ -140,7 +140,7 @@ class BucketedFrameworks:
 
     def _gathered(self, rows: Tensor) -> FrameworkBatch:
         order = torch.argsort(self.batch.num_atoms[rows], stable=True)
-        return self.batch.select(rows[order]).on(self.device)
+        return self.batch.select(rows[order]).to(self.device)
 
 
 def statistics(data: PackedFrameworks) -> dict[str, object]:

@@ -74,6 +74,10 @@ class Blocks:
             self.num_blocks[chosen],
         )
 
+    def to(self, device: torch.device | None) -> "Blocks":
+        """The blocks on a device."""
+        return Blocks(**{name: tensor.to(device) for name, tensor in self.context().items()})
+
     def context(self) -> dict[str, Tensor]:
         """The tensors by name, as networks are given them."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -184,12 +188,12 @@ class FrameworkBatch(CrystalBatch):
             self.num_symmetries[bodies],
         )
 
-    def on(self, device: torch.device) -> "FrameworkBatch":
-        """The batch on a device."""
-        blocks = Blocks(**{n: x.to(device) for n, x in self.blocks.context().items()})
-        rest = {
-            f.name: getattr(self, f.name).to(device)
-            for f in fields(FrameworkBatch)
-            if f.name != "blocks"
+    def to(
+        self, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> "FrameworkBatch":
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "blocks"}
+        moved = {
+            name: x.to(device, dtype) if x.is_floating_point() else x.to(device)
+            for name, x in rest.items()
         }
-        return FrameworkBatch(**rest, blocks=blocks)
+        return FrameworkBatch(**moved, blocks=self.blocks.to(device))
