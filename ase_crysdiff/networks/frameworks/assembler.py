@@ -5,7 +5,7 @@ directions of frames, images and cell vectors: when the crystal is turned, the a
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -33,8 +33,7 @@ _DENSITIES = (1.0, 2.5)
 _VECTORS = 3
 
 
-@dataclass(frozen=True)
-class Estimates:
+class Estimates(NamedTuple):
     """What the network says of the clean crystal.
 
     Args:
