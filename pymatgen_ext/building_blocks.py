@@ -11,7 +11,8 @@ from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.convert import as_structure
 from ase_crysdiff.crystal.reduction import computable_cell, niggli, primitive
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.frameworks.cutting import BuildingBlock, Framework, cut
+from ase_crysdiff.frameworks.blocks import BuildingBlock, Framework
+from ase_crysdiff.frameworks.cutting import cut
 
 #: A framework whose blocks are taken, or molecules, each as often as the cell holds it.
 BlocksLike: TypeAlias = Structure | Atoms | Iterable[Molecule | Atoms]

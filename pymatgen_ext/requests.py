@@ -89,7 +89,9 @@ def sample_request(
         task = CSP(unit, units, constraints["num_atoms"])
     if building_blocks is not None:
         wishes = {"composition": composition, "space_group": space_group, "prototype": prototype}
-        task = _assembly(building_blocks, {**wishes, **constraints, "charge_balance": charge_balance or None})
+        task = _assembly(
+            building_blocks, {**wishes, **constraints, "charge_balance": charge_balance or None}
+        )
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,

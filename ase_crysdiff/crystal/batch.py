@@ -137,7 +137,8 @@ class Layout:
         """Rows that each crystal has at a level.
 
         Raises:
-            ShapeError: If the level is that of free numbers or of bodies, and the layout holds none.
+            ShapeError: If the level is that of free numbers or of bodies, and the layout holds
+                none.
         """
         if level == "crystal":
             return (1,) * self.num_crystals

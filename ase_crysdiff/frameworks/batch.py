@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, rows_of
-from ase_crysdiff.frameworks.cutting import BuildingBlock, Framework
+from ase_crysdiff.frameworks.blocks import BuildingBlock, Framework
 from ase_crysdiff.geometry import rotations as turning
 from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.geometry.torus import wrap

@@ -1,4 +1,4 @@
-"""Frameworks cut into their building blocks, and blocks put into a frame of their own."""
+"""Frameworks cut into their building blocks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,13 +7,10 @@ import numpy as np
 from ase.data import covalent_radii
 from numpy.typing import NDArray
 
-from ase_crysdiff.constants import GATE_DISTANCE, NUM_SPECIES
 from ase_crysdiff.crystal.reduction import Cell
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.frameworks.superposing import principal_axes, superpositions
-
-Array = NDArray[np.float64]
-Species = NDArray[np.int64]
+from ase_crysdiff.frameworks.blocks import Array, BuildingBlock, Framework
+from ase_crysdiff.frameworks.superposing import superpositions
 
 #: Atoms are bonded up to this multiple of the sum of their covalent radii, the second where one of
 #: them is a metal.
@@ -21,103 +18,6 @@ BOND, METAL_BOND = 1.2, 1.25
 #: Atomic numbers of the elements that are no metals: H, He, B-Ne, Si-Ar, Ge-Kr, Sb-Xe.
 NONMETALS = frozenset({1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55)})
 _CARBON = 6
-
-
-@dataclass(frozen=True, eq=False)
-class BuildingBlock:
-    """A rigid body in its own frame: centre at the origin, principal axes along x, y and z.
-
-    Args:
-        species: Atomic numbers, shape (atoms,).
-        positions: Å, shape (atoms, 3).
-
-    Raises:
-        InputError: If it has no atoms, an element that no network knows, places that are not
-            finite, or two atoms on each other.
-    """
-
-    species: Species
-    positions: Array
-
-    def __post_init__(self) -> None:
-        if not len(self.species):
-            raise InputError("A building block has no atoms. Leave it out.")
-        unknown = self.species[(self.species < 1) | (self.species >= NUM_SPECIES)]
-        if len(unknown):
-            raise InputError(
-                f"A building block has the atomic number {unknown[0]}; elements from 1 to "
-                f"{NUM_SPECIES - 1} are known."
-            )
-        if self.positions.shape != (len(self.species), 3):
-            raise InputError(
-                f"A building block of {len(self.species)} atoms needs as many positions of three "
-                f"numbers, got an array of shape {self.positions.shape}."
-            )
-        if not np.isfinite(self.positions).all():
-            raise InputError("A building block has an atom at a place that is not finite.")
-        gaps = np.linalg.norm(self.positions[:, None] - self.positions[None], axis=-1)
-        np.fill_diagonal(gaps, np.inf)
-        if gaps.min() < GATE_DISTANCE:
-            i, j = np.unravel_index(gaps.argmin(), gaps.shape)
-            raise InputError(
-                f"Atoms {min(i, j)} and {max(i, j)} of a building block overlap: they are "
-                f"{gaps.min():.2f} Å apart, {GATE_DISTANCE} at least are needed."
-            )
-
-    def __len__(self) -> int:
-        return len(self.species)
-
-    @staticmethod
-    def of(species: Species, positions: Array) -> "tuple[BuildingBlock, Array, Array]":
-        """A block from atoms anywhere in space, the centre that it had, and the rotation, with
-        positions = centre + block.positions @ rotation.T.
-
-        Args:
-            species: Atomic numbers.
-            positions: Å, shape (atoms, 3).
-        """
-        species = np.asarray(species, dtype=np.int64)
-        positions = np.asarray(positions, dtype=np.float64).reshape(len(species), -1)
-        block = BuildingBlock(species, positions)
-        centre = positions.mean(0)
-        axes = principal_axes(block.species, positions - centre)
-        return BuildingBlock(species, (positions - centre) @ axes), centre, axes
-
-
-@dataclass(frozen=True, eq=False)
-class Framework:
-    """A crystal as rigid blocks with places.
-
-    Args:
-        lattice: Rows in Å, shape (3, 3).
-        blocks: The blocks, in frames of their own; those that are alike have like frames.
-        centres: Fractional coordinates of their centres, shape (blocks, 3).
-        rotations: Their rotations, shape (blocks, 3, 3).
-        kinds: Of each block the place of the first one that is like it, shape (blocks,).
-        symmetries: Of each block the rotations that map it onto itself, each of shape (ways, 3, 3).
-        sites: Of each block the places of its atoms in the crystal that was cut.
-    """
-
-    lattice: Array
-    blocks: tuple[BuildingBlock, ...]
-    centres: Array
-    rotations: Array
-    kinds: NDArray[np.int64]
-    symmetries: tuple[Array, ...]
-    sites: tuple[NDArray[np.int64], ...]
-
-    def cell(self) -> Cell:
-        """The crystal, its atoms in the order in which they were before it was cut."""
-        order = np.argsort(np.concatenate(self.sites))
-        inverse = np.linalg.inv(self.lattice)
-        parts = [
-            centre + (block.positions @ rotation.T) @ inverse
-            for block, centre, rotation in zip(
-                self.blocks, self.centres, self.rotations, strict=True
-            )
-        ]
-        species = np.concatenate([block.species for block in self.blocks])
-        return Cell(self.lattice, np.concatenate(parts)[order] % 1.0, species[order])
 
 
 def cut(cell: Cell, symmetries: bool = True) -> Framework:
@@ -156,7 +56,9 @@ def cut(cell: Cell, symmetries: bool = True) -> Framework:
         if (species[part.atoms] == _CARBON).any():
             organic[part.atoms] = True
             parts.append(part)
-    for part in _parts(np.flatnonzero(~organic), bonds, lambda i, j: not (organic[i] or organic[j])):
+    for part in _parts(
+        np.flatnonzero(~organic), bonds, lambda i, j: not (organic[i] or organic[j])
+    ):
         if not part.endless:
             parts.append(part)
             continue
@@ -210,9 +112,7 @@ def pairs_with_offsets(
     return i.astype(np.int64), j.astype(np.int64), offsets.astype(np.int64), distances
 
 
-def _parts(
-    atoms: Iterable[int], bonds: _Bonds, joins: Callable[[int, int], bool]
-) -> list[_Part]:
+def _parts(atoms: Iterable[int], bonds: _Bonds, joins: Callable[[int, int], bool]) -> list[_Part]:
     """The connected parts of some atoms, by those bonds that join."""
     found: list[_Part] = []
     seen: set[int] = set()
@@ -266,9 +166,7 @@ def _placed(cell: Cell, parts: list[_Part], symmetries: bool) -> Framework:
         if not symmetries:
             ways.append(np.eye(3)[None])
         elif kind == number:
-            found = superpositions(
-                block.species, block.positions, block.species, block.positions
-            )
+            found = superpositions(block.species, block.positions, block.species, block.positions)
             ways.append(found if len(found) else np.eye(3)[None])
         else:
             ways.append(ways[kind])

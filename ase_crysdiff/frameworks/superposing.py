@@ -39,8 +39,6 @@ def principal_axes(species: Species, positions: Array) -> Array:
     return axes
 
 
-
-
 def superpositions(
     species: Species, positions: Array, others: Species, places: Array, most: int = 60
 ) -> Array:
@@ -82,7 +80,7 @@ def _candidates(species: Species, positions: Array, others: Species, places: Arr
     lengths = np.linalg.norm(positions, axis=1)
     rank = sorted(
         (i for i in range(len(species)) if lengths[i] > _CENTRAL),
-        key=lambda i: (_alike(others, places, species[i], lengths[i]).size, -lengths[i], i),
+        key=lambda i: (_alike(others, places, int(species[i]), lengths[i]).size, -lengths[i], i),
     )
     if not rank:
         return [np.eye(3)]
@@ -91,11 +89,11 @@ def _candidates(species: Species, positions: Array, others: Species, places: Arr
         (i for i in rank[1:] if _angle(positions[first], positions[i]) > 0.2),
         None,
     )
-    ends = _alike(others, places, species[first], lengths[first])
+    ends = _alike(others, places, int(species[first]), lengths[first])
     if second is None:  # a linear body
         return [_turning(positions[first], places[end]) for end in ends]
     wanted = np.linalg.norm(positions[first] - positions[second])
-    sides = _alike(others, places, species[second], lengths[second])
+    sides = _alike(others, places, int(species[second]), lengths[second])
     gaps = np.abs(np.linalg.norm(places[ends][:, None] - places[sides][None], axis=-1) - wanted)
     pairs = [(ends[i], sides[j]) for i, j in np.argwhere(gaps < 2 * ALIKE)][:_MAX_TRIALS]
     frame = _frame(positions[first], positions[second])
@@ -123,7 +121,7 @@ def _fit(species: Species, turned: Array, others: Species, places: Array) -> flo
     if len(np.unique(nearest)) < len(nearest):
         if squares.min(1).max() > ALIKE**2:
             return None
-        rows, nearest = linear_sum_assignment(squares)
+        _rows, nearest = linear_sum_assignment(squares)
     found = squares[np.arange(len(nearest)), nearest]
     return None if found.max() > ALIKE**2 else float(np.sqrt(found.mean()))
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ase_crysdiff.crystal.batch import CrystalBatch, Layout
+from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.frameworks.batch import Blocks
-from ase_crysdiff.processes.flow import LinearFlow, TorusFlow
+from ase_crysdiff.processes.flow import Flow, LinearFlow, TorusFlow
 from ase_crysdiff.processes.joint import Component, JointProcess, NoisyState
 from ase_crysdiff.processes.rotation_flow import RotationFlow
 from ase_crysdiff.representations.base import LatticeRepresentation
@@ -27,12 +27,19 @@ class RigidProcess(JointProcess):
     ) -> None:
         weights = dict(loss_weights or {})
         super().__init__(
-            Component(
-                "lattice", lattice, LinearFlow(lattice.width), weights.get("lattice", 1.0)
-            ),
+            Component("lattice", lattice, LinearFlow(lattice.width), weights.get("lattice", 1.0)),
             Component("centres", BodyCentres(), TorusFlow(), weights.get("centres", 1.0), True),
             Component("rotations", BodyRotations(), RotationFlow(), weights.get("rotations", 1.0)),
         )
+
+    @property
+    def flows(self) -> dict[str, tuple[Flow, Level]]:
+        """The flow of each component, and what its rows belong to."""
+        found = {}
+        for name, c in self.components.items():
+            assert isinstance(c.process, Flow)
+            found[name] = (c.process, c.level)
+        return found
 
     def decode(
         self, state: NoisyState, layout: Layout, given: Mapping[str, Tensor]

@@ -1,7 +1,5 @@
 """Flow matching of rotations: geodesics of SO(3) to uniform noise."""
 
-import torch
-
 from ase_crysdiff.geometry import rotations
 from ase_crysdiff.processes.flow import Flow
 from ase_crysdiff.randomness import RandomStream

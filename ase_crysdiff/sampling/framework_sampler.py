@@ -11,7 +11,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.frameworks.batch import Blocks
-from ase_crysdiff.frameworks.cutting import BuildingBlock
+from ase_crysdiff.frameworks.blocks import BuildingBlock
 from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.frameworks import FrameworkModel
 from ase_crysdiff.randomness import CounterStream, Streams

@@ -9,7 +9,7 @@ import torch
 from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
 from ase_crysdiff.networks.base import Context
-from ase_crysdiff.processes.joint import NoisyState, Prediction, StreamFor
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.solvers.base import Solver
 

@@ -265,4 +265,3 @@ def _capabilities(subject: ModelWithCard, library: bool) -> Capabilities:
         finds_counts=subject.model.state_space.has_vacancies,
         properties=declared(subject.model.config.get("properties")),
     )
-

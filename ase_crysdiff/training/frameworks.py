@@ -72,8 +72,8 @@ class AssemblyObjective:
         clean["rotations"] = nearest_equivalents(batch, noise["rotations"])
         t = stratified_times(layout.num_crystals, generator).to(layout.dtype)
         state = {
-            name: c.process.between(clean[name], noise[name], layout.broadcast(t, c.level))[0]
-            for name, c in joint.components.items()
+            name: flow.between(clean[name], noise[name], layout.broadcast(t, level))[0]
+            for name, (flow, level) in joint.flows.items()
         }
         found = network(state, t, blocks.context(), layout)
         errors = self._errors(found, state, clean, batch, layout)

@@ -20,8 +20,8 @@ from ase_crysdiff.networks.frameworks.block_encoder import BlockEncoder
 from ase_crysdiff.networks.frameworks.images import Images, nearest_images
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.networks.radial import gaussians
-from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.processes.joint import NoisyState
+from ase_crysdiff.representations.base import LatticeRepresentation
 from ase_crysdiff.shapes import Float, Tensor
 
 #: Å; lengths that networks read are divided by it.

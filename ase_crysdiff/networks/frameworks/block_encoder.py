@@ -27,6 +27,9 @@ class BlockEncoder(nn.Module):
     Source: Kim et al. 2025 (MOFFlow), whose encoder is equivariant; here the frame takes its part.
     """
 
+    elements: Tensor
+    radii: Tensor
+
     def __init__(self, hidden: int, atoms: int, weights: int) -> None:
         super().__init__()
         self.register_buffer("elements", descriptors(), persistent=False)
@@ -48,9 +51,7 @@ class BlockEncoder(nn.Module):
         counts = blocks.block_atoms
         first, second = self._bonds(blocks)
         elements = self.elements[species]
-        degree = elements.new_zeros(len(species)).index_add(
-            0, first, elements.new_ones(len(first))
-        )
+        degree = elements.new_zeros(len(species)).index_add(0, first, elements.new_ones(len(first)))
         around = torch.zeros_like(elements).index_add(0, first, elements[second])
         x = nn.functional.silu(
             self.first(torch.cat([elements, around, degree.unsqueeze(-1) / 4], -1))

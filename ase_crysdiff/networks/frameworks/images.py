@@ -44,9 +44,7 @@ def nearest_images(
     owner, most = segment_index(num_blocks), int(num_blocks.max())
     slots = torch.arange(most, device=centres.device)
     there = slots < num_blocks[owner].unsqueeze(-1)
-    partners = (segment_starts(num_blocks)[owner].unsqueeze(-1) + slots).clamp_max(
-        len(centres) - 1
-    )
+    partners = (segment_starts(num_blocks)[owner].unsqueeze(-1) + slots).clamp_max(len(centres) - 1)
     difference = shortest_image(centres[partners] - centres.unsqueeze(1))
     shifts = NEIGHBOUR_CELLS.to(centres.device, centres.dtype)
     # Sums of few products along long rows: small matrix products of one crystal take another path.

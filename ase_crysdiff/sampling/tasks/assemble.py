@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.frameworks.cutting import BuildingBlock
+from ase_crysdiff.frameworks.blocks import BuildingBlock
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, Task, check_elements
 
