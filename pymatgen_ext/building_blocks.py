@@ -1,6 +1,7 @@
 """Building blocks as users give them: molecules, or a framework that is cut into its blocks."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,6 +69,25 @@ def blocks_of(given: Any) -> tuple[BuildingBlock, ...]:
             "often as it occurs in the cell, such as [node] * 2 + [linker] * 6."
         )
     return tuple(blocks)
+
+
+def read_molecule(path: str | Path) -> Atoms:
+    """A molecule from a file that ASE can read, without a cell.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    import ase.io
+
+    try:
+        found = ase.io.read(path)
+    except Exception as error:  # of any of the many readers
+        raise InputError(
+            f"{path} cannot be read as a molecule ({type(error).__name__}: {error}). Give XYZ, MOL "
+            "or another file of one molecule that ASE knows."
+        ) from error
+    assert isinstance(found, Atoms)
+    return found
 
 
 def _cut(structure: Any) -> Framework:
