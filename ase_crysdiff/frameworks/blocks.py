@@ -67,7 +67,7 @@ class BuildingBlock:
             positions: Å, shape (atoms, 3).
         """
         species = np.asarray(species, dtype=np.int64)
-        positions = np.asarray(positions, dtype=np.float64).reshape(len(species), -1)
+        positions = np.asarray(positions, dtype=np.float64)
         block = BuildingBlock(species, positions)
         centre = positions.mean(0)
         axes = principal_axes(block.species, positions - centre)

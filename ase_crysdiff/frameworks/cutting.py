@@ -1,6 +1,6 @@
 """Frameworks cut into their building blocks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,11 +112,11 @@ def pairs_with_offsets(
     return i.astype(np.int64), j.astype(np.int64), offsets.astype(np.int64), distances
 
 
-def _parts(atoms: Iterable[int], bonds: _Bonds, joins: Callable[[int, int], bool]) -> list[_Part]:
+def _parts(atoms: NDArray[np.int64], bonds: _Bonds, joins: Callable[[int, int], bool]) -> list[_Part]:
     """The connected parts of some atoms, by those bonds that join."""
     found: list[_Part] = []
     seen: set[int] = set()
-    for start in map(int, atoms):
+    for start in atoms.tolist():
         if start in seen:
             continue
         offsets = {start: np.zeros(3, dtype=np.int64)}
