@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.symmetry.finding import find_scaffold
     from ase_crysdiff.symmetry.prototype import Prototype
     from ase_crysdiff.symmetry.scaffold import Scaffold
-    from pymatgen_ext.building_blocks import building_blocks
+    from pymatgen_ext.blocks import building_blocks
     from pymatgen_ext.discovery import discover
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
@@ -51,7 +51,7 @@ _HOMES = {
     "EnergyGuidance": "pymatgen_ext.guidance",
     "HostGuidedGeneration": "pymatgen_ext.host_guided",
     "InpaintTransformation": "pymatgen_ext.transformation",
-    "building_blocks": "pymatgen_ext.building_blocks",
+    "building_blocks": "pymatgen_ext.blocks",
     "from_disordered": "pymatgen_ext.disorder",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",

@@ -20,7 +20,7 @@ from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.settings import primitive_setting
 from pymatgen_ext import parsing
-from pymatgen_ext.building_blocks import BlocksLike, blocks_of
+from pymatgen_ext.blocks import BlocksLike, blocks_of
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.charge_balance import ChargeBalance
 from pymatgen_ext.conventional import ConventionalCell
@@ -88,7 +88,12 @@ def sample_request(
             units = _units_in(unit, cell)
         task = CSP(unit, units, constraints["num_atoms"])
     if building_blocks is not None:
-        wishes = {"composition": composition, "space_group": space_group, "prototype": prototype}
+        wishes = {
+            "composition": composition,
+            "space_group": space_group,
+            "prototype": prototype,
+            "properties": properties or None,
+        }
         task = _assembly(
             building_blocks, {**wishes, **constraints, "charge_balance": charge_balance or None}
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
-    from pymatgen_ext.building_blocks import BlocksLike
+    from pymatgen_ext.blocks import BlocksLike
     from pymatgen_ext.cells import CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
@@ -114,7 +114,7 @@ class StructureSampler(TeachableSampler):
                 up to `redraws` times. Alloys have none that do.
             building_blocks: Rigid blocks that each cell holds all of, for samplers that assemble
                 frameworks: pymatgen molecules, each as often as it occurs, or a framework whose
-                own blocks are taken, see `building_blocks`. Atoms come block after block.
+                own blocks are taken, see `building_blocks`.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the

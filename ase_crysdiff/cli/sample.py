@@ -130,7 +130,7 @@ def _blocks(texts: list[str]) -> Any:
     """
     from ase_crysdiff.arguments import positive
     from ase_crysdiff.data.readers import read_structure
-    from pymatgen_ext.building_blocks import read_molecule
+    from pymatgen_ext.blocks import read_molecule
 
     if len(texts) == 1 and "*" not in texts[0] and Path(texts[0]).suffix.lower() not in _MOLECULES:
         return read_structure(Path(texts[0]))

@@ -112,7 +112,9 @@ def pairs_with_offsets(
     return i.astype(np.int64), j.astype(np.int64), offsets.astype(np.int64), distances
 
 
-def _parts(atoms: NDArray[np.int64], bonds: _Bonds, joins: Callable[[int, int], bool]) -> list[_Part]:
+def _parts(
+    atoms: NDArray[np.int64], bonds: _Bonds, joins: Callable[[int, int], bool]
+) -> list[_Part]:
     """The connected parts of some atoms, by those bonds that join."""
     found: list[_Part] = []
     seen: set[int] = set()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -12,6 +13,7 @@ from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.frameworks.batch import Blocks
 from ase_crysdiff.frameworks.blocks import BuildingBlock
+from ase_crysdiff.geometry.torus import wrap
 from ase_crysdiff.models.card import Card, SamplingSettings
 from ase_crysdiff.models.frameworks import FrameworkModel
 from ase_crysdiff.randomness import CounterStream, Streams
@@ -77,6 +79,9 @@ class FrameworkSampler(Sampler):
         )
         back = sorted(range(len(order)), key=order.__getitem__)
         crystals = batch.to(torch.device("cpu")).select(back)
+        if request.lattice is not None and torch.linalg.det(torch.tensor(request.lattice)) < 0:
+            # The cell was drawn in with all its vectors reversed, so that no block is mirrored.
+            crystals = replace(crystals, frac_coords=wrap(-crystals.frac_coords))
         return Sampled(crystals, {"blocks": [described(own) for own in cells]})
 
     def _plan(self, request: SampleRequest) -> Plan:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -14,6 +14,7 @@ from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.solvers.base import Solver
 
 
+@runtime_checkable
 class Reversible(Protocol):
     """What the loop asks of a model, such as `models.generative.GenerativeModel`."""
 
