@@ -27,6 +27,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "formation-energy": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "matformer": ("Yan2022",),
     "miad": ("Okhotin2025", "Jiao2023", "Miller2024", "Luo2025"),
+    "mofflow": ("Kim2025", "Chung2019", "Miller2024"),
     "pddformer": ("Shen2025",),
     "prototypes": ("Hautier2011", "Jain2013"),
     "sevennet-0": ("Park2024",),

@@ -89,7 +89,7 @@ def test_blocks_keep_their_hand_in_cells_of_either(sampler, sign):
     places = np.vstack([np.zeros(3), [[1.1, 0, 0], [-0.4, 1.3, 0], [-0.5, -0.8, 1.5]]])
     hand = Molecule(["C", "N", "H", "Ni"], places)
     wish = {"building_blocks": [ZINC, hand], "seed": 0, "redraws": 30}
-    found = sampler.sample(1, lattice=sign * 14 * np.eye(3) + 0.5 * np.eye(3, k=1), **wish)[0]
+    found = sampler.sample(1, lattice=sign * 8 * np.eye(3) + 0.5 * np.eye(3, k=1), **wish)[0]
     at = {site.specie.symbol: site for site in found}
     legs = [
         (shift - np.rint(shift)) @ found.lattice.matrix
