@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from ase_crysdiff.conditions.base import Condition
+from ase_crysdiff.conditions.blocks_apart import BlocksApart
 from ase_crysdiff.conditions.inpainting import KnownRows
 from ase_crysdiff.crystal.batch import CrystalBatch, Level
 from ase_crysdiff.crystal.elements import SYMBOLS
@@ -74,7 +75,7 @@ class FrameworkSampler(Sampler):
             self.solver,
             plan,
             streams.take(order),
-            self._held(request, len(cells)),
+            self._conditions(request, len(cells)),
             loop.counted(request.on_step, len(plan)),
         )
         back = sorted(range(len(order)), key=order.__getitem__)
@@ -87,15 +88,17 @@ class FrameworkSampler(Sampler):
     def _plan(self, request: SampleRequest) -> Plan:
         return request.task.plan(self.settings, request.steps)
 
-    def _held(self, request: SampleRequest, count: int) -> list[Condition]:
-        """What keeps a given lattice."""
+    def _conditions(self, request: SampleRequest, count: int) -> list[Condition]:
+        """What keeps blocks apart, as the card says, and a given lattice."""
+        share = self.settings.closest_approach
+        apart: list[Condition] = [] if share is None else [BlocksApart(share)]
         if request.lattice is None:
-            return []
+            return apart
         rows = torch.tensor(request.lattice, device=self.device, dtype=torch.float32)
         representation = self.model.joint.components["lattice"].representation
         clean = representation.encode(CrystalBatch.cells(rows[None])).expand(count, -1)
         everywhere = torch.ones(count, dtype=torch.bool, device=self.device)
-        return [KnownRows("lattice", clean, everywhere)]
+        return [KnownRows("lattice", clean, everywhere), *apart]
 
 
 class RandomAssembly(Sampler):
