@@ -64,7 +64,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion]'
+	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion,molecules]'
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.symmetry.finding import find_scaffold
     from ase_crysdiff.symmetry.prototype import Prototype
     from ase_crysdiff.symmetry.scaffold import Scaffold
+    from pymatgen_ext.blocks import building_blocks
     from pymatgen_ext.discovery import discover
     from pymatgen_ext.disorder import from_disordered
     from pymatgen_ext.evaluation import evaluate
@@ -41,6 +42,7 @@ __all__ = [
     "StructureSampler",
     "available_predictors",
     "available_samplers",
+    "building_blocks",
     "discover",
     "energy_above_hull",
     "evaluate",
@@ -55,6 +57,7 @@ _HOMES = {
     "InpaintTransformation": "pymatgen_ext.transformation",
     "MoleculeSampler": "pymatgen_ext.molecules",
     "MoleculeSet": "ase_crysdiff.sampling.molecules.molecule_set",
+    "building_blocks": "pymatgen_ext.blocks",
     "from_disordered": "pymatgen_ext.disorder",
     "StructurePredictor": "pymatgen_ext.predictors",
     "available_predictors": "pymatgen_ext.predictors",

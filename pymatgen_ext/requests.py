@@ -12,6 +12,7 @@ from ase_crysdiff.conditions.named import Conditions, conditions_of
 from ase_crysdiff.crystal.volume import formula_units_in
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.request import PrototypeWish, SampleRequest
+from ase_crysdiff.sampling.tasks.assemble import Assemble
 from ase_crysdiff.sampling.tasks.base import Task
 from ase_crysdiff.sampling.tasks.csp import CSP, Amounts
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
@@ -19,6 +20,7 @@ from ase_crysdiff.symmetry.prototype import Prototype
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.settings import primitive_setting
 from pymatgen_ext import parsing
+from pymatgen_ext.blocks import BlocksLike, blocks_of
 from pymatgen_ext.cells import CellMap
 from pymatgen_ext.charge_balance import ChargeBalance
 from pymatgen_ext.conventional import ConventionalCell
@@ -38,12 +40,14 @@ def sample_request(
     properties: Mapping[str, parsing.WishLike] | None = None,
     guidance_weight: float = 1.0,
     charge_balance: bool = False,
+    building_blocks: BlocksLike | None = None,
     conditions: Conditions,
     steps: int | None,
 ) -> tuple[SampleRequest, CellMap | ConventionalCell | None]:
     """The keywords of `StructureSampler.sample` as a request, and the way back to a given cell.
 
-    A composition makes it a prediction of structures, else crystals are made from nothing.
+    A composition makes it a prediction of structures, building blocks an assembly; else crystals
+    are made from nothing.
 
     Args:
         composition: One formula unit.
@@ -59,6 +63,7 @@ def sample_request(
         properties: Wished numbers, windows, names or elements by name.
         guidance_weight: How much they count.
         charge_balance: Whether the charge must balance by known oxidation states.
+        building_blocks: A framework to be cut, or molecules, which each cell holds all of.
         conditions: Further conditions on the sampling loop.
         steps: Steps of the time plan.
 
@@ -82,6 +87,16 @@ def sample_request(
         if cell is not None and units is None and constraints["num_atoms"] is None:
             units = _units_in(unit, cell)
         task = CSP(unit, units, constraints["num_atoms"])
+    if building_blocks is not None:
+        wishes = {
+            "composition": composition,
+            "space_group": space_group,
+            "prototype": prototype,
+            "properties": properties or None,
+        }
+        task = _assembly(
+            building_blocks, {**wishes, **constraints, "charge_balance": charge_balance or None}
+        )
     request = SampleRequest(
         task,
         lattice=None if cell is None else cell.niggli_rows,
@@ -95,6 +110,21 @@ def sample_request(
         steps=steps,
     )
     return request, cell
+
+
+def _assembly(given: BlocksLike, wishes: Mapping[str, Any]) -> Assemble:
+    """The assembly of blocks, which leave nothing else of the contents to be wished.
+
+    Raises:
+        InputError: If something is wished, or the blocks cannot be used.
+    """
+    others = [name for name, value in wishes.items() if value is not None]
+    if others:
+        raise InputError(
+            f"Building blocks say what is in the cell, which leaves nothing for "
+            f"{' and '.join(others)}. Give one of the two."
+        )
+    return Assemble((blocks_of(given),))
 
 
 def _symmetric_cell(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ase_crysdiff.potentials.loading import PotentialLike
     from ase_crysdiff.sampling.request import SampleRequest
     from ase_crysdiff.sampling.sample_set import SampleSet
+    from pymatgen_ext.blocks import BlocksLike
     from pymatgen_ext.cells import CellTransform
     from pymatgen_ext.inpainting import GuestCounts
     from pymatgen_ext.masks import Mask
@@ -61,6 +62,7 @@ class StructureSampler(TeachableSampler):
         properties: "Mapping[str, WishLike] | None" = None,
         guidance_weight: float = 1.0,
         charge_balance: bool = False,
+        building_blocks: "BlocksLike | None" = None,
         conditions: "Conditions" = (),
         potential: "PotentialLike | None" = None,
         relax: bool | str = False,
@@ -110,6 +112,9 @@ class StructureSampler(TeachableSampler):
             charge_balance: Keep only structures whose charge balances by oxidation states that
                 pymatgen knows, for samplers that find formulas themselves; others are drawn again,
                 up to `redraws` times. Alloys have none that do.
+            building_blocks: Rigid blocks that each cell holds all of, for samplers that assemble
+                frameworks: pymatgen molecules, each as often as it occurs, or a framework whose
+                own blocks are taken, see `building_blocks`.
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
@@ -170,6 +175,7 @@ class StructureSampler(TeachableSampler):
             conditions,
             steps,
             charge_balance,
+            building_blocks,
         )
         fixed_cell = cell is not None
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
@@ -339,6 +345,7 @@ class StructureSampler(TeachableSampler):
         conditions: "Conditions" = (),
         steps: int | None = None,
         charge_balance: bool = False,
+        building_blocks: "BlocksLike | None" = None,
     ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from ase_crysdiff.predictors.guides import guided
@@ -358,6 +365,7 @@ class StructureSampler(TeachableSampler):
             properties=properties,
             guidance_weight=guidance_weight,
             charge_balance=charge_balance,
+            building_blocks=building_blocks,
             conditions=conditions,
             steps=steps,
         )

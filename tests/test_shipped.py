@@ -11,6 +11,7 @@ from scipy.stats import binom
 from ase_crysdiff import registry
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Kind
+from ase_crysdiff.models.frameworks import load_framework_model
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.models.scaffolds import load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
@@ -67,6 +68,15 @@ def test_card_of_a_sampler_is_complete(name):
     card = assert_complete(name, model.denoiser.num_parameters)
     assert len(card.elements) > 20
     assert card.config["encoder"]["hidden"] % 32 == 0, "reproducible sampling needs full registers"
+
+
+def test_the_model_of_frameworks_is_complete():
+    model, _ = load_framework_model()
+    network = model.denoiser.network
+    card = assert_complete("mofflow", sum(p.numel() for p in network.parameters()))
+    assert len(card.elements) > 60
+    assert "CoRE MOF" in card.training["data"]
+    assert (weights.find("mofflow") / weights.WEIGHTS).stat().st_size < 2_500_000
 
 
 def test_the_library_of_prototypes_is_complete():

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ase_crysdiff.data.label_sources import LabelSource
+    from ase_crysdiff.data.packing import PackReport
 
+#: Largest cells by default, of crystals and of frameworks.
+_MAX_ATOMS, _MAX_FRAMEWORK_ATOMS = 52, 200
 _LABELS_ONLY = (
     "energies",
     "label_sources",
@@ -33,7 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, help="file to write, such as data.safetensors"
     )
-    parser.add_argument("--max-atoms", type=int, default=52, help="skip larger cells (default 52)")
+    parser.add_argument(
+        "--max-atoms", type=int, help="skip larger cells (default 52; 200 with --blocks)"
+    )
     parser.add_argument(
         "--primitive",
         action="store_true",
@@ -43,6 +48,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--symmetry",
         action="store_true",
         help="pack space group and sites as well, for training with symmetric_share",
+    )
+    parser.add_argument(
+        "--blocks",
+        action="store_true",
+        help="cut frameworks into rigid building blocks and pack these, for mofflow",
     )
     labels = parser.add_argument_group("labels only")
     labels.add_argument(
@@ -109,6 +119,8 @@ def run(options: argparse.Namespace) -> int:
     check_ending(options.output, (".safetensors",))
     ensure_writable(options.output.parent)
     sources = [LabelSource.parse(text) for text in options.sources]
+    if options.blocks:
+        return _pack_frameworks(sources, options)
     if all(is_archive(source.path) for source in sources):
         return _pack_molecules([source.path for source in sources], options.output)
     if any(source.path.suffix == ".npz" for source in sources):
@@ -119,15 +131,33 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"{words} concerns labels (.npz); crystals have none. Leave it out.")
     packed, report = pack(
         [source.path for source in sources],
-        max_atoms=options.max_atoms,
+        max_atoms=_MAX_ATOMS if options.max_atoms is None else options.max_atoms,
         primitive=options.primitive,
         symmetry=options.symmetry,
     )
     packed.save(options.output)
+    _tell(report)
+    print(f"{options.output}: {len(packed)} crystals, sha256 {packed.digest[:12]}")
+    return 0
+
+
+def _tell(report: "PackReport") -> None:
     print(report.summary())
     for name, reason in report.skipped[:20]:
         print(f"    {name}: {reason}")
-    print(f"{options.output}: {len(packed)} crystals, sha256 {packed.digest[:12]}")
+
+
+def _pack_frameworks(sources: "list[LabelSource]", options: argparse.Namespace) -> int:
+    from ase_crysdiff.data.framework_packing import pack_frameworks
+    from ase_crysdiff.errors import InputError
+
+    if options.symmetry:
+        raise InputError("--symmetry is about atoms on sites, --blocks about bodies. Give one.")
+    most = _MAX_FRAMEWORK_ATOMS if options.max_atoms is None else options.max_atoms
+    packed, report = pack_frameworks([source.path for source in sources], max_atoms=most)
+    packed.save(options.output)
+    _tell(report)
+    print(f"{options.output}: {len(packed)} frameworks, sha256 {packed.digest[:12]}")
     return 0
 
 

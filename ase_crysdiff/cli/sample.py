@@ -17,6 +17,8 @@ from ase_crysdiff.cli.drawing import (
 from ase_crysdiff.cli.sample_molecules import sample_molecules
 from ase_crysdiff.errors import InputError
 
+#: Files of molecules; a framework comes in another.
+_MOLECULES = (".xyz", ".mol", ".sdf", ".gjf", ".pdb")
 _CELL = ("A", "B", "C", "ALPHA", "BETA", "GAMMA")
 
 
@@ -66,6 +68,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="draw again what balances by no known oxidation states",
     )
+    parser.add_argument(
+        "--building-blocks",
+        nargs="+",
+        metavar="[N*]FILE",
+        help="for samplers that assemble frameworks: one framework whose own blocks are taken, or "
+        "files of molecules, each as often as the cell holds it, such as 2*node.xyz 6*linker.xyz",
+    )
     add_drawing_options(parser, 16, "crystals")
     parser.set_defaults(run=run)
 
@@ -85,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
     constraints = {name: getattr(options, name) for name in names}
     constraints["formula_units"] = options.formula_units or "auto"
     symmetry, properties = _symmetry(options), _properties(options)
+    blocks = None if options.building_blocks is None else _blocks(options.building_blocks)
     request, cell = sampler.request(
         **constraints,
         **symmetry,
@@ -92,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
         properties=properties,
         guidance_weight=options.guidance_weight,
         charge_balance=options.charge_balance,
+        building_blocks=blocks,
         lattice=options.lattice,
         conditions=conditions,
     )
@@ -106,11 +117,37 @@ def run(options: argparse.Namespace) -> int:
         settings["known"] = options.known
     if options.charge_balance:
         settings["charge_balance"] = True
+    if blocks is not None:
+        settings["building_blocks"] = options.building_blocks
     if properties:
         settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
     notes = isotope_note(options.composition, options.chemical_system, options.elements)
     notes += said_of_guides(request, options.sampler)
     return draw_and_select(options, sampler, request, settings, refine, cell, notes)
+
+
+def _blocks(texts: list[str]) -> Any:
+    """A framework, or molecules as often as they are wanted.
+
+    Raises:
+        InputError: If a file cannot be read, or a number makes no sense.
+    """
+    from ase_crysdiff.arguments import positive
+    from ase_crysdiff.data.readers import read_structure
+    from pymatgen_ext.blocks import read_molecule
+
+    if len(texts) == 1 and "*" not in texts[0] and Path(texts[0]).suffix.lower() not in _MOLECULES:
+        return read_structure(Path(texts[0]))
+    found = []
+    for text in texts:
+        before, star, path = text.partition("*")
+        if star and not before.strip().isdigit():
+            raise InputError(
+                f"--building-blocks takes files, or N*FILE such as 6*x.xyz; got {text!r}."
+            )
+        count = positive("The number of a building block", int(before)) if star else 1
+        found += [read_molecule(Path(path if star else text))] * count
+    return found
 
 
 def _properties(options: argparse.Namespace) -> dict[str, Any]:

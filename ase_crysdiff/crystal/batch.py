@@ -45,31 +45,36 @@ class Block:
         ]
 
 
-#: What rows of numbers belong to: crystals, their atoms, or the free numbers of their sites.
-Level = Literal["crystal", "atom", "freedom"]
+#: What rows of numbers belong to: crystals, their atoms, the free numbers of their sites, or the
+#: rigid bodies that they are built from.
+Level = Literal["crystal", "atom", "freedom", "body"]
 
 
 @dataclass(frozen=True)
 class Layout:
     """How many rows each crystal has, and hence which row belongs to which crystal.
 
-    Rows come on three levels: one per crystal, one per atom, and one per free number of a crystal
-    whose atoms are held on symmetric sites. A crystal at a fixed place has no free number.
+    Rows come on four levels: one per crystal, one per atom, one per free number of a crystal whose
+    atoms are held on symmetric sites, and one per rigid body of a crystal that is built from such.
+    A crystal at a fixed place has no free number.
 
     Args:
         sizes: Atoms per crystal, each at least 1, ascending, so that equal sizes lie together.
         device: Where tensors of this layout live.
         dtype: Floating point type of tensors of this layout.
         freedoms: Free numbers per crystal, each at least 0; None where nothing is held.
+        bodies: Rigid bodies per crystal, each at least 1; None where atoms move one by one.
 
     Raises:
-        ShapeError: If sizes are not ascending or below 1, or there are not as many freedoms.
+        ShapeError: If sizes are not ascending or below 1, or there are not as many freedoms or
+            bodies.
     """
 
     sizes: tuple[int, ...]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     freedoms: tuple[int, ...] | None = None
+    bodies: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if any(size < 1 for size in self.sizes) or list(self.sizes) != sorted(self.sizes):
@@ -83,6 +88,13 @@ class Layout:
             raise ShapeError(
                 f"freedoms must be one number of at least 0 for each of {len(self.sizes)} "
                 f"crystals, got {self.freedoms}."
+            )
+        if self.bodies is not None and (
+            len(self.bodies) != len(self.sizes) or any(n < 1 for n in self.bodies)
+        ):
+            raise ShapeError(
+                f"bodies must be one number of at least 1 for each of {len(self.sizes)} crystals, "
+                f"got {self.bodies}."
             )
 
     @property
@@ -125,12 +137,17 @@ class Layout:
         """Rows that each crystal has at a level.
 
         Raises:
-            ShapeError: If the level is that of free numbers, and the layout holds none.
+            ShapeError: If the level is that of free numbers or of bodies, and the layout holds
+                none.
         """
         if level == "crystal":
             return (1,) * self.num_crystals
         if level == "atom":
             return self.sizes
+        if level == "body":
+            if self.bodies is None:
+                raise ShapeError("This layout has no bodies: its atoms move one by one.")
+            return self.bodies
         if self.freedoms is None:
             raise ShapeError("This layout has no free numbers: nothing is held on symmetric sites.")
         return self.freedoms
@@ -145,7 +162,7 @@ class Layout:
         """A value per crystal repeated for each of its rows at a level."""
         if level == "crystal":
             return per_crystal
-        if level == "freedom":
+        if level != "atom":
             return per_crystal[self.index(level)]
         # Static shapes for compiled training: no gather with a data-dependent index.
         if len(self.blocks) == 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pymatgen.core import Structure
 
+from ase_crysdiff.data.reading.archives import archive_records, has_arrays
 from ase_crysdiff.data.reading.json_entries import has_structures, json_records
 from ase_crysdiff.data.reading.kinds import KNOWN, reader_of, stem_of
 from ase_crysdiff.data.reading.record import Record, broken, in_words
@@ -35,10 +36,12 @@ def read_records(path: str | Path) -> Iterator[Record]:
 
     Recognised, also packed as `.gz`, `.bz2`, `.xz`: `.cif` and `.mcif` (every data block that holds
     a crystal), POSCAR and CONTCAR in any spelling (`X_POSCAR`, `POSCAR.X`, `.vasp`), `.extxyz` /
-    `.xyz`, `.json` of structures and entries, `.csv` with a `cif` column; ASE `.db`, `.zip`
-    archives and folders of those. Records can be sent to other processes.
+    `.xyz`, `.json` of structures and entries, `.csv` with a `cif` column; ASE `.db`, NumPy `.npz`
+    of all crystals' arrays, `.zip` archives and folders of those. Records can be sent to other
+    processes.
 
-    In a folder, tables without a `cif` column and JSON files without structures are no sources, and
+    In a folder, tables without a `cif` column, JSON files without structures and NumPy archives
+    without the arrays of crystals are no sources, and
     `crystals.extxyz` and `selected.extxyz` beside CIF files are left out: in the folders of
     `crysdiff sample` and `crysdiff relax` they hold the same crystals once more, and the CIF files
     are complete even if the run was interrupted. What else is left out, subfolders too, is named in
@@ -149,8 +152,10 @@ def _sources(everything: list[Source]) -> list[Source]:
         is_archive = source.member is None and source.path.suffix.lower() == ".zip"
         if (reader is None and not is_archive) or (has_cif and source.name in _AGAIN):
             continue
-        if (reader is table_records and not has_cif_column(source)) or (
-            reader is json_records and not has_structures(source)
+        if (
+            (reader is table_records and not has_cif_column(source))
+            or (reader is json_records and not has_structures(source))
+            or (reader is archive_records and not has_arrays(source))
         ):
             continue
         found.append(source)

@@ -28,7 +28,11 @@ class Flow(ContinuousProcess):
     """
 
     def corrupt(self, clean: Tensor, t: Tensor, rng: RandomStream) -> tuple[Tensor, Tensor]:
-        velocity = self.displacement(clean, self.prior(rng))
+        return self.between(clean, self.prior(rng), t)
+
+    def between(self, clean: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The state at t on the way from the data to noise that is given, and the velocity."""
+        velocity = self.displacement(clean, noise)
         return self.move(clean, per_row(t, clean) * velocity), velocity
 
     def reverse(

@@ -28,6 +28,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "geobfn": ("Song2024", "Graves2023", "Satorras2021", "Hoogeboom2022", "Ramakrishnan2014"),
     "matformer": ("Yan2022",),
     "miad": ("Okhotin2025", "Jiao2023", "Miller2024", "Luo2025"),
+    "mofflow": ("Kim2025", "Chung2019", "Miller2024"),
     "pddformer": ("Shen2025",),
     "prototypes": ("Hautier2011", "Jain2013"),
     "sevennet-0": ("Park2024",),

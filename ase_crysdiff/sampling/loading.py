@@ -10,6 +10,7 @@ from ase_crysdiff.crystal.state_space import MirageSpace, StateSpace
 from ase_crysdiff.errors import CheckpointError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, SamplingSettings
+from ase_crysdiff.models.frameworks import load_framework_model
 from ase_crysdiff.models.generative import load
 from ase_crysdiff.models.scaffolds import WYCKOFF, load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
@@ -18,6 +19,7 @@ from ase_crysdiff.prototypes.exchange import RandomExchange
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.prototypes.retrieval import Vote
+from ase_crysdiff.sampling.framework_sampler import FrameworkSampler, RandomAssembly
 from ase_crysdiff.sampling.known_sites import KnownSites
 from ase_crysdiff.sampling.model_sampler import ModelSampler
 from ase_crysdiff.sampling.proposals import Proposals
@@ -100,6 +102,33 @@ def wyckoff(weights: str | Path | None = None, device: str = "cpu") -> WyckoffSa
     geometry = load_sampler("dao-g-flow", device=device)
     odds = {int(n): float(x) for n, x in card.config.get("template_odds", {}).items()}
     return WyckoffSampler(scaffold_proposals(WYCKOFF, weights), card, geometry, _known(None, odds))
+
+
+def mofflow(weights: str | Path | None = None, device: str = "cpu") -> FrameworkSampler:
+    """The sampler that assembles frameworks from building blocks.
+
+    Args:
+        weights: Folder with other weights; None takes `CRYSDIFF_WEIGHTS` or the shipped ones.
+        device: Where to compute, as torch spells it.
+
+    Raises:
+        CheckpointError: If the weights are missing, damaged or those of something else.
+    """
+    return FrameworkSampler(*load_framework_model(weights=weights), torch.device(device))
+
+
+def random_assembly(weights: str | Path | None = None, device: str = "cpu") -> RandomAssembly:
+    """Building blocks anywhere in a cell: what every table of assembled frameworks is measured
+    against.
+
+    Args:
+        weights: Folder with other weights of `mofflow`, for the cells of their training data.
+        device: Left unused.
+
+    Raises:
+        CheckpointError: If the weights are missing, damaged or those of something else.
+    """
+    return RandomAssembly(*load_framework_model(weights=weights))
 
 
 def scaffold_proposals(name: str, weights: str | Path | None = None) -> Proposals:

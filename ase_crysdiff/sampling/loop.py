@@ -2,16 +2,32 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from ase_crysdiff.conditions.base import Condition, Denoise
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout, Level
-from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.networks.base import Context
-from ase_crysdiff.processes.joint import NoisyState, Prediction, StreamFor
+from ase_crysdiff.processes.joint import JointProcess, NoisyState, Prediction, StreamFor
 from ase_crysdiff.randomness import CounterStream, Streams
 from ase_crysdiff.sampling.solvers.base import Solver
+
+
+@runtime_checkable
+class Reversible(Protocol):
+    """What the loop asks of a model, such as `models.generative.GenerativeModel`."""
+
+    @property
+    def joint(self) -> JointProcess:
+        """Components and their processes."""
+        ...
+
+    @property
+    def denoiser(self) -> Callable[..., Any]:
+        """State, times, context and layout to a prediction."""
+        ...
+
 
 #: Called after each step with the time reached and the state.
 OnStep = Callable[[float, NoisyState], None]
@@ -19,7 +35,7 @@ OnStep = Callable[[float, NoisyState], None]
 
 @torch.no_grad()
 def run(
-    model: GenerativeModel,
+    model: Reversible,
     layout: Layout,
     context: Context,
     solver: Solver,
@@ -31,7 +47,7 @@ def run(
     """Crystals from noise.
 
     Args:
-        model: State space, processes and network.
+        model: Processes and network.
         layout: Rows of each crystal inside the model.
         context: What is given, by field of `CrystalBatch`.
         solver: How one step is taken.
@@ -85,3 +101,16 @@ def _random_streams(streams: Streams, layout: Layout, step: int) -> StreamFor:
         return streams.rng(name, step, layout.rows_per_crystal(level), layout.device, layout.dtype)
 
     return rng
+
+
+def counted(share_done: Callable[[float], None] | None, steps: int) -> OnStep:
+    """Tells a progress bar after each step which share of them is done; None tells nobody."""
+    done = 0
+
+    def count(t: float, state: NoisyState) -> None:
+        nonlocal done
+        done += 1
+        if share_done is not None:
+            share_done(done / steps)
+
+    return count

@@ -147,7 +147,7 @@ class ModelSampler(Sampler):
             plan,
             streams,
             conditions,
-            counted(request, len(plan)),
+            loop.counted(request.on_step, len(plan)),
         )
         back = sorted(range(len(order)), key=order.__getitem__)[::count]
         crystals = batch.to(torch.device("cpu")).select(back)
@@ -265,16 +265,3 @@ def _capabilities(subject: ModelWithCard, library: bool) -> Capabilities:
         finds_counts=subject.model.state_space.has_vacancies,
         properties=declared(subject.model.config.get("properties")),
     )
-
-
-def counted(request: SampleRequest, steps: int) -> loop.OnStep:
-    """Tells the request's progress bar after each step how much is done."""
-    done = 0
-
-    def count(t: float, state: object) -> None:
-        nonlocal done
-        done += 1
-        if request.on_step is not None:
-            request.on_step(done / steps)
-
-    return count

@@ -19,7 +19,6 @@ import torch
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Kind
-from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.recipe import recipe as recipe_by_name
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.settings import TrainSettings
@@ -64,7 +63,7 @@ def same_network_from_json(recipe: Any, name: str, data: Any) -> None:
 def weights_are_sound(recipe: Any, name: str, data: Any) -> None:
     """A new network has finite weights, most of which can be trained."""
     config = recipe.configure(data)
-    network = _network(_built(recipe, config))
+    network = _network(recipe, _built(recipe, config))
     weights = dict(network.named_parameters())
     bad = [n for n, p in weights.items() if not bool(torch.isfinite(p).all())]
     assert not bad, f"initial weights are not finite: {bad[:5]}"
@@ -160,14 +159,14 @@ def _refusal(recipe: Any, config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _network(model: Any) -> torch.nn.Module:
-    network = model.denoiser if isinstance(model, GenerativeModel) else model
+def _network(recipe: Any, model: Any) -> torch.nn.Module:
+    network = recipe.network(model)
     assert isinstance(network, torch.nn.Module), f"build made a {type(model).__name__}"
     return network
 
 
 def _weights(recipe: Any, config: Mapping[str, Any]) -> dict[str, Tensor]:
-    return {n: p.detach() for n, p in _network(_built(recipe, config)).named_parameters()}
+    return {n: p.detach() for n, p in _network(recipe, _built(recipe, config)).named_parameters()}
 
 
 def _tensors(data: Any, prefix: str = "") -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from framework_toys import packed_frameworks
 from toys import tiny_config
 
 from ase_crysdiff import registry
@@ -42,9 +43,11 @@ def symmetric(crystals):
 
 @pytest.fixture
 def data_for(symmetric, labels):
-    """What a recipe is configured for: crystals, or configurations with energies."""
+    """What a recipe is configured for: crystals, configurations with energies, or frameworks."""
 
     def choose(name):
+        if name == "mofflow":
+            return packed_frameworks()
         try:
             recipe(name).configure(symmetric)
         except (AttributeError, TypeError):

@@ -2,14 +2,17 @@
 
 import pytest
 import torch
+from framework_toys import cell_of, pyrazine_cube
 
 from ase_crysdiff import registry
 from ase_crysdiff.errors import PluginError
+from ase_crysdiff.frameworks.cutting import cut
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.batched import SamplerSpec, samplers_for
 from ase_crysdiff.sampling.host import Guests, Host
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
+from ase_crysdiff.sampling.tasks.assemble import Assemble
 from ase_crysdiff.sampling.tasks.csp import CSP
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.tasks.inpaint import Inpaint
@@ -20,6 +23,7 @@ from ase_crysdiff.testing.samplers import CHECKS
 CUBE = ((4.0, 0.0, 0.0), (0.0, 4.0, 0.0), (0.0, 0.0, 4.0))
 #: One request for each task; a sampler is tried with all that it declares.
 TASKS = {
+    Assemble: Assemble((cut(cell_of(pyrazine_cube())).blocks,)),
     DeNovo: DeNovo(),
     CSP: CSP(cells=(((22, 1), (8, 2)), ((11, 1), (17, 1)))),
     Inpaint: Inpaint(Host(CUBE, ((0.0, 0.0, 0.0),), (8,), (Guests(12, 1, 1),))),
@@ -41,6 +45,9 @@ def requests(sampler):
     served = [TASKS[kind] for kind in TASKS if kind in sampler.capabilities.tasks]
     for task in served:
         needs_composition = isinstance(task, CSP)
+        if isinstance(task, Assemble):
+            yield SampleRequest(task, steps=3)
+            continue
         if isinstance(task, DeNovo) and not sampler.capabilities.finds_species:
             continue
         if needs_composition and sampler.capabilities.finds_species:

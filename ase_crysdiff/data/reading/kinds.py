@@ -13,6 +13,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.crystal.cif.reading import crystal_blocks, structure_from_cif, structure_of
 from ase_crysdiff.crystal.cif.text import Block
 from ase_crysdiff.crystal.convert import atoms_to_structure
+from ase_crysdiff.data.reading.archives import archive_records
 from ase_crysdiff.data.reading.json_entries import json_records
 from ase_crysdiff.data.reading.poscar import structure_from_poscar
 from ase_crysdiff.data.reading.record import Record
@@ -25,7 +26,8 @@ Reader: TypeAlias = Callable[[Source, str], Iterator[Record]]
 
 KNOWN = (
     ".csv, .cif, .mcif, .vasp, names with POSCAR or CONTCAR, .json, .extxyz, .xyz, each also as "
-    ".gz, .bz2 or .xz, .zip of those, and .db"
+    ".gz, .bz2 or .xz, .zip of those, .db, and .npz with arrays num_atoms, lattice, frac_coords "
+    "and atomic_numbers"
 )
 #: Where the rows of our ASE databases keep site properties, in their `data`.
 SITE_PROPERTIES = "crysdiff_site_properties"
@@ -38,7 +40,8 @@ def reader_of(source: Source) -> Reader | None:
     name = source.name.lower()
     for endings, reader in _READERS.items():
         if name.endswith(endings):
-            return None if reader is _database and (source.packing or source.member) else reader
+            on_disk = not (source.packing or source.member)
+            return reader if on_disk or reader not in (_database, archive_records) else None
     return _poscar if _VASP.fullmatch(name) else None
 
 
@@ -104,4 +107,5 @@ _READERS: dict[tuple[str, ...], Reader] = {
     (".vasp",): _poscar,
     (".extxyz", ".xyz"): _xyz,
     (".db",): _database,
+    (".npz",): archive_records,
 }

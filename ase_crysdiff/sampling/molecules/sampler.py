@@ -15,7 +15,6 @@ from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.capabilities import Capabilities
-from ase_crysdiff.sampling.model_sampler import counted
 from ase_crysdiff.sampling.molecules.tasks import Completion, MoleculeOf, NewMolecule
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
@@ -83,7 +82,7 @@ class MoleculeModelSampler(Sampler):
             plan,
             streams,
             self._conditions(request, layout, species),
-            counted(request, len(plan)),
+            loop.counted(request.on_step, len(plan)),
         )
         molecules = batch.to(torch.device("cpu")).select(back)
         if isinstance(request.task, Completion):  # which says where the origin is

@@ -1,0 +1,67 @@
+"""From files of frameworks to packed building blocks, with a report of what was left out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pymatgen.core import Structure
+
+from ase_crysdiff.crystal.reduction import computable_cell, niggli, primitive
+from ase_crysdiff.data.frameworks import PackedFrameworks
+from ase_crysdiff.data.packing import PackReport, reason_of
+from ase_crysdiff.data.readers import read_all
+from ase_crysdiff.errors import InputError
+from ase_crysdiff.frameworks.batch import FrameworkBatch
+from ase_crysdiff.frameworks.blocks import Framework
+from ase_crysdiff.frameworks.cutting import cut
+from ase_crysdiff.progress import tqdm
+
+
+def cut_structure(structure: Structure, max_atoms: int | None = None) -> Framework:
+    """The blocks of a structure's primitive Niggli cell, without their symmetries.
+
+    Args:
+        structure: Ordered and periodic.
+        max_atoms: Larger cells are refused.
+
+    Raises:
+        InputError: If it is no crystal, too large, or cannot be cut.
+    """
+    return _cut(structure, max_atoms, False)
+
+
+def pack_frameworks(
+    sources: Sequence[str | Path], *, max_atoms: int = 200, progress: bool | None = None
+) -> tuple[PackedFrameworks, PackReport]:
+    """Reads frameworks, brings them to their primitive Niggli cell, cuts them and packs the blocks.
+
+    Args:
+        sources: Files and folders that `readers.read_all` knows.
+        max_atoms: Larger cells are skipped and counted.
+        progress: Whether to show a progress bar; None shows one on a terminal.
+
+    Raises:
+        InputError: If no framework is left.
+    """
+    found: list[Framework] = []
+    skipped: list[tuple[str, str]] = []
+    disable = None if progress is None else not progress
+    for record in tqdm(read_all(sources), desc="pack", unit=" frameworks", disable=disable):
+        try:
+            found.append(_cut(record.load(), max_atoms, True))
+        except Exception as error:  # one bad entry costs only itself
+            skipped.append((record.name, reason_of(error)))
+    report = PackReport(len(found) + len(skipped), len(found), tuple(skipped))
+    if not found:
+        raise InputError(f"Nothing to pack: {report.summary()}")
+    metadata = {
+        "sources": ", ".join(Path(s).name for s in sources),
+        "crystals": str(len(found)),
+    }
+    return PackedFrameworks(FrameworkBatch.of(found), metadata), report
+
+
+def _cut(structure: Structure, max_atoms: int | None, symmetries: bool) -> Framework:
+    cell = niggli(primitive(computable_cell(structure)))
+    if max_atoms is not None and len(cell) > max_atoms:
+        raise InputError(f"more than {max_atoms} atoms")
+    return cut(cell, symmetries)

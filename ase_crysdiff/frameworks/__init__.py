@@ -1,0 +1,1 @@
+"""Crystals that are built from rigid blocks, such as metal-organic frameworks."""

@@ -1,0 +1,1 @@
+"""The network that assembles rigid blocks."""
