@@ -304,7 +304,7 @@ def test_doctor_prints_what_is_there(tmp_path):
     missing = [
         n
         for n in registry.names(registry.SAMPLERS)
-        if n not in {"chggen", "random-exchange"} and not has_weights(n)  # they borrow them
+        if n not in {"chggen", "random-assembly", "random-exchange"} and not has_weights(n)  # they borrow them
     ]
     for name in missing:
         assert f"no weights for {name!r}" in out
