@@ -23,7 +23,8 @@ def test_every_name_leads_to_known_works():
     # Whoever draws, relaxes or predicts with a part of ours is told what to cite.
     own = {p.name for g in (registry.SAMPLERS, registry.POTENTIALS, registry.PREDICTORS)
            for p in registry.plugins(g) if p.distribution == "ase-crysdiff"}  # fmt: skip
-    assert own - set(named()) == {"matgl", "random-assembly", "random-exchange"}  # of others' weights; controls
+    # of others' weights; controls
+    assert own - set(named()) == {"matgl", "random-assembly", "random-exchange"}
 
 
 def test_cite(capsys):

@@ -304,7 +304,8 @@ def test_doctor_prints_what_is_there(tmp_path):
     missing = [
         n
         for n in registry.names(registry.SAMPLERS)
-        if n not in {"chggen", "random-assembly", "random-exchange"} and not has_weights(n)  # they borrow them
+        if n not in {"chggen", "random-assembly", "random-exchange"}  # they borrow them
+        and not has_weights(n)
     ]
     for name in missing:
         assert f"no weights for {name!r}" in out
