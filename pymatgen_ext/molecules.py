@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 #: Molecules computed together on a CPU and on a GPU.
-_BATCH_SIZES = (128, 2048)
+_BATCH_SIZES = (512, 4096)
 
 
 def available_molecule_samplers() -> list[str]:

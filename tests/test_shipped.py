@@ -22,7 +22,7 @@ from ase_crysdiff.sampling.loading import prototypes
 from ase_crysdiff.sampling.weighing import Weighing
 from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.scaffold import Scaffold
-from pymatgen_ext import StructureSampler, available_samplers, evaluate
+from pymatgen_ext import MoleculeSampler, StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
 CARDS = {p.name: weights.read_card(p) for p in sorted(SHIPPED.iterdir()) if p.is_dir()}
@@ -54,6 +54,7 @@ def assert_complete(name, parameters=None):
 def test_every_weight_is_registered():
     assert {"miad", "dao-g-perov5"} <= set(NAMES)
     assert set(SAMPLERS) <= set(available_samplers())
+    assert set(of_kind(Kind.MOLECULE_SAMPLER)) <= set(registry.names(registry.MOLECULE_SAMPLERS))
     assert set(of_kind(Kind.POTENTIAL)) <= set(registry.names(registry.POTENTIALS))
     assert set(of_kind(Kind.PREDICTOR)) == set(registry.names(registry.PREDICTORS))
 
@@ -77,6 +78,22 @@ def test_the_model_of_frameworks_is_complete():
     assert len(card.elements) > 60
     assert "CoRE MOF" in card.training["data"]
     assert (weights.find("mofflow") / weights.WEIGHTS).stat().st_size < 2_500_000
+
+
+@pytest.mark.parametrize("name", of_kind(Kind.MOLECULE_SAMPLER))
+def test_card_of_a_sampler_of_molecules_is_complete(name):
+    model, _ = load(weights.find(name))
+    card = assert_complete(name, model.denoiser.num_parameters)
+    assert set(card.elements) == {1, 6, 7, 8, 9}
+    assert (weights.find(name) / weights.WEIGHTS).stat().st_size < 3_000_000
+
+
+def test_shipped_molecules_are_as_stable_as_their_card_says():
+    """A lower share than the card's by chance once in a thousand times."""
+    found = MoleculeSampler("geobfn", device="cpu").sample(24, steps=50, seed=11).to_dataframe()
+    share = CARDS["geobfn"].measured["results"]["molecules_stable"]["value"]
+    assert found["stable"].sum() >= binom.ppf(1e-3, len(found), share)
+    assert found["stable_atoms"].sum() / found["atoms"].sum() > 0.93
 
 
 def test_the_library_of_prototypes_is_complete():
