@@ -18,6 +18,7 @@ The folder of data packs is that of `CRYSDIFF_DATA`.
 import argparse
 import csv
 import json
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--generated", type=int, default=1000, help="formulas of SuperCon at most")
+    parser.add_argument("--workers", type=int, default=1, help="processes for the folds")
     parser.add_argument("--predictor", type=Path, help="folder of the predictor")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
@@ -77,28 +79,17 @@ def main() -> None:
     )
     joined_learned = np.concatenate([learned, more_learned])
     extra = list(range(len(learned), len(joined_learned)))
-    for number, fold in enumerate(table.folds()):
-        train, val, test = ([rows[i] for i in part.tolist() if i in rows] for part in fold)
-        known = [*train, *val]
-        found = {
-            "median": np.full(len(test), np.median(learned[known])),
-            "forest on composition and density": plain_forest(
-                described, learned, known, test, options.seed
-            ),
-            "tc": values(described, learned, known, options.seed).predict(
-                described.select(test).few
-            ),
-            "tc, with generated structures": values(
-                joined, joined_learned, [*known, *extra], options.seed
-            ).predict(described.select(test).few),
-        }
-        for name, answer in found.items():
-            answers.setdefault(name, np.zeros(len(learned)))[test] = answer
-            errors.setdefault(name, []).append(float(np.abs(answer - learned[test]).mean()))
-        chances[test] = zeros(described, learned, known, options.seed).predict(
-            described.select(test).few
-        )
-        print(number, {name: round(each[-1], 4) for name, each in errors.items()}, flush=True)
+    folds = [[[rows[i] for i in part.tolist() if i in rows] for part in f] for f in table.folds()]
+    jobs = [(described, learned, joined, joined_learned, fold, options.seed) for fold in folds]
+    with ProcessPoolExecutor(options.workers) as pool:
+        asked = pool.submit(compounds, described, learned, data, options.seed)
+        for (_, _, test), found in zip(folds, pool.map(held_out, jobs), strict=True):
+            chances[test] = found.pop(ZEROS)
+            for name, answer in found.items():
+                answers.setdefault(name, np.zeros(len(learned)))[test] = answer
+                errors.setdefault(name, []).append(float(np.abs(answer - learned[test]).mean()))
+            print({name: round(each[-1], 4) for name, each in errors.items()}, flush=True)
+        told = asked.result()
     kelvin = {n: torch.from_numpy(np.expm1(a)) for n, a in answers.items()}
     truth = data.values
     content = {
@@ -121,12 +112,28 @@ def main() -> None:
         },
         "MAE, K": {n: summary((k - truth).abs().numpy(), "K") for n, k in kelvin.items()},
         "area under the curve, no superconductor": round(area(chances, learned == 0), 4),
-        "compounds": compounds(described, learned, data, options.seed),
+        "compounds": told,
     }
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     print(json.dumps(content, indent=1))
     if options.predictor is not None:
         write(described, learned, answers["tc"], content, data, options)
+
+
+def held_out(job: tuple[Any, ...]) -> dict[str, NDArray[np.float64]]:
+    """Answers for the test rows of a fold, by name."""
+    described, learned, joined, joined_learned, (train, val, test), seed = job
+    known, asked = [*train, *val], described.select(test).few
+    extra = list(range(len(learned), len(joined_learned)))
+    return {
+        "median": np.full(len(test), np.median(learned[known])),
+        "forest on composition and density": plain_forest(described, learned, known, test, seed),
+        "tc": values(described, learned, known, seed).predict(asked),
+        "tc, with generated structures": values(
+            joined, joined_learned, [*known, *extra], seed
+        ).predict(asked),
+        ZEROS: zeros(described, learned, known, seed).predict(asked),
+    }
 
 
 def generated(table: Table, most: int) -> tuple[Described, NDArray[np.float64]]:
@@ -145,7 +152,10 @@ def generated(table: Table, most: int) -> tuple[Described, NDArray[np.float64]]:
     with open_table(folder / "superconductors/supercon_formula_tc.csv.gz") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        formula = Composition(row["formula_sc"])
+        try:
+            formula = Composition(row["formula_sc"])
+        except ValueError:  # an amount that nobody has filled in
+            continue
         whole = all(abs(n - round(n)) < 1e-6 for n in formula.values())
         name = formula.reduced_formula
         if not whole or name in taken or not 2 <= formula.num_atoms <= 20 or len(found) >= most:

@@ -34,7 +34,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "sevennet-0": ("Park2024",),
     "sevennet-l3i5": ("Park2024",),
     "shear-modulus": ("CrysLDNet2026", "Shen2025", "Hu2022"),
-    "tc": ("Sommer2023", "Geurts2006"),
     "tensornet": ("Simeon2023",),
     "wyckoff": ("Hautier2011", "DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
 }

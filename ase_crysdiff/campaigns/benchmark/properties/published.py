@@ -1,7 +1,7 @@
 """What others have published on the same partitions: mean absolute errors, mean over the five.
 
 Sources: MoE-18 and the partitions, Chang et al., npj Comput. Mater. 8, 242 (2022); CGCNN, JMP (one
-task at a time) and MoMa as tabulated in MoMa, Wang et al., arXiv:2502.15483 (2025). Of
+task at a time) and MoMa as tabulated in arXiv:2502.15483 (2025). Of
 `expt_band_gap` they had all 2,481 rows, here are 1,498.
 """
 
