@@ -135,7 +135,7 @@ def _empty_slab(lattice: Array, frac: Array, radii: Array) -> float:
     widest = -np.inf
     for plane, period in zip(planes, spacing, strict=True):
         heights = (frac @ plane % 1.0) * period
-        order = np.argsort(heights)
+        order = np.argsort(heights - radii)
         low, high = (heights - radii)[order], (heights + radii)[order]
         reached = np.maximum.accumulate(np.concatenate([high - period, high]))
         gaps = np.concatenate([low[1:], low[:1] + period]) - reached[len(low) :]

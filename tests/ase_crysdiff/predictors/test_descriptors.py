@@ -17,6 +17,7 @@ from ase_crysdiff.predictors.descriptors.describing import (
     digests,
 )
 from ase_crysdiff.predictors.descriptors.geometry import geometry
+from ase_crysdiff.testing.crystals import prototypes
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5] * 3])
 BLENDE = Structure.from_spacegroup(
@@ -52,6 +53,16 @@ def test_layers_show_an_empty_slab():
     layers = row(LAYERS)
     assert layers["empty slab"] > 0.5
     assert row(SALT.get_primitive_structure())["empty slab"] < 0.5
+
+
+def test_an_atom_on_the_border_of_the_cell_is_on_both():
+    """Heights a hair below 0 and 0 are the same; a large atom behind a small one covers its gap."""
+    perovskite = prototypes()["SrTiO3"].get_primitive_structure()
+    for shift in (1e-7, -1e-7, 0.3):
+        moved = perovskite.copy()
+        moved.translate_sites(range(len(moved)), [shift] * 3)
+        for name, value in row(moved).items():
+            assert value == pytest.approx(row(perovskite)[name], abs=1e-4), name
 
 
 def test_statistics_of_elements_by_hand():
