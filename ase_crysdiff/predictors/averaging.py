@@ -65,6 +65,8 @@ class AveragedPredictor(Predictor):
                 f"The card of {card.name} lacks what an average needs ({error!r})."
             ) from error
         check_digests(self._blocks, about["digests"], card.name)
+        #: Whether what is likelier 0 is answered with 0, and not only remarked upon.
+        self.hurdle = bool(about.get("hurdle", False))
         self.tensors, self.transform = dict(tensors), transform_of(about["transform"])
         self.forest = Forest.of_tensors(part_of(tensors, f"{FOREST}."))
         kernel, zeros = (part_of(tensors, f"{name}.") for name in (KERNEL, ZEROS))
@@ -98,7 +100,8 @@ class AveragedPredictor(Predictor):
             crystals: In their reduced cells.
             described: Their descriptors, none NaN.
         """
-        each = regressions(self.forest, self.kernel, self.squash, described)
+        first = self.zeros if self.hurdle else None
+        each = regressions(self.forest, self.kernel, self.squash, first, described)
         if self.network is not None:
             each |= {NETWORK: network_learned(self.network, crystals)}
         return mean_of(each, self.weights), spread_of(each, self._typical)
@@ -123,15 +126,22 @@ class AveragedPredictor(Predictor):
 
 
 def regressions(
-    forest: Forest, kernel: KernelRidge | None, squash: Squash, described: Described
+    forest: Forest,
+    kernel: KernelRidge | None,
+    squash: Squash,
+    zeros: Forest | None,
+    described: Described,
 ) -> dict[str, Array]:
     """What a forest and, if there is one, a kernel regression answer, after the transform of the
-    property.
+    property; 0 where that is the likelier answer, which of all errs least on average.
     """
     found = {FOREST: squash.inverse(forest.predict(described.few))}
     if kernel is not None:
         found[KERNEL] = squash.inverse(kernel.predict(described.all))
-    return found
+    if zeros is None:
+        return found
+    absent = zeros.predict(described.few) >= _LIKELY
+    return {model: np.where(absent, 0.0, answer) for model, answer in found.items()}
 
 
 def network_learned(network: NetworkPredictor, crystals: CrystalBatch) -> Array:

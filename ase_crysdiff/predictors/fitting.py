@@ -22,6 +22,7 @@ from ase_crysdiff.predictors.averaging import (
     FOREST,
     KERNEL,
     NETWORK,
+    ZEROS,
     AveragedPredictor,
     best_weights,
     filled,
@@ -52,6 +53,8 @@ Array = NDArray[np.float64]
 PLAIN = ForestSettings(trees=100)
 #: Rows that a kernel regression is built on, at most.
 _MOST_POINTS = 2000
+#: Share of zeros from which they are told apart first.
+_MANY = 0.1
 _OWN = ForestSettings(trees=100, extra=True, share=0.4, leaf=2)
 
 
@@ -64,16 +67,33 @@ class Fitted:
         kernel: On all.
         squash: The scale that both answer on.
         fill: Means of the training rows, in place of NaN, shape (columns,).
+        zeros: Tells how probably the value is 0, where many are; forest and kernel regression then
+            know the other rows only.
     """
 
     forest: Forest
     kernel: KernelRidge
     squash: Squash
     fill: Array
+    zeros: Forest | None = None
 
     def learned(self, described: Described) -> dict[str, Array]:
         """What the models answer, after the transform of the property."""
-        return regressions(self.forest, self.kernel, self.squash, filled(described, self.fill))
+        known = filled(described, self.fill)
+        return regressions(self.forest, self.kernel, self.squash, self.zeros, known)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For the weights of a predictor."""
+        heads: dict[str, Forest | KernelRidge | None] = {
+            FOREST: self.forest,
+            KERNEL: self.kernel,
+            ZEROS: self.zeros,
+        }
+        found = {"fill": torch.from_numpy(self.fill)}
+        for name, head in heads.items():
+            if head is not None:
+                found |= {f"{name}.{k}": tensor for k, tensor in head.tensors().items()}
+        return found
 
 
 def fit(
@@ -100,31 +120,56 @@ def fit(
     Raises:
         MissingExtraError: If scikit-learn is not installed.
     """
-    train, both = list(train), [*train, *validation]
-    asked, truth = described.select(list(validation)), learned[list(validation)]
+    train, validation = list(train), list(validation)
+    both = [*train, *validation]
+    many = has_many_zeros(learned[train]) and bool((learned[validation] != 0).any())
     known, fill = _filled_rows(described, train)
-    asked, best = filled(asked, fill), None
-    squashes = [Squash.of(learned[train], bent) for bent in (False, True)]
-    points = _points(len(train), seed)
+    zeros = _zeros(known, learned[train], seed) if many else None
+    own, own_validation = (
+        _amounts(rows, learned) if many else rows for rows in (train, validation)
+    )
+    known = filled(described.select(own), fill)
+    asked, truth = filled(described.select(own_validation), fill), learned[own_validation]
+    best = None
+    squashes = [Squash.of(learned[own], bent) for bent in (False, True)]
+    points = _points(len(own), seed)
     for basis in decompositions(known.all[points], known.widths):
         between = basis.bare.kernel(asked.all)
         for squash, ridge in product(squashes, RIDGES):
-            kernel = basis.solved(squash.forward(learned[train])[points], ridge)
+            kernel = basis.solved(squash.forward(learned[own])[points], ridge)
             answer = squash.inverse(between @ kernel.coefficients.astype(np.float64))
             error = float(np.abs(answer - truth).mean())
             if best is None or error < best[0]:
                 best = error, kernel, squash, ridge
     assert best is not None
     _, kernel, squash, ridge = best
-    forest = Forest.grown(known.few, squash.forward(learned[train]), _OWN, seed)
-    first = Fitted(forest, kernel, squash, fill)
+    forest = Forest.grown(known.few, squash.forward(learned[own]), _OWN, seed)
+    first = Fitted(forest, kernel, squash, fill, zeros)
     known, fill = _filled_rows(described, both)
-    squash = Squash.of(learned[both], squash.bent)
-    wanted = squash.forward(learned[both])
-    points = _points(len(both), seed)
+    zeros = _zeros(known, learned[both], seed) if many else None
+    own = _amounts(both, learned) if many else both
+    known = filled(described.select(own), fill)
+    squash = Squash.of(learned[own], squash.bent)
+    wanted = squash.forward(learned[own])
+    points = _points(len(own), seed)
     (basis,) = decompositions(known.all[points], known.widths, (kernel.gamma,))
     forest = Forest.grown(known.few, wanted, _OWN, seed)
-    return first, Fitted(forest, basis.solved(wanted[points], ridge), squash, fill)
+    return first, Fitted(forest, basis.solved(wanted[points], ridge), squash, fill, zeros)
+
+
+def has_many_zeros(learned: Array) -> bool:
+    """Whether 0 is an answer of another kind: no gap, no superconductor."""
+    share = float((learned == 0).mean())
+    return bool((learned >= 0).all()) and _MANY <= share <= 1 - _MANY
+
+
+def _amounts(rows: Sequence[int], learned: Array) -> list[int]:
+    """The rows that are not 0."""
+    return [row for row in rows if learned[row] != 0]
+
+
+def _zeros(known: Described, learned: Array, seed: int) -> Forest:
+    return Forest.grown(known.few, (learned == 0).astype(np.float64), _OWN, seed)
 
 
 def _points(rows: int, seed: int) -> NDArray[np.int64]:
@@ -244,13 +289,7 @@ def averaged(
     }
     results = {}
     for part, chosen in parts.items():
-        if chosen:
-            here = {k: v[chosen] for k, v in answers.items()}
-            results |= rows_of_part(part, here, data.values[chosen], target.unit)
-            errors = (values - data.values).abs()[chosen]
-            results[f"{part} within one standard deviation"] = coverage(
-                errors, factor * width[chosen]
-            )
+        results |= _part_results(part, chosen, answers, factor * width, data.values, target.unit)
     config: dict[str, Any] = {
         "recipe": "average",
         "kind": Kind.PREDICTOR.value,
@@ -261,15 +300,14 @@ def averaged(
         "average": {
             "weights": weights,
             "transform": transform,
+            "hurdle": final.zeros is not None,
             "squash": final.squash.as_dict(),
             "typical": typical,
             "blocks": list(described.blocks),
             "digests": digests(list(described.blocks)),
         },
     }
-    tensors = {"fill": torch.from_numpy(final.fill)}
-    for model, head in ((FOREST, final.forest), (KERNEL, final.kernel)):
-        tensors |= {f"{model}.{k}": v for k, v in head.tensors().items()}
+    tensors = final.tensors()
     training = dict(about)
     if network is not None and NETWORK in weights:
         config[NETWORK] = dict(network.card.config)
@@ -289,6 +327,23 @@ def averaged(
         "",
     )
     return AveragedPredictor(card, tensors, device)
+
+
+def _part_results(
+    part: str,
+    rows: list[int],
+    answers: Mapping[str, Float[Tensor, " crystals"]],
+    uncertainty: Float[Tensor, " crystals"],
+    known: Float[Tensor, " crystals"],
+    unit: str,
+) -> dict[str, Any]:
+    """Errors of all answers on the rows of a part, and how many lie within the uncertainty."""
+    if not rows:
+        return {}
+    here = {name: found[rows] for name, found in answers.items()}
+    within = coverage((answers["MAE"] - known).abs()[rows], uncertainty[rows])
+    found = rows_of_part(part, here, known[rows], unit)
+    return found | {f"{part} within one standard deviation": within}
 
 
 def restored(learned: Array, transform: str | None) -> Float[Tensor, " crystals"]:

@@ -126,3 +126,23 @@ def test_wrong_models_and_missing_scikit_learn(data, split, encoder, tmp_path, m
     assert isinstance(found, NetworkPredictor)
     assert "stands alone" in caplog.text
     assert np.isfinite(found.predict(data.crystals).values.numpy()).all()
+
+
+def test_where_many_values_are_0_that_is_told_apart_first(data, split, encoder, tmp_path):
+    """Crystals with copper have none of it, the others their volume."""
+    owner = torch.arange(len(data)).repeat_interleave(data.crystals.num_atoms)
+    copper = torch.bincount(owner, data.crystals.species == 29, len(data)) > 0
+    values = torch.where(copper, 0.0, data.values)
+    assert 0.1 < float(copper.double().mean()) < 0.9
+    table = LabelledCrystals(data.names, data.crystals, values)
+    found = taught(table, split, encoder, tmp_path, models=("forest", "kernel"))
+    assert isinstance(found, AveragedPredictor)
+    assert found.card.config["average"]["hurdle"]
+    said = found.predict(data.crystals)
+    assert torch.equal(said.values == 0, copper)
+    assert set(said.remarks) == set(torch.nonzero(copper).flatten().tolist())
+    assert "volume_per_atom is 0 with a probability of" in next(iter(said.remarks.values()))
+    save(found, tmp_path / "volume")
+    assert torch.equal(
+        load_predictor(tmp_path / "volume").predict(data.crystals).values, said.values
+    )
