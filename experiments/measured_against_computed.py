@@ -39,12 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--tasks", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--seed", type=int, default=0, help="of the rows that are left")
     parser.add_argument("--keep", type=Path, default=Path("descriptors"), help="of descriptors")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
-    found = {name: measure(name, options.keep, options.seed) for name in PAIRS}
+    found = {name: measure(name, options.keep, options.seed) for name in options.tasks}
     write_text(options.output, json.dumps(found, indent=1) + "\n")
     for name, rows in found.items():
         print(name)
