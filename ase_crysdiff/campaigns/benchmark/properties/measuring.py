@@ -27,7 +27,8 @@ class PropertiesOptions:
     Args:
         tasks: names of tasks, see crysdiff tasks; default all with published partitions
         systems: what is compared: constant, forest (on composition and density), frozen (forest and
-            kernel regression on frozen descriptors, averaged), frozen:forest, frozen:kernel,
+            kernel regression on frozen descriptors, averaged), frozen:forest, frozen:kernel, strict
+            (as frozen, but no validation row is fitted to at the end),
             finetune:ENCODER (none for scratch), average:ENCODER
         folds: only the first so many partitions
         limit: rows of each table at most, for a trial
@@ -43,7 +44,7 @@ class PropertiesOptions:
     """
 
     tasks: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ("constant", "forest", "frozen")
+    systems: tuple[str, ...] = ("constant", "forest", "strict", "frozen")
     folds: int | None = None
     limit: int | None = None
     labels: int | None = None

@@ -76,6 +76,11 @@ class Part:
             answers[rows] = first[model][rows]
         return final
 
+    @cached_property
+    def strict(self) -> Mapping[str, Array]:
+        """Answers of those that know training rows only, for all rows."""
+        return self._fits[0].learned(self.described)
+
     def network(self, encoder: str) -> Array:
         """Answers of a network fine-tuned from an encoder; from scratch with "none"."""
         if encoder not in self._networks:
@@ -123,6 +128,10 @@ def _frozen(part: Part, argument: str) -> Array:
     return part.heads[argument] if argument else part.weighed(part.heads)
 
 
+def _strict(part: Part, argument: str) -> Array:
+    return part.weighed(part.strict)
+
+
 def _finetune(part: Part, argument: str) -> Array:
     return part.network(argument or "crysldnet")
 
@@ -136,6 +145,7 @@ def _average(part: Part, argument: str) -> Array:
 SYSTEMS: dict[str, Callable[[Part, str], Array]] = {
     "constant": _constant,
     "forest": _forest,
+    "strict": _strict,
     "frozen": _frozen,
     "finetune": _finetune,
     "average": _average,

@@ -46,7 +46,7 @@ def test_systems_side_by_side_and_resumed(packs, tmp_path, monkeypatch):
     monkeypatch.setenv("CRYSDIFF_DATA", str(packs))
     found = properties(options(tmp_path, keep=tmp_path / "kept"))
     result = found.content["results"]["poisson_ratio"]
-    assert set(result) == {"constant", "forest", "frozen"}
+    assert set(result) == {"constant", "forest", "strict", "frozen"}
     assert result["frozen"]["mean"] < result["constant"]["mean"]
     assert result["constant"]["mean"] == pytest.approx(
         np.mean(result["constant"]["each"]), rel=1e-3
@@ -60,7 +60,7 @@ def test_systems_side_by_side_and_resumed(packs, tmp_path, monkeypatch):
     def fail(*_):
         raise AssertionError("measured again")
 
-    for name in ("constant", "forest", "frozen"):
+    for name in ("constant", "forest", "strict", "frozen"):
         monkeypatch.setitem(SYSTEMS, name, fail)
     again = properties(options(tmp_path, keep=tmp_path / "kept"))
     assert again.content["results"] == found.content["results"]
