@@ -1,0 +1,164 @@
+"""Trains the modules of the shipped hub, one after the other, each resumable.
+
+    python tools/make_hub.py runs/hub -o ase_crysdiff/weights/hub
+
+No module learns from a crystal whose formula is in a test part of the eleven published tasks,
+except that modules of these tasks themselves leave out the formulas of their own test parts and of
+tasks of the same kind of property. Rows beyond the limit are left out at random.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ase_crysdiff.crystal.reduction import batch_of, reduced_cell
+from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.splits import by_shares, groups_of
+from ase_crysdiff.errors import CrysDiffError
+from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.networks.encoders.crysformer.modular import ModularCrysformer
+from ase_crysdiff.networks.registry import make_backbone
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.finetuning import FinetuneSettings
+from ase_crysdiff.predictors.modules.hub import ENCODER, save_module, trunk_of
+from ase_crysdiff.predictors.modules.training import formula_digests, train_module
+from ase_crysdiff.tasks import Table, task, tasks
+from ase_crysdiff.training.described_crystals import described
+
+log = logging.getLogger(__name__)
+
+#: Published tasks of one kind of property: a label of one tells that of another.
+KINDS = (
+    ("eps_electronic", "poly_electronic", "dielectric_2d"),
+    ("elastic_anisotropy", "poisson_ratio"),
+    ("expt_formation_enthalpy", "formation_energy_2d"),
+)
+#: What is learned where values spread over decades and the task is published without a transform.
+TRANSFORMS = {
+    "poly_electronic": "log",
+    "dielectric_2d": "log",
+    "exfoliation_energy_2d": "log",
+    "elastic_anisotropy": "log1p",
+    "heat_capacity": None,
+}
+#: Tables that are worth no module.
+LEFT_OUT = ("perov5_direct_gap", "teacher_largest_force")
+ROWS, LEAST, WIDTH = 2000, 60, 64
+
+
+def main() -> None:
+    """Trains what is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    tests = {one.name: _test_formulas(one.name) for one in tasks("published")}
+    card = weight_files.read_card(weight_files.find(ENCODER))
+    base = {"name": card.name, "sha256": card.sha256}
+    standard = _standard(base)
+    for one in tasks():
+        place = options.output / one.name.replace("_", "-")
+        if one.name in LEFT_OUT or (place / weight_files.CARD).is_file():
+            continue
+        try:
+            _make(one.name, base, standard, tests, options.folder, place)
+        except CrysDiffError as error:
+            log.info("%s: %s", one.name, error)
+
+
+def _make(
+    name: str,
+    base: Mapping[str, str],
+    standard: Mapping[str, torch.Tensor],
+    tests: Mapping[str, frozenset[int]],
+    folder: Path,
+    place: Path,
+) -> None:
+    one = task(name)
+    kind = next((k for k in KINDS if name in k), (name,)) if name in tests else tuple(tests)
+    refused = frozenset().union(*(tests[other] for other in kind))
+    data = _crystals(one.name, 2 * ROWS)
+    digests = formula_digests(data.crystals)
+    allowed = [i for i, digest in enumerate(digests) if digest not in refused]
+    chosen = np.random.default_rng(0).permutation(allowed)[:ROWS]
+    if len(chosen) < LEAST:
+        log.info("%s: %d rows are left, which are too few", name, len(chosen))
+        return
+    data = data.select(np.sort(chosen).tolist())
+    split = by_shares(groups_of(data.crystals, "composition"), 0.15, 0.0, 0)
+    transform = TRANSFORMS.get(name, one.transform)
+    settings = FinetuneSettings(
+        members=1, transform=transform, epochs=40, patience=15, weight_decay=1e-2
+    )
+    about = {
+        "data": f"{one.about}: {len(data)} rows of the task {name} ({one.source}), without any "
+        f"formula of the test parts of {', '.join(kind)}",
+        "command": "python tools/make_hub.py runs/hub -o ase_crysdiff/weights/hub",
+    }
+    module = train_module(
+        data,
+        split,
+        PropertyTarget(name, one.unit),
+        base,
+        standard,
+        settings,
+        folder / name,
+        name=place.name,
+        about=about,
+        licence=one.licence,
+        width=WIDTH,
+        progress=False,
+    )
+    save_module(place, module)
+    for label, result in module.card.measured["results"].items():
+        log.info("%s, %s: %s %s", name, label, result["value"], result.get("unit", ""))
+
+
+def _crystals(name: str, limit: int) -> LabelledCrystals:
+    """The rows of a task in reduced cells."""
+    table: Table = task(name).table(limit=limit, progress=False)
+    cells, values, names = [], [], []
+    known = trunk_of({"name": ENCODER})[1]
+    for label, structure, value in zip(table.names, table.structures, table.values, strict=True):
+        try:
+            cell = reduced_cell(structure)
+        except CrysDiffError:
+            continue
+        if set(cell.species.tolist()) <= known and np.isfinite(value):
+            cells.append(cell)
+            values.append(float(value))
+            names.append(f"{label}#{len(names)}")
+    return LabelledCrystals(
+        tuple(names), batch_of(cells), torch.tensor(values, dtype=torch.float64)
+    )
+
+
+def _test_formulas(name: str) -> frozenset[int]:
+    """Digests of the formulas of the test parts of a published task."""
+    table = task(name).table(progress=False)
+    tested = [i for i, parts in enumerate(table.parts) if "test" in parts]
+    cells = [reduced_cell(table.structures[i]) for i in tested]
+    return frozenset(formula_digests(batch_of(cells)))
+
+
+def _standard(base: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """Mean and deviation of what the encoder says of the atoms of the published tasks; of the
+    structures, not of their labels.
+    """
+    config, _, tensors = trunk_of(base)
+    network = make_backbone({**config, "width": 1})
+    assert isinstance(network, ModularCrysformer)
+    blank = {n: p for n, p in network.named_parameters() if n not in tensors}
+    weight_files.fill(network, {**blank, **tensors}, Path(ENCODER))
+    parts = [described(network, _crystals(one.name, 300).crystals) for one in tasks("published")]
+    atoms = torch.cat(parts)
+    return {"shift": atoms.mean(0), "scale": atoms.std(0) + 1e-3}
+
+
+if __name__ == "__main__":
+    main()
