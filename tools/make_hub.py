@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.reduction import batch_of, reduced_cell
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import by_shares, groups_of
+from ase_crysdiff.environment import data_folder
 from ase_crysdiff.errors import CrysDiffError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.networks.encoders.crysformer.modular import ModularCrysformer
@@ -45,9 +47,11 @@ TRANSFORMS = {
     "elastic_anisotropy": "log1p",
     "heat_capacity": None,
 }
+#: Of crystals, as they are kept.
+PARTS = ("lattice", "frac_coords", "species", "num_atoms")
 #: Tables that are worth no module.
 LEFT_OUT = ("perov5_direct_gap", "teacher_largest_force")
-ROWS, LEAST, WIDTH = 2000, 60, 64
+ROWS, LEAST, WIDTH = 1500, 60, 64
 
 
 def main() -> None:
@@ -57,10 +61,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    tests = {one.name: _test_formulas(one.name) for one in tasks("published")}
+    tests = {one.name: _test_formulas(one.name, options.folder) for one in tasks("published")}
     card = weight_files.read_card(weight_files.find(ENCODER))
     base = {"name": card.name, "sha256": card.sha256}
-    standard = _standard(base)
+    standard = _standard(base, options.folder)
     for one in tasks():
         place = options.output / one.name.replace("_", "-")
         if one.name in LEFT_OUT or (place / weight_files.CARD).is_file():
@@ -82,7 +86,7 @@ def _make(
     one = task(name)
     kind = next((k for k in KINDS if name in k), (name,)) if name in tests else tuple(tests)
     refused = frozenset().union(*(tests[other] for other in kind))
-    data = _crystals(one.name, 2 * ROWS)
+    data = _crystals(one.name, folder, min(one.rows, 2 * ROWS))
     digests = formula_digests(data.crystals)
     allowed = [i for i, digest in enumerate(digests) if digest not in refused]
     chosen = np.random.default_rng(0).permutation(allowed)[:ROWS]
@@ -119,8 +123,11 @@ def _make(
         log.info("%s, %s: %s %s", name, label, result["value"], result.get("unit", ""))
 
 
-def _crystals(name: str, limit: int) -> LabelledCrystals:
-    """The rows of a task in reduced cells."""
+def _crystals(name: str, folder: Path, limit: int) -> LabelledCrystals:
+    """The rows of a task in reduced cells; kept in the folder once they are read."""
+    kept = folder / f"{name}-{limit}.npz"
+    if kept.is_file():
+        return _kept(kept)
     table: Table = task(name).table(limit=limit, progress=False)
     cells, values, names = [], [], []
     known = trunk_of({"name": ENCODER})[1]
@@ -133,20 +140,33 @@ def _crystals(name: str, limit: int) -> LabelledCrystals:
             cells.append(cell)
             values.append(float(value))
             names.append(f"{label}#{len(names)}")
-    return LabelledCrystals(
-        tuple(names), batch_of(cells), torch.tensor(values, dtype=torch.float64)
+    batch = batch_of(cells)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {part: getattr(batch, part).numpy() for part in PARTS}
+    np.savez_compressed(kept, names=np.array(names), values=np.array(values), **arrays)
+    return _kept(kept)
+
+
+def _kept(path: Path) -> LabelledCrystals:
+    with np.load(path) as found:
+        batch = CrystalBatch(*(torch.from_numpy(found[part]) for part in PARTS))
+        values = torch.from_numpy(found["values"])
+        return LabelledCrystals(tuple(found["names"].tolist()), batch, values)
+
+
+def _test_formulas(name: str, folder: Path) -> frozenset[int]:
+    """Digests of the formulas of the test parts of a published task."""
+    parts = [entry.parts for entry in task(name).read(data_folder())]
+    crystals = _crystals(name, folder, len(parts)).crystals
+    assert len(parts) == len(crystals), "a crystal of a published task cannot be read"
+    return frozenset(
+        digest
+        for digest, part in zip(formula_digests(crystals), parts, strict=True)
+        if "test" in part
     )
 
 
-def _test_formulas(name: str) -> frozenset[int]:
-    """Digests of the formulas of the test parts of a published task."""
-    table = task(name).table(progress=False)
-    tested = [i for i, parts in enumerate(table.parts) if "test" in parts]
-    cells = [reduced_cell(table.structures[i]) for i in tested]
-    return frozenset(formula_digests(batch_of(cells)))
-
-
-def _standard(base: Mapping[str, str]) -> dict[str, torch.Tensor]:
+def _standard(base: Mapping[str, str], folder: Path) -> dict[str, torch.Tensor]:
     """Mean and deviation of what the encoder says of the atoms of the published tasks; of the
     structures, not of their labels.
     """
@@ -155,7 +175,10 @@ def _standard(base: Mapping[str, str]) -> dict[str, torch.Tensor]:
     assert isinstance(network, ModularCrysformer)
     blank = {n: p for n, p in network.named_parameters() if n not in tensors}
     weight_files.fill(network, {**blank, **tensors}, Path(ENCODER))
-    parts = [described(network, _crystals(one.name, 300).crystals) for one in tasks("published")]
+    parts = [
+        described(network, _crystals(one.name, folder, one.rows).crystals)
+        for one in tasks("published")
+    ]
     atoms = torch.cat(parts)
     return {"shift": atoms.mean(0), "scale": atoms.std(0) + 1e-3}
 
