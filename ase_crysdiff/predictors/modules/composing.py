@@ -14,16 +14,17 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import Row, TableReport, labelled, rows_of
 from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.foreign_state import own_state
-from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
+from ase_crysdiff.predictors.fitting import averaged
+from ase_crysdiff.predictors.modules.beginning import with_module
 from ase_crysdiff.predictors.modules.composition import (
     Composition,
     check_units,
     composition_of,
     merged,
 )
-from ase_crysdiff.predictors.modules.hub import SHIPPED, Hub, load_hub
-from ase_crysdiff.predictors.network import NetworkPredictor
+from ase_crysdiff.predictors.modules.hub import SHIPPED, Hub, load_hub, trunk_of
 from ase_crysdiff.training.described_crystals import module_task
 
 
@@ -38,7 +39,7 @@ class Composed:
         seconds: Of the composition alone, without the fine-tuning.
     """
 
-    predictor: NetworkPredictor
+    predictor: Predictor
     composition: Composition
     report: TableReport
     seconds: float
@@ -70,8 +71,10 @@ def compose(
     minutes: float | None = None,
     device: str = "cpu",
     progress: bool | None = None,
-) -> tuple[NetworkPredictor, Composition, float]:
-    """Composes the modules of a hub by the training rows and fine-tunes what comes of it.
+) -> tuple[Predictor, Composition, float]:
+    """Composes the modules of a hub by the training rows and fine-tunes what comes of it. Where the
+    validation rows err less so, it is averaged with a forest and a kernel regression; the latter
+    reads the features of the composed module, too.
 
     Args:
         data: Clean rows, values in the unit of the target.
@@ -97,13 +100,14 @@ def compose(
     check_units(hub, target)
     started = time.monotonic()
     found = composition_of(hub, data.select(split.train), settings.transform, settings.seed)
-    initial = merged(hub, found.weights)
+    module = merged(hub, found.weights)
+    initial = with_module(hub.base, hub.standard, module)
     seconds = time.monotonic() - started
     said = {
         "hub": hub.name,
         "composition": {n: round(weight, 4) for n, weight in found.weights.items()},
     }
-    predictor = finetune(
+    network = finetune(
         data,
         split,
         target,
@@ -116,6 +120,20 @@ def compose(
         device=device,
         progress=progress,
         task_of=module_task,
+    )
+    predictor = averaged(
+        data,
+        split,
+        target,
+        network,
+        models=settings.models,
+        transform=settings.transform,
+        seed=settings.seed,
+        name=name,
+        about=network.card.training,
+        elements=initial.elements,
+        module={**module, **hub.standard},
+        device=device,
     )
     return predictor, found, seconds
 
@@ -164,7 +182,9 @@ def compose_rows(
     """
     modules, settings = load_hub(hub), settings_for(transform, seed)
     check_units(modules, target)
-    data, report = labelled(rows, transform=transform, elements=modules.trunk[1], progress=progress)
+    data, report = labelled(
+        rows, transform=transform, elements=trunk_of(modules.base)[1], progress=progress
+    )
     parts = by_shares(groups_of(data.crystals, split), validation, test, seed)
     table = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
     with tempfile.TemporaryDirectory() as temporary:

@@ -19,19 +19,13 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import groups_of
 from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.networks.encoders.crysformer.modular import (
-    Bottleneck,
-    ModularCrysformer,
-    side_by_side,
-)
-from ase_crysdiff.networks.registry import make_backbone
+from ase_crysdiff.networks.encoders.crysformer.modular import side_by_side
 from ase_crysdiff.predictors.base import PropertyTarget
-from ase_crysdiff.predictors.initial_weights import InitialWeights
-from ase_crysdiff.predictors.modules.hub import Hub, Module, initial_weights
+from ase_crysdiff.predictors.modules.features import module_features, trunk
+from ase_crysdiff.predictors.modules.hub import Hub
 from ase_crysdiff.predictors.modules.proxy import leave_one_out
 from ase_crysdiff.predictors.modules.simplex import simplex_weights
-from ase_crysdiff.shapes import Float, Tensor
+from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.described_crystals import described
 
 #: Rows that judge the modules, at most; the published number.
@@ -84,9 +78,10 @@ def composition_of(
     known = data.select(np.sort(chosen).tolist())
     values = transform_of(transform).forward(known.values.double())
     groups = torch.tensor(groups_of(known.crystals, "composition"))
-    atoms, counts = described(plain_encoder(hub), known.crystals), known.crystals.num_atoms
+    encoder, _ = trunk(hub.base["name"], hub.base["sha256"])
+    atoms, counts = described(encoder, known.crystals), known.crystals.num_atoms
     opinions = {
-        name: leave_one_out(module_features(module, atoms, counts), values, groups).numpy()
+        name: leave_one_out(module_features(module.tensors, atoms, counts), values, groups).numpy()
         for name, module in hub.modules.items()
     }
     wanted = values.numpy()
@@ -102,15 +97,15 @@ def composition_of(
     )
 
 
-def merged(hub: Hub, weights: Mapping[str, float]) -> InitialWeights:
-    """The encoder of a hub and the weighted sum of its modules.
+def merged(hub: Hub, weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """Tensors of the weighted sum of a hub's modules.
 
     Args:
         hub: Of the modules.
         weights: Of those that count, by name.
     """
     parts = [hub.modules[name].bottleneck for name in weights]
-    return initial_weights(hub, side_by_side(parts, list(weights.values())))
+    return side_by_side(parts, list(weights.values()))
 
 
 def check_units(hub: Hub, target: PropertyTarget) -> None:
@@ -128,37 +123,6 @@ def check_units(hub: Hub, target: PropertyTarget) -> None:
                 f"The module {name} has learned {target.name} in {module.card.config['unit']}, not "
                 f"in {target.unit}. Convert the values, or give the property another name."
             )
-
-
-def plain_encoder(hub: Hub) -> ModularCrysformer:
-    """The encoder of a hub, whose module adds nothing."""
-    config, _, tensors = hub.trunk
-    network = make_backbone({**config, "width": 1})
-    assert isinstance(network, ModularCrysformer)
-    module = {n: torch.zeros_like(p) for n, p in network.named_parameters() if "module." in n}
-    weight_files.fill(
-        network, {**tensors, **hub.standard, **module}, weight_files.find(hub.base["name"])
-    )
-    return network.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def module_features(
-    module: Module, atoms: Float[Tensor, "atoms features"], counts: Tensor
-) -> Float[Tensor, "crystals features"]:
-    """Features of crystals by a module: means over their atoms.
-
-    Args:
-        module: Corrects the descriptions of the atoms.
-        atoms: What the encoder says of all atoms, in order.
-        counts: Atoms of every crystal.
-    """
-    width, inputs = module.tensors["down.weight"].shape
-    bottleneck = Bottleneck(inputs, width)
-    bottleneck.load_state_dict(module.bottleneck)
-    owner = torch.arange(len(counts)).repeat_interleave(counts)
-    sums = atoms.new_zeros(len(counts), inputs).index_add(0, owner, bottleneck(atoms))
-    return sums / counts.unsqueeze(-1)
 
 
 def _error(said: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:

@@ -6,7 +6,6 @@ names the digest of its encoder: beside another one its numbers mean nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,7 @@ from ase_crysdiff.errors import CheckpointError, IncompatibleError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.pretrained import part_of
-from ase_crysdiff.networks.encoders.crysformer.modular import MODULE
 from ase_crysdiff.networks.energy import backbone_config
-from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.shapes import Tensor
 
 #: Name of the hub that comes with the package.
@@ -96,15 +93,6 @@ class Hub:
         tensors = next(iter(self.modules.values())).tensors
         return {name: tensors[name] for name in STANDARD}
 
-    @cached_property
-    def trunk(self) -> tuple[Config, frozenset[int], dict[str, Tensor]]:
-        """Config, elements and tensors of the encoder.
-
-        Raises:
-            IncompatibleError: If the weights that are found are others than those of the modules.
-        """
-        return trunk_of(self.base)
-
 
 def trunk_of(base: Mapping[str, str]) -> tuple[Config, frozenset[int], dict[str, Tensor]]:
     """Config, elements and tensors of the encoder of a potential.
@@ -127,34 +115,6 @@ def trunk_of(base: Mapping[str, str]) -> tuple[Config, frozenset[int], dict[str,
         )
     config = {**backbone_config(card.config["encoder"]), "name": "crysformer-modules"}
     return config, frozenset(card.elements), part_of(tensors, "encoder.")
-
-
-def initial_weights(hub: Hub, bottleneck: Mapping[str, Tensor]) -> InitialWeights:
-    """What fine-tuning begins with: the encoder of a hub and a module beside it.
-
-    Args:
-        hub: Of the encoder.
-        bottleneck: Tensors of the module, possibly merged of several.
-    """
-    return with_module(hub.base, hub.standard, bottleneck)
-
-
-def with_module(
-    base: Mapping[str, str], standard: Mapping[str, Tensor], bottleneck: Mapping[str, Tensor]
-) -> InitialWeights:
-    """An encoder with a module beside it; `initial_weights` without a hub.
-
-    Args:
-        base: Name and digest of the encoder.
-        standard: What standardises its vectors.
-        bottleneck: Tensors of the module.
-    """
-    config, elements, tensors = trunk_of(base)
-    width = len(bottleneck["down.bias"])
-    module = {MODULE + name: tensor for name, tensor in bottleneck.items()}
-    return InitialWeights(
-        {**config, "width": width}, elements, {**tensors, **standard, **module}, dict(base)
-    )
 
 
 def load_hub(hub: str | Path = SHIPPED) -> Hub:

@@ -19,7 +19,8 @@ from ase_crysdiff.models.pretrained import part_of
 from ase_crysdiff.networks.encoders.crysformer.modular import MODULE, Bottleneck
 from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
-from ase_crysdiff.predictors.modules.hub import Module, with_module
+from ase_crysdiff.predictors.modules.beginning import with_module
+from ase_crysdiff.predictors.modules.hub import Module
 from ase_crysdiff.predictors.network import PREFIX
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.described_crystals import module_task

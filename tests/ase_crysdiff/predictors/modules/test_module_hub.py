@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,13 +15,16 @@ from ase_crysdiff.networks.encoders.crysformer.modular import Bottleneck, side_b
 from ase_crysdiff.networks.graph import build_graph
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.base import PropertyTarget
-from ase_crysdiff.predictors.modules.composition import (
-    check_units,
-    merged,
-    module_features,
-    plain_encoder,
+from ase_crysdiff.predictors.modules.beginning import with_module
+from ase_crysdiff.predictors.modules.composition import check_units, merged
+from ase_crysdiff.predictors.modules.features import module_features, rows, trunk
+from ase_crysdiff.predictors.modules.hub import (
+    ENCODER,
+    Module,
+    load_hub,
+    save_module,
+    trunk_of,
 )
-from ase_crysdiff.predictors.modules.hub import ENCODER, Module, load_hub, save_module
 from ase_crysdiff.predictors.modules.training import formula_digests, fresh
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.described_crystals import described
@@ -70,7 +74,7 @@ def test_a_module_is_read_as_it_was_written(folder):
 
 def test_one_module_with_weight_1_keeps_its_features_bit_for_bit(folder, crystals):
     hub = load_hub(folder)
-    initial = merged(hub, {"second": 1.0})
+    initial = with_module(hub.base, hub.standard, merged(hub, {"second": 1.0}))
     network = make_backbone(initial.backbone)
     weight_files.fill(network, initial.tensors, folder)
     graph = build_graph(crystals.sorted()[0], network.neighborhood)
@@ -83,30 +87,40 @@ def test_one_module_with_weight_1_keeps_its_features_bit_for_bit(folder, crystal
 
 def test_the_sum_of_modules_is_the_weighted_sum_of_their_features(folder, crystals):
     hub = load_hub(folder)
-    atoms = described(plain_encoder(hub), crystals)
+    atoms = described(trunk(ENCODER)[0], crystals)
     weights = {"first": 0.3, "third": 0.7}
-    each = {n: module_features(hub.modules[n], atoms, crystals.num_atoms) for n in weights}
+    each = {n: module_features(hub.modules[n].tensors, atoms, crystals.num_atoms) for n in weights}
     expected = sum(weight * each[name] for name, weight in weights.items())
     tensors = side_by_side([hub.modules[n].bottleneck for n in weights], list(weights.values()))
-    whole = Module(hub.modules["first"].card, {**tensors, **hub.standard})
+    whole = {**tensors, **hub.standard}
     found = module_features(whole, atoms, crystals.num_atoms)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_a_fresh_module_adds_nothing(folder, crystals):
     hub = load_hub(folder)
-    atoms = described(plain_encoder(hub), crystals)
-    blank = Module(hub.modules["first"].card, {**fresh(FEATURES, 4, 0), **hub.standard})
+    atoms = described(trunk(ENCODER)[0], crystals)
+    blank = {**fresh(FEATURES, 4, 0), **hub.standard}
     owner = torch.arange(5).repeat_interleave(crystals.num_atoms)
-    means = torch.zeros(5, FEATURES).index_add(0, owner, atoms) / crystals.num_atoms[:, None]
+    atoms_in = (atoms - hub.standard["shift"]) / hub.standard["scale"]
+    means = torch.zeros(5, FEATURES).index_add(0, owner, atoms_in) / crystals.num_atoms[:, None]
     torch.testing.assert_close(module_features(blank, atoms, crystals.num_atoms), means)
 
 
-def test_atoms_are_described_in_their_order(folder, crystals):
-    encoder = plain_encoder(load_hub(folder))
+def test_atoms_are_described_in_their_order(crystals):
+    encoder = trunk(ENCODER)[0]
     together = described(encoder, crystals)
     alone = torch.cat([described(encoder, one) for one in crystals.split()])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_are_nan_where_the_encoder_knows_no_element(folder, crystals):
+    module = load_hub(folder).modules["first"]
+    strange = replace(crystals, species=crystals.species.clone())
+    strange.species[0] = 88
+    found = rows(module.tensors, strange)
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1:], rows(module.tensors, crystals)[1:], rtol=1e-4, atol=1e-4)
 
 
 def test_another_encoder_is_refused_with_both_digests(folder):
@@ -115,7 +129,7 @@ def test_another_encoder_is_refused_with_both_digests(folder):
         save_module(folder / name, replace(stranger, card=replace(stranger.card, name=name)))
     now = weight_files.read_card(weight_files.find(ENCODER)).sha256
     with pytest.raises(IncompatibleError, match=f"{'f' * 64}.*{now}"):
-        load_hub(folder).trunk  # noqa: B018
+        trunk_of(load_hub(folder).base)
 
 
 def test_modules_of_two_encoders_are_refused_with_both_digests(folder):
