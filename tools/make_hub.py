@@ -28,7 +28,7 @@ from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.finetuning import FinetuneSettings
 from ase_crysdiff.predictors.modules.hub import ENCODER, save_module, trunk_of
 from ase_crysdiff.predictors.modules.training import formula_digests, train_module
-from ase_crysdiff.tasks import Table, task, tasks
+from ase_crysdiff.tasks import task, tasks
 from ase_crysdiff.training.described_crystals import described
 
 log = logging.getLogger(__name__)
@@ -128,18 +128,21 @@ def _crystals(name: str, folder: Path, limit: int) -> LabelledCrystals:
     kept = folder / f"{name}-{limit}.npz"
     if kept.is_file():
         return _kept(kept)
-    table: Table = task(name).table(limit=limit, progress=False)
+    entries = list(task(name).read(data_folder()))
+    if limit < len(entries):
+        drawn = np.random.default_rng(0).choice(len(entries), limit, replace=False)
+        entries = [entries[i] for i in sorted(drawn)]
     cells, values, names = [], [], []
     known = trunk_of({"name": ENCODER})[1]
-    for label, structure, value in zip(table.names, table.structures, table.values, strict=True):
+    for entry in entries:
         try:
-            cell = reduced_cell(structure)
+            cell = reduced_cell(entry.load())
         except CrysDiffError:
             continue
-        if set(cell.species.tolist()) <= known and np.isfinite(value):
+        if set(cell.species.tolist()) <= known and np.isfinite(entry.value):
             cells.append(cell)
-            values.append(float(value))
-            names.append(f"{label}#{len(names)}")
+            values.append(entry.value)
+            names.append(f"{entry.name}#{len(names)}")
     batch = batch_of(cells)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {part: getattr(batch, part).numpy() for part in PARTS}

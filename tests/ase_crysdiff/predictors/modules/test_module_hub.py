@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from toys import toy_module
 
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.errors import CheckpointError, IncompatibleError
 from ase_crysdiff.models import weights as weight_files
-from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.networks.encoders.crysformer.modular import Bottleneck, side_by_side
 from ase_crysdiff.networks.graph import build_graph
 from ase_crysdiff.networks.registry import make_backbone
@@ -20,7 +20,6 @@ from ase_crysdiff.predictors.modules.composition import check_units, merged
 from ase_crysdiff.predictors.modules.features import module_features, rows, trunk
 from ase_crysdiff.predictors.modules.hub import (
     ENCODER,
-    Module,
     load_hub,
     save_module,
     trunk_of,
@@ -30,25 +29,6 @@ from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.described_crystals import described
 
 FEATURES = 256
-
-
-def toy_module(name, seed, width=8, base=None):
-    """A module with random numbers beside the shipped encoder."""
-    card = weight_files.read_card(weight_files.find(ENCODER))
-    base = base or {"name": ENCODER, "sha256": card.sha256}
-    generator = torch.Generator().manual_seed(seed)
-    tensors = fresh(FEATURES, width, seed)
-    tensors["up.weight"] = torch.randn(FEATURES, width, generator=generator)
-    standard = {"shift": torch.full((FEATURES,), 0.1), "scale": torch.full((FEATURES,), 2.0)}
-    config = {
-        "recipe": "module",
-        "kind": Kind.MODULE.value,
-        "target": name,
-        "unit": "eV",
-        "base": base,
-    }
-    card = Card(name, config, None, {}, {}, card.elements, "MIT", "")
-    return Module(card, {**tensors, **standard}, frozenset({1, 2}))
 
 
 @pytest.fixture
