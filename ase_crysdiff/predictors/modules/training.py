@@ -107,14 +107,21 @@ def fresh(inputs: int, width: int, seed: int) -> dict[str, Tensor]:
 
 
 def formula_digests(crystals: CrystalBatch) -> list[int]:
-    """A number for the reduced formula of every crystal, the same in every process: by it a card
-    says what was learned from without listing it.
-    """
+    """`formula_digest` of every crystal."""
     found = []
     for species in crystals.species.split(crystals.num_atoms.tolist()):
         numbers, counts = species.unique(return_counts=True)
-        reduced = counts // math.gcd(*counts.tolist())
-        text = " ".join(f"{z}:{n}" for z, n in zip(numbers.tolist(), reduced.tolist(), strict=True))
-        digest = hashlib.sha256(text.encode()).digest()[:8]
-        found.append(int.from_bytes(digest, "big", signed=True))
+        found.append(formula_digest(dict(zip(numbers.tolist(), counts.tolist(), strict=True))))
     return found
+
+
+def formula_digest(amounts: Mapping[int, int]) -> int:
+    """A number for a reduced formula, the same in every process: by it a module says what it has
+    learned from without listing it.
+
+    Args:
+        amounts: Number of atoms by atomic number, in any cell.
+    """
+    common = math.gcd(*amounts.values())
+    text = " ".join(f"{z}:{amounts[z] // common}" for z in sorted(amounts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)

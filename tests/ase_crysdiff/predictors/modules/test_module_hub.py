@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pymatgen.core import Lattice, Structure
 from toys import toy_module
 
 from ase_crysdiff.crystal.convert import from_structures
@@ -24,7 +25,7 @@ from ase_crysdiff.predictors.modules.hub import (
     save_module,
     trunk_of,
 )
-from ase_crysdiff.predictors.modules.training import formula_digests, fresh
+from ase_crysdiff.predictors.modules.training import formula_digest, formula_digests, fresh
 from ase_crysdiff.testing.crystals import rattled
 from ase_crysdiff.training.described_crystals import described
 
@@ -161,3 +162,16 @@ def test_formulas_have_one_digest_in_every_cell():
     other = structure.copy()
     other.replace(0, "Xe")
     assert formula_digests(from_structures([other])) != one
+
+
+def test_the_digest_of_a_formula_is_that_of_its_amounts():
+    assert formula_digest({8: 6, 22: 2, 38: 2}) == formula_digest({22: 1, 38: 1, 8: 3})
+    assert formula_digest({8: 2, 22: 1}) != formula_digest({8: 1, 22: 2})
+    assert (
+        formula_digest({11: 1, 17: 1})
+        == formula_digests(
+            from_structures(
+                [Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])]
+            )
+        )[0]
+    )
