@@ -49,10 +49,9 @@ TRANSFORMS = {
 }
 #: Of crystals, as they are kept.
 PARTS = ("lattice", "frac_coords", "species", "num_atoms")
-#: Tables whose module tells its own property no better than the median, or that are of no use.
+#: Tables that are worth no module.
 LEFT_OUT = (
     "perov5_direct_gap",
-    "perov5_indirect_gap",
     "teacher_largest_force",
     "teacher_pressure",
 )
