@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from monty.json import MSONable
 from numpy.typing import NDArray
 
 from ase_crysdiff import registry
@@ -18,12 +17,12 @@ from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.predictors.reports import FinetuneReport, PredictionReport
+from pymatgen_ext.composing import ComposingPredictor
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from ase_crysdiff.data.property_tables import TableReport
     from ase_crysdiff.predictors.base import Predictor, PropertyTarget
     from ase_crysdiff.predictors.finetuning import FinetuneSettings
     from ase_crysdiff.predictors.initial_weights import InitialWeights
@@ -37,7 +36,7 @@ def available_predictors() -> list[str]:
     return registry.names(registry.PREDICTORS)
 
 
-class StructurePredictor(MSONable):
+class StructurePredictor(ComposingPredictor):
     """Predicts a property of crystals, and learns new ones.
 
     Every crystal is brought to its primitive Niggli cell first, so that supercells get the same
@@ -60,12 +59,12 @@ class StructurePredictor(MSONable):
                 f"{type(name).__name__}."
             )
         self.name = str(name)
-        self.weights: str | None = None if weights is None else str(weights)
+        self.weights = None if weights is None else str(weights)
         self.device = device
         self.report: PredictionReport | None = None
         self.finetune_report: FinetuneReport | None = None
         self._loaded: Predictor | None = None
-        self._source: str | None = self._find()
+        self._source = self._find()
 
     def __repr__(self) -> str:
         return (
@@ -242,82 +241,7 @@ class StructurePredictor(MSONable):
             device=resolve(self.device),
             progress=progress,
         )
-        return _trained(found, report, self.device)
-
-    @staticmethod
-    def compose(
-        structures: "Sequence[Structure | Atoms | None]",
-        values: Sequence[float | None] | Array,
-        *,
-        unit: str,
-        hub: str | Path = "shipped",
-        transform: str | None = None,
-        seed: int = 0,
-        target: str = "property",
-        split: str = "random",
-        validation: float = 0.15,
-        test: float = 0.15,
-        names: Sequence[str] | None = None,
-        name: str | None = None,
-        folder: str | Path | None = None,
-        minutes: float | None = None,
-        device: str = "auto",
-        progress: bool | None = None,
-    ) -> "StructurePredictor":
-        """A predictor of a property that no shipped model knows, from a few hundred labels or more.
-
-        The modules of a hub are weighed by what neighbours among their features say of the labels,
-        added, and fine-tuned. Rows without a number, with a crystal that cannot be used, said twice
-        or contradicted by another row are left out and named in the new predictor's
-        `.finetune_report`; which modules it began with is on its card.
-
-        Args:
-            structures: One for each value.
-            values: In `unit`; None and NaN are missing values.
-            unit: Of the values; "1" for plain numbers.
-            hub: Folder of modules, or "shipped".
-            transform: "log" or "log1p" (natural) where values spread over decades; None learns them
-                as they are.
-            seed: Of the split, of initial heads, resamples and order of the rows.
-            target: Name of the property.
-            split: "random", "composition" (rows of a formula stay together) or "chemical-system".
-            validation: Share of the rows that chooses the weights and calibrates the uncertainty.
-            test: Share of the rows that measures the result.
-            names: Of the rows, for reports; by default their positions.
-            name: Of the new predictor; by default the target.
-            folder: Where the training keeps its state, so that the same call goes on after an
-                interruption; by default nowhere.
-            minutes: Time budget of the fine-tuning.
-            device: As that of a predictor.
-            progress: Whether to show a progress bar; None shows one on a terminal.
-
-        Raises:
-            InputError: If the rows do not suffice, or values have no logarithm.
-            IncompatibleError: If a module of the hub has learned the target in another unit, or the
-                encoder is not that of the modules; both digests are named.
-            CheckpointError: If there is no such hub.
-        """
-        from ase_crysdiff.predictors.base import PropertyTarget
-        from ase_crysdiff.predictors.modules.composing import compose_structures
-
-        composed = compose_structures(
-            structures,
-            values,
-            PropertyTarget(target, unit),
-            hub=hub,
-            transform=transform,
-            seed=seed,
-            split=split,
-            validation=validation,
-            test=test,
-            names=names,
-            name=name,
-            folder=folder,
-            minutes=minutes,
-            device=resolve(device),
-            progress=progress,
-        )
-        return _trained(composed.predictor, composed.report, device)
+        return self._trained(found, report, self.device)
 
     def save(self, folder: str | Path) -> Card:  # type: ignore[override]  # weights, not the JSON of names
         """Writes weights and card; `StructurePredictor(folder)` reads them.
@@ -437,17 +361,6 @@ def _listed(structures: Crystals) -> list[Any]:
             f"{type(structures).__name__}."
         )
     return list(structures)
-
-
-def _trained(found: "Predictor", report: "TableReport", device: str) -> StructurePredictor:
-    """A predictor that has just been trained and is in no folder yet."""
-    new = StructurePredictor.__new__(StructurePredictor)
-    new.name, new.weights, new.device = found.card.name, None, device
-    new.report, new._loaded, new._source = None, found, None
-    new.finetune_report = FinetuneReport(
-        report.read, report.kept, report.left_out, dict(found.card.measured["results"])
-    )
-    return new
 
 
 def _settings(given: dict[str, Any]) -> "FinetuneSettings":
