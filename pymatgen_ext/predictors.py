@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from monty.json import MSONable
 from numpy.typing import NDArray
 
 from ase_crysdiff import registry
@@ -18,6 +17,7 @@ from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.predictors.reports import FinetuneReport, PredictionReport
+from pymatgen_ext.composing import ComposingPredictor
 
 if TYPE_CHECKING:  # imported where they are needed: to ask for a class must cost nothing
     from ase import Atoms
@@ -36,7 +36,7 @@ def available_predictors() -> list[str]:
     return registry.names(registry.PREDICTORS)
 
 
-class StructurePredictor(MSONable):
+class StructurePredictor(ComposingPredictor):
     """Predicts a property of crystals, and learns new ones.
 
     Every crystal is brought to its primitive Niggli cell first, so that supercells get the same
@@ -59,12 +59,12 @@ class StructurePredictor(MSONable):
                 f"{type(name).__name__}."
             )
         self.name = str(name)
-        self.weights: str | None = None if weights is None else str(weights)
+        self.weights = None if weights is None else str(weights)
         self.device = device
         self.report: PredictionReport | None = None
         self.finetune_report: FinetuneReport | None = None
         self._loaded: Predictor | None = None
-        self._source: str | None = self._find()
+        self._source = self._find()
 
     def __repr__(self) -> str:
         return (
@@ -241,19 +241,7 @@ class StructurePredictor(MSONable):
             device=resolve(self.device),
             progress=progress,
         )
-        new = StructurePredictor.__new__(StructurePredictor)
-        new.name, new.weights, new.device, new._loaded, new._source = (
-            found.card.name,
-            None,
-            self.device,
-            found,
-            None,
-        )
-        new.report = None
-        new.finetune_report = FinetuneReport(
-            report.read, report.kept, report.left_out, dict(found.card.measured["results"])
-        )
-        return new
+        return self._trained(found, report, self.device)
 
     def save(self, folder: str | Path) -> Card:  # type: ignore[override]  # weights, not the JSON of names
         """Writes weights and card; `StructurePredictor(folder)` reads them.

@@ -25,7 +25,7 @@ from ase_crysdiff.symmetry.scaffold import Scaffold
 from pymatgen_ext import MoleculeSampler, StructureSampler, available_samplers, evaluate
 
 SHIPPED = Path(str(resources.files("ase_crysdiff"))) / "weights"
-CARDS = {p.name: weights.read_card(p) for p in sorted(SHIPPED.iterdir()) if p.is_dir()}
+CARDS = {p.name: weights.read_card(p) for p in sorted(SHIPPED.iterdir()) if p.name != "hub"}
 
 
 def of_kind(kind):

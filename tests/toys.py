@@ -7,9 +7,11 @@ import torch
 
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.card import Config
+from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.networks.registry import make_backbone
+from ase_crysdiff.predictors.modules.hub import ENCODER, Module
+from ase_crysdiff.predictors.modules.training import fresh
 
 TINY = {"name": "cspnet", "hidden": 32, "layers": 2, "frequencies": 32}
 
@@ -69,3 +71,22 @@ def write_encoder(folder: Path, elements: list[int], name: str = "toy-encoder") 
     }
     weights.save(folder / name, {f"backbone.{n}": p for n, p in backbone.named_parameters()}, card)
     return folder / name
+
+
+def toy_module(name, seed, width=8, base=None):
+    """A module with random numbers beside the shipped encoder."""
+    card = weights.read_card(weights.find(ENCODER))
+    base = base or {"name": ENCODER, "sha256": card.sha256}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = fresh(256, width, seed)
+    tensors["up.weight"] = torch.randn(256, width, generator=generator)
+    standard = {"shift": torch.full((256,), 0.1), "scale": torch.full((256,), 2.0)}
+    config = {
+        "recipe": "module",
+        "kind": Kind.MODULE.value,
+        "target": name,
+        "unit": "eV",
+        "base": base,
+    }
+    card = Card(name, config, None, {}, {}, card.elements, "MIT", "")
+    return Module(card, {**tensors, **standard}, frozenset({1, 2}))

@@ -48,6 +48,16 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
             "a predictor of a column of a table",
         ),
     ),
+    "compose": (
+        (
+            "compose table.csv --property gap --unit eV -o my-gap",
+            "a predictor of a column, from a few hundred rows",
+        ),
+        (
+            "compose table.csv --property tc --unit K --transform log1p -o my-tc",
+            "of values that spread over decades",
+        ),
+    ),
     "finetune-sampler": (
         (
             "finetune-sampler miad --data table.csv --property band_gap -o miad-band-gap",

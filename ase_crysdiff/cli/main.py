@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "train models",
     "tasks": "tables of properties, to learn from and to measure on",
     "finetune": "make a predictor from a pretrained encoder and a table",
+    "compose": "make a predictor from a hub of modules and a small table",
     "finetune-sampler": "teach a sampler a property by a table",
     "export": "turn a training run into weights with a card",
     "convert": "turn a checkpoint of DiffCSP, MiAD or FlowMM into weights",

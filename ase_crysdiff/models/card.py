@@ -27,6 +27,7 @@ class Kind(StrEnum):
     ENCODER = "backbone"
     NOISY_ENERGY = "noisy energy"
     ELEMENTS = "elements"
+    MODULE = "module"
 
     @property
     def draws(self) -> bool:

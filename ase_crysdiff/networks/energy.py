@@ -172,10 +172,19 @@ def build(config: Mapping[str, Any], levels: int = 1) -> AtomicEnergies:
         InputError: If the name or an argument is not known.
         IncompatibleError: If the encoder is not smooth.
     """
+    return AtomicEnergies(make_backbone(backbone_config(config)), levels)
+
+
+def backbone_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The encoder entry of a potential's config as that of a backbone.
+
+    Args:
+        config: `{"name": ..., **arguments}`, as `build` takes it.
+    """
     arguments = dict(config)
     if arguments.pop("edges", None) == "periodic":
         arguments.setdefault("num_species", NUM_SPECIES)
-    return AtomicEnergies(make_backbone({"name": "crysformer", **arguments}), levels)
+    return {"name": "crysformer", **arguments}
 
 
 def readouts(tensors: Mapping[str, Tensor], chosen: Sequence[int]) -> dict[str, Tensor]:

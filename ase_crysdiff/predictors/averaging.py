@@ -22,6 +22,7 @@ from ase_crysdiff.predictors.descriptors.describing import Described, check_dige
 from ase_crysdiff.predictors.heads.forest import Forest
 from ase_crysdiff.predictors.heads.kernel import KernelRidge
 from ase_crysdiff.predictors.heads.squash import Squash
+from ase_crysdiff.predictors.modules.features import rows
 from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.shapes import Tensor
 
@@ -33,6 +34,8 @@ ZEROS = "zeros"
 MODELS = (NETWORK, FOREST, KERNEL)
 #: Probability of a value of 0 from which it is said.
 _LIKELY = 0.5
+#: What the kernel regression reads of a composed module, where there is one.
+MODULE = "module"
 #: Weights are multiples of one over this.
 _STEPS = 10
 
@@ -72,13 +75,17 @@ class AveragedPredictor(Predictor):
         kernel, zeros = (part_of(tensors, f"{name}.") for name in (KERNEL, ZEROS))
         self.kernel = KernelRidge.of_tensors(kernel) if kernel else None
         self.zeros = Forest.of_tensors(zeros) if zeros else None
+        self.module = part_of(tensors, f"{MODULE}.")
         self.network: NetworkPredictor | None = None
         if NETWORK in self.weights:
             own = Card(**{**card.__dict__, "config": card.config[NETWORK]})
             self.network = NetworkPredictor(own, part_of(tensors, f"{NETWORK}."), device)
 
     def predict(self, crystals: CrystalBatch) -> Estimates:
-        described = filled(describe(crystals, self._blocks), self._fill)
+        seen = describe(crystals, self._blocks)
+        if self.module:
+            seen = seen.beside(MODULE, rows(self.module, crystals))
+        described = filled(seen, self._fill)
         learned, spread = self.learned(crystals, described)
         values, low, high = (
             self.transform.inverse(torch.from_numpy(x))

@@ -4,7 +4,7 @@ predictor.
 
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.regression import LOSSES, regression_task
 from ase_crysdiff.training.settings import TrainSettings
+from ase_crysdiff.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def finetune(
     minutes: float | None = None,
     device: str = "cpu",
     progress: bool | None = None,
+    task_of: Callable[..., Task] = regression_task,
 ) -> NetworkPredictor:
     """Trains a network, or goes on with the run in the folder, and measures what came out of it on
     the test rows.
@@ -113,6 +115,8 @@ def finetune(
         minutes: Time budget of the training.
         device: Where to compute.
         progress: Whether to show a progress bar; None shows one on a terminal.
+        task_of: What learns: `regression_task` all of the network, `module_task` a module and the
+            heads.
 
     Raises:
         InputError: If the rows do not suffice, or the folder holds another run.
@@ -124,7 +128,7 @@ def finetune(
     fabric = Fabric(accelerator=torch.device(device).type, devices=1)
     course = _train_settings(settings, len(train))
     patience = settings.patience * course.validate_every
-    task = regression_task(network, config, train, validation, course, fabric.device, patience)
+    task = task_of(network, config, train, validation, course, fabric.device, patience)
     loop = Loop(task, folder, course, fabric)
     if not loop.finished:
         loop.run(minutes, progress)

@@ -21,6 +21,7 @@ from ase_crysdiff.models.card import Card, Kind
 from ase_crysdiff.predictors.averaging import (
     FOREST,
     KERNEL,
+    MODULE,
     NETWORK,
     ZEROS,
     AveragedPredictor,
@@ -42,6 +43,7 @@ from ase_crysdiff.predictors.heads.forest import Forest, ForestSettings
 from ase_crysdiff.predictors.heads.kernel import RIDGES, KernelRidge, decompositions
 from ase_crysdiff.predictors.heads.squash import Squash
 from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
+from ase_crysdiff.predictors.modules.features import rows as module_rows
 from ase_crysdiff.predictors.network import NetworkPredictor
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -217,6 +219,7 @@ def averaged(
     elements: Collection[int],
     device: str = "cpu",
     descriptors: Path | None = None,
+    module: Mapping[str, Tensor] | None = None,
 ) -> Predictor:
     """A network, or none, with what else is fitted to the same rows, measured beside the plain
     forest and the median.
@@ -234,6 +237,7 @@ def averaged(
         elements: Atomic numbers that the predictor answers for.
         device: Where the network computes.
         descriptors: File that keeps the descriptors of the data; None keeps none.
+        module: Tensors of a module whose features the kernel regression reads, too.
 
     Returns:
         The network as it was if nothing makes it better on the validation rows, or scikit-learn,
@@ -247,6 +251,8 @@ def averaged(
         if descriptors is None
         else describe_once(data.crystals, descriptors)
     )
+    if module is not None:
+        described = described.beside(MODULE, module_rows(module, data.crystals))
     learned = transform_of(transform).forward(data.values).numpy()
     parts = {"validation": list(split.validation), "test": list(split.test)}
     try:
@@ -303,11 +309,11 @@ def averaged(
             "hurdle": final.zeros is not None,
             "squash": final.squash.as_dict(),
             "typical": typical,
-            "blocks": list(described.blocks),
-            "digests": digests(list(described.blocks)),
+            "blocks": [name for name in described.blocks if name != MODULE],
+            "digests": digests([name for name in described.blocks if name != MODULE]),
         },
     }
-    tensors = final.tensors()
+    tensors = final.tensors() | {f"{MODULE}.{k}": v for k, v in (module or {}).items()}
     training = dict(about)
     if network is not None and NETWORK in weights:
         config[NETWORK] = dict(network.card.config)

@@ -102,12 +102,38 @@ def regression_task(
         GraphCrystals(part.crystals, neighborhood, size, device, part.values)
         for part, size in ((data, settings.batch_size), (validation, 4 * settings.batch_size))
     )
-    counts = bootstrap_counts(len(data), len(network.heads), settings.seed)
+    inputs = {"data": data.digest, "validation": validation.digest}
+    return task_on(network, config, training, held_out, inputs, settings.seed, len(data), patience)
+
+
+def task_on(
+    network: PropertyNetwork,
+    config: Mapping[str, Any],
+    training: GraphCrystals,
+    held_out: GraphCrystals,
+    inputs: Mapping[str, str],
+    seed: int,
+    rows: int,
+    patience: int,
+) -> Task:
+    """The training of a property network on batches that are there already.
+
+    Args:
+        network: Its weights are changed in place.
+        config: The names and numbers it was built from, with `scale` and `loss`.
+        training: Batches of the training crystals.
+        held_out: Batches of the crystals that choose the weights.
+        inputs: Digests of what the result depends on.
+        seed: Of the resamples.
+        rows: Number of training crystals.
+        patience: Steps without a lower validation error after which the training ends.
+    """
+    counts = bootstrap_counts(rows, len(network.heads), seed)
     objective = PropertyObjective(
         TargetScale.of_card(config["scale"]),
         config["loss"],
-        None if counts is None else counts.to(device),
+        None if counts is None else counts.to(training.device),
     )
-    inputs = {"data": data.digest, "validation": validation.digest}
-    stopping = EarlyStopping("mae", patience)
-    return Task(network, config, training, objective, held_out, inputs, stopping)
+    return Task(
+        network, config, training, objective, held_out, inputs, EarlyStopping("mae", patience)
+    )

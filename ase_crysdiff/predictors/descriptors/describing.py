@@ -64,6 +64,10 @@ class Described:
         """Some of the rows."""
         return Described({name: block[rows] for name, block in self.blocks.items()})
 
+    def beside(self, name: str, columns: Array) -> "Described":
+        """With columns of a kind that belongs to one predictor; trees do not cut by them."""
+        return Described({**self.blocks, name: columns})
+
     @property
     def all(self) -> Array:
         """All columns."""
@@ -72,7 +76,7 @@ class Described:
     @property
     def few(self) -> Array:
         """The columns that trees cut by."""
-        chosen = [block for name, block in self.blocks.items() if BLOCKS[name].few]
+        chosen = [b for name, b in self.blocks.items() if name in BLOCKS and BLOCKS[name].few]
         return np.concatenate(chosen, axis=1)
 
     @property

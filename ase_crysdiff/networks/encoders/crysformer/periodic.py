@@ -248,6 +248,12 @@ class PeriodicCrysformer(Backbone):
         )
 
     def forward(self, graph: Graph) -> Features:
+        return features(self.rounds(graph)[-1], graph)
+
+    def rounds(self, graph: Graph) -> list[Float[Tensor, "atoms hidden"]]:
+        """Vectors of the atoms, in the graph's order, before the first round of attention and after
+        each.
+        """
         tables = neighbor_tables(graph, self.farthest)
         species = graph.species[tables.order]
         nodes = self.elements(species)  # refuses what it does not know
@@ -257,6 +263,7 @@ class PeriodicCrysformer(Backbone):
         pieces = [
             _Edges(*part, radii, self.neighborhood, self.closest, self.num_radial) for part in parts
         ]
+        found = [nodes]
         for layer in self.layers:
-            nodes = layer(nodes, tables, pieces)
-        return features(nodes.index_select(0, tables.rank), graph)
+            found.append(layer(found[-1], tables, pieces))
+        return [nodes.index_select(0, tables.rank) for nodes in found]
