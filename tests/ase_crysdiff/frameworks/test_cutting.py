@@ -51,12 +51,12 @@ def test_a_supercell_and_atoms_beyond_the_borders_change_nothing():
 
 
 def test_a_rod_of_metals_and_oxygen_is_cut_at_its_metals():
-    ring = PYRAZINE.cart_coords
-    places = [[[0, 0, 0]], [[0, 0, 1.85]], ring + np.array([EDGE / 2, 0, 0])]
-    places.append(ring[:, [1, 0, 2]] + [0, EDGE / 2, 0])
+    ring, edge = PYRAZINE.cart_coords, 9.0  # rings that do not touch
+    places = [[[0, 0, 0]], [[0, 0, 1.85]], ring + np.array([edge / 2, 0, 0])]
+    places.append(ring[:, [1, 0, 2]] + [0, edge / 2, 0])
     symbols = [site.specie.symbol for site in PYRAZINE]
     rods = Structure(
-        Lattice.orthorhombic(EDGE, EDGE, 3.7),
+        Lattice.orthorhombic(edge, edge, 3.7),
         ["Zn", "O", *symbols, *symbols],
         np.concatenate(places),
         coords_are_cartesian=True,
