@@ -74,11 +74,14 @@ def symbol_of(operations: Operations, lattice: Floats) -> str:
         operations: A group.
         lattice: Rows of the cell, Å.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = spglib.get_spacegroup_type_from_symmetry(
-            operations.rotations, operations.translations, lattice, EXACT
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = spglib.get_spacegroup_type_from_symmetry(
+                operations.rotations, operations.translations, lattice, EXACT
+            )
+    except SYMMETRY_ERRORS:
+        return ""
     return "" if found is None else str(found.international_short)
 
 

@@ -14,8 +14,10 @@ import spglib
 import torch
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from pymatgen.core import Structure
 
 from ase_crysdiff import foreign_state
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import callers_state, own_state, threads_for
 from calculators import DAOPCalculator
 from pymatgen_ext import StructurePredictor, StructureSampler, find_scaffold, relax
@@ -248,3 +250,13 @@ def test_spglib_does_not_write_to_the_terminal(monkeypatch, capfd):
     with own_state():
         assert ask() == ""
     assert ask()
+
+
+def test_spglib_that_was_asked_for_errors_finds_no_less(monkeypatch):
+    """As phonopy asks it for the whole process, when it is imported."""
+    monkeypatch.setattr(spglib.error, "OLD_ERROR_HANDLING", False, raising=False)
+    monkeypatch.setenv("SPGLIB_OLD_ERROR_HANDLING", "false")
+    absurd = Structure(np.diag([1e-12, 1e200, 1e-12]), ["Na"], [[0, 0, 0]])
+    with pytest.raises(InputError):
+        find_scaffold(absurd)
+    assert find_scaffold(bulk("NaCl", "rocksalt", a=5.7)).group == 225

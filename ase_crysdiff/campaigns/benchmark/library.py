@@ -1,5 +1,6 @@
 """The prototypes that a benchmark counts as known."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from ase_crysdiff.data.packing import pack
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.isolation import TIMEOUT, Workers
 from ase_crysdiff.metrics.prototypes import PrototypeLibrary
+from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.sampling.loading import prototypes
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.storage import Store
@@ -73,9 +75,16 @@ def scaffolds_of_library(number: int, seed: int, max_atoms: int | None) -> tuple
 def shipped_prototypes() -> PrototypeLibrary | None:
     """The prototypes of the library that `prototypes` draws from; None where there is none."""
     try:
-        sampler = prototypes()
+        folder = weight_files.find("prototypes")
+        return _prototypes_in(folder, weight_files.read_card(folder).version)
     except CheckpointError:
         return None
+
+
+@lru_cache(maxsize=2)
+def _prototypes_in(folder: Path, version: str) -> PrototypeLibrary:
+    """Those of a folder, which take seconds to find."""
+    sampler = prototypes(folder)
     library = sampler.library
     found = {library.prototype(row) for row in range(len(library))}
-    return PrototypeLibrary.of(f"prototypes {sampler.card.sha256[:12]}", found)
+    return PrototypeLibrary.of(f"prototypes {version}", found)

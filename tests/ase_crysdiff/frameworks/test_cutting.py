@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from framework_toys import EDGE, PYRAZINE, cell_of, pyrazine_cube
+from framework_toys import PYRAZINE, cell_of, pyrazine_cube
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.reduction import Cell, niggli
