@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.data.epochs import expected_once
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.data.packed_files import read_packed
 from ase_crysdiff.frameworks.batch import Blocks, FrameworkBatch
 from ase_crysdiff.geometry.lattice import volume
 from ase_crysdiff.shapes import Tensor
@@ -60,19 +59,8 @@ class PackedFrameworks:
             InputError: If the file is missing, damaged or holds no frameworks.
         """
         hint = "Make one with: crysdiff pack FILES --blocks -o frameworks.safetensors"
-        try:
-            with safe_open(str(path), "pt") as file:
-                metadata = dict(file.metadata() or {})
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{path} cannot be read as packed frameworks ({error}). {hint}"
-            ) from error
-        if metadata.get("format") != FORMAT or any(n not in tensors for n in (*_BLOCKS, *_PLACES)):
-            raise InputError(
-                f"{path} holds no packed frameworks (format {metadata.get('format')!r}, expected "
-                f"{FORMAT!r}). {hint}"
-            )
+        needed, kind = (*_BLOCKS, *_PLACES), "packed set of frameworks"
+        tensors, metadata = read_packed(path, FORMAT, needed, kind, hint)
         tensors = {n: x if x.is_floating_point() else x.long() for n, x in tensors.items()}
         blocks = Blocks(*(tensors[name] for name in _BLOCKS))
         return PackedFrameworks(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
+from ase_crysdiff.data.packed_files import read_packed
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.graph import Graph, Neighborhood
 from ase_crysdiff.potentials.base import Configurations
@@ -128,19 +128,7 @@ class Labels:
             InputError: If the file is missing, damaged or holds no labels.
         """
         advice = "Make one with: crysdiff pack LABELS.npz -o labels.safetensors"
-        try:
-            with safe_open(str(path), "pt") as file:
-                metadata = dict(file.metadata() or {})
-                t = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{path} cannot be read as a file of labels ({error}). {advice}"
-            ) from error
-        if metadata.get("format") != FORMAT:
-            raise InputError(
-                f"{path} holds no labels (format {metadata.get('format')!r}, expected {FORMAT!r}). "
-                f"{advice}"
-            )
+        t, metadata = read_packed(path, FORMAT, (), "file of labels", advice)
         periodic = torch.ones(len(t["cells"]), 3, dtype=torch.bool)
         configurations = Configurations(
             t["positions"], t["cells"], periodic, t["species"].long(), t["num_atoms"].long()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.data.packed_files import read_packed
 from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING, PackedScaffolds
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.shapes import Bool, Tensor
@@ -79,21 +79,8 @@ class PackedCrystals:
         Raises:
             InputError: If the file is missing, damaged or no packed data set.
         """
-        try:
-            with safe_open(str(path), "pt") as file:
-                metadata = dict(file.metadata() or {})
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise InputError(
-                f"{path} cannot be read as a packed data set ({error}). Make one with: crysdiff "
-                "pack FILES -o data.safetensors"
-            ) from error
-        if metadata.get("format") != FORMAT or any(name not in tensors for name in _FIELDS):
-            raise InputError(
-                f"{path} is no packed data set (format {metadata.get('format')!r}, expected "
-                f"{FORMAT!r}). "
-                "Make one with: crysdiff pack FILES -o data.safetensors"
-            )
+        advice = "Make one with: crysdiff pack FILES -o data.safetensors"
+        tensors, metadata = read_packed(path, FORMAT, _FIELDS, "packed data set", advice)
         batch = CrystalBatch(
             tensors["lattice"],
             tensors["frac_coords"],

@@ -175,7 +175,7 @@ def rows_of(
         )
     called = [str(i) for i in range(len(values))] if names is None else names
     return [
-        Row(name, partial(_given, structure), "" if value is None else str(value))
+        Row(name, partial(_given, structure), _text(value))
         for name, structure, value in zip(called, structures, values, strict=True)
     ]
 
@@ -221,6 +221,13 @@ def _load(kind: str, content: str, folder: Path) -> Structure:
 
 def _given(structure: Any) -> Any:
     return structure
+
+
+def _text(value: Any) -> str:
+    """As a table would hold it; numbers of pymatgen with a unit, such as a density, without it."""
+    if value is None:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
 
 
 def _value(text: str, transform: str | None) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.errors import InputError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config
 from ase_crysdiff.models.parts import LATTICES, part
@@ -60,13 +60,8 @@ def load_framework_model(
     Raises:
         CheckpointError: If the weights are missing, damaged or those of something else.
     """
-    folder = weight_files.find(name, weights)
-    card, tensors = weight_files.read(folder)
-    if card.config.get("recipe") != MOFFLOW:
-        raise CheckpointError(
-            f"{folder} holds {card.name!r}, expected a model that assembles frameworks, which "
-            f"crysdiff train {MOFFLOW} makes."
-        )
+    what = "a model that assembles frameworks"
+    folder, card, tensors = weight_files.read_made_by(MOFFLOW, what, name, weights)
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten
         model = build_framework_model(card.config)
     weight_files.fill(model.denoiser.network, tensors, folder / weight_files.WEIGHTS)

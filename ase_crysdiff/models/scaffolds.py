@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.recipe import recipe
@@ -27,13 +26,8 @@ def load_scaffold_model(
     Raises:
         CheckpointError: If the weights are missing, damaged or those of something else.
     """
-    folder = weight_files.find(name, weights)
-    card, tensors = weight_files.read(folder)
-    if card.config.get("recipe") != WYCKOFF:
-        raise CheckpointError(
-            f"{folder} holds {card.name!r}, expected a model of scaffolds, which crysdiff train "
-            f"{WYCKOFF} makes."
-        )
+    what = "a model of scaffolds"
+    folder, card, tensors = weight_files.read_made_by(WYCKOFF, what, name, weights)
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten
         network: ScaffoldModel = recipe(WYCKOFF).build(card.config)
     weight_files.fill(network, tensors, folder / weight_files.WEIGHTS)

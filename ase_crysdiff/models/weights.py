@@ -96,6 +96,29 @@ def read(folder: Path) -> tuple[Card, dict[str, "torch.Tensor"]]:
     return card, load_bytes(content)
 
 
+def read_made_by(
+    recipe: str, what: str, name: str, path: str | Path | None = None
+) -> tuple[Path, Card, dict[str, "torch.Tensor"]]:
+    """Folder, card and tensors of weights that a recipe made.
+
+    Args:
+        recipe: Its name.
+        what: What such weights are, for messages.
+        name: Of the model, and of the folder of its weights.
+        path: Folder with other weights; None takes `CRYSDIFF_WEIGHTS` or the shipped ones.
+
+    Raises:
+        CheckpointError: If they are missing, damaged or those of another recipe.
+    """
+    folder = find(name, path)
+    card, tensors = read(folder)
+    if card.config.get("recipe") != recipe:
+        raise CheckpointError(
+            f"{folder} holds {card.name!r}, expected {what}, which crysdiff train {recipe} makes."
+        )
+    return folder, card, tensors
+
+
 def fill(module: "torch.nn.Module", tensors: Mapping[str, "torch.Tensor"], path: Path) -> None:
     """Copies tensors into the parameters of a module; names of earlier versions are understood.
 

@@ -126,3 +126,9 @@ def test_files_beside_the_table(tmp_path):
     data, report = labelled(read_rows(path, "gap", "eV"), progress=False)
     assert np.isclose(float(data.crystals.lattice[0].det().abs()), 5.1**3 / 4, rtol=1e-4)
     assert "does not exist" in dict(report.left_out)["b"]
+
+
+def test_values_may_have_a_unit_of_pymatgen():
+    salts = [Structure(Lattice.cubic(a), ["Cs", "Cl"], [[0] * 3, [0.5] * 3]) for a in (4.1, 4.2)]
+    data, _ = labelled(rows_of(salts, [s.density for s in salts]), progress=False)
+    assert data.values.tolist() == pytest.approx([float(s.density) for s in salts])
