@@ -31,7 +31,12 @@ _LIBRARIES = (
 #: The extra of who works on the package.
 _DEVELOPERS = "dev"
 _PACKAGES = ("ase_crysdiff", "pymatgen_ext", "calculators")
-_PROBE = "import torch; x = torch.ones(64, 64).bfloat16(); x @ x"
+_PROBE = """
+import torch
+from ase_crysdiff.training.precision import slowdown
+torch.set_num_threads(1)
+print(slowdown(torch.bfloat16, torch.device("cpu")))
+"""
 
 
 #: More threads than that are worth a word.
@@ -142,14 +147,18 @@ def _threads() -> str:
 
 
 def _bfloat16() -> str:
-    """Whether matrix products in it work.
+    """Whether matrix products in it work, and how fast they are.
 
     In a process of its own: some virtual machines announce matrix units that end the program when
     they are used.
     """
-    probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False)
+    command = [sys.executable, "-c", _PROBE]
+    probe = subprocess.run(command, capture_output=True, check=False, text=True)
     if probe.returncode == 0:
-        return "works"
+        times = float(probe.stdout)
+        if times < 1:
+            return f"works, {1 / times:.1f} times as fast as float32"
+        return f"works, but takes {times:.1f} times as long as float32: train in float32"
     return (
         f"fails (exit {probe.returncode}): train in float32, or set "
         "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16"

@@ -21,6 +21,7 @@ from ase_crysdiff.networks.conditioning import PREFIX
 from ase_crysdiff.processes.joint import Prediction
 from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Tensor
+from ase_crysdiff.training.precision import set_products
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 from ase_crysdiff.training.times import stratified_times
@@ -104,7 +105,7 @@ def denoising_task(
         if validation is None
         else BucketedCrystals(validation, space, VALIDATION_BATCH, settings.max_pairs, device)
     )
-    model.denoiser.encoder.products = getattr(torch, settings.precision)
+    set_products(model.denoiser.encoder, settings, device)
     objective = DenoisingObjective(model)
     inputs = {"data": data.digest}
     return Task(model.denoiser, model.config, training, objective, held_out, inputs)

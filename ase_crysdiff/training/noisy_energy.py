@@ -17,6 +17,7 @@ from ase_crysdiff.randomness import GeneratorStream
 from ase_crysdiff.shapes import Tensor
 from ase_crysdiff.training.denoising import VALIDATION_BATCH
 from ase_crysdiff.training.energy_losses import clamped_share, energy_loss
+from ase_crysdiff.training.precision import set_products
 from ase_crysdiff.training.settings import TrainSettings
 from ase_crysdiff.training.task import Task
 from ase_crysdiff.training.times import stratified_times
@@ -124,7 +125,7 @@ def noisy_energy_task(
         if validation is None
         else EnergyCrystals(validation, limit, space, VALIDATION_BATCH, settings.max_pairs, device)
     )
-    model.denoiser.encoder.products = getattr(torch, settings.precision)
+    set_products(model.denoiser.encoder, settings, device)
     objective = NoisyEnergyObjective(model)
     inputs = {"data": labels.digest}
     return Task(model.denoiser, model.config, data, objective, held_out, inputs)

@@ -86,5 +86,5 @@ def _prototypes_in(folder: Path, version: str) -> PrototypeLibrary:
     """Those of a folder, which take seconds to find."""
     sampler = prototypes(folder)
     library = sampler.library
-    found = {library.prototype(row) for row in range(len(library))}
-    return PrototypeLibrary.of(f"prototypes {version}", found)
+    found = {library.prototype(row) for row in range(len(library))}  # canonical already
+    return PrototypeLibrary(f"prototypes {version}", frozenset(map(str, found)))

@@ -1,6 +1,7 @@
 """The benchmark of structure prediction: its numbers, its folder, what it refuses."""
 
 import json
+import shutil
 
 import ase.io
 import pytest
@@ -29,9 +30,9 @@ def targets(tmp_path_factory):
 
 
 def run(toy, targets, output, **more):
-    """The benchmark of an untrained model."""
+    """The benchmark of an untrained model; in this process, which is quicker, unless it is told."""
     sampler = StructureSampler("dao-g-perov5", str(toy), "cpu")
-    return csp(CspOptions(targets=targets, output=output, **more), sampler)
+    return csp(CspOptions(targets=targets, output=output, **{"workers": 0, **more}), sampler)
 
 
 def score(toy, targets, output, **more):
@@ -90,6 +91,7 @@ def test_samples_ordered_anew_by_a_potential(oracle, tmp_path):
             keep=kept,
             samples=samples,
             rerank="dao-p",
+            workers=0,
         )
         content = csp(options, StructureSampler("oracle")).content
         assert content["rerank"] == "dao-p"
@@ -108,7 +110,7 @@ def test_result_is_what_the_file_holds(oracle, tmp_path):
 
 
 def test_several_samples_give_a_curve(oracle, tmp_path):
-    options = CspOptions(targets=oracle, output=tmp_path / "csp.json", samples=6)
+    options = CspOptions(targets=oracle, output=tmp_path / "csp.json", samples=6, workers=0)
     content = csp(options, StructureSampler("oracle")).content
     assert list(content["curve"]) == ["1", "5", "6"]
     assert content["curve"]["1"]["match_rate"]["value"] == pytest.approx(0.8)
@@ -219,12 +221,20 @@ def test_other_settings_in_the_same_folder_are_refused(change, toy_csp, targets,
         score(toy_csp, targets, tmp_path / "csp.json", **{**options, **change})
 
 
+@pytest.fixture(scope="module")
+def finished(toy_csp, targets, tmp_path_factory):
+    """The folder of an uninterrupted run, and its result."""
+    folder = tmp_path_factory.mktemp("finished")
+    kept = folder / "kept"
+    return kept, score(toy_csp, targets, folder / "a.json", keep=kept, samples=2, limit=4)
+
+
 @pytest.mark.parametrize("journal", ["draws", "pairs"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_run_goes_on_where_a_kill_left_it(journal, share, toy_csp, targets, tmp_path):
+def test_run_goes_on_where_a_kill_left_it(journal, share, finished, toy_csp, targets, tmp_path):
     """Whatever part of a journal there is, the result is that of an uninterrupted run."""
-    kept = tmp_path / "kept"
-    whole = score(toy_csp, targets, tmp_path / "a.json", keep=kept, samples=2, limit=4)
+    folder, whole = finished
+    kept = shutil.copytree(folder, tmp_path / "kept")
     path = kept / f"{journal}.jsonl"
     content = path.read_bytes()
     path.write_bytes(content[: round(share * len(content))])
