@@ -30,6 +30,8 @@ ENCODERS = "ase_crysdiff.encoders"
 MOLECULE_SAMPLERS = "ase_crysdiff.molecule_samplers"
 MOLECULE_ENCODERS = "ase_crysdiff.molecule_encoders"
 BENCHMARKS = "ase_crysdiff.benchmarks"
+#: The sampler of requests that name none.
+DEFAULT = "default"
 #: Every kind of part that is found by name, as `crysdiff list` shows them.
 GROUPS = (
     SAMPLERS,

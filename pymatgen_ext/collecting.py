@@ -60,6 +60,9 @@ def collect(
 
     found, facts = gathered(spec, sampler, request, indices, structure, **how)
     notes = balance_notes(found) if isinstance(request.task, DeNovo) else ()
+    served_by = sampler.served_by(request)
+    if served_by is not None:
+        notes += (f"{spec.name!r} leaves this to {served_by!r}, which gives the same by its name.",)
     return SampleSet(found, Report(**facts, notes=notes))
 
 
@@ -109,7 +112,7 @@ def gathered(
     card = sampler.card_for(request)
     weights = "" if card is None else card.version
     origin = {
-        "crysdiff_sampler": spec.name,
+        "crysdiff_sampler": sampler.served_by(request) or spec.name,
         "crysdiff_version": __version__,
         "crysdiff_weights": weights,
         "crysdiff_seed": seed,

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff import arguments
+from ase_crysdiff import arguments, registry
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import how_drawn
@@ -37,13 +37,19 @@ class StructureSampler(TeachableSampler):
     use.
 
     Args:
-        name: One of `available_samplers()`.
+        name: One of `available_samplers()`; by default "default", which leaves each request to the
+            sampler that has done best at what is asked for, and the report names it.
         weights: Folder with other weights for the model; None takes the shipped ones.
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
 
     Raises:
         UnknownNameError: If no sampler has this name.
     """
+
+    def __init__(
+        self, name: str = registry.DEFAULT, weights: str | None = None, device: str = "auto"
+    ) -> None:
+        super().__init__(name, weights, device)
 
     @own_state()
     def sample(
@@ -371,7 +377,7 @@ class StructureSampler(TeachableSampler):
         )
         request = guided(request, self.sampler)
         self.check(request)
-        for sentence in beyond_training(request, self.sampler.capabilities.properties):
+        for sentence in beyond_training(request, self.sampler.properties_for(request)):
             warnings.warn(sentence, stacklevel=3)
         given = [name for name, value in constraints.items() if value is not None]
         given += ["charge_balance"] * charge_balance

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ase_crysdiff import registry
 from ase_crysdiff.campaigns.telling import packed_with, told_and_untold
 from ase_crysdiff.crystal.properties import declared
 from ase_crysdiff.data.packed import PackedCrystals
@@ -187,6 +188,11 @@ def adapt(
         CheckpointError: If there are no such weights.
         KeyboardInterrupt: If a signal ended the training; the same call goes on with it.
     """
+    if weights is None and sampler == registry.DEFAULT:
+        raise IncompatibleError(
+            f"{sampler!r} leaves requests to other samplers. Name the one that is to be taught: "
+            "miad, dao-g or dao-g-flow."
+        )
     place = weight_files.find(sampler, weights)
     base, tensors = whole(place)
     _check(sampler, base, name)

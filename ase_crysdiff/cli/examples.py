@@ -3,8 +3,8 @@
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "list": (("list", "every installed part"), ("list --json", "the same, for programs")),
     "sample": (
-        ("sample miad -n 16", "16 new crystals in the folder crystals"),
-        ("sample dao-g --composition SrTiO3 --potential dao-p --relax", "ranked structures of it"),
+        ("sample -n 16", "16 new crystals in the folder crystals"),
+        ("sample --composition SrTiO3 --potential dao-p --relax", "ranked structures of it"),
         ("sample miad --chemical-system Li-Mn-O -n 32 -o limno", "of exactly these elements"),
         ("sample wyckoff --composition LiFePO4 --space-group 62", "in a given space group"),
     ),

@@ -24,6 +24,7 @@ _WITH_CARDS = (
 #: Which commands take a part where none is named, by kind and name.
 DEFAULTS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("sampler", "chggen"): ("inpaint",),
+    ("sampler", "default"): ("sample",),
     ("sampler", "miad"): ("vary",),
     ("sampler", "prototypes"): ("discover",),
     ("sampler", "wyckoff"): ("discover",),

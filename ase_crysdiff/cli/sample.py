@@ -24,7 +24,13 @@ _CELL = ("A", "B", "C", "ALPHA", "BETA", "GAMMA")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("sampler", help="name of a sampler, see: crysdiff list")
+    parser.add_argument(
+        "sampler",
+        nargs="?",
+        default=registry.DEFAULT,
+        help="name of a sampler, see: crysdiff list; by default the one that has done best at what "
+        "is asked for",
+    )
     parser.add_argument("--composition", help="formula unit, for samplers that predict structures")
     parser.add_argument(
         "--formula-units", type=int, nargs="+", help="formula units per cell to choose from"

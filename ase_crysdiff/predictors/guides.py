@@ -80,7 +80,7 @@ def guided(request: SampleRequest, sampler: "Sampler") -> SampleRequest:
         request: Parsed.
         sampler: Who is to serve it.
     """
-    told = sampler.capabilities.properties
+    told = sampler.properties_for(request) if request.properties else {}
     windows = {
         name: _window(wish, GUIDES[name])
         for name, wish in request.properties.items()

@@ -34,4 +34,4 @@ def chggen(weights: str | Path | None = None, device: str = "cpu") -> Router:
     if weights is not None:
         names = (weight_files.read_card(weight_files.find("chggen", weights)).name,)
     load = partial(load_sampler, weights=weights, device=device)
-    return Router("chggen", [Inpaint], names, load, _REFUSAL)
+    return Router("chggen", {Inpaint: names}, load, _REFUSAL)

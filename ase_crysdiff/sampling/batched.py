@@ -93,6 +93,8 @@ def samplers_for(request: SampleRequest) -> list[str]:
     """Names of the installed samplers that can serve a request; broken plugins are passed over."""
     able = []
     for name in registry.names(registry.SAMPLERS):
+        if name == registry.DEFAULT:  # which leaves everything to the others
+            continue
         try:
             SamplerSpec(name, None, "cpu").load().check(request)
         except CrysDiffError:

@@ -1,9 +1,11 @@
 """Several samplers as one: each request is served by the first that can."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
-from ase_crysdiff.errors import CheckpointError, IncompatibleError
+from ase_crysdiff.crystal.properties import Property
+from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.capabilities import Capabilities
@@ -17,8 +19,7 @@ class Router(Sampler):
 
     Args:
         label: Name in messages.
-        tasks: Classes of tasks that are served at all.
-        names: Of the samplers, in the order of preference.
+        names: Of the samplers in the order of preference, by the class of the task.
         load: The sampler of a name; raises CheckpointError where there are no weights.
         refusal: What to say of a request for another task.
     """
@@ -26,40 +27,55 @@ class Router(Sampler):
     def __init__(
         self,
         label: str,
-        tasks: Sequence[type[Task]],
-        names: Sequence[str],
+        names: Mapping[type[Task], Sequence[str]],
         load: Callable[[str], Sampler],
         refusal: str,
     ) -> None:
-        self._label, self.tasks, self.names = label, tuple(tasks), tuple(names)
+        self._label, self.names = label, dict(names)
         self._load, self._refusal = load, refusal
-        self._chosen: tuple[SampleRequest, Sampler] | None = None
+        self._found: dict[str, Sampler | str] = {}
+        self._chosen: tuple[SampleRequest, str, Sampler] | None = None
 
     @property
     def name(self) -> str:
         return self._label
 
-    @cached_property
-    def _found(self) -> tuple[Mapping[str, Sampler], Mapping[str, str]]:
-        """Samplers that are there, and why others are not."""
-        found, absent = {}, {}
-        for name in self.names:
+    def _sampler(self, name: str) -> Sampler | str:
+        """The sampler of a name, or why there is none."""
+        if name not in self._found:
             try:
-                found[name] = self._load(name)
+                self._found[name] = self._load(name)
             except CheckpointError as error:
-                if len(self.names) == 1:
+                if {name} == set(chain.from_iterable(self.names.values())):
                     raise
-                absent[name] = f"{name!r} has no weights yet ({str(error).split('.')[0]})"
-        return found, absent
+                reason = str(error).split(".")[0]
+                self._found[name] = f"{name!r} has no weights yet ({reason})"
+        return self._found[name]
+
+    def _samplers(self, names: Iterable[str]) -> list[Sampler]:
+        """Those of the samplers of these names that are there, each once."""
+        several = (self._sampler(name) for name in dict.fromkeys(names))
+        return [one for one in several if not isinstance(one, str)]
+
+    def _names(self, request: SampleRequest) -> Sequence[str]:
+        """Who may serve a request, in the order of preference.
+
+        Raises:
+            IncompatibleError: If its task is none of those that are served.
+        """
+        for task, names in self.names.items():
+            if isinstance(request.task, task):
+                return names
+        raise IncompatibleError(self._refusal)
 
     @cached_property
     def capabilities(self) -> Capabilities:  # type: ignore[override]
         """What one of the samplers can be asked for."""
-        several = [s.capabilities for s in self._found[0].values()]
+        several = [s.capabilities for s in self._samplers(chain(*self.names.values()))]
         sizes = [c.max_atoms for c in several]
         known = [c.known_elements for c in several]
         return Capabilities(
-            tasks=frozenset(self.tasks),
+            tasks=frozenset(self.names),
             constraints=frozenset().union(*(c.constraints for c in several)),
             properties={n: one for c in reversed(several) for n, one in c.properties.items()},
             max_atoms=None
@@ -72,36 +88,57 @@ class Router(Sampler):
             finds_counts=any(c.finds_counts for c in several),
         )
 
+    def properties_for(self, request: SampleRequest) -> Mapping[str, Property]:
+        several = reversed(self._samplers(self._names(request)))
+        return {n: p for one in several for n, p in one.properties_for(request).items()}
+
+    def _choice(self, request: SampleRequest) -> tuple[str, Sampler]:
+        """Name and sampler that serve a request.
+
+        Raises:
+            IncompatibleError: If none can; the message gives the reason of each.
+            InputError: If all refuse it as beyond what they know; the first says why.
+        """
+        if self._chosen is not None and self._chosen[0] is request:
+            return self._chosen[1:]
+        reasons: list[str] = []
+        refusals: list[InputError] = []
+        for name in self._names(request):
+            one = self._sampler(name)
+            if isinstance(one, str):
+                reasons.append(one)
+                continue
+            try:
+                one.check(request)
+            except InputError as error:
+                refusals.append(error)
+                reasons.append(str(error).rstrip("."))
+            else:
+                self._chosen = (request, name, one)
+                return name, one
+        if refusals and not any(isinstance(error, IncompatibleError) for error in refusals):
+            raise refusals[0]
+        raise IncompatibleError(f"No model can {request.task.verb}: {'; '.join(reasons)}.")
+
     def sampler_for(self, request: SampleRequest) -> Sampler:
         """The sampler that serves a request.
 
         Raises:
             IncompatibleError: If none can; the message gives the reason of each.
         """
-        if self._chosen is not None and self._chosen[0] is request:
-            return self._chosen[1]
-        if not isinstance(request.task, self.tasks):
-            raise IncompatibleError(self._refusal)
-        found, absent = self._found
-        reasons = []
-        for name in self.names:
-            if name in absent:
-                reasons.append(absent[name])
-                continue
-            try:
-                found[name].check(request)
-            except IncompatibleError as error:
-                reasons.append(str(error).rstrip("."))
-            else:
-                self._chosen = (request, found[name])
-                return found[name]
-        raise IncompatibleError(f"No model can {request.task.verb}: {'; '.join(reasons)}.")
+        return self._choice(request)[1]
+
+    def served_by(self, request: SampleRequest) -> str:
+        return self._choice(request)[0]
 
     def check(self, request: SampleRequest) -> None:
         self.sampler_for(request)
 
     def card_for(self, request: SampleRequest) -> Card | None:
         return self.sampler_for(request).card_for(request)
+
+    def steers(self, request: SampleRequest) -> bool:
+        return self.sampler_for(request).steers(request)
 
     def evaluations(self, request: SampleRequest) -> int | None:
         return self.sampler_for(request).evaluations(request)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.properties import Property
 from ase_crysdiff.errors import IncompatibleError, SamplingError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
@@ -74,6 +75,16 @@ class Sampler(ABC):
     def card_for(self, request: SampleRequest) -> Card | None:
         """The card of the weights that serve a request: a sampler may choose among several."""
         return self.card
+
+    def served_by(self, request: SampleRequest) -> str | None:
+        """Registered name of another sampler to which this one leaves a request; None if it serves
+        it itself.
+        """
+        return None
+
+    def properties_for(self, request: SampleRequest) -> Mapping[str, Property]:
+        """What may be wished of properties in a request, by name: what it was conditioned on."""
+        return self.capabilities.properties
 
     def check(self, request: SampleRequest) -> None:
         """Refuses a request that this sampler cannot serve, by its capabilities.

@@ -323,8 +323,7 @@ def test_chggen_takes_the_first_model_that_can(toy_miad, toy_csp):
     places = {"dao-g": toy_csp, "dao-g-flow": toy_csp.parent / "none", "miad": toy_miad}
     filler = Router(
         "toy-chggen",
-        [Inpaint],
-        ("dao-g", "dao-g-flow", "miad"),
+        {Inpaint: ("dao-g", "dao-g-flow", "miad")},
         lambda name: load_sampler(name, places[name]),
         "use inpaint",
     )

@@ -1,0 +1,65 @@
+"""The sampler of those who name none: who answers, and that it says so."""
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from ase_crysdiff.cli.main import main
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.models import weights
+from pymatgen_ext.samplers import StructureSampler
+
+CUBE = Structure(Lattice.cubic(4.0), ["Ti", "O", "O", "O"], [[0.5] * 3, [0, 0.5, 0.5],
+                 [0.5, 0, 0.5], [0.5, 0.5, 0]])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def default():
+    return StructureSampler(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ({}, "prototypes"),
+        ({"composition": "SrTiO3"}, "wyckoff"),
+        ({"composition": "SrTiO3", "lattice": Lattice.cubic(3.9), "steps": 3}, "dao-g-flow"),
+        ({"lattice": Lattice.cubic(4.4), "num_atoms": 5, "steps": 3}, "miad"),
+        ({"properties": {"band_gap": (1.0, 3.0)}}, "prototypes"),
+    ],
+)
+def test_the_best_that_can_serves_and_is_named(default, wish, name):
+    drawn = default.sample(2, seed=3, **wish)
+    assert drawn[0].properties["crysdiff_sampler"] == name
+    assert any(f"leaves this to '{name}'" in note for note in drawn.report.notes)
+    again = StructureSampler(name, device="cpu").sample(2, seed=3, **wish)
+    assert list(drawn) == list(again)
+    assert drawn.report.weights == again.report.weights
+
+
+def test_hosts_and_neighbours_have_samplers_of_their_own(default):
+    filled = default.inpaint(CUBE, {"Sr": 1}, steps=3, seed=0)
+    varied = default.vary(CUBE, steps=3, seed=0)
+    assert filled[0].properties["crysdiff_sampler"] == "chggen"
+    assert varied[0].properties["crysdiff_sampler"] == "miad"
+
+
+def test_weights_in_a_folder_bring_their_sampler(toy_miad):
+    sampler = StructureSampler(weights=str(toy_miad), device="cpu")
+    drawn = sampler.sample(1, seed=0, redraws=30)
+    assert drawn.report.weights == weights.read_card(toy_miad).version
+    with pytest.raises(IncompatibleError, match="'miad'"):
+        sampler.sample(1, composition="SrTiO3")
+
+
+def test_what_none_can_do_is_refused_with_the_reasons(default):
+    with pytest.raises(IncompatibleError, match=r"'wyckoff'.*'prototypes'.*'dao-g-flow'"):
+        default.sample(1, composition="SrTiO3", num_atoms=5_000)
+    with pytest.raises(InputError, match="beyond the heaviest"):
+        default.sample(1, composition="Og2")
+    with pytest.raises(IncompatibleError, match="Name the one that is to be taught"):
+        default.finetune([CUBE] * 3, [1.0, 2.0, 3.0], property="band_gap")
+
+
+def test_the_command_needs_no_name(tmp_path, capsys):
+    assert main(["sample", "-n", "2", "--seed", "0", "-o", str(tmp_path / "drawn")]) == 0
+    assert "'default' leaves this to 'prototypes'" in capsys.readouterr().out
