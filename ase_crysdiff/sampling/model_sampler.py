@@ -108,8 +108,9 @@ class ModelSampler(Sampler):
             request: What else is asked for, checked.
             streams: Random numbers.
         """
+        subject = replace(self.subject, volume=request.volume)
         contents = (
-            request.task.contents(self.subject, streams) if sites is None else self._contents(sites)
+            request.task.contents(subject, streams) if sites is None else self._contents(sites)
         )
         said, steering = request.task.properties(streams), steering_of(request.conditions)
         count = 1 if steering is None else steering.population

@@ -79,6 +79,14 @@ class SampleRequest:
             UniformPlan(self.steps)  # raises on a number of steps that no plan has
 
     @property
+    def volume(self) -> float | None:
+        """Of the given cell, Å³; None where it is left open."""
+        if self.lattice is None:
+            return None
+        (a, b, c), (d, e, f), (g, h, i) = self.lattice
+        return abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+
+    @property
     def prototypes(self) -> tuple[Prototype | Scaffold, ...]:
         """The wished prototypes or scaffolds; none where they are left open."""
         if not self.prototype:

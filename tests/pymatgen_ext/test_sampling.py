@@ -115,6 +115,14 @@ def test_num_atoms_is_exact(miad, count):
     assert {len(s) for s in draw(miad, 4, num_atoms=count, redraws=20)} == {count}
 
 
+def test_a_given_cell_is_filled_as_known_crystals_are(miad):
+    """An untrained model finds any number of atoms; rows are drawn for the room there is."""
+    for edge, most in ((2.5, 3), (5.0, 20)):
+        drawn = miad.sample(8, lattice=Lattice.cubic(edge), steps=3, seed=0, redraws=30)
+        assert len(drawn) == 8
+        assert max(len(s) for s in drawn) <= most
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -53,10 +53,12 @@ class ModelWithCard:
     Args:
         model: State space, processes and network.
         card: Of the weights.
+        volume: Of the cell, Å³, where it is given.
     """
 
     model: GenerativeModel
     card: Card
+    volume: float | None = None
 
     @property
     def settings(self) -> SamplingSettings:

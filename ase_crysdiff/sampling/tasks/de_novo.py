@@ -9,6 +9,7 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.species import AllowedSpecies, RequiredSpecies
 from ase_crysdiff.conditions.temperature import Temperature
 from ase_crysdiff.crystal.batch import Layout
+from ase_crysdiff.crystal.volume import sizes_in
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.tasks.base import (
@@ -123,5 +124,8 @@ class DeNovo(ElementConstraints):
         space = model.model.state_space
         if self.num_atoms is not None:
             return Contents([space.encoded_size(self.num_atoms)] * len(streams))
-        odds = space.rows_odds({n: float(count) for n, count in model.size_histogram.items()})
+        sizes = {n: float(count) for n, count in model.size_histogram.items()}
+        if model.volume is not None:
+            sizes = sizes_in(model.volume, sizes)
+        odds = space.rows_odds(sizes)
         return Contents(streams.pick("numbers of atoms", list(odds), list(odds.values())))

@@ -16,6 +16,7 @@ from ase_crysdiff.crystal.volume import (
     atom_count_weights,
     coefficients,
     formula_units_in,
+    sizes_in,
     volume_per_atom,
 )
 from ase_crysdiff.errors import InputError
@@ -106,6 +107,15 @@ def test_a_cell_tells_how_many_guests_it_has_room_for():
 )
 def test_a_cell_tells_how_many_formula_units_it_has_room_for(unit, volume, expected):
     assert formula_units_in(unit, volume) == expected
+
+
+def test_numbers_of_atoms_follow_the_room_there_is():
+    sizes = {1: 1.0, 5: 1.0, 20: 1.0, 40: 0.0}
+    for volume, likeliest in ((20.0, 1), (90.0, 5), (400.0, 20), (1e6, 20), (1e-3, 1)):
+        odds = sizes_in(volume, sizes)
+        assert max(odds, key=odds.__getitem__) == likeliest
+        assert odds[40] == 0.0 < odds[likeliest]
+    assert sizes_in(90.0, sizes)[1] < 0.01  # 90 Å³ for one atom
 
 
 def test_volumes_of_unknown_elements_must_be_given():
