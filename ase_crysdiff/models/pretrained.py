@@ -17,8 +17,8 @@ from ase_crysdiff.shapes import Tensor
 #: The part of a pretraining that fine-tuning begins with.
 BACKBONE = "backbone"
 #: Parts of a pretraining that nobody needs afterwards: the denoiser of latents, the readout of
-#: displacements.
-_TRAINING_ONLY = ("denoiser.", "ends.", "length.", "strength.")
+#: displacements, the heads of properties.
+_TRAINING_ONLY = ("denoiser.", "ends.", "length.", "strength.", "heads.")
 
 
 def load_backbone(name: str | Path, device: str | torch.device = "cpu") -> tuple[Backbone, Card]:

@@ -1,5 +1,5 @@
 """A backbone and, on the mean over a crystal's atoms, several small heads that estimate the same
-property.
+property, or one each.
 """
 
 import torch
@@ -12,11 +12,11 @@ from ase_crysdiff.shapes import Float, Tensor
 
 
 class PropertyNetwork(nn.Module):
-    """Estimates of one property, which agree where the data left no doubt.
+    """Estimates of one property, which agree where the data left no doubt, or of several.
 
     Args:
         backbone: Crystals to features.
-        num_heads: How many heads; their disagreement measures the uncertainty.
+        num_heads: How many heads; their disagreement about one property measures the uncertainty.
     """
 
     def __init__(self, backbone: Backbone, num_heads: int) -> None:

@@ -26,6 +26,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "energy-above-hull": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "formation-energy": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "geobfn": ("Song2024", "Graves2023", "Satorras2021", "Hoogeboom2022", "Ramakrishnan2014"),
+    "jmp": ("Shoghi2024",),
     "matformer": ("Yan2022",),
     "miad": ("Okhotin2025", "Jiao2023", "Miller2024", "Luo2025"),
     "mofflow": ("Kim2025", "Chung2019", "Miller2024"),

@@ -4,8 +4,8 @@ import logging
 import time
 
 import torch
+from torch import nn
 
-from ase_crysdiff.networks.base import Encoder
 from ase_crysdiff.training.settings import TrainSettings
 
 _LOG = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ def slowdown(dtype: torch.dtype, device: torch.device) -> float:
     return seconds(dtype, device) / seconds(torch.float32, device)
 
 
-def set_products(encoder: Encoder, settings: TrainSettings, device: torch.device) -> None:
+def set_products(encoder: nn.Module, settings: TrainSettings, device: torch.device) -> None:
     """Lets an encoder compute its large products in the format of the settings, with a warning
     where float32 would be faster.
 
     Args:
-        encoder: Changed in place.
+        encoder: Has `products`; changed in place.
         settings: `precision` counts here.
         device: Where the training computes.
     """

@@ -4,6 +4,7 @@ positions.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -196,6 +197,7 @@ def pretraining_task(
     settings: TrainSettings,
     device: torch.device,
     validation: PackedCrystals | None = None,
+    targets: Callable[[PackedCrystals], Tensor | None] = lambda data: None,
 ) -> Task:
     """The training of a backbone and what is around it.
 
@@ -208,19 +210,20 @@ def pretraining_task(
         settings: `batch_size` counts here.
         device: Where the batches live.
         validation: Crystals for the validation loss.
+        targets: What is known of crystals, shape (crystals, values); None if there is nothing.
     """
-    training = GraphCrystals(data, neighborhood, settings.batch_size, device)
-    held_out = (
-        None
-        if validation is None
-        else GraphCrystals(validation, neighborhood, VALIDATION_BATCH, device)
-    )
+
+    def batches(part: PackedCrystals, size: int) -> GraphCrystals:
+        return GraphCrystals(part, neighborhood, size, device, targets(part))
+
+    training = batches(data, settings.batch_size)
+    held_out = None if validation is None else batches(validation, VALIDATION_BATCH)
     return Task(network, config, training, objective, held_out, {"data": data.digest})
 
 
 class PretrainingRecipe(Recipe):
-    """A backbone that learns from crystals without labels; `build`, `configure` and `objective` are
-    to be written.
+    """A backbone that others begin with; `build`, `configure` and `objective` are to be written,
+    and `targets` if it learns from labels.
 
     What surrounds the backbone may change from one stage of pretraining to the next, and only the
     parts that the first stage has begin with its weights.
@@ -231,6 +234,12 @@ class PretrainingRecipe(Recipe):
     @abstractmethod
     def objective(self, network: Any, config: Config) -> Objective:
         """What such a network is trained for."""
+
+    def targets(self, config: Config, data: PackedCrystals) -> Tensor | None:
+        """What is known of crystals, shape (crystals, values); None, which is the default, if
+        nothing is.
+        """
+        return None
 
     def load_data(self, path: Path) -> PackedCrystals:
         return PackedCrystals.load(path)
@@ -246,7 +255,15 @@ class PretrainingRecipe(Recipe):
     ) -> Task:
         aim, neighborhood = self.objective(model, config), model.backbone.neighborhood
         return pretraining_task(
-            model, neighborhood, aim, config, data, settings, device, validation
+            model,
+            neighborhood,
+            aim,
+            config,
+            data,
+            settings,
+            device,
+            validation,
+            partial(self.targets, config),
         )
 
     def fixed_by_origin(self, changes: Config) -> list[str]:

@@ -36,9 +36,10 @@ def labels():
 
 @pytest.fixture(scope="module")
 def symmetric(crystals):
-    """Crystals with their scaffolds, which some recipes learn from."""
+    """Crystals with their scaffolds and a property, which some recipes learn from."""
     found = [find_symmetric(structure) for structure in rattled(60, deviation=0.0)]
-    return replace(crystals, scaffolds=PackedScaffolds.of(found))
+    values = {"volume": torch.linalg.det(crystals.batch.lattice).abs()}
+    return replace(crystals, scaffolds=PackedScaffolds.of(found), values=values)
 
 
 @pytest.fixture
