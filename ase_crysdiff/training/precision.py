@@ -53,10 +53,11 @@ def set_products(encoder: nn.Module, settings: TrainSettings, device: torch.devi
         settings: `precision` counts here.
         device: Where the training computes.
     """
-    encoder.products = getattr(torch, settings.precision)
-    if encoder.products == torch.float32:
+    products: torch.dtype = getattr(torch, settings.precision)
+    encoder.products = products  # type: ignore[assignment]  # no module of its own
+    if products == torch.float32:
         return
-    times = slowdown(encoder.products, device)
+    times = slowdown(products, device)
     if times > _SLOW:
         _LOG.warning(
             "Matrix products in %s take %.0f times as long as in float32 on this device; leave out "
