@@ -4,6 +4,9 @@ raise on purpose.
 Every message says what was expected, what came, and what to do.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class CrysDiffError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -47,3 +50,16 @@ class WorkerError(CrysDiffError):
 
 class MissingExtraError(CrysDiffError, ImportError):
     """An optional dependency is needed; the message holds the line that installs it."""
+
+
+def did_you_mean(name: object, known: Iterable[str], most: int = 3) -> str:
+    """A question, with a space before it, that names what was probably meant; empty if nothing is
+    close.
+
+    Args:
+        name: As it was given.
+        known: Names that would do.
+        most: How many are named at most.
+    """
+    close = difflib.get_close_matches(str(name), list(known), most)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

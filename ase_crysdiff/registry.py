@@ -6,7 +6,6 @@ Listing reads text files only. A plugin is imported when it is asked for, so a b
 nobody but its own users.
 """
 
-import difflib
 import json
 import tomllib
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ase_crysdiff import __version__
-from ase_crysdiff.errors import InputError, PluginError, UnknownNameError
+from ase_crysdiff.errors import InputError, PluginError, UnknownNameError, did_you_mean
 
 SAMPLERS = "ase_crysdiff.samplers"
 POTENTIALS = "ase_crysdiff.potentials"
@@ -197,10 +196,11 @@ def _key(group: str, name: Any) -> str:
 
 def _unknown(group: str, name: str) -> str:
     known = names(group)
-    close = difflib.get_close_matches(name, known, 3)
-    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     kind = kind_of(group)
-    message = f"No {kind} is called {name!r}.{hint} Known: {', '.join(known) or 'none'}."
+    message = (
+        f"No {kind} is called {name!r}.{did_you_mean(name, known)} Known: "
+        f"{', '.join(known) or 'none'}."
+    )
     if name in _declared(group):
         message += (
             " The source tree declares it, but was installed before it did: install ase-crysdiff "

@@ -13,20 +13,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the entries."""
-    import difflib
-
-    from ase_crysdiff.errors import UnknownNameError
+    from ase_crysdiff.errors import UnknownNameError, did_you_mean
     from ase_crysdiff.report.references import COMMON, named, works, works_of
 
     known = works()
     keys = list(known) if not options.names else [*COMMON]
     for name in options.names:
         if name not in named():
-            close = difflib.get_close_matches(name, named(), 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
             raise UnknownNameError(
-                f"No works are known for {name!r}.{hint} Known: {', '.join(named())}. Plugins say "
-                "themselves what to cite."
+                f"No works are known for {name!r}.{did_you_mean(name, named(), 1)} Known: "
+                f"{', '.join(named())}. Plugins say themselves what to cite."
             )
         keys += works_of(name)
     print("\n\n".join(known[key] for key in dict.fromkeys(keys)))

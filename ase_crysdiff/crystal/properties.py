@@ -8,7 +8,6 @@ holds the declarations as plain values:
      "chemical_system": {"kind": "elements"}}
 """
 
-import difflib
 import math
 import numbers
 from collections.abc import Collection, Mapping
@@ -17,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.elements import SYMBOLS
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import InputError, did_you_mean
 
 #: What can be wished of a property.
 Wish: TypeAlias = float | tuple[float, float] | str | frozenset[int]
@@ -125,10 +124,9 @@ class Property:
     def _class(self, name: str) -> str:
         if name in self.classes:
             return name
-        close = difflib.get_close_matches(name, self.classes, 3)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
         raise InputError(
-            f"The model has seen no {self.name} {name!r} in training.{hint} It knows {self}."
+            f"The model has seen no {self.name} {name!r} in training."
+            f"{did_you_mean(name, self.classes)} It knows {self}."
         )
 
     def as_plain(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ left out, counted and named.
 """
 
 import csv
-import difflib
 import math
 import re
 from collections import Counter, defaultdict
@@ -29,7 +28,7 @@ from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.readers import read_records
 from ase_crysdiff.data.reading.tables import open_table
 from ase_crysdiff.data.transforms import transform_of
-from ase_crysdiff.errors import CrysDiffError, InputError
+from ase_crysdiff.errors import CrysDiffError, InputError, did_you_mean
 from ase_crysdiff.progress import tqdm
 
 _ID_COLUMNS = ("material_id", "id", "name", "")
@@ -183,8 +182,7 @@ def rows_of(
 def _column(columns: Sequence[str], target: str, unit: str, table: str) -> str:
     found = [c for c in columns if c and (c == target or _split_unit(c)[0] == target)]
     if not found:
-        close = difflib.get_close_matches(target, [c for c in columns if c], 3)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        hint = did_you_mean(target, filter(None, columns))
         raise InputError(f"{table} has no column {target!r}.{hint} It has {columns}.")
     if len(found) > 1:
         raise InputError(

@@ -1,6 +1,5 @@
 """What is known about a set of weights, and how a sampler uses them unless it is told otherwise."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -8,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from ase_crysdiff import arguments
-from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.errors import CheckpointError, InputError, did_you_mean
 
 #: A model as names and numbers, as it stands in cards and checkpoints.
 Config = Mapping[str, Any]
@@ -113,8 +112,7 @@ class SamplingSettings:
         known = [f.name for f in fields(SamplingSettings)]
         for name in entries:
             if name not in known:
-                close = difflib.get_close_matches(str(name), known, 1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
+                hint = did_you_mean(name, known, 1)
                 raise InputError(
                     f"There is no sampling setting {name!r}.{hint} Known: {', '.join(known)}."
                 )

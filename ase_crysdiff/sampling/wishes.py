@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ase_crysdiff.crystal.properties import Property, Wish, listed
-from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.data.property_columns import DERIVED, LABELS
+from ase_crysdiff.errors import IncompatibleError, InputError, did_you_mean
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.shapes import Tensor
@@ -30,8 +31,10 @@ def check_wishes(request: SampleRequest, name: str, properties: Mapping[str, Pro
     """
     unknown = sorted(set(request.properties) - set(properties))
     if unknown:
+        known = {*properties, *LABELS, *DERIVED}
+        meant = "".join(did_you_mean(one, sorted(known)) for one in unknown if one not in known)
         raise IncompatibleError(
-            f"{name!r} was not conditioned on {', '.join(unknown)}; it takes "
+            f"{name!r} was not conditioned on {', '.join(unknown)}.{meant} It takes "
             f"{listed(list(properties.values()))}. A predictor can steer it: "
             "conditions=[PropertySteering(...)]; miad, dao-g and dao-g-flow can be taught a "
             "property: .finetune(...)."

@@ -1,9 +1,8 @@
 """Tasks by name."""
 
-import difflib
 from collections.abc import Sequence
 
-from ase_crysdiff.errors import UnknownNameError
+from ase_crysdiff.errors import UnknownNameError, did_you_mean
 from ase_crysdiff.tasks.base import Task
 from ase_crysdiff.tasks.catalogue import TASKS
 
@@ -26,9 +25,6 @@ def task(name: str) -> Task:
     known = {one.name: one for one in TASKS}
     wanted = name.strip().lower().replace("-", "_")
     if wanted not in known:
-        close = difflib.get_close_matches(wanted, known, 3)
-        hint = (
-            f" Did you mean {' or '.join(close)}?" if close else f" There are {', '.join(known)}."
-        )
+        hint = did_you_mean(wanted, known) or f" There are {', '.join(known)}."
         raise UnknownNameError(f"There is no task {name!r}.{hint}")
     return known[wanted]

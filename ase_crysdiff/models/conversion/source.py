@@ -1,12 +1,11 @@
 """What is found in a checkpoint of a CSPNet, whoever wrote it."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.errors import CheckpointError, InputError, did_you_mean
 from ase_crysdiff.models.conversion.pickled import plain, read_pickled
 from ase_crysdiff.shapes import Tensor
 
@@ -225,6 +224,5 @@ def data_set(name: str | None, source: Source) -> DataSet:
         raise InputError(
             f"The checkpoint does not say what it was trained on. Give data: one of {named}."
         )
-    close = difflib.get_close_matches(name, named.split(", "), 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, named.split(", "), 1)
     raise InputError(f"data must be one of {named}, got {name!r}.{hint}")

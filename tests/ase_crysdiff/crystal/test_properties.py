@@ -52,7 +52,7 @@ def test_a_wish_becomes_a_row(one, wish, row):
         (GAP, (2.5, 1.5), "a number or a window of two"),
         (GAP, math.inf, "a number or a window of two"),
         (GAP, True, "a number or a window of two"),
-        (SYSTEM, "hexagnal", "Did you mean hexagonal"),
+        (SYSTEM, "hexagnal", "Did you mean 'hexagonal'"),
         (SYSTEM, 1.5, "the name of a class"),
         (ELEMENTS, "Li-O", "elements, such as"),
     ],

@@ -38,8 +38,11 @@ def test_sound_wishes_pass():
         (
             wish(colour=1.0),
             IncompatibleError,
-            r"colour; it takes band_gap \(0 to 5 eV\), space_gro.*PropertySteering.*finetune",
+            r"colour. It takes band_gap \(0 to 5 eV\), space_gro.*PropertySteering.*finetune",
         ),
+        (wish(band_gab=1.0), IncompatibleError, "on band_gab. Did you mean 'band_gap'\\? It takes"),
+        (wish(densty=1.0), IncompatibleError, "on densty. Did you mean 'density'\\? It takes"),
+        (wish(density=1.0), IncompatibleError, "on density. It takes band_gap"),
         (wish(space_group="194"), InputError, "seen no space_group '194'"),
         (wish(group=62, space_group="225"), InputError, "space_group=225 differ"),
         (

@@ -124,7 +124,7 @@ def test_what_is_missing_is_named(packs, monkeypatch):
     monkeypatch.delenv("CRYSDIFF_DATA", raising=False)
     with pytest.raises(InputError, match="CRYSDIFF_DATA"):
         task("poisson_ratio").table()
-    with pytest.raises(UnknownNameError, match="Did you mean poisson_ratio"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'poisson_ratio'"):
         task("poison_ratio")
     assert not task("poisson_ratio").is_here()
     assert task("poisson_ratio").is_here(packs)
