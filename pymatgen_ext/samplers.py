@@ -187,7 +187,7 @@ class StructureSampler(TeachableSampler):
         refine = Refinement.of(potential, distinct, symprec, fixed_cell, relax, rank_prior)
         how = how_drawn(batch_size, workers, executor, seed, redraws, progress)
         notes = isotope_note(composition, chemical_system, elements)
-        notes += said_of_guides(request, self.name)
+        notes += said_of_guides(request, self.sampler)
         return self._refined(num_samples, request, cell, refine, how, notes)
 
     @own_state()

@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     if properties:
         settings |= {"properties": properties, "guidance_weight": options.guidance_weight}
     notes = isotope_note(options.composition, options.chemical_system, options.elements)
-    notes += said_of_guides(request, options.sampler)
+    notes += said_of_guides(request, sampler.sampler)
     return draw_and_select(options, sampler, request, settings, refine, cell, notes)
 
 

@@ -1,5 +1,8 @@
-"""Wishes that a sampler was not told of: the predictor of the property chooses among candidates."""
+"""Wishes that a sampler was not conditioned on, or that a predictor serves better: the predictor of
+the property chooses among candidates.
+"""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -29,17 +32,20 @@ class Guide:
         predictor: Its name.
         tolerance: Half of the window around a single number that is wished, in its unit; about its
             error.
+        at_most: Whether a wish is for all that lies at or below its number, or the larger one of
+            its window.
     """
 
     predictor: str
-    tolerance: float
+    tolerance: float = 0.0
+    at_most: bool = False
 
 
 #: By the names of properties in wishes.
 GUIDES = {
     "band_gap": Guide("band-gap", 0.3),
     "formation_energy": Guide("formation-energy", 0.05),
-    "energy_above_hull": Guide("energy-above-hull", 0.05),
+    "energy_above_hull": Guide("energy-above-hull", at_most=True),
     "bulk_modulus": Guide("bulk-modulus", 15.0),
     "shear_modulus": Guide("shear-modulus", 12.0),
 }
@@ -57,7 +63,8 @@ class WishSteering(Steering):
 
     def __init__(self, parts: Mapping[str, PropertySteering]) -> None:
         first = next(iter(parts.values()))
-        super().__init__(first.window, first.population, first.strength, first.times)
+        window = [limit if math.isfinite(limit) else None for limit in first.window]
+        super().__init__(window, first.population, first.strength, first.times)
         self.parts = dict(parts)
 
     def __repr__(self) -> str:
@@ -72,7 +79,8 @@ class WishSteering(Steering):
 
 def guided(request: SampleRequest, sampler: "Sampler") -> SampleRequest:
     """A request whose wishes that the sampler was not conditioned on are left to predictors; with a
-    weight of 0 these wishes are left out.
+    weight of 0 these wishes are left out. So are those that it leaves to predictors in this
+    request, see `Sampler.properties_for`.
 
     Wishes that no predictor knows stay, and are the sampler's to refuse.
 
@@ -102,25 +110,40 @@ def guided(request: SampleRequest, sampler: "Sampler") -> SampleRequest:
     )
 
 
-def said_of_guides(request: SampleRequest, sampler: str) -> tuple[str, ...]:
+def said_of_guides(request: SampleRequest, sampler: "Sampler") -> tuple[str, ...]:
     """A sentence on each wish that is left to a predictor.
 
     Args:
         request: As `guided` gives it.
-        sampler: Name of who serves it.
+        sampler: Who serves it.
     """
+    parts = [c.parts for c in request.conditions if isinstance(c, WishSteering)]
     return tuple(
-        f"{sampler!r} was not conditioned on {name}. Of {one.population} candidates for each "
-        f"crystal {one.predictor!r} chooses one near {one.window[0]:g} to {one.window[1]:g}; judge "
-        "what comes by another predictor."
-        for condition in request.conditions
-        if isinstance(condition, WishSteering)
-        for name, one in condition.parts.items()
+        f"{_why(wished, sampler)} Of {one.population} candidates for each crystal "
+        f"{one.predictor!r} chooses one {_said_of(one.window)}; judge what comes by another "
+        "predictor."
+        for some in parts
+        for wished, one in some.items()
     )
 
 
-def _window(wish: float | tuple[float, float], guide: Guide) -> tuple[float, float]:
-    """A window as it is, or one around a number."""
+def _why(wished: str, sampler: "Sampler") -> str:
+    if wished in sampler.capabilities.properties:
+        return (
+            f"{sampler.name!r} leaves {wished} of new crystals to a predictor, which does better."
+        )
+    return f"{sampler.name!r} was not conditioned on {wished}."
+
+
+def _said_of(window: tuple[float, float]) -> str:
+    low, high = window
+    return f"near {low:g} to {high:g}" if math.isfinite(low) else f"at or below {high:g}"
+
+
+def _window(wish: float | tuple[float, float], guide: Guide) -> tuple[float | None, float]:
+    """A window as it is, or one around a number; open below where less is as good."""
+    if guide.at_most:
+        return None, float(wish[1] if isinstance(wish, tuple) else wish)
     if isinstance(wish, tuple):
         return wish
     return float(wish) - guide.tolerance, float(wish) + guide.tolerance

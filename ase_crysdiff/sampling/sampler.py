@@ -83,7 +83,9 @@ class Sampler(ABC):
         return None
 
     def properties_for(self, request: SampleRequest) -> Mapping[str, Property]:
-        """What may be wished of properties in a request, by name: what it was conditioned on."""
+        """What may be wished of properties in a request, by name: what it was conditioned on, but
+        for what predictors serve better.
+        """
         return self.capabilities.properties
 
     def check(self, request: SampleRequest) -> None:

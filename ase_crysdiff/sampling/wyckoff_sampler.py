@@ -2,15 +2,16 @@
 numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from ase_crysdiff.conditions.population import Steering
+from ase_crysdiff.conditions.population import Steering, steering_of
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.properties import declared
+from ase_crysdiff.crystal.properties import Property, declared
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.networks.scaffolds.partial import check_elements
@@ -79,6 +80,16 @@ class WyckoffSampler(Sampler):
             & known.library.elements,
         )
         self._answers = lru_cache(maxsize=_REMEMBERED)(self._ranked)
+
+    def properties_for(self, request: SampleRequest) -> Mapping[str, Property]:
+        """All for compositions. New crystals get their height above the hull by their contents,
+        which predictors choose better than the model chooses sites; so it is left to them, unless
+        something else steers already.
+        """
+        told = self.capabilities.properties
+        if isinstance(request.task, CSP) or steering_of(request.conditions) is not None:
+            return told
+        return {name: one for name, one in told.items() if name != ENERGY_ABOVE_HULL}
 
     def check(self, request: SampleRequest) -> None:
         if isinstance(request.task, CSP):
