@@ -43,7 +43,7 @@ class PredictorOptions:
 
 def predictor(options: PredictorOptions) -> BenchmarkResult:
     """Mean absolute errors of a predictor, of always saying the median of the training rows, and of
-    a random forest on statistics of the elements, volume per atom and density, on the same crystals.
+    a random forest on statistics of the elements, volume per atom and density.
 
     Args:
         options: What is asked for.

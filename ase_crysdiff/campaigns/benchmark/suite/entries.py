@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ase_crysdiff.errors import UnknownNameError
+from ase_crysdiff.errors import InputError, UnknownNameError
 
 _PLACE = re.compile(r"\{([^}]+)\}")
 
@@ -24,6 +24,7 @@ class Entry:
         command: What stands behind `crysdiff benchmark`; files of the data packs, and those that
             are made of them, stand in braces.
         weights: Shipped weights that its figures depend on.
+        reads: Files of the data packs that it finds by itself.
         tables: Of the pages, which show figures of it.
         minutes: Of one core, about.
         quick: Options that make it small, behind those of the command; None for what is never
@@ -33,6 +34,7 @@ class Entry:
     name: str
     command: str
     weights: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     minutes: float = 1.0
     quick: str | None = None
@@ -82,8 +84,8 @@ class Suite:
         return tuple(e for e in self.entries if not names or e.name in names)
 
     def sources(self, entry: Entry, quick: bool = False) -> tuple[str, ...]:
-        """Files of the data packs that an entry is made of, in the end."""
-        found: list[str] = []
+        """Files of the data packs that the figures of an entry depend on."""
+        found = list(entry.reads)
         for name in entry.files(quick):
             found += _PLACE.findall(self.made[name]) if name in self.made else [name]
         return tuple(dict.fromkeys(found))
@@ -94,13 +96,22 @@ class Suite:
         entries = []
         for one in content["benchmark"]:
             lists = {k: tuple(v) for k, v in one.items() if isinstance(v, list)}
-            entries.append(Entry(**{**one, **lists}))
+            entries.append(Entry(**{**one, **lists, "minutes": float(one["minutes"])}))
         return Suite(tuple(entries), content["data"], content.get("made", {}))
 
     @staticmethod
     def read(path: Path) -> "Suite":
-        """From a TOML file."""
-        return Suite.of(tomllib.loads(path.read_text(encoding="utf-8")))
+        """From a TOML file.
+
+        Raises:
+            InputError: If it is none, or lacks or has too many entries.
+        """
+        try:
+            return Suite.of(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path} cannot be read as a list of benchmarks ({error!r})."
+            ) from error
 
 
 @lru_cache(maxsize=1)

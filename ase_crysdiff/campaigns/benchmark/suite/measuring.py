@@ -15,7 +15,7 @@ class AllOptions:
         only: names of benchmarks, see --list; default all
         quick: the small form of those that have one, to see that they run; no page takes its
             figures
-        list: print the benchmarks with their expected times, and run nothing
+        list: only print the benchmarks with their expected times
         suite: TOML file with another list of benchmarks
     """
 

@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 #: What of a benchmark's own file holds numbers worth a row.
-_FIGURES = ("results", "curve", "by_free_coordinates", "by_prototype", "wins", "sound")
+_FIGURES = (
+    *("results", "curve", "by_free_coordinates", "by_prototype", "sound", "rows"),
+    *("reconstructed", "rmse", "exact_count", "group_kept"),  # of filled hosts
+)
 #: What stands beside numbers and is none.
 _ASIDE = ("settings", "notes", "unusable", "failures", "missing", "errors", "title")
 
@@ -20,7 +23,7 @@ class Row:
         n: How many targets, draws or crystals it is about; None where it does not say.
     """
 
-    value: float | None
+    value: float | int | None
     interval: tuple[float, float] | None = None
     n: int | None = None
 
