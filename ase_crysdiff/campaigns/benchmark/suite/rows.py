@@ -45,7 +45,7 @@ def rows_of(content: Mapping[str, Any]) -> dict[str, Row]:
     Args:
         content: Of the file that any `crysdiff benchmark` writes.
     """
-    found = {}
+    found: dict[str, Row] = {}
     for name in _FIGURES:
         found |= dict(_leaves(content.get(name), name, _count(content)))
     seconds = content.get("seconds")
