@@ -10,6 +10,7 @@ import pytest
 from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.result_file import Earlier, ResultFile
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.weights import find, read_card
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +56,8 @@ def test_every_table_is_shown_and_every_section_closed():
     texts = [page.read_text() for page in tool.pages()]
     shown = [found[2] for text in texts for found in tool.SECTION.finditer(text)]
     assert sorted(shown) == NAMES
-    assert sum(text.count("<!-- table:") for text in texts) == len(shown)
+    lines = [line for text in texts for line in text.splitlines()]
+    assert sum(line.startswith("<!-- table: ") for line in lines) == len(shown)
 
 
 def test_the_list_says_which_tables_show_a_benchmark(tables):
@@ -204,3 +206,38 @@ def test_training_curves_are_drawn_from_their_lines():
     assert draw.PICTURE.read_bytes().startswith(b"\x89PNG")
     page = (ROOT / "docs/explanation/training.md").read_text()
     assert "](../training.png)" in page
+
+
+#: A figure of a card, by the way to it, and the same of a result file.
+ON_CARDS = {
+    ("prototypes", "results", "top-20 match rate"): ("csp-prototypes", "curve/20/match_rate"),
+    ("prototypes", "known left out", "results", "top-1 match rate"): (
+        "csp-prototypes-unknown",
+        "curve/1/match_rate",
+    ),
+    ("wyckoff", "results", "top-1 match rate"): ("csp-wyckoff-unknown", "curve/1/match_rate"),
+    ("dao-g-flow", "results", "match_rate"): ("csp-dao-g-flow-plain", "curve/1/match_rate"),
+    ("dao-g-flow", "scaffold given", "results", "rmse"): (
+        "csp-dao-g-flow-scaffold",
+        "curve/1/rmse",
+    ),
+    ("dao-g", "results", "match_rate"): ("csp-dao-g", "curve/1/match_rate"),
+    ("dao-g-perov5", "results", "match_rate"): ("perov-dao-g-perov5", "curve/1/match_rate"),
+    ("crysbfn", "few steps", "results", "match_rate"): ("perov-crysbfn-10", "curve/1/match_rate"),
+    ("miad", "results", "msun (training)"): ("denovo-miad", "results/msun (training)"),
+    ("miad", "plain", "results", "sun (training)"): ("denovo-miad-plain", "results/sun (training)"),
+    ("mofflow", "sound"): ("frameworks-mofflow", "sound"),
+    ("geobfn", "50 steps", "results", "valid"): ("molecules-geobfn-50", "results/valid"),
+    ("band-gap", "results", "MAE"): ("predictor-band-gap", "results/MAE of band-gap"),
+}
+
+
+@pytest.mark.parametrize("place", ON_CARDS, ids=lambda place: "/".join(place))
+def test_cards_say_what_the_files_say(place):
+    name, *keys = place
+    node = read_card(find(name)).measured
+    for key in keys:
+        node = node[key]
+    benchmark, row = ON_CARDS[place]
+    value = node["value"] if isinstance(node, dict) else node
+    assert value == pytest.approx(tool.result(benchmark).rows[row].value, abs=6e-5)
