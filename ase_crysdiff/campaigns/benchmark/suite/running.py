@@ -65,8 +65,8 @@ def run_all(
     Args:
         suite: Declares the data.
         entries: What to run.
-        out: Folder of the result files; its folder `parts` holds the benchmarks' own files, from
-            which an interrupted one goes on.
+        out: Folder of the result files, those of small forms in its folder `quick`; `parts` holds
+            the benchmarks' own files, from which an interrupted one goes on.
         data: Folder of the data packs; None if there is none.
         quick: Whether to run the small form of those that have one.
 
@@ -106,7 +106,7 @@ class _Room:
 
     @property
     def path(self) -> Path:
-        return self.out / f"{self.entry.name}.json"
+        return (self.out / "quick" if self.quick else self.out) / f"{self.entry.name}.json"
 
     @property
     def sources(self) -> dict[str, Path]:
@@ -134,8 +134,8 @@ class _Room:
         Raises:
             InputError: If the command fails; what it last said stands in the message.
         """
-        own = self.out / "parts" / ("quick" if self.quick else "whole") / f"{self.entry.name}.json"
-        own.parent.mkdir(parents=True, exist_ok=True)
+        own = self._part(self._identity(), f"{self.entry.name}.json")
+        self.path.parent.mkdir(exist_ok=True)
         places = {**self.sources, **{name: self._made(name) for name in self._to_make()}}
         words = filled(self.entry.words(self.quick), places)
         spent = _run(["benchmark", *words, "--output", str(own)])
@@ -168,12 +168,17 @@ class _Room:
     def _made(self, name: str) -> Path:
         """A file that is made of those of the packs; a new one for other data."""
         words = shlex.split(self.suite.made[name])
-        digest = hashlib.sha256(json.dumps([words, self._identity()["data"]]).encode()).hexdigest()
-        path = self.out / "parts" / "made" / digest[:DIGITS] / name
+        path = self._part([words, self._identity()["data"]], name)
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
             log.info("%s: making %s", self.entry.name, name)
             _run([*filled(words, self.sources), "-o", str(path)])
+        return path
+
+    def _part(self, settings: Any, name: str) -> Path:
+        """A file that is made with these settings, in a folder of its own."""
+        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:DIGITS]
+        path = self.out / "parts" / digest / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
 
@@ -224,7 +229,9 @@ def digest_of_file(path: Path) -> str:
 @cache
 def _commit() -> str | None:
     """The commit of the code that runs; None outside a repository, or without git."""
-    folder = Path(ase_crysdiff.__file__).parent
+    folder = Path(ase_crysdiff.__file__).parents[1]
+    if not (folder / ".git").exists():  # an environment may lie in a repository of something else
+        return None
     try:
         told = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],

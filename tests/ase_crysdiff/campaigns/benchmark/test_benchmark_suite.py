@@ -108,7 +108,7 @@ def test_one_that_fails_is_told_and_the_others_run(listed, tmp_path):
     assert told.left_out == {
         "needs-data": "it needs the data packs, whose folder CRYSDIFF_DATA names"
     }
-    path = out / "speed.json"
+    path = out / "quick/speed.json"
     found = ResultFile.read(path)
     assert found.quick
     assert found.source == "run"
@@ -141,7 +141,7 @@ def test_quick_on_the_data_packs(data, tmp_path):
     (entry,) = SUITE.chosen(["perov-crysbfn-10"])
     told = run_all(SUITE, [entry], tmp_path, data, quick=True)
     assert told.done == [entry.name], str(told)
-    found = ResultFile.read(tmp_path / f"{entry.name}.json")
+    found = ResultFile.read(tmp_path / "quick" / f"{entry.name}.json")
     assert found.rows["curve/1/match_rate"].n == 6
     assert found.steps == 10
     assert found.data == {"perov_5/test.csv.gz": SUITE.digests["perov_5/test.csv.gz"]}
