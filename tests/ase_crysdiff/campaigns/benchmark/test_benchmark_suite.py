@@ -1,7 +1,7 @@
 """Every benchmark by one command: what is run, kept, left out, told, and what its file says."""
 
 import argparse
-import json
+from dataclasses import replace
 
 import pytest
 
@@ -125,10 +125,20 @@ def test_one_that_fails_is_told_and_the_others_run(listed, tmp_path):
     assert again.kept == ["speed"]
     assert not again.done
     assert path.read_bytes() == written
-    content = json.loads(written)
-    path.write_text(json.dumps({**content, "weights": {"dao-p": "0" * 16}}))
-    assert run_all(suite, [entry], out, None, quick=True).done == ["speed"]
-    assert ResultFile.read(path).weights == found.weights
+
+
+def test_what_depends_on_something_else_is_measured_again(listed, tmp_path):
+    suite = Suite.read(listed)
+    (entry,) = suite.chosen(["broken"])
+    (tmp_path / "quick").mkdir()
+    command, rows = entry.shown(quick=True), {"a": Row(1.0)}
+    known = ResultFile("broken", "run", command, __version__, "2026-11-29", rows, quick=True)
+    known.write(tmp_path / "quick/broken.json")
+    assert run_all(suite, [entry], tmp_path, None, quick=True).kept == ["broken"]
+    replace(known, version="0.1.0").write(tmp_path / "quick/broken.json")
+    told = run_all(suite, [entry], tmp_path, None, quick=True)
+    assert not told.kept
+    assert list(told.failed) == ["broken"]
 
 
 def test_what_fails_ends_the_command_with_an_error(listed, tmp_path):
