@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     given = {need: _GIVEN[need](options) for need in benchmark.needs}
     result = benchmark(read_fields(options, benchmark.options), **given)
     print(result.text)
-    print(f"Written to {result.path}")
+    if result.path is not None:
+        print(f"Written to {result.path}")
     return 0
 
 

@@ -102,12 +102,12 @@ class BenchmarkResult:
     Args:
         content: Numbers and everything that they depend on, as the JSON file holds them.
         text: A table for people.
-        path: The JSON file.
+        path: The JSON file, or the folder of several; None if nothing was written.
     """
 
     content: Mapping[str, Any]
     text: str
-    path: Path
+    path: Path | None
 
 
 @dataclass(frozen=True)
