@@ -56,9 +56,9 @@ class AdapterSettings:
         seed: of initial weights, order of the data and noise
     """
 
-    steps: int = 2000
+    steps: int = 600
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     patience: int = 8
     seed: int = 0
 
