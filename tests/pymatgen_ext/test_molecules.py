@@ -144,7 +144,7 @@ def test_a_fragment_is_completed(geobfn):
         ({"composition": "CH4", "elements": "C-O"}, "contradicts"),
         ({"num_atoms": 0}, "num_atoms"),
         ({"elements": "Fe"}, "does not know Fe"),
-        ({"properties": {"gap": 6.0}}, "not conditioned"),
+        ({"properties": {"homo": -6.0}}, "not conditioned"),
         ({"steps": 0}, "steps"),
     ],
 )
