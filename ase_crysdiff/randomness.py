@@ -101,10 +101,23 @@ class Streams:
         attempts = None if self.attempts is None else tuple(self.attempts[p] for p in positions)
         return Streams(self.seed, tuple(self.indices[p] for p in positions), attempts)
 
-    def pick(self, purpose: str, choices: Sequence[int], odds: Sequence[float]) -> list[int]:
-        """One of the choices for each stream, as often as its odds over their sum say."""
+    def pick(
+        self, purpose: str, choices: Sequence[int], odds: Sequence[float] | Tensor
+    ) -> list[int]:
+        """One of the choices for each stream, as often as its odds over their sum say.
+
+        Args:
+            purpose: Of the random numbers.
+            choices: The same for all streams.
+            odds: One row for all streams, or a tensor with a row for each.
+        """
         draw = self.rng(purpose, 0, [1] * len(self), torch.device("cpu"), torch.float32).uniform(1)
-        picked = (draw * sum(odds) >= torch.tensor(odds).cumsum(0)).sum(1).clamp_max(len(odds) - 1)
+        if isinstance(odds, Tensor):
+            sums = odds.cumsum(-1)
+            reached = draw.to(sums.dtype) * sums[:, -1:]
+        else:
+            sums, reached = torch.tensor(odds).cumsum(0), draw * sum(odds)
+        picked = (reached >= sums).sum(1).clamp_max(len(choices) - 1)
         return [choices[i] for i in picked.tolist()]
 
     def rng(

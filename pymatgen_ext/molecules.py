@@ -1,5 +1,6 @@
 """`MoleculeSampler`: the way from a name to molecules."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,8 +81,9 @@ class MoleculeSampler(NamedSampler):
             num_atoms: Atoms of each molecule, hydrogens among them.
             elements: Only these may occur, such as "C-H-O".
             chemical_system: Exactly these elements, each present.
-            properties: What is wished of properties, by name, for models that are conditioned on
-                them: a number, or a window of two, in the unit of the card.
+            properties: What is wished of properties, by name, such as `{"gap": 6.0}`: a number, or
+                a window of two, in the unit of the card. A number beyond the training's is warned
+                of.
             guidance_weight: How much these count: 1 draws from the model's conditional probability.
             conditions: One or several further conditions on the sampling loop, such as
                 `EnergyGuidance` with an ASE calculator.
@@ -173,6 +175,7 @@ class MoleculeSampler(NamedSampler):
         """
         from ase_crysdiff.conditions.named import conditions_of
         from ase_crysdiff.sampling.request import SampleRequest
+        from ase_crysdiff.sampling.wishes import beyond_training
         from pymatgen_ext import parsing
 
         request = SampleRequest(
@@ -183,6 +186,8 @@ class MoleculeSampler(NamedSampler):
             steps=steps,
         )
         self.check(request)
+        for sentence in beyond_training(request, self.sampler.capabilities.properties):
+            warnings.warn(sentence, stacklevel=3)
         return request
 
     def check(self, request: "SampleRequest") -> None:

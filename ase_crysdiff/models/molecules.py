@@ -9,7 +9,7 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.models.card import Config
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.models.parts import make_process
-from ase_crysdiff.networks.conditioning import condition
+from ase_crysdiff.networks.conditioning import WIDTH, condition
 from ase_crysdiff.networks.molecules.base import POSITIONS, MoleculeDenoiser, MoleculeEncoder
 from ase_crysdiff.processes.gaussian_bayesian_flow import GaussianBayesianFlow
 from ase_crysdiff.processes.joint import Component, JointProcess
@@ -21,7 +21,7 @@ def build_molecule_model(config: Config) -> GenerativeModel:
 
     Args:
         config: With the entries `scale` (Å), `processes`, `encoder` and `max_atoms`, and with
-            `properties` where the network is told some.
+            `properties` where the network is told some, through adapters of `adapter_width`.
 
     Raises:
         InputError: If a part is not known, or the process is no Gaussian Bayesian flow.
@@ -37,7 +37,8 @@ def build_molecule_model(config: Config) -> GenerativeModel:
     denoiser = MoleculeDenoiser(encoder, process.schedule)
     told = declared(config.get("properties"))
     space = MoleculeSpace(config["max_atoms"])
-    return GenerativeModel(space, JointProcess(component), condition(denoiser, told), config)
+    network = condition(denoiser, told, config.get("adapter_width", WIDTH))
+    return GenerativeModel(space, JointProcess(component), network, config)
 
 
 def make_molecule_encoder(config: Config, unit: float) -> MoleculeEncoder:

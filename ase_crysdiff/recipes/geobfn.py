@@ -10,12 +10,16 @@ Where the model differs from the paper, and why:
   hydrogens it carries, and has to find places alone;
 - it predicts how far an atom lies from where it is believed to be, in units of the belief's spread,
   as in `crysbfn`;
+- what is wished of a property weighs the lists of groups before the network is told
+  (`data.group_outlook`), each as it follows from Bayes' rule;
 - times are continuous: one network draws in any number of steps;
 - the encoder is a small one for CPUs (`networks.molecules.egnn`).
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from ase_crysdiff.data.group_outlook import fit_outlook
 from ase_crysdiff.data.molecules import group_histogram, spread
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.statistics import elements, size_histogram
@@ -34,7 +38,18 @@ class GeoBFN(GenerativeRecipe):
 
     name = "geobfn"
     kind: ClassVar[Kind] = Kind.MOLECULE_SAMPLER
-    optional: ClassVar[tuple[str, ...]] = ("properties",)
+    optional: ClassVar[tuple[str, ...]] = ("properties", "adapter_width", "hidden_share")
+
+    def resolved(self, config: Config, data: PackedCrystals) -> dict[str, Any]:
+        """The config with properties declared that it names alone, and what groups say of them.
+
+        Raises:
+            InputError: If one of them is not known of the data.
+        """
+        found = super().resolved(config, data)
+        if found != config:  # of a training that begins
+            found["outlooks"] = outlooks(data, found["properties"])
+        return found
 
     def build(self, config: Config) -> GenerativeModel:
         """The model of a config."""
@@ -59,6 +74,12 @@ class GeoBFN(GenerativeRecipe):
         encoder = {"name": "egnn", "hidden": 256, "layers": 9, "pair": 256, "arrows": 16}
         process = {"name": "gaussian-bayesian-flow", "smallest": 0.001}
         return {**self.configure(data), "encoder": encoder, "processes": {POSITIONS: process}}
+
+
+def outlooks(data: PackedCrystals, names: Iterable[str]) -> dict[str, Any]:
+    """What groups say of each number that is known of molecules, as a config holds it."""
+    found = {n: fit_outlook(data.batch, data.values[n]) for n in names if n in data.values}
+    return {name: one.as_plain() for name, one in found.items() if one is not None}
 
 
 RECIPE = GeoBFN()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.properties import Property
@@ -66,6 +66,11 @@ class Sampler(ABC):
     capabilities: Capabilities = Capabilities(tasks=frozenset({DeNovo}))
     #: Name in messages where there is no card; the registered name if it is not set.
     label: str = ""
+    #: What to do about properties that it cannot be told, for messages.
+    remedy: ClassVar[str] = (
+        "A predictor can steer it: conditions=[PropertySteering(...)]; miad, dao-g and dao-g-flow "
+        "can be taught a property: .finetune(...)."
+    )
 
     @property
     def name(self) -> str:
@@ -105,7 +110,7 @@ class Sampler(ABC):
             raise IncompatibleError(
                 f"{self.name!r} holds no library of known crystals, which known= is about."
             )
-        check_wishes(request, self.name, self.capabilities.properties)
+        check_wishes(request, self.name, self.capabilities.properties, self.remedy)
 
     def steers(self, request: SampleRequest) -> bool:
         """Whether it serves a steering by itself, with a population of its own for each crystal;

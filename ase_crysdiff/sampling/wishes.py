@@ -16,13 +16,16 @@ from ase_crysdiff.symmetry.tables import mirrored
 _SYSTEM, _GROUP = "chemical_system", "space_group"
 
 
-def check_wishes(request: SampleRequest, name: str, properties: Mapping[str, Property]) -> None:
+def check_wishes(
+    request: SampleRequest, name: str, properties: Mapping[str, Property], remedy: str = ""
+) -> None:
     """Refuses wishes that a sampler was not conditioned on, or that contradict the request.
 
     Args:
         request: What is asked for.
         name: Of the sampler, for messages.
         properties: What it was conditioned on.
+        remedy: What to do about other properties, a sentence.
 
     Raises:
         IncompatibleError: If it was not conditioned on a property; names those that it takes, with
@@ -35,9 +38,7 @@ def check_wishes(request: SampleRequest, name: str, properties: Mapping[str, Pro
         meant = "".join(did_you_mean(one, sorted(known)) for one in unknown if one not in known)
         raise IncompatibleError(
             f"{name!r} was not conditioned on {', '.join(unknown)}.{meant} It takes "
-            f"{listed(list(properties.values()))}. A predictor can steer it: "
-            "conditions=[PropertySteering(...)]; miad, dao-g and dao-g-flow can be taught a "
-            "property: .finetune(...)."
+            f"{listed(list(properties.values()))}. {remedy}".rstrip()
         )
     wished = {n: properties[n].checked(wish) for n, wish in request.properties.items()}
     elements = request.task.required_elements

@@ -164,9 +164,9 @@ def train_adapters_only(model: GenerativeModel, names: frozenset[str]) -> None:
 
 
 def _digest(data: PackedCrystals, model: GenerativeModel) -> str:
-    """SHA-256 over all that is told."""
+    """SHA-256 over all that is told, in the order of the names."""
     found = hashlib.sha256()
-    for name, rows in rows_of(data, declared(model.config["properties"])).items():
+    for name, rows in sorted(rows_of(data, declared(model.config["properties"])).items()):
         found.update(name.encode() + rows.contiguous().numpy().tobytes())
     return found.hexdigest()
 

@@ -132,10 +132,10 @@ class GenerativeRecipe(Recipe):
         return {**config, "properties": {name: one.as_plain() for name, one in found.items()}}
 
     def fixed_by_origin(self, changes: Config) -> list[str]:
-        """All but the share of symmetric batches, which is no part of the model, and what an
-        encoder may read and be told in addition.
+        """All but how it is trained, the shares of symmetric batches and of hidden labels, and what
+        an encoder may read and be told in addition.
         """
-        free = {"symmetric_share", "properties"}
+        free = {"symmetric_share", "hidden_share", "properties", "adapter_width"}
         if isinstance(encoder := changes.get("encoder"), dict) and set(encoder) <= ADDITIONS:
             free.add("encoder")
         return sorted(set(changes) - free)
@@ -160,15 +160,18 @@ class GenerativeRecipe(Recipe):
             task = denoising_task(model, data, settings, device, validation)
         if not config.get("properties"):
             return task
-        from ase_crysdiff.training.conditioned import conditioned
+        from ase_crysdiff.training.conditioned import HIDDEN, conditioned
 
-        return conditioned(task, model, data, validation)
+        return conditioned(task, model, data, validation, config.get("hidden_share", HIDDEN))
 
     def fill(self, model: GenerativeModel, tensors: Tensors, source: Path) -> None:
-        """Copies weights; adapters that they lack begin as they are, where they change nothing."""
-        own = model.denoiser.named_parameters()
-        begin = {n: p.detach() for n, p in own if n.startswith(PREFIX) and n not in tensors}
-        super().fill(model, {**tensors, **begin}, source)
+        """Copies weights; adapters that they lack begin as they are, where they change nothing, and
+        those of properties that the model is not told are left out.
+        """
+        own = dict(model.denoiser.named_parameters())
+        kept = {n: one for n, one in tensors.items() if not n.startswith(PREFIX) or n in own}
+        begin = {n: p.detach() for n, p in own.items() if n.startswith(PREFIX) and n not in kept}
+        super().fill(model, {**kept, **begin}, source)
 
     def network(self, model: GenerativeModel) -> nn.Module:
         return model.denoiser

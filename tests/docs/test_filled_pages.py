@@ -227,7 +227,7 @@ ON_CARDS = {
     ("miad", "results", "msun (training)"): ("denovo-miad", "results/msun (training)"),
     ("miad", "plain", "results", "sun (training)"): ("denovo-miad-plain", "results/sun (training)"),
     ("mofflow", "sound"): ("frameworks-mofflow", "sound"),
-    ("geobfn", "50 steps", "results", "valid"): ("molecules-geobfn-50", "results/valid"),
+    ("geobfn", "results", "valid"): ("molecules-geobfn-50", "results/valid"),
     ("band-gap", "results", "MAE"): ("predictor-band-gap", "results/MAE of band-gap"),
 }
 

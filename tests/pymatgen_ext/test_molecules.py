@@ -47,6 +47,28 @@ def test_a_formula_is_kept(geobfn):
     assert len({m.cart_coords.tobytes() for m in found}) == 3
 
 
+def test_a_wished_gap_chooses_the_groups(geobfn):
+    """Saturated molecules have wide gaps, and rings with many double bonds narrow ones."""
+    hydrogens = []
+    for gap in (4.0, 9.0):
+        found = geobfn.sample(24, properties={"gap": gap}, steps=4, seed=0, redraws=20)
+        hydrogens.append(np.mean([m.composition.get_atomic_fraction("H") for m in found]))
+    assert hydrogens[1] > hydrogens[0] + 0.1
+
+
+def test_the_network_hears_a_wish_too(geobfn):
+    plain = geobfn.sample(2, composition="C7H10O2", steps=8, seed=0, redraws=20)
+    told = [
+        geobfn.sample(
+            2, composition="C7H10O2", properties=own, steps=8, seed=0, redraws=20, batch_size=size
+        )
+        for own, size in (({"dipole": 3.0}, 2), ({"dipole": 3.0}, 1))
+    ]
+    for a, b, c in zip(plain, *told, strict=True):
+        assert np.array_equal(b.cart_coords, c.cart_coords)
+        assert not np.array_equal(a.cart_coords, b.cart_coords)
+
+
 def test_slices_and_sums(drawn):
     part = drawn[1:3]
     assert isinstance(part, MoleculeSet)
@@ -122,7 +144,7 @@ def test_a_fragment_is_completed(geobfn):
         ({"composition": "CH4", "elements": "C-O"}, "contradicts"),
         ({"num_atoms": 0}, "num_atoms"),
         ({"elements": "Fe"}, "does not know Fe"),
-        ({"properties": {"gap": 6.0}}, "not conditioned"),
+        ({"properties": {"homo": -6.0}}, "not conditioned"),
         ({"steps": 0}, "steps"),
     ],
 )

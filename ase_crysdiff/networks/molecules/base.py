@@ -10,7 +10,7 @@ rotations, reflections and translations of the molecule, the second turning with
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from torch import nn
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import Block, Layout
 from ase_crysdiff.networks.base import Context, Denoiser
+from ase_crysdiff.networks.conditioning import Conditioning
 from ase_crysdiff.networks.embeddings import time_embedding
 from ase_crysdiff.networks.linear import Linear
 from ase_crysdiff.networks.molecules.groups import HYDROGENS, Groups
@@ -109,7 +110,6 @@ class MoleculeDenoiser(Denoiser):
     def forward(
         self, state: NoisyState, t: Float[Tensor, " crystals"], context: Context, layout: Layout
     ) -> Prediction:
-        adapt = None if self.conditioning is None else self.conditioning(context, layout)
         accuracy = self.accuracy.at(t)
         deviation = torch.rsqrt(1 + accuracy)
         seen = torch.sqrt((1 + accuracy) / accuracy.clamp_min(1e-6))
@@ -131,22 +131,21 @@ class MoleculeDenoiser(Denoiser):
                 believed,
                 deviation[block.crystals, None, None],
                 groups,
-                adapt and _within(adapt, block, layout),
+                self._adapting(block, context, layout),
             )
             moves.append(self.encoder(inputs)[1].flatten(0, 1))
         return {POSITIONS: layout.centred(torch.cat(moves))}
 
-
-def _within(
-    adapt: Callable[[int, Tensor], Tensor], block: Block, layout: Layout
-) -> Callable[[int, Tensor], Tensor]:
-    """What changes the nodes of one block, of what changes those of a whole batch."""
-
-    def adapted(place: int, nodes: Tensor) -> Tensor:
-        every = nodes.new_zeros(layout.total_atoms, nodes.shape[-1])
-        every = torch.cat(
-            [every[: block.atoms.start], nodes.flatten(0, 1), every[block.atoms.stop :]]
-        )
-        return block.view(adapt(place, every))
-
-    return adapted
+    def _adapting(
+        self, block: Block, context: Context, layout: Layout
+    ) -> Callable[[int, Tensor], Tensor] | None:
+        """What changes the nodes of a block; None where nothing is told."""
+        if self.conditioning is None:
+            return None
+        names = cast(Conditioning, self.conditioning).adapters
+        told = {name: context[name][block.crystals] for name in names if name in context}
+        own = Layout((block.size,) * block.count, layout.device, layout.dtype)
+        adapt = self.conditioning(told, own)
+        if adapt is None:
+            return None
+        return lambda place, nodes: adapt(place, nodes.flatten(0, 1)).view_as(nodes)

@@ -10,6 +10,7 @@ network that a CPU trains:
   so far, and whether two atoms are of one group.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
@@ -26,6 +27,8 @@ from ase_crysdiff.shapes import Float, Int, Tensor
 CENTRES = (0.0, 0.6, 0.9, 1.1, 1.25, 1.4, 1.55, 1.8, 2.1, 2.5, 3.0, 3.7, 4.6, 6.0)
 #: Added to a distance before it divides, Å.
 SOFT = 0.3
+#: Of functions of the distance: beyond lie numbers with which processors reckon slowly.
+SMALLEST_EXPONENT = -60.0
 
 
 class PairLayer(nn.Module):
@@ -57,36 +60,27 @@ class PairLayer(nn.Module):
         self,
         nodes: Float[Tensor, "count size hidden"],
         features: Float[Tensor, "count pairs features"],
-        seen: Float[Tensor, "count pairs 3"],
-        believed: Float[Tensor, "count pairs 3"],
-        ends: Int[Tensor, "2 pairs"],
-    ) -> tuple[Float[Tensor, "count size hidden"], Float[Tensor, "count size 3"]]:
-        size = nodes.shape[1]
+        directions: Float[Tensor, "count 2 3 pairs"],
+        graph: "PairGraph",
+    ) -> tuple[Float[Tensor, "count size hidden"], Float[Tensor, "count 3 size"]]:
+        count, size, _ = nodes.shape
+        ends, signed = graph.ends.expand(count, -1, -1), graph.signed.expand(count, -1, -1)
         normed = self.norm(nodes)
         own = self.read(normed)
-        pairs = (
-            self.geometry(features) + own.index_select(1, ends[0]) + own.index_select(1, ends[1])
-        )
+        pairs = torch.baddbmm(self.geometry(features), ends.transpose(1, 2), own)
         messages = functional.silu(self.message(functional.silu(pairs)))
-        weights = self.weigh(messages).unflatten(-1, (2, self.arrows))
-        along = torch.stack([seen, believed], -2).unsqueeze(-2) * weights.unsqueeze(-1)
-        arrows = _gathered(along.flatten(2), ends, size, -1).unflatten(-1, (2 * self.arrows, 3))
-        received = _gathered(messages, ends, size, 1) * (1 / size**0.5)
-        arrows = arrows * (1 / size**0.5)
-        lengths = torch.sqrt(arrows.square().sum(-1) + 1e-8)
-        joined = torch.cat([normed, received, lengths], -1)
+        weigh = self.weigh.weight.expand(count, -1, -1)
+        weights = torch.bmm(weigh, messages.transpose(1, 2)).unflatten(1, (2, self.arrows))
+        along = (weights.unsqueeze(3) * directions.unsqueeze(2)).flatten(1, 3)
+        share = 1 / size**0.5
+        received = torch.bmm(ends, messages) * share
+        arrows = torch.bmm(along, signed.transpose(1, 2)) * share
+        arrows = arrows.unflatten(1, (2 * self.arrows, 3))
+        lengths = torch.sqrt(arrows.square().sum(2) + 1e-8)
+        joined = torch.cat([normed, received, lengths.transpose(1, 2)], -1)
         nodes = nodes + self.out(functional.silu(self.join(joined)))
-        moves = (self.move(nodes).unsqueeze(-1) * arrows).sum(-2)
+        moves = (self.move(nodes).transpose(1, 2).unsqueeze(2) * arrows).sum(1)
         return nodes, moves
-
-
-def _gathered(
-    pairs: Float[Tensor, "count pairs width"], ends: Int[Tensor, "2 pairs"], size: int, sign: int
-) -> Float[Tensor, "count size width"]:
-    """The sum over the pairs of each atom, those of which it is the second with a sign."""
-    zeros = pairs.new_zeros(len(pairs), size, pairs.shape[-1])
-    first = zeros.index_add(1, ends[0], pairs)
-    return first.index_add(1, ends[1], pairs, alpha=sign)
 
 
 class EGNN(MoleculeEncoder):
@@ -127,42 +121,63 @@ class EGNN(MoleculeEncoder):
         self, inputs: MoleculeInput
     ) -> tuple[Float[Tensor, "count size hidden"], Float[Tensor, "count size 3"]]:
         nodes = inputs.nodes
-        ends = pairs_of(nodes.shape[1], nodes.device)
-        seen, radial = self._geometry(inputs.seen, ends)
-        relations = _relations(inputs.groups, ends).to(nodes.dtype)
-        moves = torch.zeros_like(inputs.seen)
+        graph = PairGraph.of(nodes.shape[1], nodes.device, nodes.dtype)
+        seen, radial = self._geometry(inputs.seen.transpose(1, 2), graph)
+        told = torch.cat([_relations(inputs.groups, graph).to(nodes.dtype), radial], -1)
+        believed = inputs.believed.transpose(1, 2)
+        moves = torch.zeros_like(believed)
         for place, layer in enumerate(self.layers):
-            estimate = inputs.believed + inputs.deviation * moves
-            believed, nearer = self._geometry(estimate, ends)
-            features = torch.cat([relations, radial, nearer], -1)
-            nodes, further = layer(nodes, features, seen, believed, ends)
+            nearer, radial = self._geometry(believed + inputs.deviation * moves, graph)
+            features, directions = torch.cat([told, radial], -1), torch.stack([seen, nearer], 1)
+            nodes, further = layer(nodes, features, directions, graph)
             nodes = inputs.adapted(place, nodes)
             moves = moves + further
-        return nodes, moves
+        return nodes, moves.transpose(1, 2)
 
     def _geometry(
-        self, places: Float[Tensor, "count size 3"], ends: Int[Tensor, "2 pairs"]
-    ) -> tuple[Float[Tensor, "count pairs 3"], Float[Tensor, "count pairs functions"]]:
+        self, places: Float[Tensor, "count 3 size"], graph: "PairGraph"
+    ) -> tuple[Float[Tensor, "count 3 pairs"], Float[Tensor, "count pairs functions"]]:
         """Directions from the first atom of each pair to the second, shorter where these are close,
         and functions of the distance.
         """
-        arrows = places.index_select(1, ends[1]) - places.index_select(1, ends[0])
+        arrows = places.index_select(2, graph.second) - places.index_select(2, graph.first)
         arrows = arrows * self.unit
-        distance = torch.sqrt(arrows.square().sum(-1, keepdim=True) + 1e-6)
-        radial = torch.exp(-self.rates * (distance - self.centres).square())
+        distance = torch.sqrt(arrows.square().sum(1, keepdim=True) + 1e-6)
+        exponents = -self.rates * (distance.transpose(1, 2) - self.centres).square()
+        radial = torch.exp(exponents.clamp_min(SMALLEST_EXPONENT))
         return arrows / (distance + SOFT), radial
 
 
-def _relations(groups: Groups, ends: Int[Tensor, "2 pairs"]) -> Float[Tensor, "count pairs 3"]:
+def _relations(groups: Groups, graph: "PairGraph") -> Float[Tensor, "count pairs 3"]:
     """What the atoms of each pair are to each other, as a one-hot vector."""
-    alike = groups.alike[:, ends[0], ends[1]]
-    rows = torch.arange(groups.centre.shape[1], device=ends.device)
+    alike = groups.alike[:, graph.first, graph.second]
+    rows = torch.arange(groups.centre.shape[1], device=graph.first.device)
     is_centre = groups.centre == rows
-    bound = alike & (is_centre[:, ends[0]] | is_centre[:, ends[1]])
+    bound = alike & (is_centre[:, graph.first] | is_centre[:, graph.second])
     return torch.stack([~alike, bound, alike & ~bound], -1).to(torch.float32)
 
 
-@lru_cache(maxsize=256)
-def pairs_of(size: int, device: torch.device) -> Int[Tensor, "2 pairs"]:
-    """All pairs of atoms, the smaller row first."""
-    return torch.triu_indices(size, size, 1, device=device)
+@dataclass(frozen=True)
+class PairGraph:
+    """All pairs of the atoms of a molecule, the smaller row first.
+
+    Args:
+        first: Row of the first atom of each pair.
+        second: That of the second.
+        ends: 1 where an atom is of a pair.
+        signed: 1 where it is the first of it, -1 where the second.
+    """
+
+    first: Int[Tensor, " pairs"]
+    second: Int[Tensor, " pairs"]
+    ends: Float[Tensor, "size pairs"]
+    signed: Float[Tensor, "size pairs"]
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(size: int, device: torch.device, dtype: torch.dtype) -> "PairGraph":
+        """The pairs of so many atoms."""
+        first, second = torch.triu_indices(size, size, 1, device=device)
+        rows = torch.arange(size, device=device).unsqueeze(-1)
+        starts, stops = (rows == first).to(dtype), (rows == second).to(dtype)
+        return PairGraph(first, second, starts + stops, starts - stops)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ase_crysdiff.crystal.elements import SYMBOLS, atomic_number
+from ase_crysdiff.data.group_outlook import GroupWishes
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.shapes import Int, Tensor
@@ -43,20 +44,26 @@ class GroupLaw:
         """Atomic numbers of heavy atoms that occur."""
         return frozenset(self._odds)
 
-    def of_formula(self, formula: Formula, streams: Streams) -> list[Groups]:
+    def of_formula(
+        self, formula: Formula, streams: Streams, wishes: GroupWishes | None = None
+    ) -> list[Groups]:
         """Groups of molecules of a formula, one list for each stream.
 
-        A formula that training has seen takes its lists, another one those of `by_elements`.
+        A formula that training has seen takes its lists, another one those of `by_elements`, which
+        hear of no wishes.
 
         Args:
             formula: With one heavy atom at least, all of known elements.
             streams: Random numbers.
+            wishes: Of each molecule.
 
         Raises:
             InputError: If its atoms cannot carry that many hydrogens.
         """
         known = [i for i, own in enumerate(self.formulas) if own == formula]
-        return self._picked(known, streams) if known else self.by_elements(formula, streams)
+        if not known:
+            return self.by_elements(formula, streams)
+        return self._picked(known, streams, wishes)
 
     def by_elements(self, formula: Formula, streams: Streams) -> list[Groups]:
         """Groups of atoms, one list for each stream: each heavy atom gets as many hydrogens as
@@ -84,6 +91,7 @@ class GroupLaw:
         num_atoms: int | None = None,
         elements: frozenset[int] | None = None,
         system: frozenset[int] | None = None,
+        wishes: GroupWishes | None = None,
     ) -> list[Groups]:
         """Groups as they occur, one list for each stream.
 
@@ -92,6 +100,7 @@ class GroupLaw:
             num_atoms: Of each molecule, hydrogens among them; None for any.
             elements: Only these may occur; None for any.
             system: Exactly these occur; None for any.
+            wishes: Of each molecule.
 
         Raises:
             InputError: If no molecule of the training is like that.
@@ -106,11 +115,18 @@ class GroupLaw:
                 f"No molecule that the model has seen {_wished(num_atoms, elements, system)}. Give "
                 "a composition, or ask for less."
             )
-        return self._picked(allowed, streams)
+        return self._picked(allowed, streams, wishes)
 
-    def _picked(self, places: Sequence[int], streams: Streams) -> list[Groups]:
+    def _picked(
+        self, places: Sequence[int], streams: Streams, wishes: GroupWishes | None
+    ) -> list[Groups]:
         odds = [self.counts[i] for i in places]
-        return [self.groups[i] for i in streams.pick("groups", list(places), odds)]
+        if wishes is None or not wishes.names:
+            chosen = streams.pick("groups", list(places), odds)
+        else:
+            of_each = wishes.odds([self.groups[i] for i in places], odds)
+            chosen = streams.pick("groups", list(places), of_each)
+        return [self.groups[i] for i in chosen]
 
     def _shares(self, heavy: tuple[int, ...], hydrogens: int) -> NDArray[np.float64]:
         """How likely the heavy atoms from each one on have so many hydrogens together, shape (heavy

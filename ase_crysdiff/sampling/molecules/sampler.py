@@ -1,6 +1,8 @@
 """The sampler of a model of molecules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import ClassVar
 
 import torch
 
@@ -10,12 +12,19 @@ from ase_crysdiff.constants import GATE_DISTANCE
 from ase_crysdiff.crystal.batch import CrystalBatch, Layout
 from ase_crysdiff.crystal.molecule_space import axes
 from ase_crysdiff.crystal.properties import declared
+from ase_crysdiff.data.group_outlook import GroupOutlook, GroupWishes
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.generative import GenerativeModel
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling import loop
 from ase_crysdiff.sampling.capabilities import Capabilities
-from ase_crysdiff.sampling.molecules.tasks import Completion, MoleculeOf, NewMolecule
+from ase_crysdiff.sampling.molecules.group_law import GroupLaw
+from ase_crysdiff.sampling.molecules.tasks import (
+    Completion,
+    MoleculeOf,
+    MoleculeTask,
+    NewMolecule,
+)
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.sampler import Sampled, Sampler
 from ase_crysdiff.sampling.solvers import make_solver
@@ -24,7 +33,8 @@ from ase_crysdiff.sampling.wishes import told
 
 
 class MoleculeModelSampler(Sampler):
-    """Draws molecules: their atoms as the task says, their places by the model.
+    """Draws molecules: their atoms as the task says, their places by the model. A wish is heard by
+    both, first by the draw of the groups, then by the network.
 
     Args:
         model: The model.
@@ -33,6 +43,10 @@ class MoleculeModelSampler(Sampler):
     """
 
     card: Card
+    remedy: ClassVar[str] = (
+        "Others are learnt from labels: crysdiff train geobfn --from geobfn --data FILE --config "
+        '\'{"properties": ["homo"]}\'.'
+    )
 
     def __init__(self, model: GenerativeModel, card: Card, device: torch.device) -> None:
         self.model, self.card, self.device = model, card, device
@@ -62,7 +76,9 @@ class MoleculeModelSampler(Sampler):
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         self.check(request)
-        contents = request.task.contents(self.subject, streams)
+        assert isinstance(request.task, MoleculeTask)
+        rows = told(request, self.capabilities.properties, streams, self.device, torch.float32)
+        contents = request.task.of_law(self._law, streams, self._group_wishes(request, rows))
         assert contents.species is not None
         # In order of size, so that equally large molecules are computed together.
         order = sorted(range(len(streams)), key=lambda i: contents.sizes[i])
@@ -72,7 +88,7 @@ class MoleculeModelSampler(Sampler):
         species = torch.cat([contents.species[i] for i in order]).to(self.device)
         lattice = axes(len(order), torch.zeros(0, dtype=layout.dtype, device=self.device))
         context = {"species": species, "lattice": lattice}
-        context |= told(request, self.capabilities.properties, streams, self.device, layout.dtype)
+        context |= {name: values[order] for name, values in rows.items()}
         plan = request.task.plan(self.subject.settings, request.steps)
         batch = loop.run(
             self.model,
@@ -88,6 +104,23 @@ class MoleculeModelSampler(Sampler):
         if isinstance(request.task, Completion):  # which says where the origin is
             return Sampled(molecules)
         return Sampled(self.model.state_space.decode(molecules))
+
+    @cached_property
+    def _law(self) -> GroupLaw:
+        return GroupLaw(self.model.config["groups"])
+
+    @cached_property
+    def _outlooks(self) -> dict[str, GroupOutlook]:
+        entries = self.model.config.get("outlooks", {})
+        return {name: GroupOutlook.of_plain(entry) for name, entry in entries.items()}
+
+    def _group_wishes(
+        self, request: SampleRequest, rows: Mapping[str, torch.Tensor]
+    ) -> GroupWishes | None:
+        if not rows:
+            return None
+        values = {name: own[:, 0] for name, own in rows.items()}
+        return GroupWishes(self._outlooks, values, request.guidance_weight)
 
     def _conditions(
         self, request: SampleRequest, layout: Layout, species: torch.Tensor

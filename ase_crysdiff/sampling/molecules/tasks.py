@@ -11,6 +11,7 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.open_space import KnownPlaces
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.crystal.elements import SYMBOLS
+from ase_crysdiff.data.group_outlook import GroupWishes
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.molecules.base import POSITIONS
 from ase_crysdiff.randomness import Streams
@@ -34,12 +35,25 @@ class MoleculeTask(Task):
     """A task whose atoms come in groups, heavy atoms with their hydrogens."""
 
     @abstractmethod
-    def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
+    def groups(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None
+    ) -> Sequence[Groups]:
         """The groups of one molecule for each stream."""
 
     def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
-        law = GroupLaw(model.model.config["groups"])
-        species = [atoms_of(groups) for groups in self.groups(law, streams)]
+        return self.of_law(GroupLaw(model.model.config["groups"]), streams)
+
+    def of_law(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None = None
+    ) -> Contents:
+        """The atoms of one molecule for each stream.
+
+        Args:
+            law: Of the model's groups.
+            streams: Random numbers.
+            wishes: Of each molecule.
+        """
+        species = [atoms_of(groups) for groups in self.groups(law, streams, wishes)]
         return Contents([len(own) for own in species], species)
 
 
@@ -69,8 +83,10 @@ class NewMolecule(MoleculeTask):
         for wished in (self.elements, self.chemical_system):
             _check_elements(name, wished or frozenset(), capabilities)
 
-    def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
-        return law.free(streams, self.num_atoms, self.elements, self.chemical_system)
+    def groups(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None
+    ) -> Sequence[Groups]:
+        return law.free(streams, self.num_atoms, self.elements, self.chemical_system, wishes)
 
 
 @dataclass(frozen=True)
@@ -105,12 +121,16 @@ class MoleculeOf(MoleculeTask):
             _check_elements(name, frozenset(z for z, _ in formula), capabilities)
             _check_size(name, sum(count for _, count in formula), capabilities)
 
-    def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
+    def groups(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None
+    ) -> Sequence[Groups]:
         found: dict[int, Groups] = {}
         for number, formula in enumerate(self.formulas):
             places = [k for k, i in enumerate(streams.indices) if i % len(self.formulas) == number]
-            own = law.of_formula(formula, streams.take(places)) if places else []
-            found |= dict(zip(places, own, strict=True))
+            if places:
+                wished = None if wishes is None else wishes.take(places)
+                own = law.of_formula(formula, streams.take(places), wished)
+                found |= dict(zip(places, own, strict=True))
         return [found[k] for k in range(len(streams))]
 
 
@@ -150,12 +170,16 @@ class Completion(MoleculeTask):
         _check_elements(name, frozenset({*self.species, *(z for z, _ in self.rest)}), capabilities)
         _check_size(name, len(self.species) + sum(n for _, n in self.rest), capabilities)
 
-    def groups(self, law: GroupLaw, streams: Streams) -> Sequence[Groups]:
+    def groups(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None
+    ) -> Sequence[Groups]:
         return law.by_elements(self.rest, streams)
 
-    def contents(self, model: ModelWithCard, streams: Streams) -> Contents:
+    def of_law(
+        self, law: GroupLaw, streams: Streams, wishes: GroupWishes | None = None
+    ) -> Contents:
         fragment = torch.tensor(self.species)
-        added = super().contents(model, streams).species or ()
+        added = super().of_law(law, streams, wishes).species or ()
         species = [torch.cat([fragment, own]) for own in added]
         return Contents([len(own) for own in species], species)
 

@@ -8,6 +8,7 @@ from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.randomness import Streams
 from ase_crysdiff.sampling.answers import hull_wish
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
 from ase_crysdiff.sampling.wishes import beyond_training, check_wishes, told, window_draws
 from ase_crysdiff.symmetry.decisions import hull_class
@@ -54,7 +55,7 @@ def test_sound_wishes_pass():
 )
 def test_unknown_and_contradictory_wishes_are_refused(request_, error, message):
     with pytest.raises(error, match=message):
-        check_wishes(request_, "x", PROPERTIES)
+        check_wishes(request_, "x", PROPERTIES, Sampler.remedy)
 
 
 def test_targets_beyond_the_training_are_named_with_the_range():

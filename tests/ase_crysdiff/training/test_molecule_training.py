@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule
 
 from ase_crysdiff.data.molecules import is_archive, read_archive
-from ase_crysdiff.errors import CheckpointError, InputError
+from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.sampling.loading import load_sampler
 from ase_crysdiff.training.export import export
 from ase_crysdiff.training.run import train
@@ -52,6 +52,11 @@ def test_it_learns_and_is_loaded(packed, tmp_path):
     told = sampler.sample(2, composition="C2H6O", properties={"gap": 6.0}, seed=0)
     plain = sampler.sample(2, composition="C2H6O", seed=0)
     assert not np.allclose(told[0].cart_coords, plain[0].cart_coords)
+    assert list(card.config["outlooks"]) == ["gap"]
+    with pytest.warns(UserWarning, match="gap of 60.0 is outside of what the model has seen: gap"):
+        sampler.request(properties={"gap": 60.0})
+    with pytest.raises(IncompatibleError, match=r"Did you mean 'gap'.*Others are learnt"):
+        sampler.request(properties={"gaps": 6.0})
     with pytest.raises(CheckpointError, match="molecule sampler"):
         load_sampler("geobfn", tmp_path / "weights")
 
