@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ase_crysdiff import arguments, registry
+from ase_crysdiff import arguments
 from ase_crysdiff.errors import IncompatibleError
 from ase_crysdiff.foreign_state import own_state
 from pymatgen_ext.named_sampler import how_drawn
@@ -38,18 +38,13 @@ class StructureSampler(TeachableSampler):
 
     Args:
         name: One of `available_samplers()`; by default "default", which leaves each request to the
-            sampler that has done best at what is asked for, and the report names it.
+            sampler that has done best at it and names it in the report.
         weights: Folder with other weights for the model; None takes the shipped ones.
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if there is one.
 
     Raises:
         UnknownNameError: If no sampler has this name.
     """
-
-    def __init__(
-        self, name: str = registry.DEFAULT, weights: str | None = None, device: str = "auto"
-    ) -> None:
-        super().__init__(name, weights, device)
 
     @own_state()
     def sample(
@@ -109,10 +104,9 @@ class StructureSampler(TeachableSampler):
                 known formulas. None is True for a composition and False without one.
             properties: What is wished of properties, by name: a number, a window of two, a name or
                 elements, such as `{"band_gap": (1.5, 2.5), "crystal_system": "cubic"}`. A sampler
-                that is conditioned on the property draws for it, of a window for a number of each
-                structure's own; units and ranges are those of the card. For others a shipped
-                predictor (band_gap, formation_energy, energy_above_hull, bulk_modulus,
-                shear_modulus) chooses among candidates, and the report says so.
+                that is conditioned on it, by its card, draws for it; else a shipped predictor
+                (band_gap, formation_energy, energy_above_hull, bulk_modulus, shear_modulus)
+                chooses among candidates, and the report says so.
             guidance_weight: How much these count: 1 draws from the model's conditional probability,
                 0 ignores them, more overstates them.
             charge_balance: Keep only structures whose charge balances by oxidation states that
@@ -124,17 +118,17 @@ class StructureSampler(TeachableSampler):
             conditions: One or several further conditions on the sampling loop: an object such as
                 `EnergyGuidance`, a registered name, or a mapping with a name and its settings.
             potential: Name of a potential, a potential or an ASE calculator that ranks the
-                structures by energy per atom, which becomes the property
-                `crysdiff_energy_per_atom`. What it refuses comes last.
+                structures by energy per atom (`crysdiff_energy_per_atom`); what it refuses comes
+                last.
             relax: Whether the potential relaxes structures before it ranks them. True keeps their
                 symmetry, then moves the atoms of those near the top by 0.03 Å and relaxes without
                 it, so that saddles fall (`crysdiff_fallen_from`); "symmetric" keeps it for good,
                 "free" never. What does not come to a sound end stays as drawn, and the report
                 says why.
-            rank_prior: Weight τ of what the sampler itself says of its candidates: structures are
-                ordered by energy per atom + τ p, which becomes `crysdiff_score`, eV/atom, with p
-                the lack of votes (`-crysdiff_log_votes`), else log(1 + `crysdiff_rank`). None takes
-                the potential's τ; 0 ranks by energy alone, which is worse than the sampler's order.
+            rank_prior: Weight τ of what the sampler itself says of its candidates, ordered by
+                energy per atom + τ p (`crysdiff_score`, eV/atom), p being `-crysdiff_log_votes` or
+                log(1 + `crysdiff_rank`). None takes the potential's τ; 0 ranks by energy alone,
+                which is worse than the sampler's order.
             distinct: Whether to keep only the best-ranked (else the first) of structures that are
                 the same: the "unique" of S.U.N.
             symprec: Tolerance in Å within which structures are symmetrised, before they are ranked;
@@ -142,8 +136,7 @@ class StructureSampler(TeachableSampler):
             steps: Steps of the reverse process; None takes the sampler's default.
             batch_size: Crystals computed together; changes speed and memory only.
             workers: Isolated processes that compute batches; 0 computes in this one.
-            executor: Any executor of `concurrent.futures`, such as that of a Dask client, whose
-                workers compute batches instead.
+            executor: Any of `concurrent.futures`, such as a Dask client's, computes them instead.
             seed: 0 to 2^63 - 1; None draws one, which the report records.
             redraws: How often an unusable crystal is drawn again before its index is given up and
                 reported.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ase_crysdiff import registry
 from ase_crysdiff.errors import InputError
 from pymatgen_ext.named_sampler import NamedSampler
 
@@ -29,6 +30,11 @@ class TeachableSampler(NamedSampler):
     #: Holds weights that nobody has saved yet.
     temporary: "TemporaryDirectory[str] | None" = None
     finetune_report: "FinetuneReport | None" = None
+
+    def __init__(
+        self, name: str = registry.DEFAULT, weights: str | None = None, device: str = "auto"
+    ) -> None:
+        super().__init__(name, weights, device)
 
     def finetune(
         self,
