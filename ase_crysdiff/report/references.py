@@ -22,6 +22,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "dao-g-flow": ("DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
     "dao-g-perov5": ("DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
     "dao-p": ("DAO2026", "Park2024", "Deng2023"),
+    "default": ("Hautier2011", "Jain2013", "DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
     "denoising": ("Neumann2024",),
     "energy-above-hull": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "formation-energy": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),

@@ -35,7 +35,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["paint"], ["sample"], ["sample", "miad", "-n", "many"], ["list", "--loud"]]
+    "words", [[], ["paint"], ["vary"], ["sample", "miad", "-n", "many"], ["list", "--loud"]]
 )
 def test_wrong_usage_exits_2(words, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -304,7 +304,7 @@ def test_doctor_prints_what_is_there(tmp_path):
     missing = [
         n
         for n in registry.names(registry.SAMPLERS)
-        if n not in {"chggen", "random-assembly", "random-exchange"}  # they borrow them
+        if n not in {"chggen", "default", "random-assembly", "random-exchange"}  # they borrow
         and not has_weights(n)
     ]
     for name in missing:
