@@ -108,7 +108,7 @@ def test_batches_change_nothing_and_windows_draw_a_target_for_each(sampler):
 
 
 def test_wishes_are_checked_against_the_card(sampler):
-    with pytest.raises(IncompatibleError, match=r"colour; it takes band_gap \(\S+ to \S+ eV\)"):
+    with pytest.raises(IncompatibleError, match=r"colour\. It takes band_gap \(\S+ to \S+ eV\)"):
         draw(sampler, properties={"colour": 1.0})
     with pytest.raises(InputError, match="band_gap is wished as a number"):
         draw(sampler, properties={"band_gap": "wide"})
