@@ -82,6 +82,7 @@ def strict_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ResourceWarning)
+        warnings.filterwarnings("ignore", module=r"ase\.")  # of the newest NumPy about ASE
         yield
 
 
