@@ -31,13 +31,7 @@ class Denoising(PretrainingRecipe):
         return {
             "recipe": self.name,
             "kind": self.kind,
-            "backbone": {
-                "name": "pddformer",
-                "hidden": 96,
-                "layers": 3,
-                "neighbors": 12,
-                "profile": 24,
-            },
+            "backbone": dict(self.backbone),
             "readout": 64,
             "deviations": [0.03, 0.06, 0.1, 0.17, 0.3],
             "elements": elements(data),

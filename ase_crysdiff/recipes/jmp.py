@@ -73,13 +73,7 @@ class JMP(PretrainingRecipe):
         return {
             "recipe": self.name,
             "kind": self.kind,
-            "backbone": {
-                "name": "pddformer",
-                "hidden": 96,
-                "layers": 3,
-                "neighbors": 12,
-                "profile": 24,
-            },
+            "backbone": dict(self.backbone),
             "properties": properties,
             "crystals": len(data),
             "temperature": 2.0,

@@ -230,6 +230,14 @@ class PretrainingRecipe(Recipe):
     """
 
     kind: ClassVar[Kind] = Kind.ENCODER
+    #: Of the default config: one that a CPU can train.
+    backbone: ClassVar[Config] = {
+        "name": "pddformer",
+        "hidden": 96,
+        "layers": 3,
+        "neighbors": 12,
+        "profile": 24,
+    }
 
     @abstractmethod
     def objective(self, network: Any, config: Config) -> Objective:

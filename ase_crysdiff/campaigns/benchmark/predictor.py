@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
 
@@ -61,6 +61,7 @@ def predictor(options: PredictorOptions) -> BenchmarkResult:
     from ase_crysdiff.arguments import positive
     from ase_crysdiff.campaigns.benchmark.machine import machine
     from ase_crysdiff.campaigns.benchmark.run import written
+    from ase_crysdiff.crystal.batch import CrystalBatch
     from ase_crysdiff.metrics.base import mean
     from ase_crysdiff.predictors.descriptors.describing import describe
     from ase_crysdiff.predictors.fitting import plain_forest
@@ -75,7 +76,7 @@ def predictor(options: PredictorOptions) -> BenchmarkResult:
     known, values = _labelled(options.training, options.column, options.limit)
     crystals, truth = _labelled(options.targets, options.column, options.limit)
     said = asked.predict(crystals).values.numpy()
-    described = describe(_joined(known, crystals), ("composition", "geometry"))
+    described = describe(CrystalBatch.cat([known, crystals]), ("composition", "geometry"))
     rows = range(len(values), len(values) + len(truth))
     forest = plain_forest(described, values, range(len(values)), rows, options.seed)
     answers = {
@@ -129,12 +130,3 @@ def _labelled(
     cells, _ = reduced_cells([record.load() for record in records])
     values = np.array([records[position].values[column] for position in cells])
     return batch_of(list(cells.values())), values
-
-
-def _joined(first: "CrystalBatch", second: "CrystalBatch") -> "CrystalBatch":
-    import torch
-
-    from ase_crysdiff.crystal.batch import CrystalBatch
-
-    names: Any = ("lattice", "frac_coords", "species", "num_atoms")
-    return CrystalBatch(*(torch.cat([getattr(b, n) for b in (first, second)]) for n in names))
