@@ -11,7 +11,7 @@ from ase_crysdiff.data.frameworks import PackedFrameworks
 from ase_crysdiff.frameworks.batch import FrameworkBatch
 from ase_crysdiff.frameworks.cutting import cut
 from ase_crysdiff.models import weights
-from ase_crysdiff.models.recipe import recipe
+from ase_crysdiff.models.recipe import direct_recipe, recipe
 
 #: Pyrazine in the xy plane, nitrogen on the x axis, Å.
 PYRAZINE = Molecule(
@@ -57,7 +57,17 @@ def strained(count: int) -> list[Structure]:
 
 def packed_frameworks(count: int = 12) -> PackedFrameworks:
     """Cubes that were cut into their blocks."""
-    return PackedFrameworks(FrameworkBatch.of([cut(cell_of(s)) for s in strained(count)]))
+    batch = FrameworkBatch.of([cut(cell_of(s)) for s in strained(count)])
+    return PackedFrameworks(batch, names=tuple(f"MOF-{i}" for i in range(count)))
+
+
+def write_library(folder: Path) -> Path:
+    """A library of cubes of four metals, each strained in its own way."""
+    packed_frameworks().save(folder / "frameworks.safetensors")
+    maker = direct_recipe("framework-prototypes")
+    assert maker is not None
+    maker.make(folder / "frameworks.safetensors", folder, maker.name, {}, {})
+    return folder
 
 
 def write_mofflow(folder: Path) -> Path:

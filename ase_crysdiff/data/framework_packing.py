@@ -43,11 +43,13 @@ def pack_frameworks(
         InputError: If no framework is left.
     """
     found: list[Framework] = []
+    names: list[str] = []
     skipped: list[tuple[str, str]] = []
     disable = None if progress is None else not progress
     for record in tqdm(read_all(sources), desc="pack", unit=" frameworks", disable=disable):
         try:
             found.append(_cut(record.load(), max_atoms, True))
+            names.append(record.name)
         except Exception as error:  # one bad entry costs only itself
             skipped.append((record.name, reason_of(error)))
     report = PackReport(len(found) + len(skipped), len(found), tuple(skipped))
@@ -57,7 +59,7 @@ def pack_frameworks(
         "sources": ", ".join(Path(s).name for s in sources),
         "crystals": str(len(found)),
     }
-    return PackedFrameworks(FrameworkBatch.of(found), metadata), report
+    return PackedFrameworks(FrameworkBatch.of(found), metadata, tuple(names)), report
 
 
 def _cut(structure: Structure, max_atoms: int | None, symmetries: bool) -> Framework:

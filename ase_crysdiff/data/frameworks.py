@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ase_crysdiff.data.epochs import expected_once
-from ase_crysdiff.data.packed_files import read_packed
+from ase_crysdiff.data.packed_files import names_as_tensor, names_of, read_packed
 from ase_crysdiff.frameworks.batch import Blocks, FrameworkBatch
 from ase_crysdiff.geometry.lattice import volume
 from ase_crysdiff.shapes import Tensor
@@ -27,10 +27,12 @@ class PackedFrameworks:
     Args:
         batch: All frameworks, in the order of the file.
         metadata: Where the data come from.
+        names: What the frameworks are called where they come from; none where nobody kept that.
     """
 
     batch: FrameworkBatch
     metadata: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -49,6 +51,7 @@ class PackedFrameworks:
         tensors["block_species"] = tensors["block_species"].to(torch.uint8)
         for name in ("block_atoms", "block_kinds", "num_blocks", "num_symmetries"):
             tensors[name] = tensors[name].to(torch.int32)
+        tensors |= names_as_tensor(self.names)
         write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
@@ -61,15 +64,16 @@ class PackedFrameworks:
         hint = "Make one with: crysdiff pack FILES --blocks -o frameworks.safetensors"
         needed, kind = (*_BLOCKS, *_PLACES), "packed set of frameworks"
         tensors, metadata = read_packed(path, FORMAT, needed, kind, hint)
+        names = names_of(tensors)
         tensors = {n: x if x.is_floating_point() else x.long() for n, x in tensors.items()}
         blocks = Blocks(*(tensors[name] for name in _BLOCKS))
         return PackedFrameworks(
-            FrameworkBatch.place(blocks, *(tensors[name] for name in _PLACES)), metadata
+            FrameworkBatch.place(blocks, *(tensors[name] for name in _PLACES)), metadata, names
         )
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all tensors: names the data in a card."""
+        """SHA-256 over blocks and places: names the data in a card."""
         digest = hashlib.sha256()
         for tensor in self.tensors.values():
             digest.update(tensor.contiguous().numpy().tobytes())

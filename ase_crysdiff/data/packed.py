@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.data.packed_files import read_packed
+from ase_crysdiff.data.packed_files import names_as_tensor, names_of, read_packed
 from ase_crysdiff.data.scaffolds import SCAFFOLDS_MISSING, PackedScaffolds
 from ase_crysdiff.errors import InputError, ShapeError
 from ase_crysdiff.shapes import Bool, Tensor
@@ -67,9 +67,7 @@ class PackedCrystals:
         tensors["num_atoms"] = tensors["num_atoms"].to(torch.int32)
         tensors |= {f"value:{name}": column.contiguous() for name, column in self.values.items()}
         tensors |= {} if self.scaffolds is None else self.scaffolds.tensors()
-        if self.names:
-            text = "\n".join(self.names).encode()
-            tensors["names"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        tensors |= names_as_tensor(self.names)
         write_tensors(Path(path), tensors, {**self.metadata, "format": FORMAT})
 
     @staticmethod
@@ -88,9 +86,8 @@ class PackedCrystals:
             tensors["num_atoms"].long(),
         )
         values = {name[6:]: column for name, column in tensors.items() if name.startswith("value:")}
-        text = tensors["names"].numpy().tobytes().decode() if "names" in tensors else ""
-        names = tuple(text.split("\n")) if text else ()
-        return PackedCrystals(batch, values, metadata, PackedScaffolds.read(tensors), names)
+        scaffolds = PackedScaffolds.read(tensors)
+        return PackedCrystals(batch, values, metadata, scaffolds, names_of(tensors))
 
     @staticmethod
     def load_symmetric(path: str | Path) -> "PackedCrystals":

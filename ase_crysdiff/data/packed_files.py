@@ -1,8 +1,9 @@
 """Packed files: safetensors with a format in their metadata."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 
 from ase_crysdiff.errors import InputError
@@ -36,3 +37,21 @@ def read_packed(
             f"{advice}"
         )
     return tensors, metadata
+
+
+#: Tensor of the names of what is packed, a line each.
+_NAMES = "names"
+
+
+def names_as_tensor(names: Sequence[str]) -> dict[str, Tensor]:
+    """A tensor of names, none where there are none; `names_of` reads it."""
+    if not names:
+        return {}
+    return {_NAMES: torch.frombuffer(bytearray("\n".join(names).encode()), dtype=torch.uint8)}
+
+
+def names_of(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The names in a packed file; none where nobody kept them."""
+    if _NAMES not in tensors:
+        return ()
+    return tuple(tensors[_NAMES].numpy().tobytes().decode().split("\n"))

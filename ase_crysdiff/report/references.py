@@ -26,6 +26,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "denoising": ("Neumann2024",),
     "energy-above-hull": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
     "formation-energy": ("DAO2026", "Park2024", "Deng2023", "Jain2013"),
+    "framework-prototypes": ("Chung2019", "Colon2017"),
     "geobfn": ("Song2024", "Graves2023", "Satorras2021", "Hoogeboom2022", "Ramakrishnan2014"),
     "jmp": ("Shoghi2024",),
     "matformer": ("Yan2022",),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -62,7 +62,10 @@ class Drawn:
         return Drawn(crystal.scaffold, crystal, template, log_votes)
 
 
-class Answers:
+Found = TypeVar("Found")
+
+
+class Answers(Generic[Found]):
     """Crystals in the order of their rank, each made when it is asked for; unsound ones are left
     out.
 
@@ -71,14 +74,19 @@ class Answers:
         candidates: How many there are at most.
     """
 
-    def __init__(self, made: Iterable[Drawn | None], candidates: int) -> None:
-        self.candidates, self.sound = candidates, list[Drawn]()
+    def __init__(self, made: Iterable[Found | None], candidates: int) -> None:
+        self.candidates, self.sound = candidates, list[Found]()
         self._rest = (one for one in made if one is not None)
 
-    def at(self, rank: int) -> Drawn | None:
+    def at(self, rank: int) -> Found | None:
         """The one of a rank; None if there are not so many."""
         self.sound.extend(islice(self._rest, max(0, rank + 1 - len(self.sound))))
         return self.sound[rank] if rank < len(self.sound) else None
+
+    def missing(self) -> str:
+        """Why there is none of a rank that `at` did not find."""
+        count = len(self.sound)
+        return f"the library has only {count} candidate{'s' if count != 1 else ''}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ BEST: Mapping[type[Task], tuple[str, ...]] = {
     CSP: ("wyckoff", "prototypes", "dao-g-flow", "dao-g"),
     Inpaint: ("chggen",),
     Vary: ("miad", "dao-g-flow"),
-    Assemble: ("mofflow",),
+    Assemble: ("framework-prototypes", "mofflow"),
 }
 _REFUSAL = "'default' knows no sampler for such a request; name one, see: crysdiff list."
 

@@ -16,9 +16,11 @@ from ase_crysdiff.models.scaffolds import WYCKOFF, load_scaffold_model
 from ase_crysdiff.models.site_elements import load_exchange
 from ase_crysdiff.networks.scaffolds.decoding import ScaffoldDecoder
 from ase_crysdiff.prototypes.exchange import RandomExchange
+from ase_crysdiff.prototypes.frameworks.library import FrameworkLibrary
 from ase_crysdiff.prototypes.learned_exchange import LearnedExchange
 from ase_crysdiff.prototypes.library import Library
 from ase_crysdiff.prototypes.retrieval import Vote
+from ase_crysdiff.sampling.framework_prototype_sampler import FrameworkPrototypeSampler
 from ase_crysdiff.sampling.framework_sampler import FrameworkSampler, RandomAssembly
 from ase_crysdiff.sampling.known_sites import KnownSites
 from ase_crysdiff.sampling.model_sampler import ModelSampler
@@ -115,6 +117,25 @@ def mofflow(weights: str | Path | None = None, device: str = "cpu") -> Framework
         CheckpointError: If the weights are missing, damaged or those of something else.
     """
     return FrameworkSampler(*load_framework_model(weights=weights), torch.device(device))
+
+
+def framework_prototypes(
+    weights: str | Path | None = None, device: str = "cpu"
+) -> FrameworkPrototypeSampler:
+    """The sampler that puts building blocks into the places of those of known frameworks.
+
+    Args:
+        weights: Folder with another library, as `crysdiff train framework-prototypes` makes it;
+            None takes `CRYSDIFF_WEIGHTS` or the shipped one.
+        device: Left unused.
+
+    Raises:
+        CheckpointError: If the library is missing, damaged or something else.
+    """
+    name = "framework-prototypes"
+    what = "a library of frameworks"
+    _, card, tensors = weight_files.read_made_by(name, what, name, weights)
+    return FrameworkPrototypeSampler(FrameworkLibrary.of(tensors), card)
 
 
 def random_assembly(weights: str | Path | None = None, device: str = "cpu") -> RandomAssembly:

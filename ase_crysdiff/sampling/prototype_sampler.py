@@ -114,13 +114,9 @@ class PrototypeSampler(Sampler):
         """The candidate whose turn it is, or why there is none."""
         rank, number = divmod(index, turns(request))
         answers = self._answers(self._asked(request, number))
-        found = answers.at(rank)
-        if found is not None:
-            return found
-        count = len(answers.sound)
-        return f"the library has only {count} candidate{'s' if count != 1 else ''}"
+        return answers.at(rank) or answers.missing()
 
-    def _ranked(self, asked: Asked) -> Answers:
+    def _ranked(self, asked: Asked) -> Answers[Drawn]:
         """Candidates for one of some contents of cells."""
         choice = None
         if asked.group is not None or asked.wished is not None:

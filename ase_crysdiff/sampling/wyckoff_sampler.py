@@ -153,7 +153,7 @@ class WyckoffSampler(Sampler):
             return found
         return Drawn(proposals[rank % len(proposals)].scaffold)
 
-    def _ranked(self, asked: Asked) -> tuple[list[Proposal], Answers]:
+    def _ranked(self, asked: Asked) -> tuple[list[Proposal], Answers[Drawn]]:
         proposals = self.proposals.ranked(asked)
         most = max(one.log_probability for one in proposals)
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
-from framework_toys import PYRAZINE, cell_of, packed_frameworks, pyrazine_cube, write_mofflow
+from framework_toys import (
+    PYRAZINE,
+    cell_of,
+    packed_frameworks,
+    pyrazine_cube,
+    write_library,
+    write_mofflow,
+)
 from pymatgen.core import DummySpecies, Molecule, Structure
 
 from ase_crysdiff.cli.main import main
@@ -14,7 +21,7 @@ from ase_crysdiff.conditions.closest_approach import ClosestApproach
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.frameworks.cutting import cut
 from ase_crysdiff.metrics.frameworks import Assembled, framework_distances
-from ase_crysdiff.sampling.loading import mofflow, random_assembly
+from ase_crysdiff.sampling.loading import framework_prototypes, mofflow, random_assembly
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.tasks.assemble import Assemble
 from ase_crysdiff.testing.samplers import CHECKS
@@ -30,6 +37,11 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return write_library(tmp_path_factory.mktemp("framework-prototypes"))
+
+
+@pytest.fixture(scope="module")
 def sampler(weights):
     return StructureSampler("mofflow", weights=str(weights), device="cpu")
 
@@ -39,6 +51,43 @@ def sampler(weights):
 def test_contract(make, check, weights):
     small, large = (cut(cell_of(s)).blocks for s in (pyrazine_cube(), pyrazine_cube() * (2, 1, 1)))
     check(make(weights, "cpu"), SampleRequest(Assemble((large, small))))
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_contract_of_the_library(check, library):
+    cells = tuple(cut(cell_of(pyrazine_cube(metal))).blocks for metal in ("Zn", "Cd"))
+    check(framework_prototypes(library), SampleRequest(Assemble(cells)))
+
+
+def test_known_frameworks_are_answers_in_their_rank(library):
+    known = StructureSampler("framework-prototypes", weights=str(library))
+    found = known.sample(5, building_blocks=CONTENTS, seed=0)
+    again = known.sample(5, building_blocks=CONTENTS, seed=7, batch_size=2)
+    assert [s.properties["crysdiff_rank"] for s in found] == list(range(5))
+    distances = [s.properties["crysdiff_block_distance"] for s in found]
+    assert distances[0] == 0.0
+    assert all(s.properties["crysdiff_template"].startswith("MOF-") for s in found)
+    for one, other in zip(found, again, strict=True):
+        assert one.composition == pyrazine_cube().composition
+        assert np.allclose(one.lattice.matrix, other.lattice.matrix)
+    assert framework_distances((found[0], pyrazine_cube()))[0] < 0.1
+    new = known.sample(1, building_blocks=CONTENTS, known=False)[0]
+    assert new.properties["crysdiff_block_distance"] > 0
+
+
+def test_what_the_library_cannot_do(library):
+    known = StructureSampler("framework-prototypes", weights=str(library))
+    few = known.sample(40, building_blocks=CONTENTS)
+    assert 0 < len(few) < 40
+    assert "candidates" in str(few.report)
+    with pytest.raises(IncompatibleError, match="no framework of 5 building blocks"):
+        known.sample(1, building_blocks=[ZINC, *CONTENTS])
+    with pytest.raises(IncompatibleError, match="cannot keep a given lattice"):
+        known.sample(1, building_blocks=CONTENTS, lattice=8 * np.eye(3))
+    with pytest.raises(IncompatibleError, match="takes no conditions"):
+        known.sample(1, building_blocks=CONTENTS, conditions=ClosestApproach(0.7))
+    with pytest.raises(CheckpointError, match="expected a library of frameworks"):
+        framework_prototypes(write_mofflow(library / "other"))
 
 
 def test_a_framework_gives_its_blocks():

@@ -28,10 +28,12 @@ class FrameworksOptions(PredictionOptions):
     Args:
         targets: true frameworks: CSV with a cif column, NumPy archive, folder, ...
         limit: use the first so many targets only
+        unknown: frameworks of just these blocks in a sampler's own library are no answers
     """
 
     targets: Path
     limit: int | None = None
+    unknown: bool = False
     samples: int = 5
     timeout: float = 30.0
     output: Path = Path("frameworks.json")
@@ -83,7 +85,8 @@ def frameworks(options: FrameworksOptions, sampler: "StructureSource") -> Benchm
         raise InputError(f"No target of {options.targets} can be cut into blocks: {dict(uncut)}.")
     described = targets.described(options.targets.name)
     bench = Run.open("frameworks", options, sampler, described)
-    request = SampleRequest(Assemble(tuple(cells)), steps=options.steps)
+    known = {"known": False} if options.unknown else {}
+    request = SampleRequest(Assemble(tuple(cells)), steps=options.steps, **known)
     bench.sampler.check(request)
     drawn = bench.draw(request, range(options.samples * len(cells)))
     rows: list[list[Structure | None]] = [[None] * options.samples for _ in targets.names]

@@ -1,0 +1,1 @@
+"""Known metal-organic frameworks, whose building blocks are exchanged to assemble others."""
