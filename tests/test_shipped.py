@@ -5,7 +5,9 @@ from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pymatgen.core import Molecule
 from scipy.stats import binom
 
 from ase_crysdiff import registry
@@ -18,7 +20,7 @@ from ase_crysdiff.models.site_elements import load_exchange
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.predictors import loading as predictors
 from ase_crysdiff.recipes import dao_p_noisy
-from ase_crysdiff.sampling.loading import prototypes
+from ase_crysdiff.sampling.loading import framework_prototypes, prototypes
 from ase_crysdiff.sampling.weighing import Weighing
 from ase_crysdiff.symmetry.finding import find_scaffold
 from ase_crysdiff.symmetry.scaffold import Scaffold
@@ -78,6 +80,29 @@ def test_the_model_of_frameworks_is_complete():
     assert len(card.elements) > 60
     assert "CoRE MOF" in card.training["data"]
     assert (weights.find("mofflow") / weights.WEIGHTS).stat().st_size < 2_500_000
+
+
+def test_the_library_of_frameworks_is_complete():
+    sampler = framework_prototypes()
+    card = assert_complete("framework-prototypes")
+    assert card.training["frameworks"] == len(sampler.library)
+    assert card.training["blocks"] == len(sampler.library.kinds)
+    assert sorted(sampler.library.elements) == list(card.elements)
+    assert (weights.find("framework-prototypes") / weights.WEIGHTS).stat().st_size < 2_500_000
+
+
+def test_blocks_of_a_known_framework_find_it():
+    library = framework_prototypes().library
+    row = library.rows_of(14)[0]
+    known = library.arrangement(row)
+    molecules = []
+    for kind in known.kinds:
+        block = library.kinds.blocks[kind]
+        molecules.append(Molecule(block.species, block.positions))
+    first = StructureSampler().sample(1, building_blocks=molecules)[0]
+    assert first.properties["crysdiff_block_distance"] == 0.0
+    assert first.properties["crysdiff_template"] in library.names
+    assert first.volume == pytest.approx(np.linalg.det(known.lattice), rel=0.3)
 
 
 @pytest.mark.parametrize("name", of_kind(Kind.MOLECULE_SAMPLER))

@@ -140,6 +140,9 @@ class Router(Sampler):
     def steers(self, request: SampleRequest) -> bool:
         return self.sampler_for(request).steers(request)
 
+    def is_deterministic(self, request: SampleRequest) -> bool:
+        return self.sampler_for(request).is_deterministic(request)
+
     def evaluations(self, request: SampleRequest) -> int | None:
         return self.sampler_for(request).evaluations(request)
 

@@ -118,6 +118,10 @@ class Sampler(ABC):
         """
         return False
 
+    def is_deterministic(self, request: SampleRequest) -> bool:
+        """Whether crystals hang on their number in the run alone, not on the seed."""
+        return isinstance(request.task, tuple(self.capabilities.deterministic))
+
     def evaluations(self, request: SampleRequest) -> int | None:
         """Network evaluations per draw; None if that is not known."""
         return None

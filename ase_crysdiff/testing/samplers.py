@@ -63,7 +63,7 @@ def seeds_are_obeyed(sampler: Sampler, request: SampleRequest) -> None:
     """
     first, again = (sampler.sample(request, _streams()).crystals for _ in range(2))
     _same(first, again, "drawn twice from the same streams")
-    if isinstance(request.task, tuple(sampler.capabilities.deterministic)):
+    if sampler.is_deterministic(request):
         return
     other = sampler.sample(request, _streams(seed=99)).crystals
     alike = len(first.frac_coords) == len(other.frac_coords)

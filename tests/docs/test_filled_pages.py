@@ -55,7 +55,7 @@ def test_pages_are_those_of_the_files(page):
 def test_every_table_is_shown_and_every_section_closed():
     texts = [page.read_text() for page in tool.pages()]
     shown = [found[2] for text in texts for found in tool.SECTION.finditer(text)]
-    assert sorted(shown) == NAMES
+    assert sorted(set(shown)) == NAMES
     lines = [line for text in texts for line in text.splitlines()]
     assert sum(line.startswith("<!-- table: ") for line in lines) == len(shown)
 
@@ -227,6 +227,7 @@ ON_CARDS = {
     ("miad", "results", "msun (training)"): ("denovo-miad", "results/msun (training)"),
     ("miad", "plain", "results", "sun (training)"): ("denovo-miad-plain", "results/sun (training)"),
     ("mofflow", "sound"): ("frameworks-mofflow", "sound"),
+    ("framework-prototypes", "sound"): ("frameworks-prototypes", "sound"),
     ("geobfn", "results", "valid"): ("molecules-geobfn-50", "results/valid"),
     ("band-gap", "results", "MAE"): ("predictor-band-gap", "results/MAE of band-gap"),
 }
