@@ -10,6 +10,7 @@ from pymatgen.core import Element, Molecule, Structure
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.convert import as_structure
+from ase_crysdiff.crystal.coordinates import positions_of
 from ase_crysdiff.crystal.reduction import computable_cell, niggli, primitive
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.frameworks.blocks import BuildingBlock, Framework
@@ -106,7 +107,7 @@ def _block(number: int, given: Any) -> BuildingBlock:
     if isinstance(given, Atoms):
         species, positions = given.numbers, given.positions
     elif isinstance(given, Molecule):
-        species, positions = _numbers(number, given), given.cart_coords
+        species, positions = _numbers(number, given), positions_of(given)
     else:
         raise InputError(
             f"Building block {number} is {_kind(given)}; give a pymatgen Molecule or ASE Atoms "

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from pymatgen.core import Structure
 
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.geometry.neighbors import neighbor_list
 
 
@@ -20,7 +21,7 @@ def close_pairs(
     Returns:
         First atom, second atom and distance in Å of every pair, each of shape (pairs,).
     """
-    return pairs_within(np.asarray(structure.lattice.matrix), structure.frac_coords, cutoff)
+    return pairs_within(np.asarray(structure.lattice.matrix), frac_coords_of(structure), cutoff)
 
 
 def pairs_within(

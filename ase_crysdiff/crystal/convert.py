@@ -13,8 +13,9 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from ase_crysdiff.constants import NUM_SPECIES
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.crystal.decorations import ordered_by_element
-from ase_crysdiff.crystal.held_atoms import FLAGS, flags_of
+from ase_crysdiff.crystal.held_atoms import FLAGS, constraints_of, flags_of
 from ase_crysdiff.errors import InputError
 
 #: Site property of filled hosts: "host" or "guest".
@@ -70,7 +71,7 @@ def from_structures(structures: Sequence[Structure]) -> CrystalBatch:
             np.array([s.lattice.matrix for s in structures]).reshape(-1, 3, 3), dtype=torch.float32
         ),
         torch.tensor(
-            np.concatenate([s.frac_coords for s in structures] or [np.zeros((0, 3))]),
+            np.concatenate([frac_coords_of(s) for s in structures] or [np.zeros((0, 3))]),
             dtype=torch.float32,
         ),
         torch.tensor([site.specie.Z for s in structures for site in s], dtype=torch.long),
@@ -175,14 +176,17 @@ def structure_to_atoms(structure: Structure) -> Atoms:
         structure: An ordered structure.
     """
     known = {n: v for n, v in structure.site_properties.items() if has_place(n, v)}
+    flags = known.pop(FLAGS, None)  # not every pymatgen can turn all of them into constraints
     plain = Structure(
         structure.lattice,
         [Element.from_Z(site.specie.Z) for site in structure],
-        structure.frac_coords,
+        frac_coords_of(structure),
         site_properties=known,
         properties=structure.properties,
     )
     atoms = AseAtomsAdaptor.get_atoms(plain, msonable=False)
+    if flags is not None:
+        atoms.set_constraint(constraints_of(np.asarray(flags, dtype=bool)))
     states = [getattr(site.specie, "oxi_state", None) for site in structure]
     if _is_array(states):
         atoms.set_array("oxi_states", np.array(states, dtype=float))

@@ -50,6 +50,20 @@ def allowed_moves(crystal: Structure | Atoms) -> NDArray[np.float64] | None:
     return along_cell
 
 
+def constraints_of(flags: NDArray[np.bool_]) -> list[FixAtoms | FixCartesian]:
+    """Constraints of ASE that hold what selective dynamics hold: whole atoms, or x, y, z of some.
+
+    Args:
+        flags: Whether each coordinate of each atom may change, shape (atoms, 3).
+    """
+    found: list[FixAtoms | FixCartesian] = []
+    for mask in np.unique(~flags, axis=0):
+        if mask.any():
+            atoms = np.flatnonzero((~flags == mask).all(-1))
+            found.append(FixAtoms(atoms) if mask.all() else FixCartesian(atoms, mask=mask))
+    return found
+
+
 def _fixed(flags: object, site: int) -> list[bool]:
     """Which coordinates of a site stay; none where nothing is said."""
     if flags is None:

@@ -19,6 +19,7 @@ from pymatgen.core import Structure
 from ase_crysdiff.constants import COMPUTABLE
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import as_structure, check_structure
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.crystal.niggli import niggli_rows
 from ase_crysdiff.crystal.soundness import unsound
 from ase_crysdiff.crystal.translations import translations
@@ -91,7 +92,7 @@ def computable_cell(structure: Structure) -> Cell:
     """
     check_structure(structure)
     species = np.array([site.specie.Z for site in structure])
-    cell = Cell(np.array(structure.lattice.matrix), structure.frac_coords, species)
+    cell = Cell(np.array(structure.lattice.matrix), frac_coords_of(structure), species)
     reason = unsound(cell.lattice, cell.frac_coords, cell.species, COMPUTABLE)
     if reason is not None:
         raise InputError(reason)

@@ -11,6 +11,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff.constants import GATE, LONELY_DISTANCE, LONELY_FRACTION, PHYSICAL, Limits
 from ase_crysdiff.crystal.close_pairs import close_pairs, pairs_within
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.crystal.niggli import niggli_rows
 
 #: How the verdict on a structure with an atom that has no neighbour ends.
@@ -93,7 +94,7 @@ def structure_unsound(structure: Structure, limits: Limits) -> str | None:
     """
     species = np.array([site.specie.Z for site in structure], dtype=np.int64)
     matrix = np.array(structure.lattice.matrix)
-    return unsound(matrix, np.array(structure.frac_coords).reshape(-1, 3), species, limits)
+    return unsound(matrix, frac_coords_of(structure), species, limits)
 
 
 def gate_all(structures: Sequence[Structure | None]) -> dict[int, str]:
@@ -122,7 +123,7 @@ def lonely(structure: Structure) -> str | None:
     """
     species = np.array([site.specie.Z for site in structure], dtype=np.int64)
     matrix = np.array(structure.lattice.matrix)
-    return lonely_atom(matrix, np.array(structure.frac_coords).reshape(-1, 3), species)
+    return lonely_atom(matrix, frac_coords_of(structure), species)
 
 
 def lonely_atom(

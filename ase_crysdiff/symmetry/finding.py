@@ -12,6 +12,7 @@ from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
 from ase_crysdiff.crystal.convert import as_structure
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.foreign_state import own_state
@@ -71,7 +72,7 @@ def find_symmetric(structure: Structure | Atoms, symprec: float = SYMPREC) -> Sy
         raise InputError(f"No symmetry can be found: {problem}.")
     return find_in_cell(
         structure.lattice.matrix,
-        structure.frac_coords,
+        frac_coords_of(structure),
         np.array([site.specie.Z for site in structure]),
         symprec,
     )

@@ -85,8 +85,8 @@ def frameworks(options: FrameworksOptions, sampler: "StructureSource") -> Benchm
         raise InputError(f"No target of {options.targets} can be cut into blocks: {dict(uncut)}.")
     described = targets.described(options.targets.name)
     bench = Run.open("frameworks", options, sampler, described)
-    known = {"known": False} if options.unknown else {}
-    request = SampleRequest(Assemble(tuple(cells)), steps=options.steps, **known)
+    known = False if options.unknown else None
+    request = SampleRequest(Assemble(tuple(cells)), steps=options.steps, known=known)
     bench.sampler.check(request)
     drawn = bench.draw(request, range(options.samples * len(cells)))
     rows: list[list[Structure | None]] = [[None] * options.samples for _ in targets.names]

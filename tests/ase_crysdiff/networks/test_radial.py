@@ -56,7 +56,8 @@ def test_quadrupole_is_the_traceless_square(generator):
 
 
 def test_tables_are_those_of_ase_and_pymatgen():
-    np.testing.assert_allclose(covalent_radii().numpy()[1:], ase_radii[1:119])
+    known = slice(1, 96)  # of the others different versions of ASE say different things
+    np.testing.assert_allclose(covalent_radii().numpy()[known], ase_radii[known])
     values = electronegativities()
     for z in (1, 3, 8, 9, 26, 57, 79, 92):
         assert float(values[z]) == pytest.approx(Element.from_Z(z).X)
