@@ -2,6 +2,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import lean_checks  # noqa: F401  before anything of the package
 import pytest
 import torch
 from toys import tiny_config, write_weights
