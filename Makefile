@@ -11,12 +11,17 @@ PYTHON ?= python3
 N ?= 16
 BIN := $(VENV)/bin
 
-.PHONY: crystals test check docs notebooks fuzz smoke compat clean
+# The tests start hundreds of processes, which read the bytecode of the first.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: crystals test check suite docs notebooks fuzz smoke compat clean
 
 crystals: $(VENV)/.installed
 	$(BIN)/crysdiff sample miad -n $(N) -o crystals
 
-test: $(VENV)/.installed-dev check
+test: check suite
+
+suite: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.installed-dev
@@ -40,7 +45,7 @@ smoke: $(VENV)/.installed-dev
 	rm -rf dist .venv-smoke
 	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv .venv-smoke
-	.venv-smoke/bin/pip install -q -c constraints.txt dist/*.whl
+	.venv-smoke/bin/pip install -q --no-compile -c constraints.txt dist/*.whl
 	cd .venv-smoke && bin/python ../tests/smoke.py
 
 # The oldest and the newest versions that pyproject allows, each in an environment of its own, with the
