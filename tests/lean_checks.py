@@ -1,21 +1,22 @@
-"""Annotations are checked by jaxtyping where they name arrays, by beartype alone elsewhere.
+"""Annotations are checked by beartype, within a scope of jaxtyping where they name arrays.
 
-jaxtyping binds the arguments of a call and checks them twice, so that shapes can be compared. That
-takes many times as long as beartype's check, and most functions take no arrays. The errors are the
-same. The import hook of `--jaxtyping-packages` decorates with `jaxtyping.jaxtyped`, which importing
-this module replaces.
+jaxtyping's own decorator binds the arguments of each call and checks them twice, which takes many
+times as long, also where nothing is an array. The checks and the kind of error are the same. The
+import hook of `--jaxtyping-packages` decorates with `jaxtyping.jaxtyped`, which importing this
+module replaces.
 """
 
 import dataclasses
 import functools
+import inspect
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-with_shapes = jaxtyping.jaxtyped
-without_shapes = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
+whole = jaxtyping.jaxtyped
+check = beartype(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 CHECKED = "__lean_checks__"
 
 
@@ -28,16 +29,30 @@ def jaxtyped(fn=None, *, typechecker=None):
             fn.__init__ = jaxtyped(fn.__init__, typechecker=typechecker)
         return fn
     if not isinstance(fn, FunctionType):
-        return with_shapes(fn, typechecker=typechecker)
+        return whole(fn, typechecker=typechecker)
     hints = {name: _resolved(hint, fn) for name, hint in fn.__annotations__.items()}
-    if any(map(_has_arrays, hints.values())):
-        checked = with_shapes(fn, typechecker=typechecker)
+    arrays = any(map(_has_arrays, hints.values()))
+    if arrays and inspect.isgeneratorfunction(fn):  # its scope must not end before its checks
+        checked = whole(fn, typechecker=typechecker)
     else:
         written, fn.__annotations__ = fn.__annotations__, hints
-        checked = without_shapes(fn)
+        checked = check(fn)
         fn.__annotations__ = checked.__annotations__ = written
+        if arrays:
+            checked = _in_a_scope(checked)
     setattr(checked, CHECKED, True)
     return checked
+
+
+def _in_a_scope(fn):
+    """The same function; sizes with one name are one within a call."""
+
+    @functools.wraps(fn)
+    def scoped(*args, **kwargs):
+        with whole("context"):
+            return fn(*args, **kwargs)
+
+    return scoped
 
 
 def _resolved(hint, fn):

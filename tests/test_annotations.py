@@ -1,5 +1,6 @@
 """That the tests check annotations at all: of plain values, of arrays, of fields."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,8 +51,29 @@ def test_what_is_returned_is_checked():
     def half(number: int) -> int:
         return number / 2
 
+    @checked
+    def doubled(a: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        return torch.cat([a, a])
+
     with pytest.raises(TypeCheckError, match="return"):
         half(3)
+    with pytest.raises(TypeCheckError, match="return"):
+        doubled(torch.ones(2))
+
+
+def test_each_call_has_its_own_sizes():
+    @checked
+    def halved(a: Float[Tensor, " n"]) -> Float[Tensor, " m"]:
+        return halved(a[: len(a) // 2]) if len(a) > 2 else a
+
+    @checked
+    def parts(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> Iterator[int]:
+        yield from (len(a), len(b))
+
+    assert halved(torch.ones(8)).tolist() == [1, 1]
+    assert list(parts(torch.ones(2), torch.ones(2))) == [2, 2]
+    with pytest.raises(TypeCheckError):
+        list(parts(torch.ones(2), torch.ones(3)))
 
 
 def test_fields_of_a_dataclass_are_checked_and_those_it_inherits():
