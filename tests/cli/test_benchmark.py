@@ -1,16 +1,12 @@
 """`crysdiff benchmark` as a user types it: kinds, options, messages, interruption."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from benchmark_toys import lasting, write_table
+from killing import killed
 
 from ase_crysdiff import registry
 from ase_crysdiff.campaigns.benchmark.base import Benchmark, BenchmarkResult
@@ -158,17 +154,9 @@ def uninterrupted(toy_csp, targets, tmp_path_factory):
 def test_killed_run_goes_on(journal, toy_csp, targets, tmp_path, uninterrupted):
     """Killed while it draws, and while it compares."""
     output = tmp_path / "killed.json"
-    command = [sys.executable, "-m", "ase_crysdiff.cli", *words(toy_csp, targets, output, *LONG)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     path = tmp_path / "killed.parts" / journal
-    while not (path.exists() and path.stat().st_size) and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
+    command = words(toy_csp, targets, output, *LONG)
+    assert killed(main, command, once=lambda: path.exists() and path.stat().st_size)
     assert not output.exists()
     before = path.read_bytes()
     whole = before[: before.rfind(b"\n") + 1]

@@ -2,14 +2,9 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from killing import ended, killed
 from pymatgen.core import Structure
 
 from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files, evaluate_structures
@@ -19,6 +14,7 @@ from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import InputError, UnknownNameError
 from ase_crysdiff.metrics import composition
 from ase_crysdiff.metrics.hull import Hull
+from ase_crysdiff.relaxation import grouped
 from ase_crysdiff.testing.crystals import prototypes
 from ase_crysdiff.testing.pair_potential import PairPotential
 from pymatgen_ext import evaluate
@@ -188,39 +184,22 @@ def test_nonsense_is_refused_before_the_folder_is_made(files, tmp_path):
     assert not out.exists()
 
 
-SCRIPT = """
-import sys
-import ase_crysdiff.relaxation.grouped as grouped
-from test_scoring_pipeline import Toy
-from ase_crysdiff.campaigns.evaluation.pipeline import evaluate_files
-grouped.GROUP = 2, 384
-files, out, reference, hull = sys.argv[1:]
-evaluate_files(
-    [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False
-)
-"""
-
-
-def start(files, out, reference, hull):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", SCRIPT, *map(str, (files, out, reference, hull))]
-    return subprocess.Popen(
-        words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+def score_in_pairs(files, out, reference, hull):
+    """Relaxes two crystals at a time, so that there are moments between."""
+    grouped.GROUP = 2, 384
+    evaluate_files(
+        [files], out, reference=reference, hull=hull, potential=Toy(), workers=0, progress=False
     )
 
 
 @pytest.mark.slow
 def test_kill_at_any_moment_leaves_the_same_report(files, hull, reference, tmp_path):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    assert start(files, whole, reference, hull).wait() == 0
+    assert ended(score_in_pairs, files, whole, reference, hull) == 0
     for awaited in ("stages/entries.json", "stages/relaxed-0000.json", "stages/relaxed-0001.json"):
-        process = start(files, torn, reference, hull)
-        while process.poll() is None and not (torn / awaited).exists():
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        killed(score_in_pairs, files, torn, reference, hull, once=(torn / awaited).exists)
     (torn / "stages" / "relaxed-0002.json.part").write_text('[{"index": 4, "stru')
-    assert start(files, torn, reference, hull).wait() == 0
+    assert ended(score_in_pairs, files, torn, reference, hull) == 0
     assert {n: (torn / n).read_bytes() for n in REPORTED} == {
         n: (whole / n).read_bytes() for n in REPORTED
     }

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from killing import ended, killed
 from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from toys import tiny_config
 
+from ase_crysdiff.cli.main import main
 from ase_crysdiff.data.buckets import BucketedCrystals
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.errors import CheckpointError, InputError
@@ -130,11 +132,12 @@ def test_a_stop_can_be_asked_for(crystals, tmp_path):
     assert trainer(crystals, tmp_path).progress.step == 4
 
 
-def command(folder, data, steps, *more):
+def command(*words):
+    return [sys.executable, "-m", "ase_crysdiff.cli", *training(*words)]
+
+
+def training(folder, data, steps, *more):
     return [
-        sys.executable,
-        "-m",
-        "ase_crysdiff.cli",
         "train",
         "miad",
         "--data",
@@ -166,21 +169,18 @@ def newest(folder):
 def test_killed_run_equals_uninterrupted_one(crystals, tmp_path):
     data = tmp_path / "data.safetensors"
     crystals.save(data)
-    subprocess.run(command(tmp_path / "whole", data, 60), check=True, capture_output=True)
-    process = subprocess.Popen(
-        command(tmp_path / "killed", data, 60), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    torn = tmp_path / "torn"
+    assert ended(main, training(tmp_path / "whole", data, 60)) == 0
+    assert killed(
+        main, training(torn, data, 60), once=lambda: [*torn.glob("miad/step-*.safetensors")]
     )
-    deadline = time.monotonic() + 120
-    while (
-        not list((tmp_path / "killed").glob("miad/step-*.safetensors"))
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    subprocess.run(command(tmp_path / "killed", data, 60), check=True, capture_output=True)
-    (whole, a), (killed, b) = newest(tmp_path / "whole"), newest(tmp_path / "killed")
-    assert (whole.step, whole.epoch, whole.position) == (killed.step, killed.epoch, killed.position)
+    assert ended(main, training(torn, data, 60)) == 0
+    (whole, a), (resumed, b) = newest(tmp_path / "whole"), newest(torn)
+    assert (whole.step, whole.epoch, whole.position) == (
+        resumed.step,
+        resumed.epoch,
+        resumed.position,
+    )
     assert whole.step == 60
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -217,12 +217,7 @@ def test_two_processes_train_the_same_model(crystals, tmp_path):
         timeout=300,
     )
     more = ["--batch-size", "16", "--validation", str(data), "--validate-every", "100"]
-    subprocess.run(
-        command(tmp_path / "one", data, 100, *more),
-        check=True,
-        capture_output=True,
-        env=environment,
-    )
+    assert ended(main, training(tmp_path / "one", data, 100, *more)) == 0
     two, one = (records(tmp_path / n / "miad") for n in ("two", "one"))
     assert newest(tmp_path / "two")[0].crystals == newest(tmp_path / "one")[0].crystals
     total = [sum(v for k, v in rows[-1].items() if k.startswith("val_")) for rows in (two, one)]
