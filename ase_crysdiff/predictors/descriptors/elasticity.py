@@ -1,7 +1,8 @@
 """How stiff a potential finds a crystal as it is: moduli from the stress of six small strains.
 
 Nothing is relaxed, so that a crystal costs seven evaluations; how much the atoms would give way is
-told by the forces that strains cause. Numbers do not depend on orientation or choice of the cell.
+told by the forces that strains cause, summed over the primitive cell that predictors read. Numbers
+do not depend on orientation, moduli not on the choice of the cell.
 """
 
 import numpy as np
@@ -73,8 +74,9 @@ def _averages(tensor: Array, shear: float) -> tuple[Array, Array]:
 
 
 def _responses(crystals: CrystalBatch, potential: Potential) -> tuple[Array, Array]:
-    """Elastic constants with atoms held, GPa, shape (crystals, 6, 6); root mean square of the
-    forces on atoms by pressure and by shears, per volume, GPa/Å, shape (crystals, 2).
+    """Elastic constants with atoms held, GPa, shape (crystals, 6, 6); root of the summed
+    squares of the forces on atoms by pressure and by shears, per volume, GPa/Å, shape
+    (crystals, 2).
     """
     rest = Configurations.from_crystals(crystals.to(dtype=torch.float64))
     owner = segment_index(rest.num_atoms)

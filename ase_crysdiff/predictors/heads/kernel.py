@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class KernelRidge:
     centre: NDArray[np.float32]
     scale: NDArray[np.float32]
     limit: NDArray[np.float32]
-    points: NDArray[np.floating]
+    points: NDArray[np.floating[Any]]
     coefficients: NDArray[np.float32]
     gamma: float
 
@@ -140,7 +141,7 @@ def decompositions(
         yield Decomposition(found, spectrum, features_of_rows @ turn, back @ turn)
 
 
-def _squares(first: Array, second: NDArray[np.floating]) -> Array:
+def _squares(first: Array, second: NDArray[np.floating[Any]]) -> Array:
     """Squared distances."""
     points = second.astype(np.float64)
     square = (first**2).sum(1)[:, None] + (points**2).sum(1) - 2 * first @ points.T
