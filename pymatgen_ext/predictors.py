@@ -215,7 +215,8 @@ class StructurePredictor(ComposingPredictor):
             minutes: Time budget.
             progress: Whether to show a progress bar; None shows one on a terminal.
             settings: Of `FinetuneSettings`: `models` (of "network", "forest", "kernel"; without the
-                network nothing is trained, and it takes a minute), `adapter`, `members`,
+                network nothing is trained, and it takes a minute), `descriptors`, `small`,
+                `adapter`, `members`,
                 `transform`, `loss`, `epochs`, `patience`, `batch_size`, `learning_rate`,
                 `weight_decay`, `seed`.
 

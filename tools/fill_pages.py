@@ -7,8 +7,9 @@ A section stands between two comments, <!-- table: NAME --> and <!-- end of tabl
 is made of benchmarks/tables/NAME.md, a jinja2 template. There `f("BENCHMARK", "ROW")` is a figure
 of benchmarks/results/BENCHMARK.json, for filters: `share` (of 1, in per cent), `ci` (its interval,
 in per cent), `num(3)`, `numci(3)`, `n`; `mark("BENCHMARK")` stands where figures of earlier weights
-are. The result files are those of `crysdiff benchmark all --out benchmarks/results`; one of other
-weights, data or version is refused.
+are; `card("WEIGHTS", "ROW")` is a figure on the card of shipped weights, for the same filters. The
+result files are those of `crysdiff benchmark all --out benchmarks/results`; one of other weights,
+data or version is refused.
 """
 
 import csv
@@ -26,6 +27,7 @@ from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.result_file import ResultFile
 from ase_crysdiff.campaigns.benchmark.suite.rows import Row
 from ase_crysdiff.errors import CrysDiffError, InputError
+from ase_crysdiff.models.weights import find, read_card
 from ase_crysdiff.storage import write_text
 from ase_crysdiff.tasks import tasks
 
@@ -104,6 +106,18 @@ class Filled:
             raise InputError(f"{self.name}: {benchmark} has no figure {row!r}.")
         return found.rows[row]
 
+    def card(self, weights: str, row: str) -> Row:
+        """A figure of the card of shipped weights, such as that of a cross-validation.
+
+        Raises:
+            InputError: If there is none of that name.
+        """
+        results = read_card(find(weights)).measured["results"]
+        if row not in results:
+            raise InputError(f"{self.name}: the card of {weights} has no figure {row!r}.")
+        found = results[row]
+        return Row(found["value"], tuple(found["interval"]), found["rows"])
+
     def mark(self, benchmark: str) -> str:
         """What stands behind what was measured with earlier weights; nothing behind the rest."""
         earlier = self.result(benchmark).earlier
@@ -164,6 +178,7 @@ class Filled:
         template = environment.get_template(f"{self.name}.md")
         filled = template.render(
             f=self.figure,
+            card=self.card,
             mark=self.mark,
             both=self.both,
             steps=self.steps,

@@ -9,6 +9,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,19 @@ from typing import Any
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
+from ase_crysdiff.errors import MissingExtraError
 from ase_crysdiff.models.card import Card
+from ase_crysdiff.predictors.averaging import FOREST, KERNEL
 from ase_crysdiff.predictors.base import PropertyTarget
-from ase_crysdiff.predictors.cross_validation import HeldOut, held_out_of, held_out_predictions
+from ase_crysdiff.predictors.cross_validation import (
+    HeldOut,
+    forest_held_out,
+    held_out_of,
+    held_out_predictions,
+)
+from ase_crysdiff.predictors.descriptors.describing import describe_once
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, teach
+from ase_crysdiff.predictors.fitting import PLAIN_ERROR
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.report.parity import parity_plot
@@ -29,6 +39,7 @@ from ase_crysdiff.storage import Store, write_text
 log = logging.getLogger(__name__)
 
 _TRAINING = "training"
+_DESCRIPTORS = f"{_TRAINING}/descriptors.npz"
 #: Rows left out that are named one by one.
 _NAMED = 20
 #: What a run depends on beside data, settings and initial weights.
@@ -108,6 +119,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     log.info("%s", report.summary())
     for name, reason in report.left_out[:_NAMED]:
         log.info("    %s: %s", name, reason)
+    kept = options.output / _DESCRIPTORS
     train = partial(
         teach,
         data,
@@ -123,18 +135,29 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         },
         minutes=options.minutes,
         device=options.device,
-        descriptors=options.output / _TRAINING / "descriptors.npz",
+        descriptors=kept,
     )
     training = options.output / _TRAINING
     training.mkdir(exist_ok=True)
-    held_out = held_out_predictions(data, crossed, training, train) if crossed else None
+    described = None
+    if {FOREST, KERNEL} & set(settings.models):
+        described = describe_once(data.crystals, kept, settings.descriptors)
+    held_out = None
+    if crossed:
+        of_fold = partial(train, beside_plain=False)
+        held_out = held_out_predictions(data, crossed, training, of_fold, described)
     predictor = train(split=final, folder=training / "final")
     if held_out is None:
-        held_out = held_out_of(data, [(final, predictor)])
+        held_out = held_out_of(data, [(final, predictor)], described)
     else:
+        of_folds = held_out.results
+        if described is not None:
+            with suppress(MissingExtraError):
+                of_folds[PLAIN_ERROR] = forest_held_out(
+                    data, crossed, described, settings.transform, settings.seed, target.unit
+                )
         results = {
-            f"{len(crossed)}-fold cross-validation {key}": value
-            for key, value in held_out.results.items()
+            f"{len(crossed)}-fold cross-validation {key}": value for key, value in of_folds.items()
         }
         predictor.card = replace(
             predictor.card, measured={"results": {**predictor.card.measured["results"], **results}}

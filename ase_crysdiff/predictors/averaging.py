@@ -36,6 +36,8 @@ MODELS = (NETWORK, FOREST, KERNEL)
 _LIKELY = 0.5
 #: What the kernel regression reads of a composed module, where there is one.
 MODULE = "module"
+#: Share of the mean error that is left where all trees agree.
+_SURE = 0.1
 #: Weights are multiples of one over this.
 _STEPS = 10
 
@@ -61,6 +63,7 @@ class AveragedPredictor(Predictor):
             self.weights: dict[str, float] = dict(about["weights"])
             self.squash = Squash(**about["squash"])
             self._typical = float(about["typical"])
+            self._by_trees = bool(about.get("by_trees", False))
             self._blocks: Sequence[str] = tuple(about["blocks"])
             self._fill = tensors["fill"].double().numpy()
         except (KeyError, TypeError) as error:
@@ -82,7 +85,15 @@ class AveragedPredictor(Predictor):
             self.network = NetworkPredictor(own, part_of(tensors, f"{NETWORK}."), device)
 
     def predict(self, crystals: CrystalBatch) -> Estimates:
-        seen = describe(crystals, self._blocks)
+        return self.estimates(crystals, describe(crystals, self._blocks))
+
+    def estimates(self, crystals: CrystalBatch, seen: Described) -> Estimates:
+        """As `predict`, of crystals that are described already.
+
+        Args:
+            crystals: In their reduced cells.
+            seen: Their descriptors, of the kinds that the card names.
+        """
         if self.module:
             seen = seen.beside(MODULE, rows(self.module, crystals))
         described = filled(seen, self._fill)
@@ -111,7 +122,10 @@ class AveragedPredictor(Predictor):
         each = regressions(self.forest, self.kernel, self.squash, first, described)
         if self.network is not None:
             each |= {NETWORK: network_learned(self.network, crystals)}
-        return mean_of(each, self.weights), spread_of(each, self._typical)
+        mean = mean_of(each, self.weights)
+        if self._by_trees:
+            return mean, spread_of_trees(self.forest, self.squash, described, self._typical)
+        return mean, spread_of(each, self._typical)
 
     def probability_of_zero(self, described: Described) -> Array | None:
         """How probably the value of each crystal is 0; None where nobody has learned it.
@@ -165,6 +179,15 @@ def mean_of(each: Mapping[str, Array], weights: Mapping[str, float]) -> Array:
 def spread_of(each: Mapping[str, Array], typical: float) -> Array:
     """How far the models are apart, beside how far they err all together."""
     return np.hypot(np.std(list(each.values()), axis=0), typical)
+
+
+def spread_of_trees(forest: Forest, squash: Squash, described: Described, typical: float) -> Array:
+    """How far the trees of a forest that answers alone are apart; where they agree, a share of what
+    it errs all together.
+    """
+    mean, deviation = forest.moments(described.few)
+    ends = squash.inverse(mean - deviation), squash.inverse(mean + deviation)
+    return np.hypot((ends[1] - ends[0]) / 2, _SURE * typical)
 
 
 def best_weights(each: Mapping[str, Array], known: Array) -> dict[str, float]:

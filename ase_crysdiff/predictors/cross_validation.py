@@ -9,7 +9,11 @@ import torch
 
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
-from ase_crysdiff.predictors.base import Predictor
+from ase_crysdiff.data.transforms import transform_of
+from ase_crysdiff.predictors.averaging import AveragedPredictor
+from ase_crysdiff.predictors.base import Estimates, Predictor
+from ase_crysdiff.predictors.descriptors.describing import Described
+from ase_crysdiff.predictors.fitting import plain_forest, restored
 from ase_crysdiff.predictors.measuring import summary
 from ase_crysdiff.shapes import Float, Tensor
 
@@ -36,7 +40,11 @@ class HeldOut:
 
 
 def held_out_predictions(
-    data: LabelledCrystals, splits: Sequence[Split], folder: Path, train: Callable[..., Predictor]
+    data: LabelledCrystals,
+    splits: Sequence[Split],
+    folder: Path,
+    train: Callable[..., Predictor],
+    described: Described | None = None,
 ) -> HeldOut:
     """Fine-tunes once for every split, each in a folder of its own, and collects the predictions of
     the test rows.
@@ -46,6 +54,7 @@ def held_out_predictions(
         splits: Whose test parts do not overlap.
         folder: Of the folders of the folds; the same call goes on after an interruption.
         train: `finetune` with all but `split` and `folder` given.
+        described: Descriptors of the rows, where the predictors read them.
     """
     return held_out_of(
         data,
@@ -53,22 +62,24 @@ def held_out_predictions(
             (split, train(split=split, folder=folder / f"fold-{k}"))
             for k, split in enumerate(splits)
         ],
+        described,
     )
 
 
-def held_out_of(data: LabelledCrystals, trained: Sequence[tuple[Split, Predictor]]) -> HeldOut:
+def held_out_of(
+    data: LabelledCrystals,
+    trained: Sequence[tuple[Split, Predictor]],
+    described: Described | None = None,
+) -> HeldOut:
     """Predictions of the test rows of splits by the predictors that were trained on them.
 
     Args:
         data: Clean rows.
         trained: Each split with its predictor.
+        described: Descriptors of the rows, where the predictors read them; None describes anew.
     """
     rows = tuple(i for split, _ in trained for i in split.test)
-    found = [
-        predictor.predict(data.crystals.select(split.test))
-        for split, predictor in trained
-        if split.test
-    ]
+    found = [_of_test(data, split, one, described) for split, one in trained if split.test]
     nothing = torch.zeros(0, dtype=torch.float64)
     predictions, uncertainty = (
         torch.cat([nothing, *(f.values for f in found)]),
@@ -91,3 +102,43 @@ def held_out_of(data: LabelledCrystals, trained: Sequence[tuple[Split, Predictor
         }
     numbers = tuple(number for number, (split, _) in enumerate(trained) for _ in split.test)
     return HeldOut(rows, numbers, values, predictions, uncertainty, results)
+
+
+def _of_test(
+    data: LabelledCrystals, split: Split, predictor: Predictor, described: Described | None
+) -> Estimates:
+    crystals = data.crystals.select(split.test)
+    if described is None or not isinstance(predictor, AveragedPredictor):
+        return predictor.predict(crystals)
+    return predictor.estimates(crystals, described.select(list(split.test)))
+
+
+def forest_held_out(
+    data: LabelledCrystals,
+    splits: Sequence[Split],
+    described: Described,
+    transform: str | None,
+    seed: int,
+    unit: str,
+) -> dict[str, Any]:
+    """The error of a forest on composition and density of the test rows of splits, grown from all
+    other rows: what a predictor is to be better than.
+
+    Args:
+        data: Clean rows.
+        splits: Whose test parts do not overlap.
+        described: Descriptors of the rows.
+        transform: Under which the forest learns.
+        seed: Of the forest.
+        unit: Of the values.
+
+    Raises:
+        MissingExtraError: If scikit-learn is not installed.
+    """
+    learned = transform_of(transform).forward(data.values).numpy()
+    errors = []
+    for split in splits:
+        known = [*split.train, *split.validation]
+        said = plain_forest(described, learned, known, split.test, seed)
+        errors.append((restored(said, transform) - data.values[list(split.test)]).abs())
+    return summary(torch.cat(errors).numpy(), unit)

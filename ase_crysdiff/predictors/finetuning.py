@@ -28,7 +28,8 @@ from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.averaging import MODELS, NETWORK
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
-from ase_crysdiff.predictors.fitting import averaged
+from ase_crysdiff.predictors.descriptors.describing import BLOCKS, NEEDED, USUAL
+from ase_crysdiff.predictors.fitting import FULL, SMALL, averaged
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
@@ -46,6 +47,10 @@ class FinetuneSettings:
     Args:
         models: What may take part in the average: `network`, `forest`, `kernel`. Without the
             network nothing is trained, and the rest takes a minute.
+        descriptors: Kinds of descriptors that forest and kernel regression read: `composition`,
+            `geometry`, `answers`, `encoder`, `potential`, and by choice `elasticity`, for what has
+            to do with stiffness.
+        small: Keeps about a megabyte of forest and kernel regression, however many rows there are.
         adapter: Rank of low-rank adapters on a frozen backbone; None trains all of it.
         members: Heads, each trained on its own resample; their spread is the uncertainty.
         transform: `log` or `log1p` (natural) where values spread over decades; None learns them as
@@ -60,6 +65,8 @@ class FinetuneSettings:
     """
 
     models: tuple[str, ...] = MODELS
+    descriptors: tuple[str, ...] = USUAL
+    small: bool = False
     adapter: int | None = None
     members: int = 4
     transform: str | None = None
@@ -78,6 +85,11 @@ class FinetuneSettings:
         if not self.models or set(self.models) - set(MODELS):
             raise InputError(
                 f"The models that are averaged are some of {', '.join(MODELS)}, not {self.models}."
+            )
+        if set(self.descriptors) - set(BLOCKS) or set(NEEDED) - set(self.descriptors):
+            raise InputError(
+                f"Descriptors are some of {', '.join(BLOCKS)}, {' and '.join(NEEDED)} among them, "
+                f"not {self.descriptors}."
             )
         transform_of(self.transform)
         if self.loss not in LOSSES:
@@ -176,6 +188,7 @@ def teach(
     device: str = "cpu",
     progress: bool | None = None,
     descriptors: Path | None = None,
+    beside_plain: bool = True,
 ) -> Predictor:
     """A network fine-tuned as `finetune` does, averaged with a forest and a kernel regression on
     frozen descriptors where the validation rows err less so.
@@ -193,6 +206,7 @@ def teach(
         device: Where to compute.
         progress: Whether to show a progress bar; None shows one on a terminal.
         descriptors: File that keeps the descriptors of the data for the next call; None keeps none.
+        beside_plain: Whether the plain forest is grown to be measured beside.
 
     Raises:
         InputError: If the rows do not suffice, or the folder holds another run.
@@ -227,6 +241,9 @@ def teach(
         elements=initial.elements,
         device=device,
         descriptors=descriptors,
+        blocks=settings.descriptors,
+        size=SMALL if settings.small else FULL,
+        beside_plain=beside_plain,
     )
 
 

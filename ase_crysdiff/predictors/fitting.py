@@ -31,9 +31,11 @@ from ase_crysdiff.predictors.averaging import (
     network_learned,
     regressions,
     spread_of,
+    spread_of_trees,
 )
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.descriptors.describing import (
+    USUAL,
     Described,
     describe,
     describe_once,
@@ -53,11 +55,31 @@ Array = NDArray[np.float64]
 
 #: What a forest of every table is: random forest on element statistics, volume and density.
 PLAIN = ForestSettings(trees=100)
-#: Rows that a kernel regression is built on, at most.
-_MOST_POINTS = 2000
 #: Share of zeros from which they are told apart first.
 _MANY = 0.1
-_OWN = ForestSettings(trees=100, extra=True, share=0.4, leaf=2)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is kept of what was learned.
+
+    Args:
+        forest: How it is grown.
+        points: Rows that a kernel regression is built on, at most.
+        thrifty: Whether the kernel regression learns from all rows and stands on a few, kept in
+            half precision; else it knows no other rows.
+    """
+
+    forest: ForestSettings
+    points: int
+    thrifty: bool = False
+
+
+#: What stands before the error of that forest on cards.
+PLAIN_ERROR = "error of a forest on composition and density"
+FULL = Size(ForestSettings(trees=100, extra=True, share=0.4, leaf=2), 2000)
+#: About a megabyte whatever the number of rows.
+SMALL = Size(ForestSettings(trees=40, extra=True, share=0.5, leaf=5), 400, thrifty=True)
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,7 @@ class Fitted:
 
     Args:
         forest: On descriptors with a meaning.
-        kernel: On all.
+        kernel: On all; None where it is not wanted.
         squash: The scale that both answer on.
         fill: Means of the training rows, in place of NaN, shape (columns,).
         zeros: Tells how probably the value is 0, where many are; forest and kernel regression then
@@ -74,7 +96,7 @@ class Fitted:
     """
 
     forest: Forest
-    kernel: KernelRidge
+    kernel: KernelRidge | None
     squash: Squash
     fill: Array
     zeros: Forest | None = None
@@ -83,6 +105,10 @@ class Fitted:
         """What the models answer, after the transform of the property."""
         known = filled(described, self.fill)
         return regressions(self.forest, self.kernel, self.squash, self.zeros, known)
+
+    def spread(self, described: Described, typical: float) -> Array:
+        """How far the trees are apart, where the forest answers alone."""
+        return spread_of_trees(self.forest, self.squash, filled(described, self.fill), typical)
 
     def tensors(self) -> dict[str, Tensor]:
         """For the weights of a predictor."""
@@ -104,6 +130,8 @@ def fit(
     train: Sequence[int],
     validation: Sequence[int],
     seed: int,
+    size: Size = FULL,
+    with_kernel: bool = True,
 ) -> tuple[Fitted, Fitted]:
     """Fits to the training rows, with width and ridge of the kernel by the validation rows; then
     once more, with those, to both together.
@@ -114,6 +142,8 @@ def fit(
         train: Positions of the training rows.
         validation: Of the validation rows.
         seed: Of the forest.
+        size: How much is kept.
+        with_kernel: Whether there is a kernel regression beside the forest.
 
     Returns:
         The models that know the training rows only, by which to weigh and to calibrate; and those
@@ -126,37 +156,65 @@ def fit(
     both = [*train, *validation]
     many = has_many_zeros(learned[train]) and bool((learned[validation] != 0).any())
     known, fill = _filled_rows(described, train)
-    zeros = _zeros(known, learned[train], seed) if many else None
+    zeros = _zeros(known, learned[train], seed, size) if many else None
     own, own_validation = (
         _amounts(rows, learned) if many else rows for rows in (train, validation)
     )
     known = filled(described.select(own), fill)
     asked, truth = filled(described.select(own_validation), fill), learned[own_validation]
+    choose = _chosen_kernel if with_kernel else _chosen_forest
+    forest, kernel, squash, ridge = choose(known, learned[own], asked, truth, seed, size)
+    first = Fitted(forest, kernel, squash, fill, zeros)
+    known, fill = _filled_rows(described, both)
+    zeros = _zeros(known, learned[both], seed, size) if many else None
+    own = _amounts(both, learned) if many else both
+    known = filled(described.select(own), fill)
+    squash = Squash.of(learned[own], squash.bent)
+    wanted = squash.forward(learned[own])
+    forest = Forest.grown(known.few, wanted, size.forest, seed)
+    if kernel is not None:
+        rows, points = _points(len(own), seed, size)
+        (basis,) = decompositions(known.all[rows], known.widths, (kernel.gamma,), points)
+        kernel = basis.solved(wanted[rows], ridge)
+    return first, Fitted(forest, kernel, squash, fill, zeros)
+
+
+def _chosen_kernel(
+    known: Described, values: Array, asked: Described, truth: Array, seed: int, size: Size
+) -> tuple[Forest, KernelRidge | None, Squash, float]:
+    """Forest and kernel regression with the width, ridge and scale that the latter errs least with
+    on validation rows.
+    """
     best = None
-    squashes = [Squash.of(learned[own], bent) for bent in (False, True)]
-    points = _points(len(own), seed)
-    for basis in decompositions(known.all[points], known.widths):
+    squashes = [Squash.of(values, bent) for bent in (False, True)]
+    rows, points = _points(len(values), seed, size)
+    for basis in decompositions(known.all[rows], known.widths, points=points):
         between = basis.bare.kernel(asked.all)
         for squash, ridge in product(squashes, RIDGES):
-            kernel = basis.solved(squash.forward(learned[own])[points], ridge)
+            kernel = basis.solved(squash.forward(values)[rows], ridge)
             answer = squash.inverse(between @ kernel.coefficients.astype(np.float64))
             error = float(np.abs(answer - truth).mean())
             if best is None or error < best[0]:
                 best = error, kernel, squash, ridge
     assert best is not None
     _, kernel, squash, ridge = best
-    forest = Forest.grown(known.few, squash.forward(learned[own]), _OWN, seed)
-    first = Fitted(forest, kernel, squash, fill, zeros)
-    known, fill = _filled_rows(described, both)
-    zeros = _zeros(known, learned[both], seed) if many else None
-    own = _amounts(both, learned) if many else both
-    known = filled(described.select(own), fill)
-    squash = Squash.of(learned[own], squash.bent)
-    wanted = squash.forward(learned[own])
-    points = _points(len(own), seed)
-    (basis,) = decompositions(known.all[points], known.widths, (kernel.gamma,))
-    forest = Forest.grown(known.few, wanted, _OWN, seed)
-    return first, Fitted(forest, basis.solved(wanted[points], ridge), squash, fill, zeros)
+    forest = Forest.grown(known.few, squash.forward(values), size.forest, seed)
+    return forest, kernel, squash, ridge
+
+
+def _chosen_forest(
+    known: Described, values: Array, asked: Described, truth: Array, seed: int, size: Size
+) -> tuple[Forest, KernelRidge | None, Squash, float]:
+    """A forest alone, on the scale that it errs least with on validation rows."""
+    best = None
+    for bent in (False, True):
+        squash = Squash.of(values, bent)
+        forest = Forest.grown(known.few, squash.forward(values), size.forest, seed)
+        error = float(np.abs(squash.inverse(forest.predict(asked.few)) - truth).mean())
+        if best is None or error < best[0]:
+            best = error, forest, squash
+    assert best is not None
+    return best[1], None, best[2], 0.0
 
 
 def has_many_zeros(learned: Array) -> bool:
@@ -170,17 +228,19 @@ def _amounts(rows: Sequence[int], learned: Array) -> list[int]:
     return [row for row in rows if learned[row] != 0]
 
 
-def _zeros(known: Described, learned: Array, seed: int) -> Forest:
-    return Forest.grown(known.few, (learned == 0).astype(np.float64), _OWN, seed)
+def _zeros(known: Described, learned: Array, seed: int, size: Size) -> Forest:
+    return Forest.grown(known.few, (learned == 0).astype(np.float64), size.forest, seed)
 
 
-def _points(rows: int, seed: int) -> NDArray[np.int64]:
-    """The rows that a kernel regression is built on: all of them, unless they are too many to
-    solve for in seconds.
+def _points(rows: int, seed: int, size: Size) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """The rows that a kernel regression learns from, and which of these it stands on; None for all
+    of them.
     """
-    if rows <= _MOST_POINTS:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_POINTS, replace=False))
+    everything = np.arange(rows)
+    if rows <= size.points:
+        return everything, everything if size.thrifty else None
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, size.points, replace=False))
+    return (everything, chosen) if size.thrifty else (chosen, None)
 
 
 def _filled_rows(described: Described, rows: Sequence[int]) -> tuple[Described, Array]:
@@ -220,6 +280,9 @@ def averaged(
     device: str = "cpu",
     descriptors: Path | None = None,
     module: Mapping[str, Tensor] | None = None,
+    blocks: Sequence[str] = USUAL,
+    size: Size = FULL,
+    beside_plain: bool = True,
 ) -> Predictor:
     """A network, or none, with what else is fitted to the same rows, measured beside the plain
     forest and the median.
@@ -238,6 +301,10 @@ def averaged(
         device: Where the network computes.
         descriptors: File that keeps the descriptors of the data; None keeps none.
         module: Tensors of a module whose features the kernel regression reads, too.
+        blocks: Kinds of descriptors that forest and kernel regression read.
+        size: How much is kept of them.
+        beside_plain: Whether the plain forest is grown to be measured beside; folds of a
+            cross-validation need none each.
 
     Returns:
         The network as it was if nothing makes it better on the validation rows, or scikit-learn,
@@ -246,19 +313,19 @@ def averaged(
     Raises:
         MissingExtraError: If scikit-learn is not installed and there is no network.
     """
-    described = (
-        describe(data.crystals)
-        if descriptors is None
-        else describe_once(data.crystals, descriptors)
-    )
-    if module is not None:
-        described = described.beside(MODULE, module_rows(module, data.crystals))
+    described = _described(data, blocks, descriptors, module)
     learned = transform_of(transform).forward(data.values).numpy()
     parts = {"validation": list(split.validation), "test": list(split.test)}
     try:
-        plain = plain_forest(described, learned, split.train, range(len(data)), seed)
+        forest = {}
+        if beside_plain:
+            plain = plain_forest(described, learned, split.train, range(len(data)), seed)
+            forest[PLAIN_ERROR] = restored(plain, transform)
         heads = {FOREST, KERNEL} & set(models)
-        pair = fit(described, learned, split.train, split.validation, seed) if heads else None
+        pair = None
+        if heads:
+            rows_of_fit = split.train, split.validation
+            pair = fit(described, learned, *rows_of_fit, seed, size, KERNEL in models)
     except MissingExtraError as error:
         if network is None:
             raise
@@ -271,7 +338,6 @@ def averaged(
         each[NETWORK] = network_learned(network, data.crystals)
     rows = parts["validation"]
     weights = best_weights({k: v[rows] for k, v in each.items()}, learned[rows])
-    forest = {"error of a forest on composition and density": restored(plain, transform)}
     if network is not None and (pair is None or set(weights) == {NETWORK}):
         results = dict(network.card.measured["results"])
         for part, chosen in parts.items():
@@ -281,9 +347,10 @@ def averaged(
         network.card = replace(network.card, measured={"results": results})
         return network
     assert pair is not None
-    final = pair[1]
+    first, final = pair
     typical = float(np.abs(mean_of(each, weights)[rows] - learned[rows]).mean())
-    mean, spread = mean_of(each, weights), spread_of(each, typical)
+    mean, by_trees = mean_of(each, weights), set(models) == {FOREST}
+    spread = first.spread(described, typical) if by_trees else spread_of(each, typical)
     ends = [restored(x, transform) for x in (mean - spread, mean + spread)]
     values, width = restored(mean, transform), (ends[1] - ends[0]) / 2
     factor = calibration((values - data.values).abs()[rows], width[rows])
@@ -309,6 +376,7 @@ def averaged(
             "hurdle": final.zeros is not None,
             "squash": final.squash.as_dict(),
             "typical": typical,
+            "by_trees": by_trees,
             "blocks": [name for name in described.blocks if name != MODULE],
             "digests": digests([name for name in described.blocks if name != MODULE]),
         },
@@ -333,6 +401,20 @@ def averaged(
         "",
     )
     return AveragedPredictor(card, tensors, device)
+
+
+def _described(
+    data: LabelledCrystals,
+    blocks: Sequence[str],
+    kept: Path | None,
+    module: Mapping[str, Tensor] | None,
+) -> Described:
+    """Descriptors of all rows, of the file that keeps them if there is one."""
+    if kept is None:
+        found = describe(data.crystals, blocks)
+    else:
+        found = describe_once(data.crystals, kept, blocks)
+    return found if module is None else found.beside(MODULE, module_rows(module, data.crystals))
 
 
 def _part_results(

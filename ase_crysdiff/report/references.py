@@ -10,7 +10,7 @@ COMMON = ("Ong2013", "Larsen2017", "Togo2024")
 _PARTS: dict[str, tuple[str, ...]] = {
     "band-gap": ("CrysLDNet2026", "Shen2025", "Jain2013"),
     "band-gap-mbj": ("CrysLDNet2026", "Shen2025", "Hu2022"),
-    "bulk-modulus": ("CrysLDNet2026", "Shen2025", "Hu2022"),
+    "bulk-modulus": ("DAO2026", "CrysLDNet2026", "Shen2025", "deJong2015", "Choudhary2020"),
     "chgnet": ("Deng2023",),
     "chggen": ("Zhong2025", "Lugmayr2022", "Okhotin2025"),
     "comformer-pdd": ("CrysLDNet2026", "Yan2024", "Shen2025"),
@@ -36,7 +36,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "prototypes": ("Hautier2011", "Jain2013"),
     "sevennet-0": ("Park2024",),
     "sevennet-l3i5": ("Park2024",),
-    "shear-modulus": ("CrysLDNet2026", "Shen2025", "Hu2022"),
+    "shear-modulus": ("DAO2026", "CrysLDNet2026", "Shen2025", "deJong2015", "Choudhary2020"),
     "tensornet": ("Simeon2023",),
     "wyckoff": ("Hautier2011", "DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
 }

@@ -132,6 +132,9 @@ def test_cross_validation(encoders, table, tmp_path, capsys):
     results = weights.read_card(tmp_path / "volume").measured["results"]
     assert results["3-fold cross-validation MAE"]["rows"] == 29
     assert len(results["3-fold cross-validation MAE of each fold"]["value"]) == 3
+    beside = results["3-fold cross-validation error of a forest on composition and density"]
+    assert beside["rows"] == 29
+    assert beside["value"] < results["3-fold cross-validation error of the median"]["value"]
     rows = list(csv.DictReader((tmp_path / "volume" / "held-out.csv").open()))
     assert len(rows) == 29
     assert {row["fold"] for row in rows} == {"0", "1", "2"}

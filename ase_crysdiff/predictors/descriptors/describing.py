@@ -13,7 +13,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.predictors.base import portions
-from ase_crysdiff.predictors.descriptors import composition, geometry, trunks
+from ase_crysdiff.predictors.descriptors import composition, elasticity, geometry, trunks
 from ase_crysdiff.storage import write_bytes
 
 Array = NDArray[np.float64]
@@ -29,12 +29,14 @@ class Block:
         few: Whether each column means something of its own, so that trees can cut by it.
         decimals: That are kept; None keeps all. Trees must not cut between numbers that only
             differ by rounding: a supercell would get another value.
+        usual: Whether it is read unless something else is asked for.
     """
 
     columns: Callable[[CrystalBatch], Array]
     weights: tuple[str, ...] = ()
     few: bool = True
     decimals: int | None = None
+    usual: bool = True
 
 
 BLOCKS: Mapping[str, Block] = {
@@ -43,7 +45,17 @@ BLOCKS: Mapping[str, Block] = {
     "answers": Block(trunks.answers, (trunks.POTENTIAL, trunks.GAPS), decimals=3),
     "encoder": Block(trunks.encoder_features, (trunks.ENCODER,), few=False),
     "potential": Block(trunks.potential_features, (trunks.POTENTIAL,), few=False),
+    "elasticity": Block(
+        lambda crystals: elasticity.elasticity(crystals, trunks.potential()),
+        (trunks.POTENTIAL,),
+        decimals=2,
+        usual=False,
+    ),
 }
+#: What is read unless something else is asked for.
+USUAL = tuple(name for name, block in BLOCKS.items() if block.usual)
+#: What the plain forest of every table reads.
+NEEDED = ("composition", "geometry")
 
 
 @dataclass(frozen=True)
@@ -92,7 +104,7 @@ class Described:
         return np.concatenate([self.blocks["composition"], self.blocks["geometry"][:, :2]], axis=1)
 
 
-def describe(crystals: CrystalBatch, blocks: Sequence[str] = tuple(BLOCKS)) -> Described:
+def describe(crystals: CrystalBatch, blocks: Sequence[str] = USUAL) -> Described:
     """Numbers of crystals in their order.
 
     Args:
@@ -115,20 +127,21 @@ def _columns(block: Block, crystals: CrystalBatch) -> Array:
     return found if block.decimals is None else np.round(found, block.decimals)
 
 
-def describe_once(crystals: CrystalBatch, path: Path) -> Described:
+def describe_once(crystals: CrystalBatch, path: Path, blocks: Sequence[str] = USUAL) -> Described:
     """As `describe`, kept in a file; one of other crystals or other weights is made anew.
 
     Args:
         crystals: In their reduced cells.
         path: An `.npz` file.
+        blocks: Kinds of descriptors.
     """
-    told = "".join(f"{name} {digest} " for name, digest in digests(tuple(BLOCKS)).items())
-    label = f"{told}{len(crystals)} {','.join(BLOCKS)}"
+    told = "".join(f"{name} {digest} " for name, digest in digests(blocks).items())
+    label = f"{told}{len(crystals)} {','.join(blocks)}"
     if path.is_file():
         with np.load(path) as file:
             if str(file["of"]) == label:
-                return Described({name: file[name] for name in BLOCKS})
-    found = describe(crystals)
+                return Described({name: file[name] for name in blocks})
+    found = describe(crystals, blocks)
     content = io.BytesIO()
     np.savez(content, of=np.array(label), **found.blocks)  # type: ignore[arg-type]
     write_bytes(path, content.getvalue())

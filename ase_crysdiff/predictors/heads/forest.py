@@ -105,9 +105,13 @@ class Forest:
 
     def predict(self, features: Array) -> Array:
         """The mean over the trees, shape (rows,)."""
+        return self.moments(features)[0]
+
+    def moments(self, features: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation over the trees, each of shape (rows,)."""
         table = features.astype(np.float32)
         rows = np.arange(len(table))
-        total = np.zeros(len(table))
+        total, squares = np.zeros(len(table)), np.zeros(len(table))
         for root in self.roots:
             node = np.full(len(table), root)
             while True:
@@ -118,7 +122,9 @@ class Forest:
                 low = table[rows[inner], self.feature[at]] <= self.threshold[at]
                 node[inner] = np.where(low, self.left[at], self.right[at])
             total += self.value[node]
-        return total / len(self.roots)
+            squares += self.value[node].astype(np.float64) ** 2
+        mean = total / len(self.roots)
+        return mean, np.sqrt(np.maximum(squares / len(self.roots) - mean**2, 0.0))
 
     def tensors(self) -> dict[str, Tensor]:
         """For the weights of a predictor."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ Array = NDArray[np.float64]
 
 #: Features are cut at this many deviations: one strange number must not make a crystal a stranger.
 _FARTHEST = 5.0
+#: Modes of a kernel below this share of the largest are rounding.
+_LEAST = 1e-7
 _NAMES = ("centre", "scale", "limit", "points", "coefficients")
 #: Widths and ridges that are tried.
 GAMMAS = (0.1, 0.3, 1.0, 2.0)
@@ -28,7 +31,8 @@ class KernelRidge:
         centre: Of each feature, shape (features,).
         scale: Of each feature, the size of its block included, shape (features,).
         limit: Largest standardised feature, shape (features,).
-        points: Training rows, standardised, shape (rows, features).
+        points: Training rows, standardised, shape (rows, features); half precision where the
+            regression is to be small.
         coefficients: Shape (rows,).
         gamma: Of the kernel.
 
@@ -38,7 +42,7 @@ class KernelRidge:
     centre: NDArray[np.float32]
     scale: NDArray[np.float32]
     limit: NDArray[np.float32]
-    points: NDArray[np.float32]
+    points: NDArray[np.floating[Any]]
     coefficients: NDArray[np.float32]
     gamma: float
 
@@ -74,13 +78,15 @@ class Decomposition:
 
     Args:
         bare: A regression that lacks its coefficients.
-        spectrum: Eigenvalues, shape (rows,).
-        vectors: Eigenvectors as columns, shape (rows, rows).
+        spectrum: Eigenvalues, shape (modes,).
+        seen: The modes at the rows, shape (rows, modes).
+        back: From modes to coefficients, shape (points, modes).
     """
 
     bare: KernelRidge
     spectrum: Array
-    vectors: Array
+    seen: Array
+    back: Array
 
     def solved(self, values: Array, ridge: float) -> KernelRidge:
         """The regression of values about of mean 0 and deviation 1.
@@ -89,12 +95,15 @@ class Decomposition:
             values: Shape (rows,).
             ridge: Added to the diagonal of the kernel.
         """
-        turned = self.vectors.T @ values / (self.spectrum.clip(0) + ridge)
-        return replace(self.bare, coefficients=(self.vectors @ turned).astype(np.float32))
+        turned = self.seen.T @ values / (self.spectrum.clip(0) + ridge)
+        return replace(self.bare, coefficients=(self.back @ turned).astype(np.float32))
 
 
 def decompositions(
-    features: Array, blocks: Sequence[int], gammas: Sequence[float] = GAMMAS
+    features: Array,
+    blocks: Sequence[int],
+    gammas: Sequence[float] = GAMMAS,
+    points: NDArray[np.int64] | None = None,
 ) -> Iterator[Decomposition]:
     """The kernels of training rows, one for each width.
 
@@ -102,6 +111,10 @@ def decompositions(
         features: Finite, shape (rows, features).
         blocks: Widths of the blocks of features, in their order.
         gammas: Of the kernels.
+        points: Rows that kernels stand on, kept in half precision; all rows are learned from. None
+            has a kernel on each row.
+
+    Source: Rasmussen and Williams 2006, equation 8.14 (subset of regressors).
     """
     deviation = features.std(0)
     widths = np.repeat(np.asarray(blocks, dtype=np.float64), blocks) * len(blocks)
@@ -111,14 +124,24 @@ def decompositions(
         x.astype(np.float32) for x in (features.mean(0), scale, _FARTHEST / np.sqrt(widths))
     )
     bare = KernelRidge(centre, size, limit, nothing[:, None], nothing, 0.0)
-    points = bare.standardised(features).astype(np.float32)
-    squares = _squares(points.astype(np.float64), points)
+    rows = bare.standardised(features)
+    chosen = rows.astype(np.float32) if points is None else rows[points].astype(np.float16)
+    squares = _squares(chosen.astype(np.float64), chosen)
+    between = None if points is None else _squares(rows, chosen)
     for gamma in gammas:
+        found = replace(bare, points=chosen, gamma=gamma)
         spectrum, vectors = np.linalg.eigh(np.exp(-gamma * squares))
-        yield Decomposition(replace(bare, points=points, gamma=gamma), spectrum, vectors)
+        if between is None:
+            yield Decomposition(found, spectrum, vectors, vectors)
+            continue
+        kept = spectrum > _LEAST * spectrum[-1]
+        back = vectors[:, kept] / np.sqrt(spectrum[kept])
+        features_of_rows = np.exp(-gamma * between) @ back
+        spectrum, turn = np.linalg.eigh(features_of_rows.T @ features_of_rows)
+        yield Decomposition(found, spectrum, features_of_rows @ turn, back @ turn)
 
 
-def _squares(first: Array, second: NDArray[np.float32]) -> Array:
+def _squares(first: Array, second: NDArray[np.floating[Any]]) -> Array:
     """Squared distances."""
     points = second.astype(np.float64)
     square = (first**2).sum(1)[:, None] + (points**2).sum(1) - 2 * first @ points.T

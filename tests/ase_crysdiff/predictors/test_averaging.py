@@ -91,6 +91,28 @@ def test_it_travels_without_scikit_learn(frozen, data, tmp_path, monkeypatch):
     assert torch.allclose(one.values, first.values[7:8], rtol=1e-5)
 
 
+def test_a_small_forest_alone_is_as_sure_as_its_trees(data, split, encoder, tmp_path):
+    """It keeps no kernel regression, rests on `dao-p` alone, and doubts some crystals more."""
+    kinds = ("composition", "geometry", "elasticity")
+    found = taught(
+        data, split, encoder, tmp_path, models=("forest",), descriptors=kinds, small=True
+    )
+    about = found.card.config["average"]
+    assert found.kernel is None
+    assert found.weights == {"forest": 1.0}
+    assert tuple(about["blocks"]) == kinds
+    assert set(about["digests"]) == {"dao-p"}
+    assert len(found.forest.roots) == 40
+    said = found.predict(data.crystals)
+    assert float(said.uncertainty.max()) > 2 * float(said.uncertainty.min()) > 0
+    assert data.values.min() <= said.values.min()
+    assert said.values.max() <= data.values.max()
+    save(found, tmp_path / "volume")
+    again = load_predictor(tmp_path / "volume").predict(data.crystals)
+    assert torch.equal(again.values, said.values)
+    assert torch.equal(again.uncertainty, said.uncertainty)
+
+
 def test_a_network_joins_where_it_helps(data, split, encoder, tmp_path):
     """After two epochs it does not; trained for long, in place of the others, it stands alone."""
     found = taught(data, split, encoder, tmp_path / "all")
@@ -119,6 +141,9 @@ def test_wrong_models_and_missing_scikit_learn(data, split, encoder, tmp_path, m
 
     with pytest.raises(InputError, match="some of network, forest, kernel"):
         FinetuneSettings(models=("tree",))
+    for kinds in (("composition", "geometry", "smell"), ("composition", "elasticity")):
+        with pytest.raises(InputError, match="composition and geometry among them"):
+            FinetuneSettings(descriptors=kinds)
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     with pytest.raises(MissingExtraError, match="pip install"):
         taught(data, split, encoder, tmp_path, models=("forest",))

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Lattice, Structure, SymmOp
 
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.crystal.convert import from_structures
 from ase_crysdiff.errors import CheckpointError
-from ase_crysdiff.predictors.descriptors import composition
+from ase_crysdiff.potentials.base import Configurations
+from ase_crysdiff.predictors.descriptors import composition, elasticity, trunks
 from ase_crysdiff.predictors.descriptors.describing import (
     BLOCKS,
+    USUAL,
     check_digests,
     describe,
     describe_once,
@@ -80,15 +82,17 @@ def test_statistics_of_elements_by_hand():
 
 def test_a_batch_says_the_same_as_each_alone(tmp_path):
     crystals = from_structures([LAYERS, SALT.get_primitive_structure(), BLENDE])
-    together = describe(crystals)
-    assert list(together.blocks) == list(BLOCKS)
+    assert list(describe(crystals).blocks) == list(USUAL)
+    together = describe(crystals, tuple(BLOCKS))
     for i, one in enumerate(crystals.split()):
-        alone = describe(one)
+        alone = describe(one, tuple(BLOCKS))
         for name in BLOCKS:
             assert np.allclose(alone.blocks[name][0], together.blocks[name][i], atol=1e-4), name
     path = tmp_path / "kept.npz"
     kept, again = describe_once(crystals, path), describe_once(crystals, path)
     assert np.array_equal(kept.all, again.all, equal_nan=True)
+    more = describe_once(crystals, path, (*USUAL, "elasticity"))
+    assert np.array_equal(more.blocks["elasticity"], together.blocks["elasticity"])
     assert together.select([1]).all.shape == (1, sum(together.widths))
 
 
@@ -96,10 +100,11 @@ def test_elements_that_a_network_does_not_know_are_nan():
     strange = CrystalBatch(
         4.0 * torch.eye(3)[None], torch.zeros(1, 3), torch.tensor([86]), torch.tensor([1])
     )
-    described = describe(strange)
+    described = describe(strange, tuple(BLOCKS))
     assert np.isfinite(described.blocks["composition"]).all()
     assert np.isnan(described.blocks["potential"]).all()
     assert np.isnan(described.blocks["answers"]).all()
+    assert np.isnan(described.blocks["elasticity"]).all()
 
 
 def test_other_weights_are_refused():
@@ -107,3 +112,40 @@ def test_other_weights_are_refused():
     check_digests(tuple(BLOCKS), known, "mine")
     with pytest.raises(CheckpointError, match="has learned from what dao-p"):
         check_digests(("potential",), {**known, "dao-p": "0" * 64}, "mine")
+
+
+def moduli(structure: Structure) -> dict[str, float]:
+    crystals = from_structures([structure])
+    (found,) = elasticity.elasticity(crystals, trunks.potential())
+    return dict(zip(elasticity.NAMES, found, strict=True))
+
+
+def test_stiffness_does_not_depend_on_the_cell():
+    primitive = LAYERS.get_primitive_structure()
+    turned = primitive.copy()
+    turned.apply_operation(SymmOp.from_axis_angle_and_translation((1, 2, 3), 40))
+    here, twice = moduli(primitive), moduli(primitive * (2, 1, 1))
+    assert moduli(turned) == pytest.approx(here, abs=0.05)
+    for name in elasticity.NAMES[:5]:
+        assert twice[name] == pytest.approx(here[name], abs=0.02)
+    for name in elasticity.NAMES[5:]:  # forces are summed, the volume is twice as large
+        assert np.expm1(twice[name]) == pytest.approx(np.expm1(here[name]) / np.sqrt(2), rel=0.02)
+
+
+def test_stiffness_is_that_of_the_equation_of_state():
+    """Of rock salt, whose atoms rest by symmetry: the slope of the pressure, and Reuss = Voigt."""
+    cell = SALT.get_primitive_structure()
+    found = moduli(cell)
+    pressures = []
+    for change in (0.998, 1.002):
+        squeezed = cell.copy()
+        squeezed.scale_lattice(cell.volume * change)
+        systems = Configurations.from_crystals(from_structures([squeezed]))
+        stress = trunks.potential().evaluate(systems).stress[0]
+        pressures.append(-float(stress.trace()) / 3 * 160.21766208)
+    slope = (pressures[0] - pressures[1]) / 0.004
+    assert np.exp(found["bulk modulus, Voigt"]) == pytest.approx(slope, rel=0.05)
+    assert found["bulk modulus, Reuss"] == pytest.approx(found["bulk modulus, Voigt"], abs=0.01)
+    assert found["shear modulus, Reuss"] <= found["shear modulus, Voigt"] + 1e-6
+    assert found["give of atoms under pressure"] == pytest.approx(0.0, abs=0.05)
+    assert moduli(BLENDE)["give of atoms under shear"] > 1.0  # sulfur moves when it is sheared

@@ -23,6 +23,8 @@ def test_stored_trees_answer_as_scikit_learn(extra):
     forest = Forest.of_tensors(Forest.grown(ROWS, VALUES, settings, 3).tensors())
     asked = np.concatenate([ROWS, ROWS[::-1] * 1.3])
     assert np.allclose(forest.predict(asked), theirs.predict(asked), atol=1e-6)
+    each = [tree.predict(asked.astype(np.float32)) for tree in theirs.estimators_]
+    assert np.allclose(forest.moments(asked)[1], np.std(each, axis=0), atol=1e-6)
     assert np.abs(forest.predict(ROWS) - VALUES).mean() < 0.5 * VALUES.std()
 
 
@@ -47,6 +49,28 @@ def test_a_kernel_regression_is_what_the_equations_say():
     assert np.allclose(found.predict(ROWS), by_hand, atol=2e-4)
     again = KernelRidge.of_tensors(found.tensors())
     assert np.array_equal(again.predict(ROWS), found.predict(ROWS))
+
+
+def test_a_kernel_regression_on_a_few_rows_learns_from_all():
+    """With kernels on all rows it is the regression itself; on a quarter it errs less than one
+    that knows that quarter only.
+    """
+    (full,) = decompositions(ROWS, [6], (0.3,))
+    (same,) = decompositions(ROWS, [6], (0.3,), np.arange(len(ROWS)))
+    whole = full.solved(VALUES, 0.05)
+    assert np.allclose(same.solved(VALUES, 0.05).predict(ROWS), whole.predict(ROWS), atol=1e-4)
+    points = np.arange(0, len(ROWS), 4)
+    (thrifty,) = decompositions(ROWS, [6], (0.3,), points)
+    few = thrifty.solved(VALUES, 0.05)
+    (alone,) = decompositions(ROWS[points], [6], (0.3,))
+    errors = [
+        np.abs(one.predict(ROWS) - VALUES).mean()
+        for one in (few, alone.solved(VALUES[points], 0.05))
+    ]
+    assert errors[0] < 0.9 * errors[1]
+    assert few.points.dtype == np.float16
+    again = KernelRidge.of_tensors(few.tensors())
+    assert np.array_equal(again.predict(ROWS), few.predict(ROWS))
 
 
 def test_blocks_count_alike_and_constant_columns_do_not():
