@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from pymatgen.core import Structure
 from pymatgen.io.cif import CifWriter
 
 from ase_crysdiff.errors import InputError
@@ -52,7 +53,9 @@ def write_tasks(
             crystal = entry.load()
         except InputError:  # a crystal that cannot be read is in nobody's table
             continue
-        table.writerow([entry.name, entry.value, str(CifWriter(crystal))])
+        # Labels of sites, which may come twice, stay behind.
+        bare = Structure(crystal.lattice, crystal.species_and_occu, crystal.frac_coords)
+        table.writerow([entry.name, entry.value, str(CifWriter(bare))])
         count += 1
     content = text.getvalue().encode()
     # Without the time, so that the same rows are the same file.
