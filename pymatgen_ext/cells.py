@@ -18,6 +18,10 @@ from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix
 
 
+#: How far entries of the matrix between two cells of a lattice are from whole numbers, by rounding.
+_WHOLE = 1e-4
+
+
 def rows_of(matrix: ArrayLike) -> Matrix:
     """Rows of three numbers as plain tuples."""
     return tuple((float(a), float(b), float(c)) for a, b, c in np.asarray(matrix))
@@ -103,12 +107,13 @@ class CellMap:
         if (1 / np.linalg.norm(np.linalg.inv(matrix), axis=0)).min() < 1e-3 * GATE_DISTANCE:
             raise InputError("The lattice is too skewed to be reduced. Give a reduced cell.")
         niggli = given.get_niggli_reduced_lattice()
-        mapping = niggli.find_mapping(given, ltol=1e-5, atol=1e-3)
-        if mapping is None:
+        # Not by lengths and angles, which fit a mirror image as well, in which blocks change hands.
+        rows = matrix @ np.linalg.inv(niggli.matrix)
+        if np.abs(rows - np.rint(rows)).max() > _WHOLE:
             raise InputError(
                 "The Niggli cell of the lattice could not be found; give a reduced cell."
             )
-        return CellMap(given, niggli, np.rint(mapping[2]).astype(np.int64))
+        return CellMap(given, niggli, np.rint(rows).astype(np.int64))
 
     @property
     def niggli_rows(self) -> Matrix:

@@ -39,7 +39,7 @@ def relaxed_table(structures: Iterable[Structure]) -> str:
         return (
             f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}{second}"
             f"{p['crysdiff_fmax']:9.4f}  "
-            f"{p['crysdiff_steps']:5d}  {p['crysdiff_remark'] or 'accepted'}{_fall(p)}{_doubt(p)}"
+            f"{p['crysdiff_steps']:5d}  {p.get('crysdiff_remark') or 'accepted'}{_fall(p)}{_doubt(p)}"
         )
 
     head = f"{'name':{width}}  " if width else ""
