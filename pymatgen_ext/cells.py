@@ -17,7 +17,6 @@ from ase_crysdiff.crystal.held_atoms import FLAGS
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.sampling.tasks.base import Matrix
 
-
 #: How far entries of the matrix between two cells of a lattice are from whole numbers, by rounding.
 _WHOLE = 1e-4
 

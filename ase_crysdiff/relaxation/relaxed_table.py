@@ -34,12 +34,13 @@ def relaxed_table(structures: Iterable[Structure]) -> str:
 
     def cells(structure: Structure) -> str:
         p = structure.properties
+        verdict = p.get("crysdiff_remark") or "accepted"
         name = f"{_name(structure):{width}}  " if width else ""
         second = f"{p.get(JUDGE_ENERGY, math.nan):{len(column)}.4f}  " if judge else ""
         return (
             f"{name}{p['crysdiff_energy_per_atom']:9.4f}  {_spread(p) if is_said else ''}{second}"
             f"{p['crysdiff_fmax']:9.4f}  "
-            f"{p['crysdiff_steps']:5d}  {p.get('crysdiff_remark') or 'accepted'}{_fall(p)}{_doubt(p)}"
+            f"{p['crysdiff_steps']:5d}  {verdict}{_fall(p)}{_doubt(p)}"
         )
 
     head = f"{'name':{width}}  " if width else ""
