@@ -29,7 +29,8 @@ from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.averaging import MODELS, NETWORK
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.descriptors.describing import BLOCKS, NEEDED, USUAL
-from ase_crysdiff.predictors.fitting import FULL, SMALL, averaged
+from ase_crysdiff.predictors.fitted_average import averaged
+from ase_crysdiff.predictors.fitting import FULL, SMALL
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build

@@ -16,7 +16,7 @@ from ase_crysdiff.data.splits import Split, by_shares, groups_of
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
-from ase_crysdiff.predictors.fitting import averaged
+from ase_crysdiff.predictors.fitted_average import averaged
 from ase_crysdiff.predictors.modules.beginning import with_module
 from ase_crysdiff.predictors.modules.composition import (
     Composition,
