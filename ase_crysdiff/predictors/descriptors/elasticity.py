@@ -5,11 +5,14 @@ told by the forces that strains cause, summed over the primitive cell that predi
 do not depend on orientation, moduli not on the choice of the cell.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ase_crysdiff.crystal.batch import CrystalBatch
+from ase_crysdiff.geometry.lattice import from_parameters, to_parameters
 from ase_crysdiff.geometry.segments import segment_index
 from ase_crysdiff.potentials.base import Configurations, Potential
 from ase_crysdiff.relaxation.evaluation import evaluate_each
@@ -78,7 +81,10 @@ def _responses(crystals: CrystalBatch, potential: Potential) -> tuple[Array, Arr
     squares of the forces on atoms by pressure and by shears, per volume, GPa/Å, shape
     (crystals, 2).
     """
-    rest = Configurations.from_crystals(crystals.to(dtype=torch.float64))
+    crystals = crystals.to(dtype=torch.float64)
+    # In one orientation, so that what differences leave of it is the same for every description.
+    upright = from_parameters(*to_parameters(crystals.lattice))
+    rest = Configurations.from_crystals(replace(crystals, lattice=upright))
     owner = segment_index(rest.num_atoms)
     count = len(rest)
     strained = [rest]
@@ -100,7 +106,10 @@ def _responses(crystals: CrystalBatch, potential: Potential) -> tuple[Array, Arr
     slopes = ((voigt[1:] - voigt[0]) / _STRAIN).transpose(1, 0, 2)
     pushed = (forces[1:] - forces[0]) / _STRAIN
     volume = torch.linalg.det(rest.cells).abs().numpy()
-    squares = [(pushed[:3].sum(0) ** 2).sum(1) / 9, (pushed[3:] ** 2).sum((0, 2)) / 3]
+    # Of all strains of unit size those that change no volume are what pressure leaves.
+    pressure = (pushed[:3].sum(0) ** 2).sum(1) / 3
+    every = (pushed[:3] ** 2).sum((0, 2)) + 2 * (pushed[3:] ** 2).sum((0, 2))
+    squares = [pressure / 3, np.maximum(every - pressure, 0.0) / 5]
     gives = [np.sqrt(np.bincount(owner.numpy(), s, count)) / volume * _GPA for s in squares]
     return (slopes + slopes.transpose(0, 2, 1)) / 2, np.stack(gives, axis=1)
 
