@@ -162,16 +162,8 @@ def finetune(
         "parameters": sum(p.numel() for p in network.parameters()),
         **(about or {}),
     }
-    card = Card(
-        name,
-        config,
-        None,
-        training,
-        {},
-        tuple(config["elements"]),
-        "as the data it was trained on",
-        "",
-    )
+    licence = "as the data it was trained on"
+    card = Card(name, config, None, training, {}, tuple(config["elements"]), licence, "")
     return _measured(card, stored, data, split, device)
 
 
