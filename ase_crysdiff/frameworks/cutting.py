@@ -37,7 +37,7 @@ def cut(cell: Cell, symmetries: bool = True) -> Framework:
             block alone.
     """
     species = cell.species
-    metal = ~np.isin(species, list(NONMETALS))
+    metal = is_metal(species)
     if not metal.any():
         raise InputError(
             "The structure has no metal, at whose bonds a framework is cut. Give its building "
@@ -71,6 +71,11 @@ def cut(cell: Cell, symmetries: bool = True) -> Framework:
             "molecular crystal?"
         )
     return _placed(cell, parts, symmetries)
+
+
+def is_metal(species: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether atoms, by their atomic numbers, are metals, at whose bonds frameworks are cut."""
+    return ~np.isin(species, list(NONMETALS))
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,8 @@ def averaged(
         return network
     assert pair is not None
     first, final = pair
-    typical = float(np.abs(mean_of(each, weights)[rows] - learned[rows]).mean())
     mean, by_trees = mean_of(each, weights), set(models) == {FOREST}
+    typical = float(np.abs(mean[rows] - learned[rows]).mean())
     spread = first.spread(described, typical) if by_trees else spread_of(each, typical)
     ends = [restored(x, transform) for x in (mean - spread, mean + spread)]
     values, width = restored(mean, transform), (ends[1] - ends[0]) / 2

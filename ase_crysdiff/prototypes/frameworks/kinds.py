@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ase_crysdiff.crystal.elements import SYMBOLS
 from ase_crysdiff.frameworks.blocks import Array, BuildingBlock, Species
-from ase_crysdiff.frameworks.cutting import NONMETALS
+from ase_crysdiff.frameworks.cutting import is_metal
 from ase_crysdiff.frameworks.superposing import superpositions
 
 Ints = NDArray[np.int64]
@@ -110,12 +110,8 @@ def contents(species: Species) -> Array:
     return np.bincount(species, minlength=len(SYMBOLS)).astype(float)
 
 
-def is_metal(species: Species) -> NDArray[np.bool_]:
-    """Whether atoms are metals, at whose bonds frameworks are cut."""
-    return _METALS[species]
-
-
-_METALS = np.array([z > 0 and z not in NONMETALS for z in range(len(SYMBOLS))])
+_METALS = is_metal(np.arange(len(SYMBOLS)))
+_METALS[0] = False  # no element
 
 
 def _merged(counts: Array) -> Array:

@@ -7,8 +7,8 @@ from scipy.spatial.distance import cdist
 
 from ase_crysdiff.crystal.reduction import Cell
 from ase_crysdiff.frameworks.blocks import Array, BuildingBlock
-from ase_crysdiff.frameworks.cutting import pairs_with_offsets
-from ase_crysdiff.prototypes.frameworks.kinds import Ints, is_metal
+from ase_crysdiff.frameworks.cutting import is_metal, pairs_with_offsets
+from ase_crysdiff.prototypes.frameworks.kinds import Ints
 from ase_crysdiff.prototypes.frameworks.library import FrameworkLibrary
 from ase_crysdiff.prototypes.frameworks.retrieval import Candidate, Wanted
 
