@@ -1,16 +1,21 @@
-"""Critical temperatures from structures: what a forest knows of them, and the predictor `tc`.
+"""Critical temperatures from structures, and from formulas whose structures nobody knows.
 
-Measured values of 3DSC with their structures, in five folds that split no group of formulas and
-crystals that hang together, on ln(1 + Tc / K): the median, the plain forest on composition and
-density, and the small forest that ships, which sees the geometry, too. Beside it the probability
-that there is no superconductor, by the area under its curve, and DAO's compounds with all
-relatives (crystals of the same elements) held out.
+Measured values of 3DSC with their structures, in five folds that split no formula, on
+ln(1 + Tc / K): the median, the plain forest on composition and density, what `crysdiff finetune`
+makes of the crystals alone, and what it makes of them and of SuperCon's formulas without a
+structure. No formula of a crystal of the table is learned from as a formula; `--apart` leaves out
+all formulas of its chemical systems, too. The interval of what formulas change is a paired
+bootstrap over formulas of crystals. Beside it the probability that there is no superconductor, by
+the area under its curve, and DAO's compounds with everything of the same elements held out.
 
-Formulas of SuperCon without a structure get the one that most known crystals vote for, and join the
-training rows of a second forest; none of them is a formula, measured or of a crystal, of the table.
-The interval of what they change is a paired bootstrap over groups.
+    python experiments/superconductors.py -o tc.json --tables tables
 
-    python experiments/superconductors.py -o tc.json --predictor weights/tc
+writes the two tables that the predictor `tc` is made of,
+
+    crysdiff finetune --data tables/tc.csv.gz --formulas tables/formulas.csv --target tc --unit K \
+        --transform log1p --models forest kernel \
+        --descriptors composition geometry answers encoder \
+        --small --split composition --folds 5 -o tc
 
 The folder of data packs is that of `CRYSDIFF_DATA`.
 """
@@ -18,160 +23,209 @@ The folder of data packs is that of `CRYSDIFF_DATA`.
 import argparse
 import csv
 import json
-from concurrent.futures import ProcessPoolExecutor
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Structure
 
-from ase_crysdiff.campaigns.benchmark.properties.measuring import labelled_rows
-from ase_crysdiff.crystal.reduction import Cell, batch_of, reduced_cell
+from ase_crysdiff.crystal.reduction import batch_of, reduced_cell
+from ase_crysdiff.data.formula_tables import LabelledFormulas, read_formulas
 from ase_crysdiff.data.labelled import LabelledCrystals
+from ase_crysdiff.data.property_tables import labelled, rows_of
 from ase_crysdiff.data.readers import read_all
 from ase_crysdiff.data.reading.tables import open_table
+from ase_crysdiff.data.splits import Split, by_shares, folds, groups_of
 from ase_crysdiff.environment import data_folder
-from ase_crysdiff.errors import CrysDiffError
-from ase_crysdiff.models.card import Card, Kind
-from ase_crysdiff.predictors.averaging import FOREST, ZEROS, AveragedPredictor
+from ase_crysdiff.predictors.averaging import AveragedPredictor, beside_formulas, filled
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.descriptors.composition import shares
 from ase_crysdiff.predictors.descriptors.describing import Described, describe
+from ase_crysdiff.predictors.finetuning import FinetuneSettings
 from ase_crysdiff.predictors.fitting import plain_forest
-from ase_crysdiff.predictors.heads.forest import Forest, ForestSettings
-from ase_crysdiff.predictors.heads.squash import Squash
-from ase_crysdiff.predictors.loading import save
-from ase_crysdiff.predictors.measuring import calibration, coverage, summary
+from ase_crysdiff.predictors.formulas import learned_from
+from ase_crysdiff.predictors.heads.forest import Forest
+from ase_crysdiff.predictors.initial_weights import InitialWeights
+from ase_crysdiff.predictors.measuring import summary
+from ase_crysdiff.predictors.teaching import teach
 from ase_crysdiff.storage import write_text
-from ase_crysdiff.tasks import Table, task
+from ase_crysdiff.tasks import task
+from ase_crysdiff.tasks.writing import write_tasks
 
-BLOCKS = ("composition", "geometry")
-#: Small enough to ship: together less than a megabyte.
-VALUES = ForestSettings(trees=60, extra=True, share=0.5, leaf=8)
-CHANCES = ForestSettings(trees=30, extra=True, share=0.5, leaf=16)
 #: Measured, K. Source: DAO for the compounds of Zr; SuperCon's Cr0.72Os0.28, the nearest to Cr6Os2.
 TARGETS = {"Cr6Os2": 3.906, "Zr16Pd8O4": 3.73, "Zr16Rh8O4": 2.73}
+UNIT = "ln(1 + x / K)"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is measured on.
+
+    Args:
+        data: Crystals with measured values.
+        described: Their descriptors.
+        formulas: Of SuperCon.
+        settings: Of the predictors.
+        descriptors: File that keeps the descriptors.
+    """
+
+    data: LabelledCrystals
+    described: Described
+    formulas: LabelledFormulas
+    settings: FinetuneSettings
+    descriptors: Path
+
+    @property
+    def learned(self) -> NDArray[np.float64]:
+        """ln(1 + Tc / K)."""
+        return np.log1p(self.data.values.numpy())
+
+    def taught(self, split: Split, formulas: Forest | None) -> AveragedPredictor:
+        """A predictor of some rows."""
+        with tempfile.TemporaryDirectory() as folder:
+            found = teach(
+                self.data,
+                split,
+                PropertyTarget("tc", "K"),
+                InitialWeights.of("crysldnet"),
+                self.settings,
+                Path(folder),
+                name="tc",
+                descriptors=self.descriptors,
+                formulas=formulas,
+                beside_plain=False,
+                progress=False,
+            )
+        assert isinstance(found, AveragedPredictor)
+        return found
 
 
 def main() -> None:
-    """Measures, and writes the predictor."""
+    """Measures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--generated", type=int, default=1000, help="formulas of SuperCon at most")
-    parser.add_argument("--workers", type=int, default=1, help="processes for the folds")
-    parser.add_argument("--predictor", type=Path, help="folder of the predictor")
+    parser.add_argument("--models", nargs="+", default=["forest", "kernel"])
+    parser.add_argument(
+        "--descriptors", nargs="+", default=["composition", "geometry", "answers", "encoder"]
+    )
+    parser.add_argument("--full", action="store_true", help="not the small models that ship")
+    parser.add_argument("--apart", action="store_true", help="no formula of the chemical systems")
+    parser.add_argument("--tables", type=Path, help="folder of the two tables")
     parser.add_argument("-o", "--output", type=Path, required=True)
     options = parser.parse_args()
-    one = task("tc_measured")
-    table = one.table()
-    data, rows = labelled_rows(table)
-    described = describe(data.crystals, BLOCKS)
-    learned = one.learned(data.values.numpy())
-    answers: dict[str, NDArray[np.float64]] = {}
-    errors: dict[str, list[float]] = {}
-    chances = np.zeros(len(learned))
-    more, more_learned = generated(table, options.generated)
-    print(len(more), "formulas with a generated structure", flush=True)
-    joined = Described(
-        {n: np.concatenate([block, more.blocks[n]]) for n, block in described.blocks.items()}
-    )
-    joined_learned = np.concatenate([learned, more_learned])
-    extra = list(range(len(learned), len(joined_learned)))
-    folds = [[[rows[i] for i in part.tolist() if i in rows] for part in f] for f in table.folds()]
-    jobs = [(described, learned, joined, joined_learned, fold, options.seed) for fold in folds]
-    with ProcessPoolExecutor(options.workers) as pool:
-        asked = pool.submit(compounds, described, learned, data, options.seed)
-        for (_, _, test), found in zip(folds, pool.map(held_out, jobs), strict=True):
-            chances[test] = found.pop(ZEROS)
-            for name, answer in found.items():
-                answers.setdefault(name, np.zeros(len(learned)))[test] = answer
-                errors.setdefault(name, []).append(float(np.abs(answer - learned[test]).mean()))
-            print({name: round(each[-1], 4) for name, each in errors.items()}, flush=True)
-        told = asked.result()
-    kelvin = {n: torch.from_numpy(np.expm1(a)) for n, a in answers.items()}
-    truth = data.values
-    content = {
-        "rows": len(learned),
-        "MAE of ln(1 + Tc/K)": {
-            name: {
-                **summary(np.abs(answer - learned), one.learned_unit),
-                "folds": [round(x, 4) for x in errors[name]],
-            }
-            for name, answer in answers.items()
-        },
-        "generated structures": {
-            "formulas": len(extra),
-            "change of the MAE": change(
-                np.abs(answers["tc, with generated structures"] - learned),
-                np.abs(answers["tc"] - learned),
-                table.groups[list(rows)],
-                options.seed,
-            ),
-        },
-        "MAE, K": {n: summary((k - truth).abs().numpy(), "K") for n, k in kelvin.items()},
-        "area under the curve, no superconductor": round(area(chances, learned == 0), 4),
-        "compounds": told,
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        question = asked(options, Path(folder))
+        content = measured(question, options)
     write_text(options.output, json.dumps(content, indent=1) + "\n")
     print(json.dumps(content, indent=1))
-    if options.predictor is not None:
-        write(described, learned, answers["tc"], content, data, options)
 
 
-def held_out(job: tuple[Any, ...]) -> dict[str, NDArray[np.float64]]:
-    """Answers for the test rows of a fold, by name."""
-    described, learned, joined, joined_learned, (train, val, test), seed = job
-    known, asked = [*train, *val], described.select(test).few
-    extra = list(range(len(learned), len(joined_learned)))
+def asked(options: argparse.Namespace, folder: Path) -> Question:
+    """The crystals and the formulas, written as tables if that is wished."""
+    packs = data_folder()
+    assert packs is not None
+    tables = options.tables or folder
+    tables.mkdir(exist_ok=True)
+    table = task("tc_measured").table()
+    with open_table(packs / "superconductors/supercon_formula_tc.csv.gz") as file:
+        pairs = [(row["formula_sc"], row["tc_kelvin"]) for row in csv.DictReader(file)]
+    with (tables / "formulas.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("formula", "tc"), *pairs])
+    if options.tables is not None:
+        write_tasks([replace(task("tc_measured"), name="tc")], tables / "tc.csv.gz")
+    given = rows_of(table.structures, [float(x) for x in table.values], table.names)
+    data, report = labelled(
+        given, transform="log1p", elements=InitialWeights.of("crysldnet").elements
+    )
+    print(report.summary(), flush=True)
+    formulas = read_formulas(tables / "formulas.csv", "tc", "K", "log1p")
+    if options.apart:
+        formulas = apart(formulas, shares(data.crystals))
+    settings = FinetuneSettings(
+        models=tuple(options.models),
+        descriptors=tuple(options.descriptors),
+        small=not options.full,
+        transform="log1p",
+        seed=options.seed,
+    )
+    described = describe(data.crystals, settings.descriptors)
+    return Question(data, described, formulas, settings, folder / "descriptors.npz")
+
+
+def apart(formulas: LabelledFormulas, others: NDArray[np.float64]) -> LabelledFormulas:
+    """Formulas of other chemical systems than those of the crystals."""
+    known = {row.tobytes() for row in others > 0}
+    kept = [i for i, row in enumerate(formulas.shares > 0) if row.tobytes() not in known]
+    return LabelledFormulas(formulas.shares[kept], formulas.values[kept], formulas.left_out)
+
+
+def measured(question: Question, options: argparse.Namespace) -> dict[str, Any]:
+    """Errors over the folds, and of the compounds."""
+    data, learned, seed = question.data, question.learned, options.seed
+    groups = groups_of(data.crystals, "composition")
+    trees = learned_from(question.formulas, data.crystals, "log1p", seed)
+    answers: dict[str, NDArray[np.float64]] = {}
+    chances = np.zeros(len(learned))
+    for split in folds(groups, 5, 0.15, seed):
+        known, test = [*split.train, *split.validation], list(split.test)
+        found = {
+            "median": np.full(len(test), np.median(learned[known])),
+            "forest on composition and density": plain_forest(
+                question.described, learned, known, test, seed
+            ),
+        }
+        for name, formulas in (("crystals alone", None), ("crystals and formulas", trees)):
+            predictor = question.taught(split, formulas)
+            found[name], zero = said(predictor, question, test)
+        chances[test] = zero
+        for name, answer in found.items():
+            answers.setdefault(name, np.full(len(learned), np.nan))[test] = answer
+        errors = {n: np.abs(a[test] - learned[test]).mean().round(4) for n, a in answers.items()}
+        print(errors, flush=True)
+    without, with_formulas = (
+        np.abs(answers[n] - learned) for n in ("crystals alone", "crystals and formulas")
+    )
     return {
-        "median": np.full(len(test), np.median(learned[known])),
-        "forest on composition and density": plain_forest(described, learned, known, test, seed),
-        "tc": values(described, learned, known, seed).predict(asked),
-        "tc, with generated structures": values(
-            joined, joined_learned, [*known, *extra], seed
-        ).predict(asked),
-        ZEROS: zeros(described, learned, known, seed).predict(asked),
+        "rows": len(learned),
+        "formulas": len(question.formulas.without(shares(data.crystals))),
+        "MAE of ln(1 + Tc/K)": {n: summary(np.abs(a - learned), UNIT) for n, a in answers.items()},
+        "MAE, K": {
+            n: summary(np.abs(np.expm1(a) - data.values.numpy()), "K") for n, a in answers.items()
+        },
+        "change by formulas": change(with_formulas, without, np.asarray(groups), seed),
+        "area under the curve, no superconductor": round(area(chances, learned == 0), 4),
+        "compounds": compounds(question, options),
     }
 
 
-def generated(table: Table, most: int) -> tuple[Described, NDArray[np.float64]]:
-    """Descriptors of the first choice of the library for formulas of SuperCon of whole amounts, and
-    their ln(1 + Tc).
-    """
-    from pymatgen_ext import StructureSampler
+def said(
+    predictor: AveragedPredictor, question: Question, rows: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ln(1 + Tc / K) of rows, and the probability that they do not superconduct."""
+    crystals = question.data.crystals.select(rows)
+    seen = question.described.select(list(rows))
+    values = predictor.estimates(crystals, seen).values.numpy()
+    return np.log1p(values), chance_of_zero(predictor, seen)
 
-    folder = data_folder()
-    assert folder is not None
-    taken = {s.composition.reduced_formula for s in table.structures}
-    taken |= {Composition(name.split()[0]).reduced_formula for name in table.names}
-    sampler = StructureSampler("prototypes")
-    found: list[Cell] = []
-    known: list[float] = []
-    with open_table(folder / "superconductors/supercon_formula_tc.csv.gz") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        try:
-            formula = Composition(row["formula_sc"])
-        except ValueError:  # an amount that nobody has filled in
-            continue
-        whole = all(abs(n - round(n)) < 1e-6 for n in formula.values())
-        name = formula.reduced_formula
-        if not whole or name in taken or not 2 <= formula.num_atoms <= 20 or len(found) >= most:
-            continue
-        taken.add(name)
-        try:
-            (crystal,) = sampler.sample(1, composition=formula, seed=0, progress=False)
-            found.append(reduced_cell(crystal))
-        except (CrysDiffError, ValueError):  # no prototype, or no crystal that can be read
-            continue
-        known.append(float(row["tc_kelvin"]))
-    return describe(batch_of(found), BLOCKS), np.log1p(known)
+
+def chance_of_zero(predictor: AveragedPredictor, seen: Described) -> NDArray[np.float64]:
+    """How probably crystals do not superconduct."""
+    if predictor.formulas is not None:
+        seen = beside_formulas(seen, predictor.formulas)
+    chances = predictor.probability_of_zero(filled(seen, predictor.fill))
+    assert chances is not None
+    return chances
 
 
 def change(
-    new: NDArray[np.float64], old: NDArray[np.float64], groups: NDArray[np.int64], seed: int
+    new: NDArray[np.float64], old: NDArray[np.float64], groups: NDArray[Any], seed: int
 ) -> dict[str, float | list[float]]:
     """Relative change of a mean error with its 95 % interval, groups drawn again."""
     number = np.unique(groups, return_inverse=True)[1]
@@ -185,18 +239,6 @@ def change(
     }
 
 
-def values(
-    described: Described, learned: NDArray[np.float64], rows: list[int], seed: int
-) -> Forest:
-    """The forest that ships, of some rows."""
-    return Forest.grown(described.few[rows], learned[rows], VALUES, seed)
-
-
-def zeros(described: Described, learned: NDArray[np.float64], rows: list[int], seed: int) -> Forest:
-    """How probably a crystal does not superconduct."""
-    return Forest.grown(described.few[rows], (learned[rows] == 0).astype(float), CHANCES, seed)
-
-
 def area(chances: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     """How often one of the kind has the larger chance than one that is not; ties count half."""
     order = np.argsort(chances, kind="stable")
@@ -207,108 +249,48 @@ def area(chances: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
     return float((of_truth.sum() - n * (n + 1) / 2) / (n * m))
 
 
-def compounds(
-    described: Described,
-    learned: NDArray[np.float64],
-    data: LabelledCrystals,
-    seed: int,
-) -> dict[str, dict[str, float]]:
-    """DAO's compounds, each by a forest that has seen no crystal of just its elements."""
-    folder = data_folder()
-    assert folder is not None
-    records = read_all([folder / "superconductors/dao_targets.csv.gz"])
-    structures = [record.load() for record in records]
-    by_elements = {s.composition.chemical_system: s for s in structures}
+def compounds(question: Question, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """DAO's compounds, each by a predictor that has seen no crystal and no formula of just its
+    elements.
+    """
+    packs = data_folder()
+    assert packs is not None
+    records = read_all([packs / "superconductors/dao_targets.csv.gz"])
+    by_elements = {s.composition.chemical_system: s for s in (r.load() for r in records)}
     palladium = by_elements["O-Pd-Zr"]
     rhodium: Structure = palladium.copy()
     rhodium.replace_species({"Pd": "Rh"})
-    wanted = {
-        "Cr6Os2": by_elements["Cr-Os"],
-        "Zr16Pd8O4": palladium,
-        "Zr16Rh8O4": rhodium,
-    }
-    crystals = data.crystals
-    elements = [
-        frozenset(part.tolist()) for part in crystals.species.split(crystals.num_atoms.tolist())
-    ]
+    wanted = dict(zip(TARGETS, (by_elements["Cr-Os"], palladium, rhodium), strict=True))
+    own = shares(question.data.crystals) > 0
     found = {}
     for name, structure in wanted.items():
-        own = frozenset(site.specie.Z for site in structure)
-        rows = [i for i, one in enumerate(elements) if one != own]
-        asked = describe(batch_of([reduced_cell(structure)]), BLOCKS).few
-        value = float(np.expm1(values(described, learned, rows, seed).predict(asked)[0]))
+        crystal = batch_of([reduced_cell(structure)])
+        elements = shares(crystal)[0] > 0
+        rows = np.flatnonzero((own != elements).any(1)).tolist()
+        data = question.data.select(rows)
+        other = apart(question.formulas, shares(crystal))
+        trees = learned_from(other, data.crystals, "log1p", options.seed)
+        part = Question(
+            data,
+            question.described.select(rows),
+            other,
+            question.settings,
+            question.descriptors.with_name(f"{name}.npz"),
+        )
+        groups = groups_of(data.crystals, "composition")
+        predictor = part.taught(by_shares(groups, 0.15, 0.0, options.seed), trees)
+        seen = describe(crystal, question.settings.descriptors)
+        answer = predictor.estimates(crystal, seen)
         found[name] = {
             "measured, K": TARGETS[name],
-            "predicted, K": round(value, 2),
-            "no superconductor": round(
-                float(zeros(described, learned, rows, seed).predict(asked)[0]), 3
-            ),
-            "relatives held out": len(elements) - len(rows),
+            "predicted, K": round(float(answer.values[0]), 2),
+            "uncertainty, K": round(float(answer.uncertainty[0]), 2),
+            "no superconductor": round(float(chance_of_zero(predictor, seen)[0]), 3),
+            "relatives held out": len(own) - len(rows),
         }
     return found
 
 
-def write(
-    described: Described,
-    learned: NDArray[np.float64],
-    held_out: NDArray[np.float64],
-    content: dict[str, Any],
-    data: LabelledCrystals,
-    options: argparse.Namespace,
-) -> None:
-    """The predictor of all rows, its uncertainty calibrated on the predictions held out."""
-    one = task("tc_measured")
-    rows = list(range(len(learned)))
-    forest, chances = (f(described, learned, rows, options.seed) for f in (values, zeros))
-    squash = Squash(0.0, 1.0, 0.0, float(learned.max()))
-    typical = float(np.abs(held_out - learned).mean())
-    half = (np.expm1(held_out + typical) - np.expm1(np.maximum(held_out - typical, 0))) / 2
-    truth = np.expm1(learned)
-    errors = torch.from_numpy(np.abs(np.expm1(held_out) - truth))
-    factor = calibration(errors, torch.from_numpy(half))
-    crystals = data.crystals
-    known = sorted(set(crystals.species.tolist()))
-    tensors = {"fill": torch.zeros(described.all.shape[1], dtype=torch.float64)}
-    tensors |= {f"{FOREST}.{k}": v for k, v in forest.tensors().items()}
-    tensors |= {f"{ZEROS}.{k}": v for k, v in chances.tensors().items()}
-    results = {
-        "5-fold cross-validation MAE": content["MAE, K"]["tc"],
-        "5-fold cross-validation MAE of ln(1 + Tc)": content["MAE of ln(1 + Tc/K)"]["tc"],
-        "error of the median": content["MAE, K"]["median"],
-        "error of a forest on composition and density": content["MAE, K"][
-            "forest on composition and density"
-        ],
-        "within one standard deviation": coverage(errors, factor * torch.from_numpy(half)),
-        "area under the curve, no superconductor": {
-            "value": content["area under the curve, no superconductor"]
-        },
-    }
-    config = {
-        "recipe": "average",
-        "kind": Kind.PREDICTOR.value,
-        "target": "tc",
-        "unit": "K",
-        "elements": known,
-        "uncertainty": factor,
-        "average": {
-            "weights": {FOREST: 1.0},
-            "transform": "log1p",
-            "squash": squash.as_dict(),
-            "typical": typical,
-            "blocks": list(BLOCKS),
-            "digests": {},
-        },
-    }
-    training: dict[str, Any] = {
-        "rows": {"train": len(learned)},
-        "data": one.source,
-        "parameters": sum(t.numel() for t in tensors.values()),
-        "command": "python experiments/superconductors.py --predictor tc",
-    }
-    measured = {"command": training.pop("command"), "results": results}
-    card = Card("tc", config, None, training, measured, tuple(known), one.licence, "")
-    save(AveragedPredictor(card, tensors), options.predictor)
-
-
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main()

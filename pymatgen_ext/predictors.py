@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -182,6 +182,7 @@ class StructurePredictor(ComposingPredictor):
         split: str = "random",
         validation: float = 0.15,
         test: float = 0.15,
+        formulas: Mapping[str, float] | None = None,
         names: Sequence[str] | None = None,
         name: str | None = None,
         folder: str | Path | None = None,
@@ -208,6 +209,9 @@ class StructurePredictor(ComposingPredictor):
             split: "random", "composition" (rows of a formula stay together) or "chemical-system".
             validation: Share of the rows that stops the training and calibrates the uncertainty.
             test: Share of the rows that measures the result.
+            formulas: Values of compounds whose structure is not known, in `unit`, by formula, such
+                as `{"Nb0.75Zr0.25": 10.8}`: forest and kernel regression learn from them, too.
+                Those that `structures` have are left out.
             names: Of the rows, for reports; by default their positions.
             name: Of the new predictor; by default the target.
             folder: Where the training keeps its state, so that the same call goes on after an
@@ -224,7 +228,7 @@ class StructurePredictor(ComposingPredictor):
             InputError: If the rows do not suffice, or a setting is not known.
             IncompatibleError: If the unit is not this predictor's, or it has no encoder.
         """
-        from ase_crysdiff.predictors.finetuning import finetune_structures
+        from ase_crysdiff.predictors.teaching import finetune_structures
 
         found, report = finetune_structures(
             structures,
@@ -235,6 +239,7 @@ class StructurePredictor(ComposingPredictor):
             split=split,
             validation=validation,
             test=test,
+            formulas=formulas,
             names=names,
             name=name,
             folder=folder,

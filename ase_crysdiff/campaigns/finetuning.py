@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ase_crysdiff.data.formula_tables import read_formulas
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
@@ -29,10 +30,12 @@ from ase_crysdiff.predictors.cross_validation import (
     held_out_predictions,
 )
 from ase_crysdiff.predictors.descriptors.describing import describe_once
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, teach
+from ase_crysdiff.predictors.finetuning import FinetuneSettings
 from ase_crysdiff.predictors.fitting import PLAIN_ERROR
+from ase_crysdiff.predictors.formulas import learned_from, said_of
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
+from ase_crysdiff.predictors.teaching import teach
 from ase_crysdiff.report.parity import parity_plot
 from ase_crysdiff.storage import Store, write_text
 
@@ -55,6 +58,8 @@ class FinetuneOptions:
         target: column of the property, such as band_gap
         unit: unit of the column, such as eV; 1 for a plain number
         output: folder of the predictor; its name is that of the predictor
+        formulas: table (.csv, .csv.gz) with a column formula and the target, of compounds whose
+            structure is not known; none of a crystal of the other table is learned from
         encoder: name or folder of an encoder or predictor, or none
         backbone: network of a model from scratch, with the encoder none
         split: random, composition or chemical-system: what stays together
@@ -69,6 +74,7 @@ class FinetuneOptions:
     target: str
     unit: str
     output: Path
+    formulas: Path | None = None
     encoder: str = "crysldnet"
     backbone: Mapping[str, Any] = field(default_factory=lambda: {"name": "pddformer"})
     split: str = "random"
@@ -106,6 +112,9 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     )
     rows = read_rows(options.data, target.name, target.unit)
     data, report = labelled(rows, transform=settings.transform, elements=initial.elements)
+    more = None
+    if options.formulas is not None:
+        more = read_formulas(options.formulas, target.name, target.unit, settings.transform)
     groups = groups_of(data.crystals, options.split)
     crossed = (
         []
@@ -119,6 +128,12 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     log.info("%s", report.summary())
     for name, reason in report.left_out[:_NAMED]:
         log.info("    %s: %s", name, reason)
+    trees = None
+    if more is not None:
+        log.info("%d formulas used, %d left out", len(more), len(more.left_out))
+        for name, reason in more.left_out[:_NAMED]:
+            log.info("    %s: %s", name, reason)
+        trees = learned_from(more, data.crystals, settings.transform, settings.seed)
     kept = options.output / _DESCRIPTORS
     train = partial(
         teach,
@@ -132,10 +147,12 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
             "table": {"read": report.read, "kept": report.kept},
             "encoder": options.encoder,
             "split_by": options.split,
+            **({} if more is None else said_of(more)),
         },
         minutes=options.minutes,
         device=options.device,
         descriptors=kept,
+        formulas=trees,
     )
     training = options.output / _TRAINING
     training.mkdir(exist_ok=True)
@@ -188,10 +205,16 @@ def _record(
     options: FinetuneOptions, settings: FinetuneSettings, initial: InitialWeights
 ) -> dict[str, Any]:
     """What a run depends on."""
+    more = {} if options.formulas is None else {"formulas": _digest(options.formulas)}
     return {
-        "data": hashlib.sha256(options.data.read_bytes()).hexdigest()[:16],
+        "data": _digest(options.data),
+        **more,
         **{name: getattr(options, name) for name in _CHOICES},
         **asdict(settings),
         "backbone": dict(initial.backbone),
         "base": initial.base,
     }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

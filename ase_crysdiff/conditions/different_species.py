@@ -108,25 +108,23 @@ def given_all_different(p: Float[Tensor, "crystals labels classes"]) -> Tensor:
         Of the same shape.
     """
     labels, classes = p.shape[1:]
-    sets = torch.arange(2**labels, device=p.device)
-    without = [sets[(sets >> k) % 2 == 0] for k in range(labels)]
+    sets, label = torch.arange(2**labels, device=p.device), torch.arange(labels, device=p.device)
+    has = (sets[:, None] >> label) % 2 == 1
+    less = sets[:, None] & ~(1 << label)  # each set without each label
 
-    def ways(order: Sequence[int]) -> list[Tensor]:
+    def ways(order: Sequence[int]) -> Tensor:
         """Before each class and after the last one: the weight of each set of labels."""
         found = [(sets == 0).to(p).expand(len(p), -1)]
         for e in order:
-            weight = found[-1].clone()
-            for k, rest in enumerate(without):
-                weight[:, rest | 1 << k] += found[-1][:, rest] * p[:, k, e, None]
-            found.append(weight)
-        return found
+            taken = torch.where(has, found[-1][:, less], 0.0)
+            found.append(found[-1] + (taken * p[:, None, :, e]).sum(-1))
+        return torch.stack(found)
 
-    before, after = ways(range(classes)), ways(range(classes)[::-1])[-2::-1]
+    before, after = ways(range(classes)), ways(range(classes)[::-1]).flip(0)
     marginals = torch.zeros_like(p)
-    for k, rest in enumerate(without):
+    for k in range(labels):
+        rest = sets[~has[:, k]]
         others = rest.flip(0)  # The sets that hold all labels but k and those of `rest`.
-        for e in range(classes):
-            total = (before[e][:, rest] * after[e][:, others]).sum(-1)
-            marginals[:, k, e] = p[:, k, e] * total
+        marginals[:, k] = p[:, k] * (before[:-1][:, :, rest] * after[1:][:, :, others]).sum(-1).T
     whole = before[-1][:, -1, None, None]
     return torch.where(whole > 0, marginals / whole, p)

@@ -103,7 +103,7 @@ def read_rows(path: str | Path, target: str, unit: str) -> list[Row]:
     crystal = next((c for c in ("cif", "file") if c in columns), None)
     if crystal is None:
         raise InputError(f"{source.name} has no column 'cif' or 'file'; it has {columns}.")
-    column = _column(columns, target, unit, source.name)
+    column = column_of(columns, target, unit, source.name)
     return [
         Row(
             _name(row, number),
@@ -141,7 +141,7 @@ def labelled(
         try:
             if row.name in kept:
                 raise InputError("the name occurs before: names must differ")
-            value = _value(row.text, transform)
+            value = value_of(row.text, transform)
             kept[row.name] = (_cell(row, elements), value)
         except InputError as error:
             left_out.append((row.name, str(error).rstrip(".")))
@@ -179,7 +179,18 @@ def rows_of(
     ]
 
 
-def _column(columns: Sequence[str], target: str, unit: str, table: str) -> str:
+def column_of(columns: Sequence[str], target: str, unit: str, table: str) -> str:
+    """Name of the column of a property; a unit in brackets behind it need not be written out.
+
+    Args:
+        columns: Of the table.
+        target: Name of the property.
+        unit: Of its values, as the caller states it.
+        table: Name of the table.
+
+    Raises:
+        InputError: If there is none, there are several, or it is in another unit.
+    """
     found = [c for c in columns if c and (c == target or _split_unit(c)[0] == target)]
     if not found:
         hint = did_you_mean(target, filter(None, columns))
@@ -228,7 +239,12 @@ def _text(value: Any) -> str:
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
-def _value(text: str, transform: str | None) -> float:
+def value_of(text: str, transform: str | None) -> float:
+    """The number that a cell of a table holds.
+
+    Raises:
+        InputError: If it holds none that can be learned under the transform.
+    """
     if text.lower() in _MISSING:
         raise InputError("no value")
     try:

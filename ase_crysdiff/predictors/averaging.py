@@ -18,7 +18,12 @@ from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.models.pretrained import part_of
 from ase_crysdiff.predictors.base import Estimates, Predictor
-from ase_crysdiff.predictors.descriptors.describing import Described, check_digests, describe
+from ase_crysdiff.predictors.descriptors.describing import (
+    FORMULAS,
+    Described,
+    check_digests,
+    describe,
+)
 from ase_crysdiff.predictors.heads.forest import Forest
 from ase_crysdiff.predictors.heads.kernel import KernelRidge
 from ase_crysdiff.predictors.heads.squash import Squash
@@ -65,7 +70,7 @@ class AveragedPredictor(Predictor):
             self._typical = float(about["typical"])
             self._by_trees = bool(about.get("by_trees", False))
             self._blocks: Sequence[str] = tuple(about["blocks"])
-            self._fill = tensors["fill"].double().numpy()
+            self.fill = tensors["fill"].double().numpy()
         except (KeyError, TypeError) as error:
             raise CheckpointError(
                 f"The card of {card.name} lacks what an average needs ({error!r})."
@@ -78,6 +83,8 @@ class AveragedPredictor(Predictor):
         kernel, zeros = (part_of(tensors, f"{name}.") for name in (KERNEL, ZEROS))
         self.kernel = KernelRidge.of_tensors(kernel) if kernel else None
         self.zeros = Forest.of_tensors(zeros) if zeros else None
+        formulas = part_of(tensors, f"{FORMULAS}.")
+        self.formulas = Forest.of_tensors(formulas) if formulas else None
         self.module = part_of(tensors, f"{MODULE}.")
         self.network: NetworkPredictor | None = None
         if NETWORK in self.weights:
@@ -94,9 +101,11 @@ class AveragedPredictor(Predictor):
             crystals: In their reduced cells.
             seen: Their descriptors, of the kinds that the card names.
         """
+        if self.formulas is not None:
+            seen = beside_formulas(seen, self.formulas)
         if self.module:
             seen = seen.beside(MODULE, rows(self.module, crystals))
-        described = filled(seen, self._fill)
+        described = filled(seen, self.fill)
         learned, spread = self.learned(crystals, described)
         values, low, high = (
             self.transform.inverse(torch.from_numpy(x))
@@ -163,6 +172,12 @@ def regressions(
         return found
     absent = zeros.predict(described.few) >= _LIKELY
     return {model: np.where(absent, 0.0, answer) for model, answer in found.items()}
+
+
+def beside_formulas(described: Described, formulas: Forest) -> Described:
+    """Descriptors of crystals, and what trees that know formulas answer for theirs."""
+    answer = formulas.predict(described.blocks["composition"])
+    return described.beside(FORMULAS, answer[:, None])
 
 
 def network_learned(network: NetworkPredictor, crystals: CrystalBatch) -> Array:

@@ -3,34 +3,27 @@ predictor.
 """
 
 import platform
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.fabric import Fabric
-from numpy.typing import NDArray
 
 from ase_crysdiff.data.labelled import LabelledCrystals
-from ase_crysdiff.data.property_tables import TableReport, labelled, rows_of
-from ase_crysdiff.data.splits import Split, by_shares, groups_of
+from ase_crysdiff.data.splits import Split
 from ase_crysdiff.data.target_scale import TargetScale
 from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import IncompatibleError, InputError
-from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models import weights as weight_files
 from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.networks.adapters import adapter_tensors
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
-from ase_crysdiff.predictors.averaging import MODELS, NETWORK
-from ase_crysdiff.predictors.base import Predictor, PropertyTarget
+from ase_crysdiff.predictors.averaging import MODELS
+from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.descriptors.describing import BLOCKS, NEEDED, USUAL
-from ase_crysdiff.predictors.fitted_average import averaged
-from ase_crysdiff.predictors.fitting import FULL, SMALL
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
 from ase_crysdiff.predictors.network import PREFIX, NetworkPredictor, build
@@ -165,147 +158,6 @@ def finetune(
     licence = "as the data it was trained on"
     card = Card(name, config, None, training, {}, tuple(config["elements"]), licence, "")
     return _measured(card, stored, data, split, device)
-
-
-def teach(
-    data: LabelledCrystals,
-    split: Split,
-    target: PropertyTarget,
-    initial: InitialWeights,
-    settings: FinetuneSettings,
-    folder: Path,
-    *,
-    name: str,
-    about: Mapping[str, Any] | None = None,
-    minutes: float | None = None,
-    device: str = "cpu",
-    progress: bool | None = None,
-    descriptors: Path | None = None,
-    beside_plain: bool = True,
-) -> Predictor:
-    """A network fine-tuned as `finetune` does, averaged with a forest and a kernel regression on
-    frozen descriptors where the validation rows err less so.
-
-    Args:
-        data: Clean rows, values in the unit of the target.
-        split: Which of them train, which choose, weigh and calibrate, which measure.
-        target: What is predicted.
-        initial: What the network begins with.
-        settings: How to train, and which models may take part.
-        folder: Of checkpoints and the log.
-        name: Of the predictor.
-        about: What else its card says of the data.
-        minutes: Time budget of the network.
-        device: Where to compute.
-        progress: Whether to show a progress bar; None shows one on a terminal.
-        descriptors: File that keeps the descriptors of the data for the next call; None keeps none.
-        beside_plain: Whether the plain forest is grown to be measured beside.
-
-    Raises:
-        InputError: If the rows do not suffice, or the folder holds another run.
-        MissingExtraError: If scikit-learn is not installed and no network is wanted.
-        KeyboardInterrupt: If a signal ended the training; the same call goes on with it.
-    """
-    network = None
-    if NETWORK in settings.models:
-        network = finetune(
-            data,
-            split,
-            target,
-            initial,
-            settings,
-            folder,
-            name=name,
-            about=about,
-            minutes=minutes,
-            device=device,
-            progress=progress,
-        )
-    return averaged(
-        data,
-        split,
-        target,
-        network,
-        models=settings.models,
-        transform=settings.transform,
-        seed=settings.seed,
-        name=name,
-        about={"settings": asdict(settings), **(about or {})},
-        elements=initial.elements,
-        device=device,
-        descriptors=descriptors,
-        blocks=settings.descriptors,
-        size=SMALL if settings.small else FULL,
-        beside_plain=beside_plain,
-    )
-
-
-@own_state(one_thread=False)
-def finetune_structures(
-    structures: Sequence[Any],
-    values: Sequence[float | None] | NDArray[np.float64],
-    target: PropertyTarget,
-    initial: InitialWeights,
-    settings: FinetuneSettings,
-    *,
-    split: str = "random",
-    validation: float = 0.15,
-    test: float = 0.15,
-    names: Sequence[str] | None = None,
-    name: str | None = None,
-    folder: str | Path | None = None,
-    minutes: float | None = None,
-    device: str = "cpu",
-    progress: bool | None = None,
-) -> tuple[Predictor, TableReport]:
-    """Cleans a table of structures and values, splits it and fine-tunes on it.
-
-    Args:
-        structures: Structures or ASE atoms, one for each value.
-        values: In the unit of the target; None and NaN are missing values.
-        target: What is predicted.
-        initial: What to begin with.
-        settings: How to train.
-        split: "random", "composition" (rows of a formula stay together) or "chemical-system".
-        validation: Share of the rows that stops the training and calibrates the uncertainty.
-        test: Share of the rows that measures the result.
-        names: Of the rows, for the report; by default their positions.
-        name: Of the predictor; by default the target.
-        folder: Where the training keeps its state, so that the same call goes on after an
-            interruption; by default nowhere.
-        minutes: Time budget.
-        device: Where to compute.
-        progress: Whether to show a progress bar; None shows one on a terminal.
-
-    Returns:
-        The predictor, and what became of every row.
-
-    Raises:
-        InputError: If the rows do not suffice, or the folder holds another run.
-    """
-    data, report = labelled(
-        rows_of(structures, values, names),
-        transform=settings.transform,
-        elements=initial.elements,
-        progress=progress,
-    )
-    parts = by_shares(groups_of(data.crystals, split), validation, test, settings.seed)
-    about = {"table": {"read": report.read, "kept": report.kept}, "split_by": split}
-    with tempfile.TemporaryDirectory() as temporary:
-        predictor = teach(
-            data,
-            parts,
-            target,
-            initial,
-            settings,
-            Path(folder or temporary),
-            name=name or target.name.replace("_", "-"),
-            about=about,
-            minutes=minutes,
-            device=device,
-            progress=progress,
-        )
-    return predictor, report
 
 
 def _config(

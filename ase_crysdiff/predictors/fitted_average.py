@@ -22,6 +22,7 @@ from ase_crysdiff.predictors.averaging import (
     MODULE,
     NETWORK,
     AveragedPredictor,
+    beside_formulas,
     best_weights,
     mean_of,
     network_learned,
@@ -29,6 +30,7 @@ from ase_crysdiff.predictors.averaging import (
 )
 from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.descriptors.describing import (
+    FORMULAS,
     USUAL,
     Described,
     describe,
@@ -36,6 +38,7 @@ from ase_crysdiff.predictors.descriptors.describing import (
     digests,
 )
 from ase_crysdiff.predictors.fitting import FULL, PLAIN_ERROR, Size, fit, plain_forest, restored
+from ase_crysdiff.predictors.heads.forest import Forest
 from ase_crysdiff.predictors.measuring import calibration, coverage, rows_of_part
 from ase_crysdiff.predictors.modules.features import rows as module_rows
 from ase_crysdiff.predictors.network import NetworkPredictor
@@ -61,6 +64,7 @@ def averaged(
     device: str = "cpu",
     descriptors: Path | None = None,
     module: Mapping[str, Tensor] | None = None,
+    formulas: Forest | None = None,
     blocks: Sequence[str] = USUAL,
     size: Size = FULL,
     beside_plain: bool = True,
@@ -82,6 +86,8 @@ def averaged(
         device: Where the network computes.
         descriptors: File that keeps the descriptors of the data; None keeps none.
         module: Tensors of a module whose features the kernel regression reads, too.
+        formulas: Trees that know the formulas of other compounds, whose answer forest and kernel
+            regression read, too.
         blocks: Kinds of descriptors that forest and kernel regression read.
         size: How much is kept of them.
         beside_plain: Whether the plain forest is grown to be measured beside; folds of a
@@ -94,7 +100,8 @@ def averaged(
     Raises:
         MissingExtraError: If scikit-learn is not installed and there is no network.
     """
-    described = _described(data, blocks, descriptors, module)
+    described = _described(data, blocks, descriptors, module, formulas)
+    usual = [name for name in described.blocks if name not in (MODULE, FORMULAS)]
     learned = transform_of(transform).forward(data.values).numpy()
     parts = {"validation": list(split.validation), "test": list(split.test)}
     try:
@@ -158,15 +165,16 @@ def averaged(
             "squash": final.squash.as_dict(),
             "typical": typical,
             "by_trees": by_trees,
-            "blocks": [name for name in described.blocks if name != MODULE],
-            "digests": digests([name for name in described.blocks if name != MODULE]),
+            "blocks": usual,
+            "digests": digests(usual),
         },
     }
-    tensors = final.tensors() | {f"{MODULE}.{k}": v for k, v in (module or {}).items()}
+    known = {} if formulas is None else formulas.tensors()
+    tensors = final.tensors() | _under(MODULE, module or {}) | _under(FORMULAS, known)
     training = dict(about)
     if network is not None and NETWORK in weights:
         config[NETWORK] = dict(network.card.config)
-        tensors |= {f"{NETWORK}.{k}": v for k, v in network.tensors.items()}
+        tensors |= _under(NETWORK, network.tensors)
         training = dict(network.card.training)
     sizes = {"train": len(split.train), "validation": len(rows), "test": len(split.test)}
     numbers = sum(tensor.numel() for tensor in tensors.values())
@@ -184,17 +192,25 @@ def averaged(
     return AveragedPredictor(card, tensors, device)
 
 
+def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a part, its name before theirs."""
+    return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
+
+
 def _described(
     data: LabelledCrystals,
     blocks: Sequence[str],
     kept: Path | None,
     module: Mapping[str, Tensor] | None,
+    formulas: Forest | None,
 ) -> Described:
     """Descriptors of all rows, of the file that keeps them if there is one."""
     if kept is None:
         found = describe(data.crystals, blocks)
     else:
         found = describe_once(data.crystals, kept, blocks)
+    if formulas is not None:
+        found = beside_formulas(found, formulas)
     return found if module is None else found.beside(MODULE, module_rows(module, data.crystals))
 
 

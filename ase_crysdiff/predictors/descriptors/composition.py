@@ -51,8 +51,16 @@ def names() -> list[str]:
 
 def composition(crystals: CrystalBatch) -> Array:
     """The columns that `names` names, one row for each crystal."""
+    return statistics(shares(crystals))
+
+
+def statistics(share: Array) -> Array:
+    """The columns that `names` names, one row for each formula.
+
+    Args:
+        share: Of each element among the atoms, shape (formulas, elements).
+    """
     properties, table = element_table()
-    share = shares(crystals)
     present = share > 0
     mean = share @ table
     deviation = np.stack(

@@ -54,6 +54,9 @@ BLOCKS: Mapping[str, Block] = {
 }
 #: What is read unless something else is asked for.
 USUAL = tuple(name for name, block in BLOCKS.items() if block.usual)
+#: What is learned from formulas alone says of a crystal's: a column of one predictor's own, which
+#: trees cut by.
+FORMULAS = "formulas"
 #: What the plain forest of every table reads.
 NEEDED = ("composition", "geometry")
 
@@ -77,7 +80,7 @@ class Described:
         return Described({name: block[rows] for name, block in self.blocks.items()})
 
     def beside(self, name: str, columns: Array) -> "Described":
-        """With columns of a kind that belongs to one predictor; trees do not cut by them."""
+        """With columns of a kind that belongs to one predictor; trees cut by those of formulas."""
         return Described({**self.blocks, name: columns})
 
     @property
@@ -88,7 +91,8 @@ class Described:
     @property
     def few(self) -> Array:
         """The columns that trees cut by."""
-        chosen = [b for name, b in self.blocks.items() if name in BLOCKS and BLOCKS[name].few]
+        few = {FORMULAS, *(name for name, block in BLOCKS.items() if block.few)}
+        chosen = [block for name, block in self.blocks.items() if name in few]
         return np.concatenate(chosen, axis=1)
 
     @property

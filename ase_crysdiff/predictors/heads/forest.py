@@ -1,7 +1,8 @@
 """A forest of regression trees as plain arrays: grown by scikit-learn, asked by numpy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,17 @@ class Forest:
             min_samples_leaf=settings.leaf,
             random_state=seed,
         ).fit(features.astype(np.float32), values)
-        trees = [estimator.tree_ for estimator in model.estimators_]
+        return Forest.of_trees([estimator.tree_ for estimator in model.estimators_])
+
+    @staticmethod
+    def of_trees(trees: Sequence[Any], factor: float = 1.0, middle: float = 0.0) -> "Forest":
+        """From trees of scikit-learn.
+
+        Args:
+            trees: Its `tree_` objects.
+            factor: What all values are multiplied by.
+            middle: What is then added.
+        """
         starts = np.cumsum([0, *(tree.node_count for tree in trees)])
         children = [
             [np.where(side == _LEAF, _LEAF, side + start) for side in sides]
@@ -99,7 +110,9 @@ class Forest:
             _not_above(np.concatenate([tree.threshold for tree in trees])),
             left.astype(np.int32),
             right.astype(np.int32),
-            np.concatenate([tree.value[:, 0, 0] for tree in trees]).astype(np.float32),
+            (middle + factor * np.concatenate([tree.value[:, 0, 0] for tree in trees])).astype(
+                np.float32
+            ),
             starts[:-1].astype(np.int32),
         )
 

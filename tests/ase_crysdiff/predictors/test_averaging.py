@@ -11,10 +11,11 @@ from ase_crysdiff.data.splits import by_shares
 from ase_crysdiff.errors import IncompatibleError, InputError, MissingExtraError
 from ase_crysdiff.predictors.averaging import AveragedPredictor
 from ase_crysdiff.predictors.base import PropertyTarget
-from ase_crysdiff.predictors.finetuning import FinetuneSettings, teach
+from ase_crysdiff.predictors.finetuning import FinetuneSettings
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import load_predictor, save
 from ase_crysdiff.predictors.network import NetworkPredictor
+from ase_crysdiff.predictors.teaching import teach
 from ase_crysdiff.testing.crystals import rattled
 
 ELEMENTS = [3, 8, 11, 12, 13, 14, 15, 16, 17, 22, 29, 38, 42]

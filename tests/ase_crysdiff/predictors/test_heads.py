@@ -5,6 +5,7 @@ import pytest
 
 from ase_crysdiff.errors import MissingExtraError
 from ase_crysdiff.predictors.averaging import best_weights
+from ase_crysdiff.predictors.heads.boosting import BoostingSettings, boosted
 from ase_crysdiff.predictors.heads.forest import Forest, ForestSettings
 from ase_crysdiff.predictors.heads.kernel import KernelRidge, decompositions
 from ase_crysdiff.predictors.heads.squash import Squash
@@ -119,3 +120,21 @@ def test_weights_are_those_of_the_least_error():
     weights = best_weights({"high": known + 0.3, "low": known - 0.3}, known)
     assert weights == {"high": 0.5, "low": 0.5}
     assert best_weights({"right": known, "wrong": known + 1}, known) == {"right": 1.0}
+
+
+def test_stored_boosted_trees_answer_as_scikit_learn():
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    settings = BoostingSettings(trees=30, depth=4)
+    theirs = ensemble.GradientBoostingRegressor(
+        n_estimators=30,
+        max_depth=4,
+        learning_rate=settings.rate,
+        subsample=settings.rows,
+        max_features=settings.share,
+        min_samples_leaf=settings.leaf,
+        random_state=3,
+    ).fit(ROWS.astype(np.float32), VALUES)
+    forest = Forest.of_tensors(boosted(ROWS, VALUES, settings, 3).tensors())
+    asked = np.concatenate([ROWS, ROWS[::-1] * 1.3])
+    assert np.allclose(forest.predict(asked), theirs.predict(asked.astype(np.float32)), atol=1e-5)
+    assert np.abs(forest.predict(ROWS) - VALUES).mean() < 0.5 * VALUES.std()

@@ -7,8 +7,10 @@ must not fall.
 import warnings
 from collections import Counter
 
+import numpy as np
 import pytest
 from dialects import OPEN, RIGHT, WRONG, Dialect
+from pymatgen.core import Lattice, Structure
 from textbook_crystals import CRYSTALS, same_crystal
 
 from ase_crysdiff.crystal.cif.reading import structure_from_cif
@@ -55,6 +57,21 @@ def test_what_is_left_open_is_read_right_or_refused(dialect, read):
 @pytest.mark.parametrize("dialect", WRONG)
 def test_what_cannot_be_is_refused(dialect):
     assert set(verdicts(WRONG[dialect]).values()) == {"refused"}
+
+
+@pytest.mark.parametrize("atoms", [1, 2, 3, 12, 13])
+@pytest.mark.parametrize("element", ["F", "O", "Si"])
+def test_an_element_is_read_as_pymatgen_writes_it(element, atoms):
+    """Of 13 atoms F it says 6 formula units of F2, and the formula F13."""
+    places = np.linspace(0, 1, atoms, endpoint=False)[:, None] * [1, 0.5, 0.25]
+    written = Structure(Lattice.cubic(8), [element] * atoms, places)
+    assert len(structure_from_cif(written.to(fmt="cif"))) == atoms
+
+
+def test_too_few_atoms_of_an_element_are_refused():
+    written = Structure(Lattice.cubic(5.43), ["Si"], [[0, 0, 0]]).to(fmt="cif")
+    with pytest.raises(InputError, match="8 formula units"):
+        structure_from_cif(written.replace("_units_Z   1", "_units_Z   8"))
 
 
 def test_the_crystals_differ_from_each_other():
