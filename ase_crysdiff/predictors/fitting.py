@@ -162,6 +162,28 @@ def _chosen_kernel(
     """Forest and kernel regression with the width, ridge and scale that the latter errs least with
     on validation rows.
     """
+    kernel, squash, ridge = chosen_kernel(known, values, asked, truth, seed, size)
+    forest = Forest.grown(known.few, squash.forward(values), size.forest, seed)
+    return forest, kernel, squash, ridge
+
+
+def chosen_kernel(
+    known: Described, values: Array, asked: Described, truth: Array, seed: int, size: Size = FULL
+) -> tuple[KernelRidge, Squash, float]:
+    """A kernel regression with the width, ridge and scale that it errs least with on validation
+    rows.
+
+    Args:
+        known: The training rows, none NaN.
+        values: Theirs, after the transform of the property.
+        asked: The validation rows, none NaN.
+        truth: Their values, likewise.
+        seed: Of the rows that it stands on, where they are many.
+        size: How much is kept.
+
+    Returns:
+        The regression, on the scale of the second; and the ridge.
+    """
     best = None
     squashes = [Squash.of(values, bent) for bent in (False, True)]
     rows, points = _points(len(values), seed, size)
@@ -174,9 +196,7 @@ def _chosen_kernel(
             if best is None or error < best[0]:
                 best = error, kernel, squash, ridge
     assert best is not None
-    _, kernel, squash, ridge = best
-    forest = Forest.grown(known.few, squash.forward(values), size.forest, seed)
-    return forest, kernel, squash, ridge
+    return best[1:]
 
 
 def _chosen_forest(

@@ -45,7 +45,19 @@ def pooled(
 
 def encoder_features(crystals: CrystalBatch) -> Array:
     """Of the pretrained encoder; NaN for crystals with elements that it does not know."""
-    backbone, elements = encoder()
+    return backbone_features(*encoder(), crystals)
+
+
+def backbone_features(
+    backbone: Backbone, elements: Collection[int], crystals: CrystalBatch
+) -> Array:
+    """What a backbone sees of crystals; NaN for those with elements that it does not know.
+
+    Args:
+        backbone: Without gradients.
+        elements: Atomic numbers that it knows.
+        crystals: In their reduced cells.
+    """
     return _of_known(partial(_encoded, backbone), crystals, elements, 2 * backbone.hidden)
 
 

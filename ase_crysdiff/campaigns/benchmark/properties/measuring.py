@@ -29,7 +29,8 @@ class PropertiesOptions:
         systems: what is compared: constant, forest (on composition and density), frozen (forest and
             kernel regression on frozen descriptors, averaged), frozen:forest, frozen:kernel, strict
             (as frozen, but no validation row is fitted to at the end),
-            finetune:ENCODER (none for scratch), average:ENCODER
+            finetune:ENCODER (none for scratch), average:ENCODER, probe:ENCODER (kernel regression
+            on what the frozen encoder sees)
         folds: only the first so many partitions
         limit: rows of each table at most, for a trial
         labels: rows of training and validation at most, of which a fifth validate: what would be
@@ -150,6 +151,7 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
     data, rows = labelled_rows(table)
     described = cache(partial(describe_once, data.crystals, store.file(one.name, ".npz")))
     found: dict[str, list[float]] = {system: [] for system in options.systems}
+    probed: dict[str, Any] = {}
     for number, fold in enumerate(list(table.folds())[:count]):
         split = Split(*(tuple(rows[i] for i in part.tolist() if i in rows) for part in fold))
         if options.labels is not None:
@@ -169,6 +171,7 @@ def _measured(one: "Task", options: PropertiesOptions, store: Any) -> dict[str, 
                     store.path / one.name / str(number),
                     options.minutes,
                     options.seed,
+                    probed,
                 )
                 scored = list(split.validation if options.validation else split.test)
                 error = np.abs(answers(part, system) - part.learned)[scored].mean()

@@ -6,22 +6,32 @@ behind a colon in its name is its argument. A further one is an entry of `SYSTEM
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.labelled import LabelledCrystals
 from ase_crysdiff.data.splits import Split
 from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.predictors.averaging import best_weights, mean_of, network_learned
-from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.models.weights import fill
+from ase_crysdiff.networks.base import Backbone
+from ase_crysdiff.networks.registry import make_backbone
+from ase_crysdiff.predictors.averaging import best_weights, filled, mean_of, network_learned
+from ase_crysdiff.predictors.base import PropertyTarget, portions
 from ase_crysdiff.predictors.descriptors.describing import Described
+from ase_crysdiff.predictors.descriptors.trunks import (
+    POTENTIAL,
+    backbone_features,
+    potential_features,
+)
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
-from ase_crysdiff.predictors.fitting import Fitted, fit, plain_forest
+from ase_crysdiff.predictors.fitting import Fitted, chosen_kernel, fit, plain_forest
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.tasks import Task
 
@@ -43,6 +53,7 @@ class Part:
         folder: Where trainings keep their state.
         minutes: Time budget of each training.
         seed: Of everything drawn at random.
+        probed: What encoders see of the rows, for all partitions of the table.
     """
 
     task: Task
@@ -53,6 +64,7 @@ class Part:
     folder: Path
     minutes: float | None = None
     seed: int = 0
+    probed: dict[str, Described] = field(default_factory=dict)
     _networks: dict[str, Array] = field(default_factory=dict)
 
     @cached_property
@@ -136,6 +148,46 @@ def _finetune(part: Part, argument: str) -> Array:
     return part.network(argument or "crysldnet")
 
 
+def _probe(part: Part, argument: str) -> Array:
+    """A kernel regression that reads nothing but what an encoder sees, which stays as it is."""
+    encoder = argument or "crysldnet"
+    seen = part.probed.get(encoder)
+    if seen is None:
+        seen = part.probed[encoder] = Described({"encoder": encoded(encoder, part.data.crystals)})
+    rows = [list(part.split.train), list(part.split.validation)]
+    means = np.nanmean(seen.all[rows[0]], 0)
+    train, validation = (filled(seen.select(own), means) for own in rows)
+    learned = [part.learned[own] for own in rows]
+    kernel, squash, _ = chosen_kernel(train, learned[0], validation, learned[1], part.seed)
+    return squash.inverse(kernel.predict(filled(seen, means).all))
+
+
+def encoded(encoder: str, crystals: CrystalBatch) -> Array:
+    """What an encoder, or the trunk of the potential that ships, sees of crystals; with "none" one
+    with initial weights.
+    """
+    sees: Callable[[CrystalBatch], Array] = potential_features
+    if encoder != POTENTIAL:
+        sees = partial(backbone_features, *_backbone(encoder))
+    chosen = portions(crystals)
+    found = [sees(crystals.select(rows)) for rows in chosen]
+    return np.concatenate(found)[torch.argsort(torch.cat(chosen)).numpy()]
+
+
+def _backbone(encoder: str) -> tuple[Backbone, frozenset[int]]:
+    """An encoder by name or folder, and the elements that it knows."""
+    if encoder == "none":
+        initial = InitialWeights.scratch(_SCRATCH)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            backbone = make_backbone(initial.backbone)
+    else:
+        initial = InitialWeights.of(encoder)
+        backbone = make_backbone(initial.backbone)
+        fill(backbone, initial.tensors, Path(encoder))
+    return backbone.eval().requires_grad_(False), initial.elements
+
+
 def _average(part: Part, argument: str) -> Array:
     return part.weighed({**part.heads, "network": _finetune(part, argument)})
 
@@ -148,6 +200,7 @@ SYSTEMS: dict[str, Callable[[Part, str], Array]] = {
     "strict": _strict,
     "frozen": _frozen,
     "finetune": _finetune,
+    "probe": _probe,
     "average": _average,
 }
 

@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from ase_crysdiff.campaigns.benchmark.properties import systems as systems_room
 from ase_crysdiff.campaigns.benchmark.properties.measuring import (
     PropertiesOptions,
     fewer,
     properties,
 )
-from ase_crysdiff.campaigns.benchmark.properties.systems import SYSTEMS
+from ase_crysdiff.campaigns.benchmark.properties.systems import SYSTEMS, encoded
 from ase_crysdiff.campaigns.benchmark.properties.table import markdown, summarised, wins
 from ase_crysdiff.data.splits import Split
 from ase_crysdiff.errors import InputError, UnknownNameError
@@ -87,6 +88,18 @@ def test_a_network_takes_part(packs, tmp_path, monkeypatch):
     found = properties(options(tmp_path, systems=systems, epochs=1, folds=1))
     result = found.content["results"]["poisson_ratio"]
     assert result["average:none"]["mean"] < result["finetune:none"]["mean"]
+
+
+def test_what_encoders_see_is_probed(packs, tmp_path, monkeypatch):
+    """Nothing is trained but a kernel regression, and an encoder is asked once for all partitions."""
+    monkeypatch.setenv("CRYSDIFF_DATA", str(packs))
+    asked = []
+    monkeypatch.setattr(systems_room, "encoded", lambda *a: asked.append(a[0]) or encoded(*a))
+    systems = ("constant", "probe:none", "probe:crysldnet", "probe:dao-p")
+    found = properties(options(tmp_path, systems=systems))
+    result = found.content["results"]["poisson_ratio"]
+    assert all(result[system]["mean"] < result["constant"]["mean"] for system in systems[1:])
+    assert asked == ["none", "crysldnet", "dao-p"]
 
 
 def test_few_labels_leave_the_test_rows():
