@@ -91,7 +91,7 @@ def test_a_network_takes_part(packs, tmp_path, monkeypatch):
 
 
 def test_what_encoders_see_is_probed(packs, tmp_path, monkeypatch):
-    """Nothing is trained but a kernel regression, and an encoder is asked once for all partitions."""
+    """Nothing but a kernel regression is trained; encoders are asked once for all partitions."""
     monkeypatch.setenv("CRYSDIFF_DATA", str(packs))
     asked = []
     monkeypatch.setattr(systems_room, "encoded", lambda *a: asked.append(a[0]) or encoded(*a))
