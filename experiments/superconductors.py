@@ -262,23 +262,17 @@ def compounds(question: Question, options: argparse.Namespace) -> dict[str, dict
     rhodium.replace_species({"Pd": "Rh"})
     wanted = dict(zip(TARGETS, (by_elements["Cr-Os"], palladium, rhodium), strict=True))
     own = shares(question.data.crystals) > 0
+    groups = groups_of(question.data.crystals, "composition")
     found = {}
     for name, structure in wanted.items():
         crystal = batch_of([reduced_cell(structure)])
         elements = shares(crystal)[0] > 0
-        rows = np.flatnonzero((own != elements).any(1)).tolist()
-        data = question.data.select(rows)
+        rows = np.flatnonzero((own != elements).any(1))
         other = apart(question.formulas, shares(crystal))
-        trees = learned_from(other, data.crystals, "log1p", options.seed)
-        part = Question(
-            data,
-            question.described.select(rows),
-            other,
-            question.settings,
-            question.descriptors.with_name(f"{name}.npz"),
-        )
-        groups = groups_of(data.crystals, "composition")
-        predictor = part.taught(by_shares(groups, 0.15, 0.0, options.seed), trees)
+        trees = learned_from(other, question.data.crystals, "log1p", options.seed)
+        parts = by_shares([groups[i] for i in rows], 0.15, 0.0, options.seed)
+        train, validation = (tuple(rows[list(p)].tolist()) for p in (parts.train, parts.validation))
+        predictor = question.taught(Split(train, validation, ()), trees)
         seen = describe(crystal, question.settings.descriptors)
         answer = predictor.estimates(crystal, seen)
         found[name] = {

@@ -223,7 +223,8 @@ def interval(row: Row, decimals: int = 1, factor: int = 100) -> str:
     """The ends of an interval."""
     if row.interval is None:
         raise InputError("There is no interval to show.")
-    return "-".join(rounded(end, decimals, factor) for end in row.interval)
+    between = " to " if min(row.interval) < 0 else "-"
+    return between.join(rounded(end, decimals, factor) for end in row.interval)
 
 
 def number(row: Row, decimals: int = 3) -> str:

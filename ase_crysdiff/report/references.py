@@ -37,6 +37,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "sevennet-0": ("Park2024",),
     "sevennet-l3i5": ("Park2024",),
     "shear-modulus": ("DAO2026", "CrysLDNet2026", "Shen2025", "deJong2015", "Choudhary2020"),
+    "tc": ("DAO2026", "CrysLDNet2026", "Shen2025", "Sommer2023", "Jain2013"),
     "tensornet": ("Simeon2023",),
     "wyckoff": ("Hautier2011", "DAO2026", "Jiao2023", "Miller2024", "Luo2025"),
 }
