@@ -204,6 +204,32 @@ def test_moduli_of_salts_oxides_and_carbides():
         assert "Rn" in predictor.report.refused[1]
 
 
+def test_critical_temperatures_of_what_everybody_knows():
+    """Kelvin: magnesium diboride above niobium above aluminium, each within twice its uncertainty
+    of what is measured; copper and salt do not superconduct, and how sure that is is said.
+    """
+    known = {"MgB2": 39, "Nb": 9.3, "Al": 1.2, "Cu": 0, "NaCl": 0}
+    crystals = [
+        Structure.from_spacegroup(
+            "P6/mmm", Lattice.hexagonal(3.086, 3.524), ["Mg", "B"], [[0, 0, 0], [1 / 3, 2 / 3, 0.5]]
+        ),
+        Structure.from_spacegroup("Im-3m", Lattice.cubic(3.3), ["Nb"], [[0, 0, 0]]),
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.05), ["Al"], [[0, 0, 0]]),
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]]),
+        Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+        ),
+    ]
+    predictor = StructurePredictor("tc")
+    values, doubts = predictor.predict(crystals, return_uncertainty=True)
+    assert values[0] > values[1] > values[2] > 0
+    assert values[3:].tolist() == [0, 0]
+    assert (abs(values - list(known.values())) < 2 * doubts).all()
+    assert all("tc is 0 with a probability of" in predictor.report.remarks[i] for i in (3, 4))
+    double, one = predictor.predict([crystals[0] * (2, 1, 1), crystals[0]])
+    assert double == pytest.approx(one)
+
+
 @pytest.mark.slow
 def test_miad_draws_what_its_card_says():
     """Every share is above what one in a thousand sets of so many draws would fall below."""
