@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -32,7 +32,7 @@ from ase_crysdiff.predictors.cross_validation import (
 from ase_crysdiff.predictors.descriptors.describing import describe_once
 from ase_crysdiff.predictors.finetuning import FinetuneSettings
 from ase_crysdiff.predictors.fitting import PLAIN_ERROR
-from ase_crysdiff.predictors.formulas import learned_from, said_of
+from ase_crysdiff.predictors.formulas import check_readers, learned_from, said_of
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 from ase_crysdiff.predictors.loading import save
 from ase_crysdiff.predictors.teaching import teach
@@ -112,9 +112,11 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     )
     rows = read_rows(options.data, target.name, target.unit)
     data, report = labelled(rows, transform=settings.transform, elements=initial.elements)
-    more = None
+    more = trees = None
     if options.formulas is not None:
+        check_readers(settings.models)
         more = read_formulas(options.formulas, target.name, target.unit, settings.transform)
+        trees = learned_from(more, data.crystals, settings.transform, settings.seed)
     groups = groups_of(data.crystals, options.split)
     crossed = (
         []
@@ -126,14 +128,10 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     # one then contradicts.
     Store(options.output, _record(options, settings, initial))
     log.info("%s", report.summary())
-    for name, reason in report.left_out[:_NAMED]:
-        log.info("    %s: %s", name, reason)
-    trees = None
+    _tell(report.left_out)
     if more is not None:
         log.info("%d formulas used, %d left out", len(more), len(more.left_out))
-        for name, reason in more.left_out[:_NAMED]:
-            log.info("    %s: %s", name, reason)
-        trees = learned_from(more, data.crystals, settings.transform, settings.seed)
+        _tell(more.left_out)
     kept = options.output / _DESCRIPTORS
     train = partial(
         teach,
@@ -183,6 +181,12 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     if held_out.rows:
         _write_held_out(options.output, data, held_out, target)
     return card
+
+
+def _tell(left_out: Sequence[tuple[str, str]]) -> None:
+    """The first of what was left out, each with its reason."""
+    for name, reason in left_out[:_NAMED]:
+        log.info("    %s: %s", name, reason)
 
 
 def _write_held_out(

@@ -2,6 +2,8 @@
 of a crystal, and what learns from crystals reads that answer beside all else.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.data.formula_tables import LabelledFormulas
 from ase_crysdiff.data.transforms import transform_of
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.predictors.averaging import FOREST, KERNEL
 from ase_crysdiff.predictors.descriptors import composition
 from ase_crysdiff.predictors.heads.boosting import BoostingSettings, boosted
 from ase_crysdiff.predictors.heads.forest import Forest
@@ -45,6 +48,22 @@ def learned_from(
         )
     values = transform_of(transform).forward(torch.from_numpy(others.values)).numpy()
     return boosted(composition.statistics(others.shares), values, SETTINGS, seed)
+
+
+def check_readers(models: Sequence[str]) -> None:
+    """Refuses formulas that no model would read.
+
+    Args:
+        models: What may take part in an average.
+
+    Raises:
+        InputError: If neither forest nor kernel regression is among them.
+    """
+    if not {FOREST, KERNEL} & set(models):
+        raise InputError(
+            "What formulas teach is read by forest and kernel regression, and "
+            f"models={tuple(models)} has neither. Add one of them, or leave out the formulas."
+        )
 
 
 def said_of(formulas: LabelledFormulas) -> dict[str, dict[str, int]]:

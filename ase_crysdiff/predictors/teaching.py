@@ -21,7 +21,7 @@ from ase_crysdiff.predictors.base import Predictor, PropertyTarget
 from ase_crysdiff.predictors.finetuning import FinetuneSettings, finetune
 from ase_crysdiff.predictors.fitted_average import averaged
 from ase_crysdiff.predictors.fitting import FULL, SMALL
-from ase_crysdiff.predictors.formulas import learned_from, said_of
+from ase_crysdiff.predictors.formulas import check_readers, learned_from, said_of
 from ase_crysdiff.predictors.heads.forest import Forest
 from ase_crysdiff.predictors.initial_weights import InitialWeights
 
@@ -147,6 +147,8 @@ def finetune_structures(
     Raises:
         InputError: If the rows do not suffice, or the folder holds another run.
     """
+    if formulas is not None:
+        check_readers(settings.models)
     data, report = labelled(
         rows_of(structures, values, names),
         transform=settings.transform,

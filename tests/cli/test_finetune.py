@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import product
 
 import pytest
 from ase.io import read
@@ -154,6 +155,27 @@ def test_cross_validation(encoders, table, tmp_path, capsys):
 def test_wrong_requests_are_explained(encoders, table, tmp_path, capsys, changes, reason):
     assert finetune(table, tmp_path / "volume", *changes) == 1
     assert reason in capsys.readouterr().err
+
+
+def test_formulas_beside_a_table(encoders, table, tmp_path, capsys):
+    """They are another run than without; what nobody would read is refused before anything is."""
+    path = tmp_path / "formulas.csv"
+    contents = product(range(1, 6), range(1, 5), (7, 11, 13))
+    lines = [f"Na{a}Cl{b}O{c},{a + b / c}" for a, b, c in contents]
+    path.write_text("\n".join(["formula,volume (Å³)", *lines, "Xx2O,1", "salt,2"]) + "\n")
+    more = ("--models", "forest", "--formulas", str(path))
+    assert finetune(table, tmp_path / "volume", *more) == 0
+    assert "60 formulas used, 2 left out" in capsys.readouterr().out
+    card = weights.read_card(tmp_path / "volume")
+    assert card.training["formulas"] == {"read": 62, "kept": 60}
+    assert finetune(table, tmp_path / "volume", "--models", "forest") == 1
+    assert "formulas differ" in capsys.readouterr().err
+    assert finetune(table, tmp_path / "other", "--models", "network", *more[2:]) == 1
+    assert "neither" in capsys.readouterr().err
+    path.write_text("\n".join(["formula,volume (Å³)", *lines[:9]]) + "\n")
+    assert finetune(table, tmp_path / "other", *more) == 1
+    assert "at least 50" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_predict_keeps_going(encoders, tmp_path, capsys):
