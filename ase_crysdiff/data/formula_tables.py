@@ -1,6 +1,5 @@
 """Formulas with a measured number each, of compounds whose structure nobody gives."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Composition, Element
 
 from ase_crysdiff.constants import NUM_SPECIES
-from ase_crysdiff.data.property_tables import column_of, value_of
-from ase_crysdiff.data.reading.tables import open_table
+from ase_crysdiff.data.property_tables import column_of, read_table, value_of
 from ase_crysdiff.errors import InputError
 
 Array = NDArray[np.float64]
@@ -78,15 +76,7 @@ def read_formulas(
             of it can be used.
     """
     source = Path(path)
-    if not source.is_file():
-        raise InputError(f"There is no file {source}.")
-    try:
-        with open_table(source) as file:
-            table = csv.DictReader(file)
-            columns = list(table.fieldnames or ())
-            rows = list(table)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source} cannot be read as a table ({error}).") from error
+    columns, rows = read_table(source, repr(FORMULA))
     if FORMULA not in columns:
         raise InputError(f"{source.name} has no column {FORMULA!r}; it has {columns}.")
     column = column_of(columns, target, unit, source.name)

@@ -87,19 +87,7 @@ def read_rows(path: str | Path, target: str, unit: str) -> list[Row]:
             unit.
     """
     source = Path(path)
-    if not source.exists():
-        raise InputError(f"There is no file {source}.")
-    if not source.is_file() or not source.name.lower().endswith((".csv", ".csv.gz")):
-        raise InputError(
-            f"{source} is no table. Give a .csv or .csv.gz file with a column 'cif' or 'file'."
-        )
-    try:
-        with open_table(source) as file:
-            table = csv.DictReader(file)
-            columns = list(table.fieldnames or ())
-            rows = list(table)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source} cannot be read as a table ({error}).") from error
+    columns, rows = read_table(source, "'cif' or 'file'")
     crystal = next((c for c in ("cif", "file") if c in columns), None)
     if crystal is None:
         raise InputError(f"{source.name} has no column 'cif' or 'file'; it has {columns}.")
@@ -112,6 +100,30 @@ def read_rows(path: str | Path, target: str, unit: str) -> list[Row]:
         )
         for number, row in enumerate(rows)
     ]
+
+
+def read_table(source: Path, needed: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Names of the columns of a table (`.csv`, `.csv.gz`), and its rows.
+
+    Args:
+        source: The table.
+        needed: Names of columns that it should have, for the message.
+
+    Raises:
+        InputError: If the file is no such table.
+    """
+    if not source.exists():
+        raise InputError(f"There is no file {source}.")
+    if not source.is_file() or not source.name.lower().endswith((".csv", ".csv.gz")):
+        raise InputError(
+            f"{source} is no table. Give a .csv or .csv.gz file with a column {needed}."
+        )
+    try:
+        with open_table(source) as file:
+            table = csv.DictReader(file)
+            return list(table.fieldnames or ()), list(table)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source} cannot be read as a table ({error}).") from error
 
 
 def labelled(

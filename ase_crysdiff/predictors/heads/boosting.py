@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_crysdiff.errors import MissingExtraError
-from ase_crysdiff.predictors.heads.forest import Forest
+from ase_crysdiff.predictors.heads.forest import Forest, ensembles
 
 Array = NDArray[np.float64]
 
@@ -46,23 +45,20 @@ def boosted(features: Array, values: Array, settings: BoostingSettings, seed: in
     Raises:
         MissingExtraError: If scikit-learn is not installed.
     """
-    try:
-        from sklearn.ensemble import GradientBoostingRegressor
-    except ImportError as error:
-        raise MissingExtraError(
-            "Growing trees needs scikit-learn: pip install 'ase-crysdiff[benchmark]'. Predictors "
-            "that have some work without."
-        ) from error
     middle = float(values.mean())
-    model = GradientBoostingRegressor(
-        n_estimators=settings.trees,
-        max_depth=settings.depth,
-        learning_rate=settings.rate,
-        subsample=settings.rows,
-        max_features=settings.share,
-        min_samples_leaf=settings.leaf,
-        random_state=seed,
-        init="zero",
-    ).fit(features.astype(np.float32), values - middle)
+    model = (
+        ensembles()
+        .GradientBoostingRegressor(
+            n_estimators=settings.trees,
+            max_depth=settings.depth,
+            learning_rate=settings.rate,
+            subsample=settings.rows,
+            max_features=settings.share,
+            min_samples_leaf=settings.leaf,
+            random_state=seed,
+            init="zero",
+        )
+        .fit(features.astype(np.float32), values - middle)
+    )
     trees = [stage[0].tree_ for stage in model.estimators_]
     return Forest.of_trees(trees, settings.rate * len(trees), middle)

@@ -71,14 +71,8 @@ class Forest:
         Raises:
             MissingExtraError: If scikit-learn is not installed.
         """
-        try:
-            from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
-        except ImportError as error:
-            raise MissingExtraError(
-                "Growing a forest needs scikit-learn: pip install 'ase-crysdiff[benchmark]'. "
-                "Predictors with a forest work without."
-            ) from error
-        kind = ExtraTreesRegressor if settings.extra else RandomForestRegressor
+        known = ensembles()
+        kind = known.ExtraTreesRegressor if settings.extra else known.RandomForestRegressor
         model = kind(
             n_estimators=settings.trees,
             max_features=settings.share,
@@ -147,6 +141,22 @@ class Forest:
     def of_tensors(tensors: Mapping[str, Tensor]) -> "Forest":
         """From the weights of a predictor."""
         return Forest(**{name: tensors[name].numpy() for name in _NAMES})
+
+
+def ensembles() -> Any:
+    """The room of scikit-learn where trees grow.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import sklearn.ensemble
+    except ImportError as error:
+        raise MissingExtraError(
+            "Growing trees needs scikit-learn: pip install 'ase-crysdiff[benchmark]'. Predictors "
+            "that have some work without."
+        ) from error
+    return sklearn.ensemble
 
 
 def _not_above(thresholds: Array) -> NDArray[np.float32]:
