@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Composition, Element
 
 from ase_crysdiff.constants import NUM_SPECIES
-from ase_crysdiff.data.property_tables import column_of, read_table, value_of
+from ase_crysdiff.data.property_tables import column_of, read_table, text_of, value_of
 from ase_crysdiff.errors import InputError
 
 Array = NDArray[np.float64]
@@ -85,13 +86,13 @@ def read_formulas(
     )
 
 
-def formulas_of(values: Mapping[str, float], transform: str | None = None) -> LabelledFormulas:
-    """Formulas and values that are at hand.
+def formulas_of(values: Mapping[Any, Any], transform: str | None = None) -> LabelledFormulas:
+    """Formulas, texts or compositions, and values that are at hand; None and NaN are missing ones.
 
     Raises:
         InputError: If none of them can be used.
     """
-    return labelled_formulas(((name, repr(float(x))) for name, x in values.items()), transform)
+    return labelled_formulas(((str(name), text_of(x)) for name, x in values.items()), transform)
 
 
 def labelled_formulas(

@@ -186,7 +186,7 @@ def rows_of(
         )
     called = [str(i) for i in range(len(values))] if names is None else names
     return [
-        Row(name, partial(_given, structure), _text(value))
+        Row(name, partial(_given, structure), text_of(value))
         for name, structure, value in zip(called, structures, values, strict=True)
     ]
 
@@ -244,7 +244,7 @@ def _given(structure: Any) -> Any:
     return structure
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """As a table would hold it; numbers of pymatgen with a unit, such as a density, without it."""
     if value is None:
         return ""

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,15 +116,19 @@ def describe(crystals: CrystalBatch, blocks: Sequence[str] = USUAL) -> Described
         crystals: In their reduced cells.
         blocks: Kinds of descriptors.
     """
+    return Described({n: in_portions(crystals, partial(_columns, BLOCKS[n])) for n in blocks})
+
+
+def in_portions(crystals: CrystalBatch, columns: Callable[[CrystalBatch], Array]) -> Array:
+    """Columns of crystals in their order, computed for those of similar size together.
+
+    Args:
+        crystals: In their reduced cells.
+        columns: Of crystals, shape (crystals, columns).
+    """
     chosen = portions(crystals)
-    back = torch.argsort(torch.cat(chosen)).numpy()
-    parts = [crystals.select(rows) for rows in chosen]
-    return Described(
-        {
-            name: np.concatenate([_columns(BLOCKS[name], part) for part in parts])[back]
-            for name in blocks
-        }
-    )
+    found = [columns(crystals.select(rows)) for rows in chosen]
+    return np.concatenate(found)[torch.argsort(torch.cat(chosen)).numpy()]
 
 
 def _columns(block: Block, crystals: CrystalBatch) -> Array:

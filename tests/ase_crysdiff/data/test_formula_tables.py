@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from pymatgen.core import Composition
 
 from ase_crysdiff.data.formula_tables import formulas_of, read_formulas
 from ase_crysdiff.errors import InputError
@@ -33,6 +34,12 @@ def test_what_cannot_be_used_is_named():
     assert dict(formulas_of({"NaCl": 1.0, "KCl": -2.0}, "log").left_out) == {
         "KCl": "not positive, but its logarithm is learned: -2.0"
     }
+
+
+def test_compositions_and_missing_values():
+    found = formulas_of({Composition("MgB2"): 39, "NbTi": None, "NbN": "16 K", "Nb3Sn": 18.3})
+    assert found.values.tolist() == [39, 18.3]
+    assert dict(found.left_out) == {"NbTi": "no value", "NbN": "not a number: '16 K'"}
 
 
 def test_formulas_of_crystals_are_left_out():

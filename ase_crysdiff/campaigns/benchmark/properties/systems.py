@@ -23,8 +23,8 @@ from ase_crysdiff.models.weights import fill
 from ase_crysdiff.networks.base import Backbone
 from ase_crysdiff.networks.registry import make_backbone
 from ase_crysdiff.predictors.averaging import best_weights, filled, mean_of, network_learned
-from ase_crysdiff.predictors.base import PropertyTarget, portions
-from ase_crysdiff.predictors.descriptors.describing import Described
+from ase_crysdiff.predictors.base import PropertyTarget
+from ase_crysdiff.predictors.descriptors.describing import Described, in_portions
 from ase_crysdiff.predictors.descriptors.trunks import (
     POTENTIAL,
     backbone_features,
@@ -169,9 +169,7 @@ def encoded(encoder: str, crystals: CrystalBatch) -> Array:
     sees: Callable[[CrystalBatch], Array] = potential_features
     if encoder != POTENTIAL:
         sees = partial(backbone_features, *_backbone(encoder))
-    chosen = portions(crystals)
-    found = [sees(crystals.select(rows)) for rows in chosen]
-    return np.concatenate(found)[torch.argsort(torch.cat(chosen)).numpy()]
+    return in_portions(crystals, sees)
 
 
 def _backbone(encoder: str) -> tuple[Backbone, frozenset[int]]:
