@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pymatgen.core import Structure
 
 from ase_crysdiff import arguments
+from ase_crysdiff.conditions.population import steering_of
 from ase_crysdiff.crystal.convert import to_structures
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.isolation import Workers, workers_of
@@ -62,7 +63,9 @@ def collect(
     notes = balance_notes(found) if isinstance(request.task, DeNovo) else ()
     served_by = sampler.served_by(request)
     if served_by is not None:
-        notes += (f"{spec.name!r} leaves this to {served_by!r}, which gives the same by its name.",)
+        wished = " and the same wishes" if steering_of(request.conditions) else ""
+        same = f"which gives the same by its name{wished}."
+        notes += (f"{spec.name!r} leaves this to {served_by!r}, {same}",)
     return SampleSet(found, Report(**facts, notes=notes))
 
 

@@ -56,16 +56,17 @@ class WishSteering(Steering):
 
     Args:
         parts: The steering of each property, by the property's name.
+        asked: Whether the request wished it; else the sampler did.
 
     Raises:
         InputError: If a setting makes no sense.
     """
 
-    def __init__(self, parts: Mapping[str, PropertySteering]) -> None:
+    def __init__(self, parts: Mapping[str, PropertySteering], asked: bool = True) -> None:
         first = next(iter(parts.values()))
         window = [limit if math.isfinite(limit) else None for limit in first.window]
         super().__init__(window, first.population, first.strength, first.times)
-        self.parts = dict(parts)
+        self.parts, self.asked = dict(parts), asked
 
     def __repr__(self) -> str:
         return " and ".join(map(repr, self.parts.values()))
@@ -82,16 +83,20 @@ def guided(request: SampleRequest, sampler: "Sampler") -> SampleRequest:
     weight of 0 these wishes are left out. So are those that it leaves to predictors in this
     request, see `Sampler.properties_for`.
 
-    Wishes that no predictor knows stay, and are the sampler's to refuse.
+    Where nothing is wished and nothing steers, the sampler may wish something by itself, see
+    `Sampler.wishes_for`. Wishes that no predictor knows stay, and are the sampler's to refuse.
 
     Args:
         request: Parsed.
         sampler: Who is to serve it.
     """
-    told = sampler.properties_for(request) if request.properties else {}
+    wished = request.properties
+    if not wished and not request.conditions:
+        wished = sampler.wishes_for(request)
+    told = sampler.properties_for(request) if wished else {}
     windows = {
         name: _window(wish, GUIDES[name])
-        for name, wish in request.properties.items()
+        for name, wish in wished.items()
         if name in GUIDES and name not in told and not isinstance(wish, str | frozenset)
     }
     if not windows:
@@ -102,11 +107,12 @@ def guided(request: SampleRequest, sampler: "Sampler") -> SampleRequest:
         name: PropertySteering(GUIDES[name].predictor, window, POPULATION, STRENGTH * weight)
         for name, window in windows.items()
     }
+    steering = [WishSteering(parts, asked=bool(request.properties))] if weight > 0 else []
     return replace(
         request,
         properties=kept,
         guidance_weight=weight if kept else 1.0,
-        conditions=(*request.conditions, *([WishSteering(parts)] if weight > 0 else [])),
+        conditions=(*request.conditions, *steering),
     )
 
 
@@ -117,17 +123,22 @@ def said_of_guides(request: SampleRequest, sampler: "Sampler") -> tuple[str, ...
         request: As `guided` gives it.
         sampler: Who serves it.
     """
-    parts = [c.parts for c in request.conditions if isinstance(c, WishSteering)]
+    steering = [c for c in request.conditions if isinstance(c, WishSteering)]
     return tuple(
-        f"{_why(wished, sampler)} Of {one.population} candidates for each crystal "
+        f"{_why(wished, sampler, some.asked)} Of {one.population} candidates for each crystal "
         f"{one.predictor!r} chooses one {_said_of(one.window)}; judge what comes by another "
         "predictor."
-        for some in parts
-        for wished, one in some.items()
+        for some in steering
+        for wished, one in some.parts.items()
     )
 
 
-def _why(wished: str, sampler: "Sampler") -> str:
+def _why(wished: str, sampler: "Sampler", asked: bool) -> str:
+    if not asked:
+        return (
+            f"Where nothing is wished, {sampler.name!r} wishes {wished}, a sampler by its name "
+            "nothing."
+        )
     if wished in sampler.capabilities.properties:
         return (
             f"{sampler.name!r} leaves {wished} of new crystals to a predictor, which does better."

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ase_crysdiff import registry
+from ase_crysdiff.crystal.properties import Wish
 from ase_crysdiff.models import weights as weight_files
+from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.router import Router
 from ase_crysdiff.sampling.sampler import Sampler
 from ase_crysdiff.sampling.tasks.assemble import Assemble
@@ -23,6 +25,10 @@ BEST: Mapping[type[Task], tuple[str, ...]] = {
     Vary: ("miad", "dao-g-flow"),
     Assemble: ("framework-prototypes", "mofflow"),
 }
+#: Wished of new crystals where nothing is, of samplers that choose contents before geometry, where it
+#: costs little: 0.025 eV/atom above the hull at most.
+NEAR_HULL: Mapping[str, Wish] = {"energy_above_hull": 0.025}
+_CHOOSE_CONTENTS = frozenset({"prototypes", "wyckoff"})
 _REFUSAL = "'default' knows no sampler for such a request; name one, see: crysdiff list."
 
 
@@ -46,4 +52,10 @@ def default(weights: str | Path | None = None, device: str = "cpu") -> Router:
         loaded: Sampler = registry.load(registry.SAMPLERS, name)(weights, device)
         return loaded
 
-    return Router(registry.DEFAULT, names, load, _REFUSAL)
+    return Router(registry.DEFAULT, names, load, _REFUSAL, _wishes)
+
+
+def _wishes(request: SampleRequest, name: str) -> Mapping[str, Wish]:
+    """What is wished of a request that wishes nothing and is served by the sampler of a name."""
+    near = isinstance(request.task, DeNovo) and name in _CHOOSE_CONTENTS
+    return NEAR_HULL if near else {}

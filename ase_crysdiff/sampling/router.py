@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 
-from ase_crysdiff.crystal.properties import Property
+from ase_crysdiff.crystal.properties import Property, Wish
 from ase_crysdiff.errors import CheckpointError, IncompatibleError, InputError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
@@ -22,6 +22,8 @@ class Router(Sampler):
         names: Of the samplers in the order of preference, by the class of the task.
         load: The sampler of a name; raises CheckpointError where there are no weights.
         refusal: What to say of a request for another task.
+        wishes: What is wished of properties, by name, in a request that wishes nothing and that the
+            sampler of a name serves.
     """
 
     def __init__(
@@ -30,9 +32,10 @@ class Router(Sampler):
         names: Mapping[type[Task], Sequence[str]],
         load: Callable[[str], Sampler],
         refusal: str,
+        wishes: Callable[[SampleRequest, str], Mapping[str, Wish]] = lambda request, name: {},
     ) -> None:
         self._label, self.names = label, dict(names)
-        self._load, self._refusal = load, refusal
+        self._load, self._refusal, self._wishes = load, refusal, wishes
         self._found: dict[str, Sampler | str] = {}
         self._chosen: tuple[SampleRequest, str, Sampler] | None = None
 
@@ -91,6 +94,12 @@ class Router(Sampler):
     def properties_for(self, request: SampleRequest) -> Mapping[str, Property]:
         several = reversed(self._samplers(self._names(request)))
         return {n: p for one in several for n, p in one.properties_for(request).items()}
+
+    def wishes_for(self, request: SampleRequest) -> Mapping[str, Wish]:
+        try:
+            return self._wishes(request, self.served_by(request))
+        except InputError:  # nobody serves it, which `check` says
+            return {}
 
     def _choice(self, request: SampleRequest) -> tuple[str, Sampler]:
         """Name and sampler that serve a request.

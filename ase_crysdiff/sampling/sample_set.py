@@ -133,7 +133,7 @@ class Report:
             text += (
                 f"; symmetrised within {self.selection['symprec']:g} Å, {left} left as they were"
             )
-        return "; ".join([text, *self.notes])
+        return "; ".join(part.removesuffix(".") for part in (text, *self.notes))
 
 
 def _summed(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

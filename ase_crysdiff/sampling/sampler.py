@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ase_crysdiff.crystal.batch import CrystalBatch
-from ase_crysdiff.crystal.properties import Property
+from ase_crysdiff.crystal.properties import Property, Wish
 from ase_crysdiff.errors import IncompatibleError, SamplingError
 from ase_crysdiff.models.card import Card
 from ase_crysdiff.randomness import Streams
@@ -92,6 +92,10 @@ class Sampler(ABC):
         for what predictors serve better.
         """
         return self.capabilities.properties
+
+    def wishes_for(self, request: SampleRequest) -> Mapping[str, Wish]:
+        """What it wishes of properties, by name, where a request wishes nothing."""
+        return {}
 
     def check(self, request: SampleRequest) -> None:
         """Refuses a request that this sampler cannot serve, by its capabilities.

@@ -6,6 +6,8 @@ from pymatgen.core import Lattice, Structure
 from ase_crysdiff.cli.main import main
 from ase_crysdiff.errors import IncompatibleError, InputError
 from ase_crysdiff.models import weights
+from ase_crysdiff.predictors.guides import WishSteering
+from pymatgen_ext import PropertySteering
 from pymatgen_ext.samplers import StructureSampler
 
 CUBE = Structure(Lattice.cubic(4.0), ["Ti", "O", "O", "O"], [[0.5] * 3, [0, 0.5, 0.5],
@@ -20,7 +22,6 @@ def default():
 @pytest.mark.parametrize(
     ("wish", "name"),
     [
-        ({}, "prototypes"),
         ({"composition": "SrTiO3"}, "wyckoff"),
         ({"composition": "SrTiO3", "lattice": Lattice.cubic(3.9), "steps": 3}, "dao-g-flow"),
         ({"lattice": Lattice.cubic(4.4), "num_atoms": 5, "steps": 3}, "miad"),
@@ -34,6 +35,36 @@ def test_the_best_that_can_serves_and_is_named(default, wish, name):
     again = StructureSampler(name, device="cpu").sample(2, seed=3, **wish)
     assert list(drawn) == list(again)
     assert drawn.report.weights == again.report.weights
+
+
+def test_new_crystals_are_wished_near_the_hull_where_nothing_is(default):
+    drawn = default.sample(4, seed=3)
+    wished = default.sample(4, seed=3, properties={"energy_above_hull": 0.025})
+    named = StructureSampler("prototypes", device="cpu")
+    plain = named.sample(4, seed=3)
+    assert list(drawn) == list(wished)
+    assert list(drawn) == list(named.sample(4, seed=3, properties={"energy_above_hull": 0.025}))
+    assert list(drawn) != list(plain)
+    assert any("and the same wishes" in note for note in drawn.report.notes)
+    (said,) = [note for note in drawn.report.notes if "nothing is wished" in note]
+    assert "'energy-above-hull' chooses one at or below 0.025" in said
+    assert not any("nothing is wished" in n for n in (*wished.report.notes, *plain.report.notes))
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"properties": {"band_gap": (1.0, 3.0)}},
+        {"conditions": PropertySteering("band-gap", (1.0, 3.0), population=2)},
+        {"composition": "SrTiO3"},
+        {"lattice": Lattice.cubic(4.4), "num_atoms": 5, "steps": 3},
+    ],
+)
+def test_who_says_what_counts_is_wished_nothing(default, wish):
+    request, _ = default.request(**wish)
+    steered = [c for c in request.conditions if isinstance(c, WishSteering)]
+    assert all(one.asked for one in steered)
+    assert "energy_above_hull" not in {name for one in steered for name in one.parts}
 
 
 def test_hosts_and_neighbours_have_samplers_of_their_own(default):

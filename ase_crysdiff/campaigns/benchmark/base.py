@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ase_crysdiff.sampling.request import SampleRequest
+    from ase_crysdiff.sampling.sampler import Sampler
 
 
 class StructureSource(Protocol):
@@ -31,6 +32,11 @@ class StructureSource(Protocol):
     @property
     def version(self) -> str:
         """First digits of the weights' digest; empty if the sampler has no card."""
+        ...
+
+    @property
+    def sampler(self) -> "Sampler":
+        """The sampler behind the name."""
         ...
 
     def check(self, request: "SampleRequest") -> None:

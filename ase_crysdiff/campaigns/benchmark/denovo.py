@@ -34,7 +34,8 @@ class DenovoOptions(DrawingOptions):
         known_sites: every crystal is held on the sites of a known one, drawn as templates of
             prototypes are; the sampler finds the elements
         plain: nothing is held on sites that a sampler would choose by itself
-        energy_above_hull: wished, eV/atom, of samplers that are conditioned on it
+        energy_above_hull: wished, eV/atom, of a sampler that is conditioned on it, else of the
+            shipped predictor, which chooses among candidates
         guidance_weight: how much that wish counts; 0 ignores it, above 1 overstates it
     """
 
@@ -88,6 +89,7 @@ def denovo(
     from ase_crysdiff.isolation import WorkerPool
     from ase_crysdiff.metrics.prototypes import prototype_novelty
     from ase_crysdiff.metrics.reference import Reference
+    from ase_crysdiff.predictors.guides import guided
     from ase_crysdiff.sampling.request import SampleRequest
 
     check(options)
@@ -102,7 +104,7 @@ def denovo(
     sites: Any = False if options.plain else None
     if options.known_sites:
         sites = scaffolds_of_library(options.num_samples, options.seed, sampler.max_atoms)
-    request = SampleRequest(steps=options.steps, prototype=sites, **wishes)
+    request = guided(SampleRequest(steps=options.steps, prototype=sites, **wishes), sampler.sampler)
     sampler.check(request)
     given: dict[str, Any] = {"known_sites": options.num_samples} if options.known_sites else {}
     given |= {"plain": True} if options.plain else {}

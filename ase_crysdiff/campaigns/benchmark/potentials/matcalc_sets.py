@@ -33,6 +33,7 @@ from ase_crysdiff.campaigns.benchmark.potentials.matcalc_import import (
 )
 from ase_crysdiff.campaigns.versions import versions
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.potentials.energy_corrections import correction
 from ase_crysdiff.storage import Store
 
 #: What matcalc puts behind the names of what a potential says.
@@ -162,7 +163,9 @@ class Equilibrium(MatCalcSection):
     """Crystals that relax from moved atoms: how far they end from where DFT has them, and their
     formation energy against elements that the potential has relaxed, too.
 
-    The atoms are moved here as matcalc would move them, which does so without a seed.
+    The set has plain energies of PBE and PBE+U: a potential on the Materials Project's corrected
+    scale is asked without what the corrections add for the crystal. The atoms are moved here as
+    matcalc would move them, which does so without a seed.
     """
 
     name, title, kind = "equilibrium", "relaxed crystals", "EquilibriumBenchmark"
@@ -170,7 +173,7 @@ class Equilibrium(MatCalcSection):
 
     def __init__(self, path: Path, count: int | None, seed: int) -> None:
         super().__init__(path, count, seed)
-        self.seed, self.settings = seed, {**self.settings, "seed": seed}
+        self.seed, self.settings = seed, {**self.settings, "seed": seed, "corrections": False}
         self._elements: dict[str, dict[str, Any]] = {}
 
     def rows(self, contender: Contender, found: Values, reference: Values) -> list[Row]:
@@ -194,7 +197,10 @@ class Equilibrium(MatCalcSection):
         found = self.benchmark.process_result(calculation.calc(start), _OURS)
         ours, known = (_fingerprint(s) for s in (found[f"structure_{_OURS}"], structure))
         distance = float(np.linalg.norm(ours - known))
-        return {_FORMATION: float(found[f"{_FORMATION}_{_OURS}"]), _DISTANCE: distance}
+        energy = float(found[f"{_FORMATION}_{_OURS}"])
+        if contender.potential.is_corrected:
+            energy -= correction(structure)
+        return {_FORMATION: energy, _DISTANCE: distance}
 
     def _calculation(self, contender: Contender, structure: Any) -> Any:
         """The library relaxes the elements of all its crystals whenever it makes a calculation:
