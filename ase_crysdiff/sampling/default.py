@@ -25,8 +25,8 @@ BEST: Mapping[type[Task], tuple[str, ...]] = {
     Vary: ("miad", "dao-g-flow"),
     Assemble: ("framework-prototypes", "mofflow"),
 }
-#: Wished of new crystals where nothing is, of samplers that choose contents before geometry, where it
-#: costs little: 0.025 eV/atom above the hull at most.
+#: Wished of new crystals where nothing is, of samplers that choose contents before geometry, where
+#: it costs little: 0.025 eV/atom above the hull at most.
 NEAR_HULL: Mapping[str, Wish] = {"energy_above_hull": 0.025}
 _CHOOSE_CONTENTS = frozenset({"prototypes", "wyckoff"})
 _REFUSAL = "'default' knows no sampler for such a request; name one, see: crysdiff list."

@@ -24,7 +24,7 @@ from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.checkpoint import Progress
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.origin import Origin, merge
-from ase_crysdiff.training.run_record import differences, plain
+from ase_crysdiff.training.run_record import ORIGIN, differences, plain
 from ase_crysdiff.training.settings import TrainSettings
 
 
@@ -151,7 +151,7 @@ def prepare(
         made.fill(model, start.tensors, start.path)
     task = made.task(model, config, training, settings, fabric.device, held_out)
     if start is not None:
-        task = replace(task, inputs={**task.inputs, "origin": start.digest})
+        task = replace(task, inputs={**task.inputs, ORIGIN: start.digest})
     return Loop(task, folder, settings, fabric, extend)
 
 

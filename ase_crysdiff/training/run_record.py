@@ -17,6 +17,8 @@ from ase_crysdiff.training.task import Task
 BOOKKEEPING = frozenset({"checkpoint_every", "log_every"})
 #: A setting that changes nothing where the validation set does not choose the weights.
 VALIDATION = "validate_every"
+#: The input that the initial weights are.
+ORIGIN = "origin"
 #: Numbers that differ by less than this, relatively, are the same: statistics of the data depend in
 #: the last digits on the machine that sums them.
 _TOLERANCE = 1e-4
@@ -88,20 +90,25 @@ class RunRecord:
             asked: What the run is called with now.
             step: Where it is.
             folder: Of the run, for the message.
-            extend: Whether the course of the learning rate may change.
+            extend: Whether the course of the learning rate may change, and the origin be another,
+                which a run that has begun does not read again: names of shipped weights mean others
+                after an update.
 
         Raises:
             InputError: If anything else differs; the message names every difference.
         """
         wrong = []
-        if self.inputs is not None and asked.inputs is not None:  # first: they explain the config
-            wrong += _other_inputs(self.inputs, asked.inputs)
-        wrong += [f"config {line}" for line in differences(self.config, asked.config)]
         changed: dict[str, Any] = {}
+        if self.inputs is not None and asked.inputs is not None:  # first: they explain the config
+            old, new = dict(self.inputs), dict(asked.inputs)
+            if extend and old.get(ORIGIN) and new.get(ORIGIN) and old[ORIGIN] != new[ORIGIN]:
+                changed[ORIGIN] = [old.pop(ORIGIN), new.pop(ORIGIN)]
+            wrong += _other_inputs(old, new)
+        wrong += [f"config {line}" for line in differences(self.config, asked.config)]
         if self.settings is not None and asked.settings is not None:
             old, new = dict(self.settings), dict(asked.settings)
             if extend:
-                changed = {
+                changed |= {
                     name: [old[name], new[name]]
                     for name in TrainSettings.COURSE
                     if old[name] != new[name]
@@ -112,8 +119,8 @@ class RunRecord:
             course = ", ".join(TrainSettings.COURSE)
             raise InputError(
                 f"{folder} holds a run that began otherwise: {'; '.join(wrong)}. Give it what it "
-                f"began with, or give another folder to begin anew. {course} may change when that "
-                "is asked for: --extend, or extend=True."
+                f"began with, or give another folder to begin anew. {course} and the origin may "
+                "change when that is asked for: --extend, or extend=True."
             )
         if self.device not in (None, asked.device):
             changed["device"] = [self.device, asked.device]

@@ -93,6 +93,24 @@ def test_another_origin_is_refused(files, tmp_path):
         run(files[0], tmp_path / "run")
 
 
+def test_an_extended_run_does_not_read_its_origin_again(files, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        run(files[0], tmp_path / name, seed=seed)
+    for name in ("run", "same"):
+        run(files[0], tmp_path / name, {}, origin=tmp_path / "a")
+    ended = {
+        name: run(files[0], tmp_path / name, {}, origin=tmp_path / origin, extend=True, steps=6)
+        for name, origin in (("run", "b"), ("same", "a"))
+    }
+    newest = {name: checkpoint.load_newest(tmp_path / name) for name in ended}
+    assert all(end.step == 6 for end in ended.values())
+    tensors = newest["same"].tensors
+    assert all(torch.equal(tensors[name], t) for name, t in newest["run"].tensors.items())
+    assert "origin" in newest["run"].record.history[0]["changed"]
+    assert "origin" not in newest["same"].record.history[0]["changed"]
+    assert run(files[0], tmp_path / "run", {}, origin=tmp_path / "b", steps=6).step == 6
+
+
 def test_bookkeeping_and_validation_may_change(files, tmp_path):
     run(files[0], tmp_path / "run", steps=4)
     free = {"checkpoint_every": 3, "log_every": 1, "validate_every": 2}
