@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ase_crysdiff.cli.crew import add_crew, crew
+
 if TYPE_CHECKING:
     from ase_crysdiff.data.label_sources import LabelSource
     from ase_crysdiff.data.packing import PackReport
@@ -105,6 +107,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of each crystal of the first level, with energies on the way to its free atoms",
     )
+    add_crew(parser, help="processes that read crystals; 0, the default, reads here")
     parser.set_defaults(run=run)
 
 
@@ -129,12 +132,14 @@ def run(options: argparse.Namespace) -> int:
     if given or any(source.level for source in sources):
         words = ", ".join(f"--{name.replace('_', '-')}" for name in given) or "A level of theory"
         raise InputError(f"{words} concerns labels (.npz); crystals have none. Leave it out.")
-    packed, report = pack(
-        [source.path for source in sources],
-        max_atoms=_MAX_ATOMS if options.max_atoms is None else options.max_atoms,
-        primitive=options.primitive,
-        symmetry=options.symmetry,
-    )
+    with crew(options) as workers:
+        packed, report = pack(
+            [source.path for source in sources],
+            max_atoms=_MAX_ATOMS if options.max_atoms is None else options.max_atoms,
+            primitive=options.primitive,
+            symmetry=options.symmetry,
+            workers=workers,
+        )
     packed.save(options.output)
     _tell(report)
     print(f"{options.output}: {len(packed)} crystals, sha256 {packed.digest[:12]}")

@@ -1,9 +1,11 @@
 """From files of crystals to one packed file, with a report of what was left out and why."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from pymatgen.core import Element, Lattice, Structure
@@ -13,11 +15,20 @@ from ase_crysdiff.crystal.reduction import computable_cell, niggli
 from ase_crysdiff.crystal.reduction import primitive as primitive_cell
 from ase_crysdiff.data.packed import PackedCrystals
 from ase_crysdiff.data.readers import read_all
+from ase_crysdiff.data.reading.record import Record
 from ase_crysdiff.data.scaffolds import PackedScaffolds
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.isolation import Failure, Workers, run_isolated
 from ase_crysdiff.progress import tqdm
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.finding import find_symmetric
+
+#: A crystal, with its symmetry if that is wished; or why there is none.
+Found: TypeAlias = tuple[Structure, SymmetricCrystal | None] | str
+#: Entries that go to a process together.
+_TOGETHER = 32
+#: Seconds of processor time for one: symmetry takes seconds in cells of hundreds of atoms.
+_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ def pack(
     max_atoms: int = 52,
     primitive: bool = False,
     symmetry: bool = False,
+    workers: Workers = 0,
     progress: bool | None = None,
 ) -> tuple[PackedCrystals, PackReport]:
     """Reads crystals, brings them to their Niggli cell and packs them.
@@ -58,31 +70,31 @@ def pack(
         primitive: Whether to reduce to the primitive cell first.
         symmetry: Whether to pack the scaffold of each crystal as well, found within 0.1 Å; crystals
             without one are skipped and counted.
+        workers: Processes that read and reduce crystals, and find their symmetry; one at which a
+            process ends is skipped and counted. 0 works in this one.
         progress: Whether to show a progress bar; None shows one on a terminal.
 
     Raises:
         InputError: If no crystal is left.
     """
+    records = read_all(sources)
+    found = _each(records, partial(_prepared, max_atoms, primitive, symmetry), workers, progress)
     structures: list[Structure] = []
     kept: list[str] = []
     values: list[dict[str, float]] = []
     symmetric: list[SymmetricCrystal] = []
     skipped: list[tuple[str, str]] = []
-    read = 0
-    disable = None if progress is None else not progress
-    for record in tqdm(read_all(sources), desc="pack", unit=" crystals", disable=disable):
-        read += 1
-        try:
-            structure = prepare(record.load(), max_atoms, primitive)
-            symmetric += [find_symmetric(structure)] if symmetry else []
-        except Exception as error:
-            skipped.append((record.name, reason_of(error)))
+    for record, one in zip(records, found, strict=True):
+        if isinstance(one, str):
+            skipped.append((record.name, one))
             continue
+        structure, crystal = one
         structures.append(structure)
+        symmetric += [] if crystal is None else [crystal]
         kept.append(" ".join(record.name.split()))
         values.append(record.values)
+    report = PackReport(len(records), len(structures), tuple(skipped))
     if not structures:
-        report = PackReport(read, 0, tuple(skipped))
         raise InputError(f"Nothing to pack: {report.summary()}")
     names = sorted({name for row in values for name in row})
     columns = {n: torch.tensor([row.get(n, float("nan")) for row in values]) for n in names}
@@ -92,7 +104,35 @@ def pack(
     }
     scaffolds = PackedScaffolds.of(symmetric) if symmetry else None
     packed = PackedCrystals(from_structures(structures), columns, metadata, scaffolds, tuple(kept))
-    return packed, PackReport(read, len(structures), tuple(skipped))
+    return packed, report
+
+
+def _prepared(max_atoms: int, primitive: bool, symmetry: bool, record: Record) -> Found:
+    """The crystal of an entry in its Niggli cell, with its symmetry if that is wished."""
+    try:
+        structure = prepare(record.load(), max_atoms, primitive)
+        return structure, find_symmetric(structure) if symmetry else None
+    except Exception as error:  # whatever a parser raises
+        return reason_of(error)
+
+
+def _each(
+    records: Sequence[Record],
+    prepared: Callable[[Record], Found],
+    workers: Workers,
+    progress: bool | None,
+) -> list[Found]:
+    """What becomes of every entry, in their order."""
+    found: list[Found] = [""] * len(records)
+    chunks = [records[k : k + _TOGETHER] for k in range(0, len(records), _TOGETHER)]
+    answers = run_isolated(prepared, chunks, workers=workers, timeout=_TIMEOUT)
+    disable = None if progress is None else not progress
+    total = len(records)
+    for chunk, place, one in tqdm(
+        answers, total=total, desc="pack", unit=" crystals", disable=disable
+    ):
+        found[chunk * _TOGETHER + place] = one.reason if isinstance(one, Failure) else one
+    return found
 
 
 def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> Structure:

@@ -1,11 +1,13 @@
-"""Crystals that are learnt from go through the reduction of those that are predicted."""
+"""Crystals that are learnt from go through the reduction of those that are predicted, here or in
+several processes.
+"""
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.crystal.reduction import reduced_cell
-from ase_crysdiff.data.packing import prepare
+from ase_crysdiff.data.packing import pack, prepare
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.testing.crystals import prototypes
 
@@ -31,3 +33,19 @@ def test_what_cannot_be_learnt_from_is_named():
         prepare(Structure(Lattice.cubic(0.9), ["Mg"], [[0, 0, 0]]), 52)
     with pytest.raises(InputError, match="more than 3 atoms"):
         prepare(Structure(Lattice.cubic(4), ["Mg"], [[0, 0, 0]]) * (2, 2, 1), 3)
+
+
+def test_processes_pack_the_same(tmp_path):
+    for name, crystal in prototypes().items():
+        crystal.to(str(tmp_path / f"{name}.cif"))
+    (tmp_path / "broken.cif").write_text("data_broken\n_cell_length_a 4\n")
+    large = prototypes()["NaCl"].copy()
+    large.make_supercell(3)
+    large.to(str(tmp_path / "large.cif"))
+    ways = [pack([tmp_path], symmetry=True, workers=n, progress=False) for n in (0, 2)]
+    (here, told), (there, told_there) = ways
+    assert here.names == there.names
+    assert here.digest == there.digest
+    assert len(here) == len(prototypes())
+    assert told == told_there
+    assert {name for name, _ in told.skipped} == {"broken", "large"}
