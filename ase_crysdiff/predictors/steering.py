@@ -44,6 +44,7 @@ class PropertySteering(Steering):
         super().__init__(window, population, strength, times)
         self.predictor = str(predictor)
         self._loaded: Any = load_predictor(self.predictor)
+        self.unit = str(self._loaded.unit)
 
     def __repr__(self) -> str:
         return f"PropertySteering({self.predictor!r}, {self.window}, population={self.population})"

@@ -47,7 +47,7 @@ def test_new_crystals_are_wished_near_the_hull_where_nothing_is(default):
     assert list(drawn) != list(plain)
     assert any("and the same wishes" in note for note in drawn.report.notes)
     (said,) = [note for note in drawn.report.notes if "nothing is wished" in note]
-    assert "'energy-above-hull' chooses one at or below 0.025" in said
+    assert "'energy-above-hull' chooses one at or below 0.025 eV/atom;" in said
     assert not any("nothing is wished" in n for n in (*wished.report.notes, *plain.report.notes))
 
 

@@ -54,7 +54,7 @@ def test_what_a_sampler_was_told_of_stays_a_wish():
     assert steering.parts["bulk_modulus"].strength == 8.0
     (sentence,) = said_of_guides(found, TOLD)
     assert "'toy' was not conditioned on bulk_modulus." in sentence
-    assert "'bulk-modulus' chooses one near 35 to 65" in sentence
+    assert "'bulk-modulus' chooses one near 35 to 65 GPa;" in sentence
 
 
 def test_without_weight_or_guide_nothing_is_steered():
@@ -81,7 +81,7 @@ def test_heights_above_the_hull_are_wished_at_or_below(wish, highest):
     found = guided(SampleRequest(properties={"energy_above_hull": wish}), FREE)
     (steering,) = found.conditions
     assert steering.window == (-math.inf, highest)
-    assert f"chooses one at or below {highest:g};" in said_of_guides(found, FREE)[0]
+    assert f"chooses one at or below {highest:g} eV/atom;" in said_of_guides(found, FREE)[0]
     deep = from_structures(list(prototypes().values())[:1])
     steering.parts["energy_above_hull"].values = lambda _: torch.tensor([-0.08])
     assert steering.log_weights(deep).tolist() == [0.0]
