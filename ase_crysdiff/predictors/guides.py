@@ -126,8 +126,8 @@ def said_of_guides(request: SampleRequest, sampler: "Sampler") -> tuple[str, ...
     steering = [c for c in request.conditions if isinstance(c, WishSteering)]
     return tuple(
         f"{_why(wished, sampler, some.asked)} Of {one.population} candidates for each crystal "
-        f"{one.predictor!r} chooses one {_said_of(one.window)} {one.unit}; judge what comes by another "
-        "predictor."
+        f"{one.predictor!r} chooses one {_said_of(one.window)} {one.unit}; judge what comes by "
+        "another predictor."
         for some in steering
         for wished, one in some.parts.items()
     )

@@ -9,12 +9,15 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from ase_crysdiff.campaigns.benchmark.potential import PotentialOptions, potential
+from ase_crysdiff.campaigns.benchmark.potentials.base import Contender
 from ase_crysdiff.campaigns.benchmark.potentials.equations_of_state import equation_of_state
 from ase_crysdiff.campaigns.benchmark.potentials.matcalc_import import matcalc_benchmarks
+from ase_crysdiff.campaigns.benchmark.potentials.matcalc_sets import Equilibrium
 from ase_crysdiff.campaigns.benchmark.potentials.room import Room
 from ase_crysdiff.campaigns.benchmark.potentials.solids import solids
 from ase_crysdiff.crystal.convert import atoms_to_structure
 from ase_crysdiff.errors import InputError, MissingExtraError
+from ase_crysdiff.potentials.energy_corrections import correction
 from ase_crysdiff.potentials.from_calculator import CalculatorPotential
 from ase_crysdiff.storage import Store
 from calculators import PotentialCalculator
@@ -150,3 +153,25 @@ def test_the_state_of_the_hub_and_of_random_numbers_stays(tmp_path):
     options = PotentialOptions(heat_capacity=plain, **common)
     with pytest.raises(InputError, match=r"other\.json is no file of PhononBenchmark"):
         Room.open(options, PotentialCalculator, {"emt": EMT()})
+
+
+@with_matcalc
+@pytest.mark.slow
+def test_energies_are_compared_without_the_corrections_of_the_materials_project(tmp_path):
+    from monty.serialization import dumpfn
+
+    oxide = atoms_to_structure(bulk("CuO", "rocksalt", a=4.2))
+    entry = {"material_id": "oxide", "formula": "CuO", "structure": oxide}
+    dumpfn([{**entry, "formation_energy_per_atom": -0.8}], tmp_path / "oxide.json")
+    section = Equilibrium(tmp_path / "oxide.json", None, 0)
+    (item,) = section.items(Store(tmp_path / "parts"))
+
+    def energy(is_corrected):
+        own = CalculatorPotential(EMT())
+        own.is_corrected = is_corrected
+        (found,) = section.values(Contender("emt", own, EMT()), [item.given])
+        return found["formation_energy_per_atom"]
+
+    added = correction(oxide)
+    assert added < -0.3
+    assert energy(True) == pytest.approx(energy(False) - added, abs=1e-6)
