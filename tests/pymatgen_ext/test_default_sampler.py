@@ -38,12 +38,12 @@ def test_the_best_that_can_serves_and_is_named(default, wish, name):
 
 
 def test_new_crystals_are_wished_near_the_hull_where_nothing_is(default):
-    drawn = default.sample(4, seed=3)
-    wished = default.sample(4, seed=3, properties={"energy_above_hull": 0.025})
+    drawn = default.sample(2, seed=3)
+    wished = default.sample(2, seed=3, properties={"energy_above_hull": 0.025})
     named = StructureSampler("prototypes", device="cpu")
-    plain = named.sample(4, seed=3)
+    plain = named.sample(2, seed=3)
     assert list(drawn) == list(wished)
-    assert list(drawn) == list(named.sample(4, seed=3, properties={"energy_above_hull": 0.025}))
+    assert list(drawn) == list(named.sample(2, seed=3, properties={"energy_above_hull": 0.025}))
     assert list(drawn) != list(plain)
     assert any("and the same wishes" in note for note in drawn.report.notes)
     (said,) = [note for note in drawn.report.notes if "nothing is wished" in note]
