@@ -124,6 +124,12 @@ def run(options: argparse.Namespace) -> int:
     sources = [LabelSource.parse(text) for text in options.sources]
     if options.blocks:
         return _pack_frameworks(sources, options)
+    archives = [str(s.path) for s in sources if s.path.suffix == ".npz"]
+    if archives and (options.workers or options.dask):
+        raise InputError(
+            f"--workers and --dask are for crystals, read one by one; {archives[0]} is an "
+            "archive. Leave the option out."
+        )
     if all(is_archive(source.path) for source in sources):
         return _pack_molecules([source.path for source in sources], options.output)
     if any(source.path.suffix == ".npz" for source in sources):
@@ -159,7 +165,10 @@ def _pack_frameworks(sources: "list[LabelSource]", options: argparse.Namespace) 
     if options.symmetry:
         raise InputError("--symmetry is about atoms on sites, --blocks about bodies. Give one.")
     most = _MAX_FRAMEWORK_ATOMS if options.max_atoms is None else options.max_atoms
-    packed, report = pack_frameworks([source.path for source in sources], max_atoms=most)
+    with crew(options) as workers:
+        packed, report = pack_frameworks(
+            [source.path for source in sources], max_atoms=most, workers=workers
+        )
     packed.save(options.output)
     _tell(report)
     print(f"{options.output}: {len(packed)} frameworks, sha256 {packed.digest[:12]}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from pymatgen.core import Element, Lattice, Structure
@@ -23,8 +23,10 @@ from ase_crysdiff.progress import tqdm
 from ase_crysdiff.symmetry.crystal import SymmetricCrystal
 from ase_crysdiff.symmetry.finding import find_symmetric
 
-#: A crystal, with its symmetry if that is wished; or why there is none.
-Found: TypeAlias = tuple[Structure, SymmetricCrystal | None] | str
+#: A crystal, with its symmetry if that is wished.
+Found: TypeAlias = tuple[Structure, SymmetricCrystal | None]
+#: What is made of an entry.
+T = TypeVar("T")
 #: Entries that go to a process together.
 _TOGETHER = 32
 #: Seconds of processor time for one: symmetry takes seconds in cells of hundreds of atoms.
@@ -78,7 +80,8 @@ def pack(
         InputError: If no crystal is left.
     """
     records = read_all(sources)
-    found = _each(records, partial(_prepared, max_atoms, primitive, symmetry), workers, progress)
+    prepared = partial(_prepared, max_atoms, primitive, symmetry)
+    found: list[Found | str] = each(prepared, records, "crystals", workers, progress)
     structures: list[Structure] = []
     kept: list[str] = []
     values: list[dict[str, float]] = []
@@ -109,30 +112,43 @@ def pack(
 
 def _prepared(max_atoms: int, primitive: bool, symmetry: bool, record: Record) -> Found:
     """The crystal of an entry in its Niggli cell, with its symmetry if that is wished."""
-    try:
-        structure = prepare(record.load(), max_atoms, primitive)
-        return structure, find_symmetric(structure) if symmetry else None
-    except Exception as error:  # whatever a parser raises
-        return reason_of(error)
+    structure = prepare(record.load(), max_atoms, primitive)
+    return structure, find_symmetric(structure) if symmetry else None
 
 
-def _each(
+def each(
+    prepared: Callable[[Record], T],
     records: Sequence[Record],
-    prepared: Callable[[Record], Found],
+    things: str,
     workers: Workers,
     progress: bool | None,
-) -> list[Found]:
-    """What becomes of every entry, in their order."""
-    found: list[Found] = [""] * len(records)
+) -> list[T | str]:
+    """What is made of every entry, in their order, or why nothing is.
+
+    Args:
+        prepared: Makes it; importable by name.
+        records: The entries.
+        things: What they are, for the progress bar.
+        workers: Processes; 0 works in this one.
+        progress: Whether to show a bar; None shows one on a terminal.
+    """
+    found: list[T | str] = [""] * len(records)
     chunks = [records[k : k + _TOGETHER] for k in range(0, len(records), _TOGETHER)]
-    answers = run_isolated(prepared, chunks, workers=workers, timeout=_TIMEOUT)
+    function = partial(_or_reason, prepared)
+    answers = run_isolated(function, chunks, workers=workers, timeout=_TIMEOUT)
     disable = None if progress is None else not progress
-    total = len(records)
-    for chunk, place, one in tqdm(
-        answers, total=total, desc="pack", unit=" crystals", disable=disable
-    ):
-        found[chunk * _TOGETHER + place] = one.reason if isinstance(one, Failure) else one
+    with tqdm(total=len(records), desc="pack", unit=f" {things}", disable=disable) as bar:
+        for chunk, place, one in answers:
+            found[chunk * _TOGETHER + place] = one.reason if isinstance(one, Failure) else one
+            bar.update()
     return found
+
+
+def _or_reason(prepared: Callable[[Record], T], record: Record) -> T | str:
+    try:
+        return prepared(record)
+    except Exception as error:  # whatever a parser raises
+        return reason_of(error)
 
 
 def prepare(structure: Structure, max_atoms: int, primitive: bool = False) -> Structure:

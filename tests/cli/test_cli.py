@@ -100,6 +100,13 @@ def test_pack_without_sources_is_explained(tmp_path, capsys):
     assert not output.exists()
 
 
+def test_archives_are_packed_without_processes(tmp_path, capsys):
+    (tmp_path / "labels.npz").write_bytes(b"")
+    asked = ["pack", str(tmp_path / "labels.npz"), "-o", str(tmp_path / "l.safetensors")]
+    assert main([*asked, "--workers", "2"]) == 1
+    assert "labels.npz is an archive. Leave the option out." in capsys.readouterr().err
+
+
 def test_pack_into_a_file_of_another_kind_is_refused_before_any_work(tmp_path, capsys):
     output = tmp_path / "absent" / "data.foo"
     assert main(["pack", str(tmp_path / "absent.csv"), "-o", str(output)]) == 1
