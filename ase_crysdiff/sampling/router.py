@@ -127,7 +127,7 @@ class Router(Sampler):
                 return name, one
         if refusals and not any(isinstance(error, IncompatibleError) for error in refusals):
             raise refusals[0]
-        raise IncompatibleError(f"No model can {request.task.verb}: {'; '.join(reasons)}.")
+        raise IncompatibleError(f"No model can {request.task.verb}: {_in_one(reasons)}.")
 
     def sampler_for(self, request: SampleRequest) -> Sampler:
         """The sampler that serves a request.
@@ -157,3 +157,14 @@ class Router(Sampler):
 
     def sample(self, request: SampleRequest, streams: Streams) -> Sampled:
         return self.sampler_for(request).sample(request, streams)
+
+
+def _in_one(reasons: Sequence[str]) -> str:
+    """Reasons of several samplers; the sentences that all of them end with are said once."""
+    several = [reason.split(". ") for reason in reasons]
+    same = 0
+    while all(len(one) > same + 1 and one[-1 - same] == several[0][-1 - same] for one in several):
+        same += 1
+    ends = several[0][len(several[0]) - same :] if len(several) > 1 else []
+    own = "; ".join(". ".join(one[: len(one) - len(ends)]) for one in several)
+    return ". ".join([own, *ends])

@@ -30,14 +30,17 @@ def check_wishes(
     Raises:
         IncompatibleError: If it was not conditioned on a property; names those that it takes, with
             units and ranges.
-        InputError: If a wish cannot be read, or contradicts another one.
+        InputError: If a wish cannot be read, contradicts another one, or has a name that is close
+            to that of a property and none itself.
     """
     unknown = sorted(set(request.properties) - set(properties))
     if unknown:
         known = {*properties, *LABELS, *DERIVED}
-        meant = "".join(did_you_mean(one, sorted(known)) for one in unknown if one not in known)
+        for one in unknown:
+            if one not in known and (meant := did_you_mean(one, sorted(known))):
+                raise InputError(f"No property is called {one!r}.{meant}")
         raise IncompatibleError(
-            f"{name!r} was not conditioned on {', '.join(unknown)}.{meant} It takes "
+            f"{name!r} was not conditioned on {', '.join(unknown)}. It takes "
             f"{listed(list(properties.values()))}. {remedy}".rstrip()
         )
     wished = {n: properties[n].checked(wish) for n, wish in request.properties.items()}

@@ -53,6 +53,20 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def cells(row):
+    """Number of cells of a row of a table; a bar within code or behind a backslash is text."""
+    return len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row.strip()))) - 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_rows_of_tables_are_as_long_as_their_heads(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\|[ ]*$\n?)+", text, re.MULTILINE):
+        head, *rows = table.splitlines()
+        for row in rows:
+            assert cells(row) == cells(head), f"{page.name}: {row[:80]}"
+
+
 @pytest.mark.parametrize(
     "group", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
 )

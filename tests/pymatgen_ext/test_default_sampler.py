@@ -94,3 +94,20 @@ def test_what_none_can_do_is_refused_with_the_reasons(default):
 def test_the_command_needs_no_name(tmp_path, capsys):
     assert main(["sample", "-n", "2", "--seed", "0", "-o", str(tmp_path / "drawn")]) == 0
     assert "'default' leaves this to 'prototypes'" in capsys.readouterr().out
+
+
+def test_what_all_samplers_say_of_a_refusal_is_said_once(default):
+    with pytest.raises(IncompatibleError, match="No model can make crystals") as caught:
+        default.sample(1, properties={"colour": 1.0})
+    said = str(caught.value)
+    assert said.count("was not conditioned on colour") == 3
+    assert "'miad' was not conditioned on colour. It takes no property. A predictor" in said
+    assert said.count("PropertySteering") == said.count(".finetune(...)") == 1
+
+
+def test_a_misspelt_property_is_told_once_what_was_meant(default):
+    with pytest.raises(InputError) as caught:
+        default.sample(1, properties={"bulk_modulos": 200.0})
+    assert str(caught.value) == (
+        "No property is called 'bulk_modulos'. Did you mean 'bulk_modulus'?"
+    )
