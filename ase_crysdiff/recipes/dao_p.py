@@ -6,22 +6,19 @@ one is both, see `networks.encoders.crysformer.periodic`.
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
-from ase_crysdiff.constants import NUM_SPECIES
+from ase_crysdiff.data.element_energies import element_energies
 from ase_crysdiff.data.labels import Labels
-from ase_crysdiff.data.perturbations import Perturbation
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights
 from ase_crysdiff.models.card import Config, Kind
 from ase_crysdiff.models.recipe import Recipe, Tensors
 from ase_crysdiff.networks.energy import AtomicEnergies, readouts
 from ase_crysdiff.networks.energy import build as build_network
-from ase_crysdiff.potentials.element_references import RIDGE, least_squares_references
 from ase_crysdiff.potentials.levels import readout_names
 from ase_crysdiff.potentials.separation import REACH
 from ase_crysdiff.training.energy import energy_task
@@ -84,7 +81,8 @@ class DaoP(Recipe):
         }
 
     def of_data(self, config: Config, data: Labels) -> dict[str, Any]:
-        """A config whose elements and energies of elements are those of the labels.
+        """A config whose elements and energies of elements are those of the labels; what the
+        labels say nothing of stays as it was.
 
         Args:
             config: Of the weights that the training begins with, or empty.
@@ -93,21 +91,21 @@ class DaoP(Recipe):
         names = data.levels if data.level is not None else ("",)
         known = json.loads(data.metadata.get("references", "{}"))
         fitted = dict.fromkeys(names, known) if len(names) == 1 else known
+        before = {config.get("level", names[0]): config, **config.get("levels", {})}
         entries = {
-            name: element_energies(data.of_level(name), fitted.get(name, {})) for name in names
+            name: element_energies(data.of_level(name), fitted.get(name, {}), before.get(name, {}))
+            for name in names
         }
-        found = {int(z) for z in torch.unique(data.configurations.species)}
-        elements = sorted(found | set(config.get("elements", ())))
         rest = {key: value for key, value in config.items() if key not in _OF_DATA}
         if len(names) == 1:
-            return {**rest, **entries[names[0]], "elements": elements}
-        shares = dict.fromkeys(names, 1.0)
+            return {**rest, **entries[names[0]]}
+        found = {int(z) for z in torch.unique(data.configurations.species)}
         return {
             **rest,
             "levels": entries,
             "readouts": list(names),
-            "shares": shares,
-            "elements": elements,
+            "shares": dict.fromkeys(names, 1.0),
+            "elements": sorted(found | set(config.get("elements", ()))),
         }
 
     def load_data(self, path: Path) -> Labels:
@@ -179,60 +177,6 @@ def _of_one_level(config: Config, tensors: Tensors) -> tuple[dict[str, Any], Ten
     rest = {key: value for key, value in config.items() if key not in left}
     config = {**rest, **config["levels"][name], "level": name}
     return config, readouts(tensors, [names.index(name)])
-
-
-def element_energies(labels: Labels, formation_references: Mapping[str, float]) -> dict[str, Any]:
-    """What stands for the elements at one level of theory, for a config: references fitted to the
-    labels, and how far above them the free atoms lie.
-
-    Args:
-        labels: Of this level.
-        formation_references: Energies of the elements by atomic number that turn its energies into
-            formation energies, eV. Of an element without one, or without a heat of formation of its
-            free atom among the labels' metadata, the free atom is not known.
-    """
-    references = atom_energies(labels)
-    depths = [0.0] * NUM_SPECIES
-    for z, heat in json.loads(labels.metadata.get("free_atoms", "{}")).items():
-        if z in formation_references:
-            above = float(formation_references[z]) + float(heat) - references[int(z)]
-            depths[int(z)] = round(above, 6)
-    return {
-        "references": references,
-        "depths": depths,
-        "formation_references": dict(formation_references),
-    }
-
-
-def atom_energies(labels: Labels) -> list[float]:
-    """Energy of each element's atom, eV, by least squares of the energies per atom on the
-    compositions; 0 where the element does not occur, the mean energy where it does in perturbed
-    crystals alone.
-
-    Only labels of unperturbed crystals count, if there are any: strain and disorder are the
-    network's business.
-
-    Args:
-        labels: What the potential learns from.
-
-    Returns:
-        By atomic number, shape (NUM_SPECIES,).
-    """
-    c = labels.configurations
-    composition = torch.zeros(len(labels), NUM_SPECIES, dtype=torch.float64)
-    composition.index_put_(
-        (c.index, c.species), torch.ones(len(c.species), dtype=torch.float64), accumulate=True
-    )
-    undistorted = labels.kind == Perturbation.UNPERTURBED
-    use = undistorted if bool(undistorted.any()) else torch.ones_like(undistorted)
-    counts = c.num_atoms.double()
-    fractions, energies = composition / counts[:, None], labels.energy.double() / counts
-    found = torch.from_numpy(
-        least_squares_references(fractions[use].numpy(), energies[use].numpy(), RIDGE)
-    )
-    occurs = composition.sum(0) > 0
-    found[occurs & found.isnan()] = energies[use].mean()
-    return [round(x, 6) for x in found.nan_to_num().tolist()]
 
 
 RECIPE = DaoP()

@@ -109,7 +109,8 @@ def answers(crystals: CrystalBatch) -> Array:
         predictor.elements,
         1,
     )
-    return np.concatenate([_potential_says(crystals), gap], axis=1)
+    said = _of_known(_potential_says, crystals, potential().elements, 5)
+    return np.concatenate([said, gap], axis=1)
 
 
 def _potential_says(crystals: CrystalBatch) -> Array:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,22 @@ def test_one_network_answers_for_two_levels_and_ships_one(two_levels, tmp_path):
         expected = averaged.energies(batch.graph, shifted * 0)
         found = potential.network.energies(batch.graph)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_what_another_level_alone_has_is_not_answered_for(two_levels, tmp_path):
+    """Its readout was never taught what the element does."""
+    labels, _ = two_levels
+    species = labels.configurations.species.clone()
+    species[(labels.level[labels.configurations.index] == 1) & (species == 29)] = 54
+    strange = replace(labels, configurations=replace(labels.configurations, species=species))
+    assert 54 in species
+    trainer(strange, tmp_path / "run", steps=2).run(progress=False)
+    card = export(tmp_path / "run", tmp_path / "w", "dao-p")
+    pair = labels.of_level("pair").configurations.species
+    assert card.config["elements"] == sorted(set(pair.tolist()))
+    potential = load_potential("dao-p", tmp_path / "w")
+    with pytest.raises(InputError, match="Xe"):
+        potential.evaluate(strange.of_level("dft").configurations)
 
 
 def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_path):
