@@ -2,7 +2,7 @@
 nonsense.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -63,6 +63,24 @@ def check(configurations: Configurations, elements: Collection[int], name: str) 
         raise InputError(where + reason + others)
 
 
+def unknown_elements(numbers: Iterable[int], elements: Collection[int], name: str) -> str | None:
+    """A sentence on the atomic numbers that a potential does not know, and on those that it does;
+    None if it knows all.
+
+    Args:
+        numbers: Atomic numbers that are asked for.
+        elements: Atomic numbers that it knows.
+        name: The potential.
+    """
+    unknown = sorted(set(numbers).difference(elements))
+    if not unknown:
+        return None
+    symbols = ", ".join(
+        chemical_symbols[z] if 0 < z < len(chemical_symbols) else f"X (Z = {z})" for z in unknown
+    )
+    return f"{name} does not know {symbols}; it knows {element_ranges(elements)}."
+
+
 def element_ranges(elements: Collection[int]) -> str:
     """Atomic numbers as ranges of symbols, such as "H-Bi, Ac-Pu"."""
     numbers = sorted(elements)
@@ -90,13 +108,8 @@ def _problem(
 ) -> str | None:
     if not len(numbers):
         return "There are no atoms; a potential needs at least one."
-    unknown = sorted(set(numbers.tolist()).difference(elements))
-    if unknown:
-        symbols = ", ".join(
-            chemical_symbols[z] if 0 < z < len(chemical_symbols) else f"X (Z = {z})"
-            for z in unknown
-        )
-        return f"{name} does not know {symbols}; it knows {element_ranges(elements)}."
+    if strange := unknown_elements(numbers.tolist(), elements, name):
+        return strange
     if not np.isfinite(positions).all():
         first = int(np.nonzero(~np.isfinite(positions).all(1))[0][0])
         return (

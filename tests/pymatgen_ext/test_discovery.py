@@ -189,6 +189,8 @@ def test_a_pattern_needs_a_formula_and_peaks(tmp_path):
         (("Li-O",), {"judge": "nix"}, UnknownNameError, "nix"),
         (("Li-O",), {"samplers": ("chggen",)}, IncompatibleError, "chggen"),
         (("Li-O",), {"seed": -1}, InputError, "seed"),
+        (("Xe-F",), {}, IncompatibleError, "dao-p does not know Xe; it knows H, Li-F.*another"),
+        (("XeF2",), {}, IncompatibleError, "dao-p does not know Xe"),
     ],
 )
 def test_senseless_calls_are_refused_before_anything_is_drawn(

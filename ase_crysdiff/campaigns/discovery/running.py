@@ -144,11 +144,13 @@ def run(
         seed: Of the run; None takes that of the folder, and a new one for a new folder.
 
     Raises:
-        InputError: If the folder holds a run of another wish, or an argument makes no sense.
+        InputError: If the folder holds a run of another wish, an argument makes no sense, or the
+            potential does not know a wished element.
     """
     started = time.monotonic()
     until = math.inf if plan.minutes is None else started + 60 * plan.minutes
     loaded = as_potential(plan.potential)
+    wish.check(loaded)
     hull = hull_from(plan.hull, loaded)
     check_references(hull, loaded)
     reference = None if plan.reference is None else reference_from(plan.reference)

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 from pymatgen.core import Element
 
 from ase_crysdiff.crystal.elements import SYMBOLS
-from ase_crysdiff.errors import InputError
+from ase_crysdiff.errors import IncompatibleError, InputError
+from ase_crysdiff.potentials.base import Potential
+from ase_crysdiff.potentials.checks import unknown_elements
 from ase_crysdiff.sampling.request import PrototypeWish
 from ase_crysdiff.sampling.tasks.csp import Amounts
 from ase_crysdiff.symmetry.tables import space_group
@@ -97,6 +99,19 @@ class Wish:
         for name, (low, high) in self.windows.items():
             parts.append(f"with {name} {_window_text(low, high)}")
         return " ".join(parts)
+
+    def check(self, potential: Potential) -> None:
+        """Refuses to look for crystals whose energies nobody could tell.
+
+        Args:
+            potential: What is to relax and rank them.
+
+        Raises:
+            IncompatibleError: If it does not know an element that all of them have.
+        """
+        everywhere = (self.species or ()) if self.elements is None else ()
+        if strange := unknown_elements(everywhere, potential.elements, potential.name):
+            raise IncompatibleError(f"{strange} Give another potential, such as 'chgnet'.")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values of what is wished, for the record of a run."""
