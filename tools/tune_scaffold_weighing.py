@@ -33,7 +33,7 @@ MISSED = -25.0
 
 def evidence_of(proposals, scaffold) -> dict:
     """What is known of the composition of a true scaffold, and which proposals are right."""
-    found = proposals.evidence(Asked((tuple(scaffold.counts.items()),), known=False))
+    (found,) = proposals.evidence([Asked((tuple(scaffold.counts.items()),), known=False)])
     return {
         "votes": found.votes.tolist(),
         "log_model": found.log_model.tolist(),

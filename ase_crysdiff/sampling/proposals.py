@@ -109,7 +109,17 @@ class Proposals:
         Args:
             asked: Contents of cells, and which scaffolds and structures may be proposed.
         """
-        evidence = self.evidence(asked)
+        (found,) = self.ranked_each([asked])
+        return found
+
+    def ranked_each(self, several: Sequence[Asked]) -> list[list[Proposal]]:
+        """The same as `ranked` for each of several questions, in less time."""
+        return [
+            self._ranked(asked, evidence)
+            for asked, evidence in zip(several, self.evidence(several), strict=True)
+        ]
+
+    def _ranked(self, asked: Asked, evidence: Evidence) -> list[Proposal]:
         logs = probabilities(self.weighing, evidence.votes, evidence.log_model)
         new = len(logs) - len(evidence.templates)
         found = [
@@ -121,38 +131,45 @@ class Proposals:
         # Sorting is stable: known structures stay in their order.
         return sorted(found, key=lambda one: -np.inf if one.known else -one.log_probability)
 
-    def evidence(self, asked: Asked) -> Evidence:
-        """What is known of a composition before it is weighed.
+    def evidence(self, several: Sequence[Asked]) -> list[Evidence]:
+        """What is known of compositions before it is weighed.
 
         Args:
-            asked: Contents of cells, and which scaffolds and structures may be proposed.
+            several: Contents of cells, and which scaffolds and structures may be proposed, of each.
+        """
+        votes = [self._votes(asked) for asked in several]
+        units = [log_units for _, log_units in votes]
+        thought_of = self._thought_of(several, units)
+        return [self._evidence(*one) for one in zip(several, votes, thought_of, strict=True)]
+
+    def _votes(self, asked: Asked) -> tuple[list[tuple[Scaffold, Candidate]], dict[int, float]]:
+        """Templates with their scaffolds, and the logarithm of the probability of each number of
+        atoms of the cell.
         """
         choice = None
         if asked.group is not None or asked.wished is not None:
             choice = Symmetry(self.library, asked.group, asked.wished)
-        groups = None if asked.group is None else frozenset({asked.group})
-        wish: dict[str, Any] = {
-            "groups": groups,
-            "hull": asked.hull,
-            "guidance_weight": asked.guidance_weight,
-        }
         ranking = candidates(self.library, asked.cells, self.vote, known=asked.known, choice=choice)
         looked_at = [ranking[i] for i in range(min(len(ranking), self.weighing.considered))]
         pairs = [(self._scaffold(candidate), candidate) for candidate in looked_at]
-        log_units = self._log_units(asked.cells, ranking)
-        if asked.wished is None:
-            thought_of = self._thought_of(asked.cells, log_units, wish)
-        else:
-            able = ways(asked.wished, dict(asked.cells[0]))
-            thought_of = list(dict.fromkeys(scaffold.canonical() for scaffold in able))
+        return pairs, self._log_units(asked.cells, ranking)
+
+    def _evidence(
+        self,
+        asked: Asked,
+        votes: tuple[list[tuple[Scaffold, Candidate]], dict[int, float]],
+        thought_of: list[Scaffold],
+    ) -> Evidence:
+        pairs, log_units = votes
+        if asked.wished is not None:
             pairs = [pair for pair in pairs if pair[0] in thought_of]
         old = [scaffold for scaffold, _ in pairs]
         scaffolds = old + [scaffold for scaffold in thought_of if scaffold not in set(old)]
-        log_model = self.decoder.log_probabilities(scaffolds, **wish)
+        log_model = self.decoder.log_probabilities(scaffolds, **_wish(asked))
         log_model = log_model + [log_units[scaffold.num_atoms] for scaffold in scaffolds]
         templates = [candidate for _, candidate in pairs]
-        votes = np.array([candidate.score for candidate in templates])
-        return Evidence(scaffolds, templates, votes, log_model)
+        scores = np.array([candidate.score for candidate in templates])
+        return Evidence(scaffolds, templates, scores, log_model)
 
     def in_turn(self, asked: Asked, number: int) -> Scaffold:
         """The scaffold of one of many draws: each comes as often as its probability says, the most
@@ -194,23 +211,49 @@ class Proposals:
         return dict(zip(atoms, np.log(shares).tolist(), strict=True))
 
     def _thought_of(
-        self,
-        cells: Sequence[Contents],
-        log_units: dict[int, float],
-        wish: dict[str, Any],
-    ) -> list[Scaffold]:
-        """The likeliest scaffolds by the model."""
-        atoms = [sum(n for _, n in contents) for contents in cells]
-        floor = max(log_units.values()) + np.log(_LEAST_UNITS)
-        probable = [i for i, n in enumerate(atoms) if log_units[n] > floor]
-        likeliest = self.decoder.likeliest(
-            [dict(cells[i]) for i in probable],
-            self.weighing.kept,
-            log_weights=[log_units[atoms[i]] for i in probable],
-            beam=self.weighing.beam,
-            **wish,
-        )
-        return [one.scaffold.canonical() for one in likeliest]
+        self, several: Sequence[Asked], units: Sequence[dict[int, float]]
+    ) -> list[list[Scaffold]]:
+        """The likeliest scaffolds by the model, or all that a prototype allows, for each question;
+        those with the same wishes are asked together.
+        """
+        found: dict[int, list[Scaffold]] = {}
+        together: dict[tuple[Any, ...], list[int]] = {}
+        for place, asked in enumerate(several):
+            if asked.wished is None:
+                together.setdefault(tuple(_wish(asked).values()), []).append(place)
+            else:
+                able = ways(asked.wished, dict(asked.cells[0]))
+                found[place] = list(dict.fromkeys(scaffold.canonical() for scaffold in able))
+        for places in together.values():
+            probable = [_probable(several[i].cells, units[i]) for i in places]
+            likeliest = self.decoder.likeliest_each(
+                [[dict(contents) for contents, _ in one] for one in probable],
+                self.weighing.kept,
+                log_weights=[[log for _, log in one] for one in probable],
+                beam=self.weighing.beam,
+                **_wish(several[places[0]]),
+            )
+            for place, own in zip(places, likeliest, strict=True):
+                found[place] = [one.scaffold.canonical() for one in own]
+        return [found[place] for place in range(len(several))]
+
+
+def _wish(asked: Asked) -> dict[str, Any]:
+    """What the decoder is told."""
+    return {
+        "groups": None if asked.group is None else frozenset({asked.group}),
+        "hull": asked.hull,
+        "guidance_weight": asked.guidance_weight,
+    }
+
+
+def _probable(
+    cells: Sequence[Contents], log_units: dict[int, float]
+) -> list[tuple[Contents, float]]:
+    """Contents that are probable enough to be thought about, with the logarithm of that."""
+    floor = max(log_units.values()) + np.log(_LEAST_UNITS)
+    logs = [log_units[sum(n for _, n in contents)] for contents in cells]
+    return [(contents, log) for contents, log in zip(cells, logs, strict=True) if log > floor]
 
 
 def _named(scaffold: Scaffold, group: int | None) -> Scaffold:

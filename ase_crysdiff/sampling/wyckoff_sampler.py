@@ -2,7 +2,7 @@
 numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -174,8 +174,8 @@ class WyckoffSampler(Sampler):
         draws = streams.rng("scaffold", 0, [1] * len(streams), torch.device("cpu"), torch.float64)
         wish = request.properties.get(ENERGY_ABOVE_HULL)
         energies = window_draws(ENERGY_ABOVE_HULL, wish, streams)
-        for i, draw in enumerate(draws.uniform(1)[:, 0].tolist()):
-            one = found[i]
+        several: dict[int, Asked] = {}
+        for i, one in enumerate(found):
             if isinstance(one, str) or len(one.scaffold.counts) > MAX_ELEMENTS:
                 continue
             counts = one.scaffold.counts
@@ -183,8 +183,11 @@ class WyckoffSampler(Sampler):
                 found[i] = "the space group has no sites for what was drawn"
                 continue
             cell, known = tuple(counts.items()), bool(request.known)
-            asked = Asked((cell,), group, None, known, *hull_wish(request, energies[i]))
-            found[i] = self._chosen(asked, draw)
+            several[i] = Asked((cell,), group, None, known, *hull_wish(request, energies[i]))
+        proposed = self.proposals.ranked_each(list(several.values()))
+        uniform = draws.uniform(1)[:, 0].tolist()
+        for (i, asked), proposals in zip(several.items(), proposed, strict=True):
+            found[i] = self._chosen(asked, proposals, uniform[i])
         return found
 
     def _drafted(self, request: SampleRequest) -> SampleRequest:
@@ -198,9 +201,8 @@ class WyckoffSampler(Sampler):
         able = self.known.templates.sums(task, group, None)[-1] > 0
         return request if able else replace(request, space_group=None)
 
-    def _chosen(self, asked: Asked, draw: float) -> Drawn:
+    def _chosen(self, asked: Asked, proposals: Sequence[Proposal], draw: float) -> Drawn:
         """One of the proposals, as often as its probability says."""
-        proposals = self.proposals.ranked(asked)
         logs = np.array([p.log_probability + self.curiosity * p.new for p in proposals])
         sums = np.exp((logs - logs.max()) / self.temperature).cumsum()
         proposal = proposals[int(np.searchsorted(sums, draw * sums[-1], "right"))]

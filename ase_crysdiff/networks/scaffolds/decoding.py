@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ase_crysdiff.networks.scaffolds.partial import Partial
 from ase_crysdiff.networks.scaffolds.scoring import log_probabilities
 from ase_crysdiff.networks.scaffolds.search import (
     Uniform,
-    beam_search,
+    beam_searches,
     check_number,
     stochastic_beam_search,
 )
@@ -20,6 +21,9 @@ from ase_crysdiff.shapes import Float
 from ase_crysdiff.symmetry.decisions import ordered
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import mirrored
+
+#: Searches that are read together: more are no faster, and take memory.
+_SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -120,11 +124,53 @@ class ScaffoldDecoder:
             InputError: If none of the groups can hold any of the compositions, or the number is
                 none.
         """
+        (found,) = self.likeliest_each(
+            [counts],
+            number,
+            log_weights=[log_weights],
+            beam=beam,
+            groups=groups,
+            hull=hull,
+            guidance_weight=guidance_weight,
+        )
+        return found
+
+    def likeliest_each(
+        self,
+        several: Sequence[Counts | Sequence[Counts]],
+        number: int,
+        *,
+        log_weights: Sequence[Sequence[float] | None],
+        beam: int = 64,
+        groups: frozenset[int] | None = None,
+        hull: int = 0,
+        guidance_weight: float = 1.0,
+    ) -> list[list[ScoredScaffold]]:
+        """The same as `likeliest` for each of several questions, in a fraction of the time.
+
+        Args:
+            several: What `likeliest` takes as `counts`, for each question.
+            number: At most so many for each.
+            log_weights: What `likeliest` takes, for each question.
+            beam: Unfinished scaffolds that are followed for each.
+            groups: As of `Wish`.
+            hull: As of `Wish`.
+            guidance_weight: As of `Wish`.
+
+        Raises:
+            InputError: If none of the groups can hold any composition of a question, or the number
+                is none.
+        """
         wish = Wish(groups, hull, guidance_weight)
         check_number(number)
-        roots = roots_of(wish, counts, log_weights)
-        found = beam_search(Frontier(self.model, roots, wish), number, beam)
-        return [_named(scaffold, groups, log) for scaffold, log in found.items()]
+        asked = [roots_of(wish, *one) for one in zip(several, log_weights, strict=True)]
+        found: list[dict[Scaffold, float]] = []
+        for start in range(0, len(asked), _SIDE_BY_SIDE):
+            part = asked[start : start + _SIDE_BY_SIDE]
+            frontier = Frontier(self.model, list(chain.from_iterable(part)), wish)
+            owners = [owner for owner, roots in enumerate(part) for _ in roots]
+            found += beam_searches(frontier, owners, number, beam)
+        return [[_named(scaffold, groups, log) for scaffold, log in one.items()] for one in found]
 
     def draw_distinct(
         self,

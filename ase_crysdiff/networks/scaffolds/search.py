@@ -1,6 +1,8 @@
 """Searches among scaffolds on the way: for the likeliest, and at random without replacement."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -33,35 +35,77 @@ def uniform_of(stream: Streams) -> Uniform:
     return uniform
 
 
-def beam_search(frontier: Frontier, number: int, beam: int) -> dict[Scaffold, float]:
-    """The likeliest scaffolds, canonical, with the logarithm of the probability of all descriptions
-    that were met.
+@dataclass
+class _Likeliest:
+    """A search for the likeliest scaffolds.
 
     Args:
-        frontier: Where to begin.
-        number: At most so many.
+        number: How many are looked for.
         beam: Unfinished scaffolds that are followed.
     """
-    found: dict[Scaffold, float] = {}
-    floor = -np.inf
-    while frontier.partials:
-        parents: list[int] = []
-        grown: list[Partial] = []
-        for row, choice, total in _descending(_totals(frontier), floor):
-            partial = frontier.partials[row]
+
+    number: int
+    beam: int
+    _found: dict[Scaffold, float] = field(default_factory=dict)
+    _floor: float = -np.inf
+
+    def followed(
+        self, partials: Sequence[Partial], totals: Float[np.ndarray, "partials choices"]
+    ) -> list[tuple[int, Partial]]:
+        """The scaffolds that go on, one decision further, each with the place of what it was.
+
+        Args:
+            partials: Those that went on before.
+            totals: Logarithms of the probabilities of everything up to the next decisions.
+        """
+        grown: list[tuple[int, Partial]] = []
+        for row, choice, total in _descending(totals, self._floor):
+            partial = partials[row]
             if partial.finishes(choice):
                 scaffold = partial.follow(choice, total).scaffold().canonical()
-                found[scaffold] = float(np.logaddexp(found.get(scaffold, -np.inf), total))
-            elif len(grown) < beam:
-                parents.append(row)
-                grown.append(partial.follow(choice, total))
+                before = self._found.get(scaffold, -np.inf)
+                self._found[scaffold] = float(np.logaddexp(before, total))
+            elif len(grown) < self.beam:
+                grown.append((row, partial.follow(choice, total)))
         # Probabilities only fall: what is below the last of a full list never gets into it.
-        if len(found) >= number:
-            floor = sorted(found.values())[-number]
-        kept = [i for i, partial in enumerate(grown) if partial.log_probability > floor]
-        frontier.advance([parents[i] for i in kept], [grown[i] for i in kept])
-    best = sorted(found, key=lambda scaffold: -found[scaffold])[:number]
-    return {scaffold: found[scaffold] for scaffold in best}
+        if len(self._found) >= self.number:
+            self._floor = sorted(self._found.values())[-self.number]
+        return [(row, partial) for row, partial in grown if partial.log_probability > self._floor]
+
+    def best(self) -> dict[Scaffold, float]:
+        """The likeliest, the best first."""
+        best = sorted(self._found, key=lambda scaffold: -self._found[scaffold])[: self.number]
+        return {scaffold: self._found[scaffold] for scaffold in best}
+
+
+def beam_searches(
+    frontier: Frontier, owners: Sequence[int], number: int, beam: int
+) -> list[dict[Scaffold, float]]:
+    """The likeliest scaffolds of several searches side by side, canonical, with the logarithm of
+    the probability of all descriptions that were met. None changes what another finds.
+
+    Args:
+        frontier: Where to begin; the roots of a search lie side by side.
+        owners: Number of the search that each root belongs to, from 0.
+        number: At most so many of each.
+        beam: Unfinished scaffolds that each follows.
+    """
+    searches = [_Likeliest(number, beam) for _ in range(max(owners) + 1)]
+    while frontier.partials:
+        totals = _totals(frontier)
+        parents: list[int] = []
+        grown: list[Partial] = []
+        kept: list[int] = []
+        for owner, places in groupby(range(len(owners)), owners.__getitem__):
+            first, *others = places
+            rows = slice(first, first + 1 + len(others))
+            for row, partial in searches[owner].followed(frontier.partials[rows], totals[rows]):
+                parents.append(first + row)
+                grown.append(partial)
+                kept.append(owner)
+        frontier.advance(parents, grown)
+        owners = kept
+    return [search.best() for search in searches]
 
 
 def stochastic_beam_search(

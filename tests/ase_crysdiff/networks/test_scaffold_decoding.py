@@ -247,6 +247,19 @@ def test_a_draw_does_not_hang_on_its_neighbours(decoder):
         assert alone == together[i]  # to the last bit
 
 
+def test_a_search_does_not_hang_on_those_beside_it(decoder):
+    """More of them than are read together, of one and of several compositions, short and long."""
+    mixed = [SALT, {11: 2, 17: 2}]
+    several = [RUTILE, mixed, OLIVINE, SALT, {12: 1, 8: 1}, {22: 4, 8: 8}, {3: 2, 8: 1}, {13: 4},
+               {26: 1, 28: 3}, RUTILE]  # fmt: skip
+    weights = [[0.0, -1.0] if one is mixed else None for one in several]
+    together = decoder.likeliest_each(several, 6, log_weights=weights, beam=8, hull=1)
+    assert {len(found) for found in together} == {5, 6}
+    for one, logs, found in zip(several, weights, together, strict=True):
+        alone = decoder.likeliest(one, 6, log_weights=logs, beam=8, hull=1)
+        assert found == alone  # to the last bit
+
+
 def test_distinct_draws_are_distinct_and_a_longer_list_begins_as_a_shorter_one(decoder):
     for counts in (SALT, OLIVINE):
         many = decoder.draw_distinct(counts, 40, numbers(1))

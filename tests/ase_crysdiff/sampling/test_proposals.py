@@ -100,7 +100,7 @@ def test_several_formula_units_share_the_probability(proposals):
 def test_a_wished_class_of_energies_weighs_proposals(proposals):
     """By the model's logits l0 + w (l - l0): with w = 0 the class counts for nothing."""
     plain, wished, ignored = (
-        proposals.evidence(Asked((MAGNESIA,), known=False, hull=hull, guidance_weight=weight))
+        proposals.evidence([Asked((MAGNESIA,), known=False, hull=hull, guidance_weight=weight)])[0]
         for hull, weight in ((0, 1.0), (1, 1.0), (1, 0.0))
     )
     np.testing.assert_array_equal(plain.log_model, ignored.log_model)
@@ -109,6 +109,19 @@ def test_a_wished_class_of_energies_weighs_proposals(proposals):
     shared = proposals.decoder.log_probabilities(plain.scaffolds[:old], hull=1)
     np.testing.assert_allclose(wished.log_model[:old], shared, rtol=1e-12)
     assert not np.allclose(plain.log_model[:old], shared)
+
+
+def test_questions_of_all_kinds_may_be_asked_together(proposals):
+    several = [
+        Asked((MAGNESIA,), known=False),
+        Asked((MAGNESIA,), wished=Scaffold.parse("F-43m: Mg a, O c")),
+        Asked((TITANIA,), group=136),
+        Asked((((22, 1), (8, 2)), TITANIA), known=False),
+        Asked((MAGNESIA,), known=False, hull=1),
+        Asked((TITANIA,), known=False),
+    ]
+    assert proposals.ranked_each(several) == [proposals.ranked(one) for one in several]
+    assert proposals.ranked_each([]) == []
 
 
 def test_draws_share_the_proposals_by_their_probability(proposals):
