@@ -25,19 +25,19 @@ def element_energies(
         formation_references: Energies of the elements by atomic number that turn its energies into
             formation energies, eV. Of an element without one, or without a heat of formation of its
             free atom among the labels' metadata, the free atom is not known.
-        before: The same of the weights that the training begins with, for the elements that these
-            labels tell nothing of; empty where there are none.
+        before: The same of the weights that the training begins with, empty where there are none.
+            Its elements keep their energies, since it is above those that the network was taught.
     """
-    references, depths = atom_energies(labels), [0.0] * NUM_SPECIES
-    elements = {int(z) for z in torch.unique(labels.configurations.species)}
+    known = before.get("elements", ()) if "references" in before else ()
+    references = atom_energies(labels, {z: before["references"][z] for z in known})
+    depths = [0.0] * NUM_SPECIES
     for z, heat in json.loads(labels.metadata.get("free_atoms", "{}")).items():
         if z in formation_references:
             above = float(formation_references[z]) + float(heat) - references[int(z)]
             depths[int(z)] = round(above, 6)
-    for z in set(before.get("elements", ())) - elements if "references" in before else ():
-        references[z] = before["references"][z]
+    for z in known:
         depths[z] = before.get("depths", depths)[z]
-        elements.add(z)
+    elements = {int(z) for z in torch.unique(labels.configurations.species)} | set(known)
     return {
         "elements": sorted(elements),
         "references": references,
@@ -49,7 +49,7 @@ def element_energies(
     }
 
 
-def atom_energies(labels: Labels) -> list[float]:
+def atom_energies(labels: Labels, known: Mapping[int, float]) -> list[float]:
     """Energy of each element's atom, eV, by least squares of the energies per atom on the
     compositions; 0 where the element does not occur, the mean energy where it does in perturbed
     crystals alone.
@@ -59,6 +59,7 @@ def atom_energies(labels: Labels) -> list[float]:
 
     Args:
         labels: What the potential learns from.
+        known: Energies of elements that are not to be found, by atomic number.
 
     Returns:
         By atomic number, shape (NUM_SPECIES,).
@@ -70,11 +71,14 @@ def atom_energies(labels: Labels) -> list[float]:
     )
     undistorted = labels.kind == Perturbation.UNPERTURBED
     use = undistorted if bool(undistorted.any()) else torch.ones_like(undistorted)
-    counts = c.num_atoms.double()
-    fractions, energies = composition / counts[:, None], labels.energy.double() / counts
+    fixed = torch.zeros(NUM_SPECIES, dtype=torch.float64)
+    fixed[list(known)] = torch.tensor(list(known.values()), dtype=torch.float64)
+    counts, energies = c.num_atoms.double(), labels.energy.double() - composition @ fixed
+    composition[:, list(known)] = 0
+    fractions, energies = composition / counts[:, None], energies / counts
     found = torch.from_numpy(
         least_squares_references(fractions[use].numpy(), energies[use].numpy(), RIDGE)
     )
     occurs = composition.sum(0) > 0
     found[occurs & found.isnan()] = energies[use].mean()
-    return [round(x, 6) for x in found.nan_to_num().tolist()]
+    return [round(x, 6) for x in (found.nan_to_num() + fixed).tolist()]

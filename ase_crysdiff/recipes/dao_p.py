@@ -81,11 +81,11 @@ class DaoP(Recipe):
         }
 
     def of_data(self, config: Config, data: Labels) -> dict[str, Any]:
-        """A config whose elements and energies of elements are those of the labels; what the
-        labels say nothing of stays as it was.
+        """A config whose elements and energies of elements are those of the labels.
 
         Args:
-            config: Of the weights that the training begins with, or empty.
+            config: Of the weights that the training begins with, or empty. Elements that these know
+                at the same level of theory stay known, with their energies.
             data: What it learns from.
         """
         names = data.levels if data.level is not None else ("",)
@@ -98,7 +98,8 @@ class DaoP(Recipe):
         }
         rest = {key: value for key, value in config.items() if key not in _OF_DATA}
         if len(names) == 1:
-            return {**rest, **entries[names[0]]}
+            named = {"level": names[0]} if names[0] else {}
+            return {**rest, **entries[names[0]], **named}
         found = {int(z) for z in torch.unique(data.configurations.species)}
         return {
             **rest,

@@ -43,7 +43,7 @@ SALTS = labels(
 
 
 def test_atoms_of_a_potential_are_fitted_to_unperturbed_crystals():
-    found = atom_energies(SALTS)
+    found = atom_energies(SALTS, {})
     assert found[11] == pytest.approx(-1.0, abs=1e-3)
     assert found[17] == pytest.approx(-4.0, abs=2e-3)
     assert found[19] == pytest.approx(-1.75)  # the mean of the unperturbed ones, per atom
@@ -53,13 +53,14 @@ def test_atoms_of_a_potential_are_fitted_to_unperturbed_crystals():
 def test_elements_are_those_of_the_labels():
     found = element_energies(SALTS, {"11": -1.2}, {})
     assert found["elements"] == [11, 17, 19]
-    assert found["references"] == atom_energies(SALTS)
+    assert found["references"] == atom_energies(SALTS, {})
     assert found["depths"][11] == pytest.approx(-1.2 + 1.1 + 1.0, abs=1e-3)
     assert found["depths"][17] == found["depths"][19] == 0  # no energy of both crystal and atom
     assert found["formation_references"] == {"11": -1.2}
 
 
-def test_what_the_labels_tell_nothing_of_stays_as_it_was():
+def test_elements_that_weights_know_keep_their_energies():
+    """The network was taught what is above them; others are fitted to what they leave."""
     energies = [float(-z) for z in range(NUM_SPECIES)]
     before = {
         "elements": [11, 26],
@@ -67,12 +68,15 @@ def test_what_the_labels_tell_nothing_of_stays_as_it_was():
         "depths": [x / 2 for x in energies],
         "formation_references": {"11": -7.0, "26": -8.0},
     }
-    found = element_energies(SALTS, {"11": -1.2}, before)
+    found = element_energies(SALTS, {"17": -1.2}, before)
     assert found["elements"] == [11, 17, 19, 26]
-    assert found["references"][26] == -26
-    assert found["depths"][26] == -13
-    assert found["references"][11] == pytest.approx(-1.0, abs=1e-3)
-    assert found["references"][19] == pytest.approx(-1.75)
-    assert found["formation_references"] == {"11": -1.2, "26": -8.0}
-    again = element_energies(SALTS, {"11": -1.2}, {})
-    assert again["references"][26] == 0  # the weights before are not touched
+    assert [found["references"][z] for z in (11, 26)] == [-11, -26]
+    assert found["references"][17] == pytest.approx(-5.0 + 11.0, abs=2e-2)  # of -5 eV in all
+    assert [found["depths"][z] for z in (11, 26)] == [-5.5, -13]
+    assert found["formation_references"] == {"11": -7.0, "26": -8.0, "17": -1.2}
+    assert element_energies(SALTS, {}, {})["references"][26] == 0
+
+
+def test_energies_of_known_elements_alone_leave_nothing_to_fit():
+    sodium = labels([11, 11], [-2.4], [Perturbation.UNPERTURBED])
+    assert atom_energies(sodium, {11: -1.0, 17: -3.0})[11] == -1.0

@@ -296,6 +296,29 @@ def test_what_another_level_alone_has_is_not_answered_for(two_levels, tmp_path):
         potential.evaluate(strange.of_level("dft").configurations)
 
 
+def test_more_labels_of_a_level_go_on_from_the_energies_that_were_taught(archive, tmp_path):
+    """Labels of one crystal, of the level of the weights or of another one."""
+    arrays = dict(np.load(archive))
+    salt = np.array([set(part) == {11, 17} for part in np.split(
+        arrays["atomic_numbers"], np.cumsum(arrays["num_atoms"])[:-1])])  # fmt: skip
+    atoms = np.repeat(salt, arrays["num_atoms"])
+    of_atoms = ("frac_coords", "atomic_numbers", "forces")
+    few = {name: a[atoms if name in of_atoms else salt] for name, a in arrays.items()}
+    np.savez(tmp_path / "few.npz", **few)
+    everything = label_packing.pack_labels([LabelSource(archive, "pair")])[0]
+    first = dao_p.RECIPE.configure(everything)
+    assert first["level"] == "pair"
+    same = label_packing.pack_labels([LabelSource(tmp_path / "few.npz", "pair")])[0]
+    again = dao_p.RECIPE.of_data(first, same)
+    assert again["elements"] == first["elements"]
+    assert again["references"] == first["references"]
+    other = label_packing.pack_labels([LabelSource(tmp_path / "few.npz", "dft")])[0]
+    afresh = dao_p.RECIPE.of_data(first, other)
+    assert afresh["elements"] == [11, 17]
+    assert afresh["level"] == "dft"
+    assert afresh["references"][11] != first["references"][11]
+
+
 def test_weights_of_one_level_begin_a_training_with_two(labels, two_levels, tmp_path):
     """Each readout then says what the one said; references and elements are those of the labels."""
     trainer(labels, tmp_path / "one").run(progress=False)
