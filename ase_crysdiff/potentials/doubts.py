@@ -11,29 +11,36 @@ from numpy.typing import NDArray
 from ase_crysdiff.errors import CrysDiffError
 from ase_crysdiff.foreign_state import threads_for
 from ase_crysdiff.potentials.base import Configurations, Potential, Uncertainty
+from ase_crysdiff.potentials.checks import problems
 
 #: The doubtful atom is named where the others are this much surer.
 _MARKED = 1.5
 
 
 def uncertainties(potential: Potential, systems: Configurations) -> Uncertainty:
-    """The potential's uncertainty in double precision on the CPU; NaN for all where it cannot be
-    asked. It decides about no crystal, so that nothing is lost for want of it.
+    """The potential's uncertainty in double precision on the CPU; NaN for systems that it cannot be
+    asked about, and for all where it fails. It decides about no crystal, so that nothing is lost
+    for want of it.
 
     Args:
         potential: What is asked; one that knows nothing of itself is not bothered.
-        systems: Those that it has evaluated.
+        systems: Of what.
     """
     atoms = torch.full((len(systems.species),), torch.nan, dtype=torch.float64)
     found = Uncertainty(atoms, atoms.new_full((len(systems),), torch.nan))
     if math.isnan(potential.uncertainty_limit) or not len(systems):
         return found
+    at_fault = problems(systems, potential.elements, potential.name)
+    sound = torch.tensor([i for i in range(len(systems)) if i not in at_fault], dtype=torch.int64)
+    part = systems.select(sound) if at_fault else systems
     try:
-        with threads_for(len(systems.species)):
-            said = potential.uncertainty(systems.to(potential.device, potential.dtype))
+        with threads_for(len(part.species)):
+            said = potential.uncertainty(part.to(potential.device, potential.dtype))
     except (CrysDiffError, ValueError, ArithmeticError, RuntimeError):
         return found
-    return Uncertainty(said.atoms.double().cpu(), said.systems.double().cpu(), said.limit)
+    found.atoms[torch.isin(systems.index.cpu(), sound)] = said.atoms.double().cpu()
+    found.systems[sound] = said.systems.double().cpu()
+    return Uncertainty(found.atoms, found.systems, said.limit)
 
 
 def doubt(

@@ -11,9 +11,11 @@ from pymatgen.core import Lattice, Structure
 
 from ase_crysdiff.metrics.stability import energy_uncertainty
 from ase_crysdiff.potentials.base import Uncertainty
+from ase_crysdiff.potentials.doubts import uncertainties
 from ase_crysdiff.potentials.loading import load_potential
 from ase_crysdiff.relaxation.ranking import rank
 from ase_crysdiff.relaxation.results import RelaxResult
+from ase_crysdiff.relaxation.structures import configurations
 from calculators import DAOPCalculator, PotentialCalculator
 from pymatgen_ext import energy_above_hull, relax
 
@@ -41,6 +43,18 @@ def known_limit():
     assert potential.familiarity is not None
     object.__setattr__(potential.familiarity, "limit", 0.5)
     return potential
+
+
+def test_a_crystal_that_cannot_be_asked_about_takes_nothing_from_others(salt):
+    potential = load_potential("dao-p")
+    xenon = Structure(Lattice.cubic(4.4), ["Xe"], [[0, 0, 0]])
+    alone = uncertainties(potential, configurations([salt]))
+    beside = uncertainties(potential, configurations([xenon, salt, xenon]))
+    assert beside.systems.isnan().tolist() == [True, False, True]
+    assert beside.atoms.isnan().tolist() == [True, False, False, True]
+    assert beside.systems[1] == alone.systems[0] > 0
+    assert beside.limit == alone.limit
+    assert uncertainties(potential, configurations([xenon])).systems.isnan().all()
 
 
 def test_results_say_it(salt, heap, known_limit):

@@ -55,8 +55,10 @@ def test_it_learns_and_is_loaded(packed, tmp_path):
     assert list(card.config["outlooks"]) == ["gap"]
     with pytest.warns(UserWarning, match="gap of 60.0 is outside of what the model has seen: gap"):
         sampler.request(properties={"gap": 60.0})
-    with pytest.raises(IncompatibleError, match=r"Did you mean 'gap'.*Others are learnt"):
+    with pytest.raises(InputError, match=r"called 'gaps'. Did you mean 'gap'"):
         sampler.request(properties={"gaps": 6.0})
+    with pytest.raises(IncompatibleError, match=r"takes gap.*Others are learnt"):
+        sampler.request(properties={"colour": 6.0})
     with pytest.raises(CheckpointError, match="molecule sampler"):
         load_sampler("geobfn", tmp_path / "weights")
 
