@@ -113,7 +113,7 @@ class Proposals:
         return found
 
     def ranked_each(self, several: Sequence[Asked]) -> list[list[Proposal]]:
-        """The same as `ranked` for each of several questions, in less time."""
+        """The same as `ranked` for each of several questions; the model reads them together."""
         return [
             self._ranked(asked, evidence)
             for asked, evidence in zip(several, self.evidence(several), strict=True)

@@ -22,7 +22,7 @@ from ase_crysdiff.symmetry.decisions import ordered
 from ase_crysdiff.symmetry.scaffold import Scaffold
 from ase_crysdiff.symmetry.tables import mirrored
 
-#: Searches that are read together: more are no faster, and take memory.
+#: Searches that are read together, since what was read of every beam is kept in memory.
 _SIDE_BY_SIDE = 8
 
 
@@ -146,7 +146,7 @@ class ScaffoldDecoder:
         hull: int = 0,
         guidance_weight: float = 1.0,
     ) -> list[list[ScoredScaffold]]:
-        """The same as `likeliest` for each of several questions, in a fraction of the time.
+        """The same as `likeliest` for each of several questions, which are read together.
 
         Args:
             several: What `likeliest` takes as `counts`, for each question.
