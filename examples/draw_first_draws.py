@@ -24,7 +24,7 @@ def main(sampler: str, target: str, rows: int = 2, columns: int = 8) -> None:
     for i, (axis, structure) in enumerate(zip(axes, structures, strict=False)):
         draw_crystal(axis, Scene.of(conventional(structure)))
         bound = "" if found.is_listed[i] else "≥ "
-        height = f"{bound}{found.energy_above_hull[i]:.2f} eV/atom"
+        height = f"{bound}{round(found.energy_above_hull[i], 2) + 0.0:.2f} eV/atom"
         axis.set_title("\n".join([*caption(structure)[:2], height]), fontsize=9, y=-0.02, va="top")
     figure.savefig(target, dpi=80)
 

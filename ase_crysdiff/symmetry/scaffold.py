@@ -120,13 +120,24 @@ class Scaffold:
     @cached_property
     def _canonical(self) -> "Scaffold":
         group = self.space_group
+        elements = list(dict.fromkeys(z for z, _ in self.sites))
+        places = [(elements.index(z), LETTERS.index(x)) for z, x in self.sites]
         found = min(
-            tuple(sorted(((z, relabelled[LETTERS.index(x)]) for z, x in self.sites), key=_order))
+            sorted((place, relabelled[x]) for place, x in places)
             for relabelled in group.relabellings.tolist()
         )
-        least = Scaffold(group.mirrored, tuple((z, LETTERS[index]) for z, index in found))
+        sites = tuple((elements[place], LETTERS[x]) for place, x in found)
+        least = self._of_known(group.mirrored, sites)
         least.__dict__["_canonical"] = least  # searches ask again and again
         return least
+
+    @classmethod
+    def _of_known(cls, group: int, sites: tuple[Site, ...]) -> "Scaffold":
+        """Of sites in their order that make sense, which searches describe by the thousand."""
+        scaffold = object.__new__(cls)
+        object.__setattr__(scaffold, "group", group)
+        object.__setattr__(scaffold, "sites", sites)
+        return scaffold
 
     def descriptions(self) -> list["Scaffold"]:
         """All descriptions of the same crystal, without repetition, this one first."""
@@ -190,6 +201,3 @@ def site_order(site: Site) -> tuple[tuple[float, int], int]:
     number, letter = site
     return by_electronegativity(number), LETTERS.index(letter)
 
-
-def _order(site: tuple[int, int]) -> tuple[tuple[float, int], int]:
-    return by_electronegativity(site[0]), site[1]
