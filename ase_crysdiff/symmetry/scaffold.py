@@ -200,4 +200,3 @@ def site_order(site: Site) -> tuple[tuple[float, int], int]:
     """What the sites of a scaffold are sorted by: electronegativity, then letter."""
     number, letter = site
     return by_electronegativity(number), LETTERS.index(letter)
-
