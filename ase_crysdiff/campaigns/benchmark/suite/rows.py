@@ -7,7 +7,8 @@ from typing import Any
 #: What of a benchmark's own file holds numbers worth a row.
 _FIGURES = (
     *("results", "curve", "by_free_coordinates", "by_prototype", "sound", "rows"),
-    *("reconstructed", "rmse", "exact_count", "group_kept"),  # of filled hosts
+    # of filled hosts
+    *("reconstructed", "rmse", "exact_count", "group_kept", "largest_host_displacement"),
 )
 #: What stands beside numbers and is none.
 _ASIDE = ("settings", "notes", "unusable", "failures", "missing", "errors", "title")
@@ -52,6 +53,12 @@ def rows_of(content: Mapping[str, Any]) -> dict[str, Row]:
     if isinstance(seconds, Mapping):  # others give the whole time, which is nobody's figure
         found |= dict(_leaves(seconds.get("per_sample"), "seconds per sample", None))
     return found
+
+
+def steps_of(content: Mapping[str, Any]) -> int | None:
+    """Network evaluations of a draw, by a benchmark's own file; the most, where draws differ."""
+    found = content.get("evaluations_per_sample", content.get("evaluations_per_draw"))
+    return max(found, default=None) if isinstance(found, list) else found
 
 
 def _count(content: Mapping[str, Any]) -> int | None:

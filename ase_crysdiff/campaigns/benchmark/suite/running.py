@@ -24,7 +24,7 @@ from ase_crysdiff.campaigns.benchmark.suite.result_file import (
     ResultFile,
     digest_of_weights,
 )
-from ase_crysdiff.campaigns.benchmark.suite.rows import rows_of
+from ase_crysdiff.campaigns.benchmark.suite.rows import rows_of, steps_of
 from ase_crysdiff.errors import CrysDiffError, InputError
 from ase_crysdiff.storage import ensure_writable
 
@@ -146,7 +146,7 @@ class _Room:
             measured=datetime.date.today().isoformat(),
             rows=rows_of(content),
             commit=_commit(),
-            steps=content.get("evaluations_per_sample", content.get("evaluations_per_draw")),
+            steps=steps_of(content),
             machine=_machine(content),
             seconds=spent,
             **self._identity(),

@@ -9,7 +9,7 @@ from ase_crysdiff import __version__, registry
 from ase_crysdiff.campaigns.benchmark.suite.entries import Suite, filled, shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.measuring import AllOptions, all_benchmarks
 from ase_crysdiff.campaigns.benchmark.suite.result_file import ResultFile, digest_of_weights
-from ase_crysdiff.campaigns.benchmark.suite.rows import Row, rows_of
+from ase_crysdiff.campaigns.benchmark.suite.rows import Row, rows_of, steps_of
 from ase_crysdiff.campaigns.benchmark.suite.running import digest_of_file, run_all
 from ase_crysdiff.cli import benchmark as command
 from ase_crysdiff.errors import InputError, UnknownNameError
@@ -190,6 +190,23 @@ def test_rows_of_potentials_and_of_frameworks():
         "results/stol 1/1 sample/match_rate": Row(0.5, (0.4, 0.6), 5),
         "results/stol 1/1 sample/rmse": Row(0.2, None, 5),
     }
+
+
+def test_filled_hosts_may_take_different_numbers_of_evaluations():
+    rate = {"value": 0.5, "interval": [0.4, 0.6]}
+    content = {
+        "targets": {"count": 3},
+        "evaluations_per_sample": [20, 50],
+        "reconstructed": {"1": rate},
+        "largest_host_displacement": 1e-7,
+    }
+    assert rows_of(content) == {
+        "reconstructed/1": Row(0.5, (0.4, 0.6), 3),
+        "largest_host_displacement": Row(1e-7, None, 3),
+    }
+    assert steps_of(content) == 50
+    assert steps_of({"evaluations_per_draw": 10}) == 10
+    assert steps_of({}) is None
 
 
 def test_every_kind_is_registered():
