@@ -63,6 +63,8 @@ def test_the_canonical_description_knows_no_labels_and_no_order(scaffold, data):
     assert other.canonical() == scaffold.canonical()
     assert other.prototype.canonical() == scaffold.prototype.canonical()
     assert scaffold.canonical().canonical() == scaffold.canonical()
+    canonical = scaffold.canonical()
+    assert Scaffold(canonical.group, canonical.sites) == canonical  # in order, and possible
 
 
 @settings(max_examples=150, deadline=None)
