@@ -16,8 +16,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, help="folder of the training run")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument(
-        "--steps", type=int, default=200, help="default steps of the sampler (default 200)"
+        "--sampling-of",
+        metavar="WEIGHTS",
+        help="take the sampling settings of a card, such as dao-g-flow that the training went on "
+        "from (folder or name); those given beside it count more",
     )
+    parser.add_argument("--steps", type=int, help="default steps of the sampler (default 200)")
     parser.add_argument(
         "--symmetric-steps",
         type=int,
@@ -26,16 +30,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corrector",
         type=float,
-        default=0.0,
         help="size of the coordinates' corrector step; 0 for none",
     )
     parser.add_argument(
         "--species-temperature",
         type=float,
-        default=1.0,
         help="below 1 sharpens the choice of elements (default 1)",
     )
-    parser.add_argument("--solver", choices=SOLVERS, default="ancestral", help="default ancestral")
+    parser.add_argument("--solver", choices=SOLVERS, help="default ancestral")
     parser.add_argument(
         "--start", type=float, help="first time of the plan; default 0.99, for flows give 1"
     )
@@ -44,13 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--hurry",
         dest="annealing",
         type=float,
-        default=0.0,
         help="how much faster coordinates move near the data, with euler and heun (default 0)",
     )
     parser.add_argument(
         "--noise",
         type=float,
-        default=1.0,
         help="share of their noise that states are drawn with, with end-back (default 1)",
     )
     parser.add_argument(
@@ -85,24 +85,12 @@ def run(options: argparse.Namespace) -> int:
 
     from ase_crysdiff.training.export import export
 
-    sampling: dict[str, Any] = {"steps": options.steps, "solver": options.solver}
-    sampling["corrections"] = {"frac_coords": options.corrector} if options.corrector else {}
-    sampling["species_temperature"] = options.species_temperature
-    sampling["noise"] = options.noise
-    if options.symmetric_steps is not None:
-        sampling["symmetric_steps"] = options.symmetric_steps
-    if options.start is not None:
-        sampling["start"] = options.start
-    if options.annealing:
-        sampling["velocity_annealing"] = {"frac_coords": options.annealing}
-    if options.closest_approach:
-        sampling["closest_approach"] = options.closest_approach
     matrices = getattr(torch, options.dtype)
     card = export(
         options.run_folder,
         options.output,
         options.name,
-        sampling=sampling,
+        sampling=_sampling(options),
         training=options.about,
         matrices=matrices,
         whole=options.whole,
@@ -111,3 +99,30 @@ def run(options: argparse.Namespace) -> int:
         f"{options.output}: {card.name} {card.version}, {card.training['parameters']:,} parameters"
     )
     return 0
+
+
+def _sampling(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings that are given, and for the rest those of another card, if one is named."""
+    from ase_crysdiff.errors import InputError
+    from ase_crysdiff.models.card import SamplingSettings
+    from ase_crysdiff.models.weights import find, read_card
+
+    found: dict[str, Any] = SamplingSettings().as_dict()
+    if options.sampling_of is not None:
+        place = Path(options.sampling_of)
+        card = read_card(place if place.is_dir() else find(options.sampling_of))
+        if card.sampling is None:
+            raise InputError(f"Nothing is drawn from {card.name}, so that it has no settings.")
+        found = card.sampling.as_dict()
+    for name in ("steps", "symmetric_steps", "solver", "species_temperature", "noise", "start"):
+        if getattr(options, name) is not None:
+            found[name] = getattr(options, name)
+    if options.closest_approach is not None:
+        found["closest_approach"] = options.closest_approach or None
+    for name, size in (
+        ("corrections", options.corrector),
+        ("velocity_annealing", options.annealing),
+    ):
+        if size is not None:
+            found[name] = {"frac_coords": size} if size else {}
+    return found

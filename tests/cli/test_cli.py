@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -211,7 +212,18 @@ def test_train_export_sample(tmp_path, crystals, capsys):
     assert sampling.velocity_annealing == {"frac_coords": 4.0}
     assert sampling.closest_approach == 0.7
     assert sampling.corrections == {"frac_coords": 1e-6}
+    like = ["--sampling-of", str(tmp_path / "tuned"), "--steps", "7", "--hurry", "0"]
+    assert main(["export", "miad", str(runs / "miad"), "-o", str(tmp_path / "like"), *like]) == 0
+    found = weights.read_card(tmp_path / "like").sampling
+    assert found == replace(sampling, steps=7, velocity_annealing={})
+    shipped = ["-o", str(tmp_path / "shipped"), "--sampling-of", "miad"]
+    assert main(["export", "miad", str(runs / "miad"), *shipped]) == 0
+    expected = weights.read_card(weights.find("miad")).sampling
+    assert weights.read_card(tmp_path / "shipped").sampling == expected
     capsys.readouterr()
+    nothing = ["-o", str(tmp_path / "none"), "--sampling-of", "dao-p"]
+    assert main(["export", "miad", str(runs / "miad"), *nothing]) == 1
+    assert "Nothing is drawn from dao-p" in capsys.readouterr().err
 
     assert main(sample_words(toy, out, "-n", 3)) == 0
     text = capsys.readouterr().out
