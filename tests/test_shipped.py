@@ -233,7 +233,7 @@ def test_critical_temperatures_of_what_everybody_knows():
 @pytest.mark.slow
 def test_miad_draws_what_its_card_says():
     """Every share is above what one in a thousand sets of so many draws would fall below."""
-    draws = 64
+    draws = 96
     samples = StructureSampler("miad").sample(draws, seed=11, redraws=0, progress=False)
     drawn = {s.properties["crysdiff_index"]: s for s in samples}
     results = evaluate([drawn.get(i) for i in range(draws)], reference=None, workers=0)
