@@ -10,7 +10,6 @@ import pytest
 from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.result_file import Earlier, ResultFile
 from ase_crysdiff.errors import InputError
-from ase_crysdiff.models.weights import find, read_card
 
 ROOT = Path(__file__).parents[2]
 
@@ -206,40 +205,3 @@ def test_training_curves_are_drawn_from_their_lines():
     assert draw.PICTURE.read_bytes().startswith(b"\x89PNG")
     page = (ROOT / "docs/explanation/training.md").read_text()
     assert "](../training.png)" in page
-
-
-#: A figure of a card, by the way to it, and the same of a result file.
-ON_CARDS = {
-    ("prototypes", "results", "top-20 match rate"): ("csp-prototypes", "curve/20/match_rate"),
-    ("prototypes", "known left out", "results", "top-1 match rate"): (
-        "csp-prototypes-unknown",
-        "curve/1/match_rate",
-    ),
-    ("wyckoff", "results", "top-1 match rate"): ("csp-wyckoff-unknown", "curve/1/match_rate"),
-    ("dao-g-flow", "results", "match_rate"): ("csp-dao-g-flow-plain", "curve/1/match_rate"),
-    ("dao-g-flow", "scaffold given", "results", "rmse"): (
-        "csp-dao-g-flow-scaffold",
-        "curve/1/rmse",
-    ),
-    ("dao-g", "results", "match_rate"): ("csp-dao-g", "curve/1/match_rate"),
-    ("dao-g-perov5", "results", "match_rate"): ("perov-dao-g-perov5", "curve/1/match_rate"),
-    ("crysbfn", "results", "match_rate"): ("perov-crysbfn-10", "curve/1/match_rate"),
-    ("crysbfn", "more steps", "results", "rmse"): ("perov-crysbfn-20", "curve/1/rmse"),
-    ("miad", "results", "msun (training)"): ("denovo-miad", "results/msun (training)"),
-    ("miad", "plain", "results", "sun (training)"): ("denovo-miad-plain", "results/sun (training)"),
-    ("mofflow", "sound"): ("frameworks-mofflow", "sound"),
-    ("framework-prototypes", "sound"): ("frameworks-prototypes", "sound"),
-    ("geobfn", "results", "valid"): ("molecules-geobfn-50", "results/valid"),
-    ("band-gap", "results", "MAE"): ("predictor-band-gap", "results/MAE of band-gap"),
-}
-
-
-@pytest.mark.parametrize("place", ON_CARDS, ids=lambda place: "/".join(place))
-def test_cards_say_what_the_files_say(place):
-    name, *keys = place
-    node = read_card(find(name)).measured
-    for key in keys:
-        node = node[key]
-    benchmark, row = ON_CARDS[place]
-    value = node["value"] if isinstance(node, dict) else node
-    assert value == pytest.approx(tool.result(benchmark).rows[row].value, abs=6e-5)

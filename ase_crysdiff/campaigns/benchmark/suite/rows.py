@@ -49,6 +49,9 @@ def rows_of(content: Mapping[str, Any]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for name in _FIGURES:
         found |= dict(_leaves(content.get(name), name, _count(content)))
+    for form in content.get("forms", ()):  # of the panel: samples that are found
+        name = f"forms/{form['form']} {form['space_group']}"
+        found[name] = Row(form["samples_that_are_found"])
     seconds = content.get("seconds")
     if isinstance(seconds, Mapping):  # others give the whole time, which is nobody's figure
         found |= dict(_leaves(seconds.get("per_sample"), "seconds per sample", None))

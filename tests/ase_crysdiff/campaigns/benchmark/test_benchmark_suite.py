@@ -192,6 +192,15 @@ def test_rows_of_potentials_and_of_frameworks():
     }
 
 
+def test_rows_of_textbook_forms():
+    form = {"form": "ZnS wurtzite", "space_group": "P6_3mc", "samples_that_are_found": 3}
+    assert rows_of({"results": {"all": {"forms": 22, "found": 17}}, "forms": [form]}) == {
+        "results/all/forms": Row(22),
+        "results/all/found": Row(17),
+        "forms/ZnS wurtzite P6_3mc": Row(3),
+    }
+
+
 def test_filled_hosts_may_take_different_numbers_of_evaluations():
     rate = {"value": 0.5, "interval": [0.4, 0.6]}
     content = {
