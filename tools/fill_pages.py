@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 
 from ase_crysdiff.campaigns.benchmark.properties import published
 from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS, TABLES = ROOT / "benchmarks/results", ROOT / "benchmarks/tables"
 TRAINING = ROOT / "benchmarks/training.csv"
 SECTION = re.compile(r"(<!-- table: ([\w-]+) -->\n\n)(.*?)\n?(<!-- end of table -->)", re.DOTALL)
+IN_TEXT = re.compile(r"(<!-- = (\w+)(?::(\d))? (\S+) (.+?) -->)(.*?)(<!-- \. -->)")
 KIND = re.compile(r"\{#-? kind: (.+?) -?#\}")
 
 
@@ -166,17 +167,11 @@ class Filled:
                 lines.append(" | ".join([figure.replace("|", r"\|"), *cells]))
         return "\n".join(f"| {line} |" for line in lines)
 
-    def text(self) -> str:
-        """The table, and below it what its marks mean.
-
-        Raises:
-            InputError: If figures of earlier weights stand there without their mark.
-        """
-        folder = FileSystemLoader(self.tables)
-        environment = Environment(loader=folder, undefined=StrictUndefined)
+    def rendered(self, template: str) -> str:
+        """A template with its figures."""
+        environment = Environment(undefined=StrictUndefined)
         environment.filters |= FILTERS
-        template = environment.get_template(f"{self.name}.md")
-        filled = template.render(
+        return environment.from_string(template).render(
             f=self.figure,
             card=self.card,
             mark=self.mark,
@@ -187,7 +182,16 @@ class Filled:
             side_by_side=self.side_by_side,
             tasks=tasks,
             published=published,
-        ).strip("\n")
+        )
+
+    def text(self) -> str:
+        """The table, and below it what its marks mean.
+
+        Raises:
+            InputError: If figures of earlier weights stand there without their mark.
+        """
+        filled = self.rendered((self.tables / f"{self.name}.md").read_text(encoding="utf-8"))
+        filled = filled.strip("\n")
         notes: dict[str, dict[str, None]] = {}
         for name, found in self.used.items():
             if found.earlier is None:
@@ -232,6 +236,16 @@ def number(row: Row, decimals: int = 3) -> str:
     return rounded(_value(row), decimals)
 
 
+def least(shown: str, must: float) -> str:
+    """A number as it is shown, bold where it is less than it must be."""
+    return shown if float(shown) >= must else f"**{shown}**"
+
+
+def most(shown: str, must: float) -> str:
+    """A number as it is shown, bold where it is more than it may be."""
+    return shown if float(shown) <= must else f"**{shown}**"
+
+
 def shown(row: Row) -> str:
     """A number with four digits."""
     return f"{_value(row):.4g}"
@@ -257,6 +271,8 @@ TITLES = {
     "consistency": "consistency, largest error",
 }
 FILTERS: dict[str, Callable[..., str]] = {
+    "least": least,
+    "most": most,
     "share": share,
     "ci": interval,
     "num": number,
@@ -266,9 +282,22 @@ FILTERS: dict[str, Callable[..., str]] = {
 }
 
 
+def in_text(found: re.Match[str]) -> str:
+    """A figure of the text, between its comments; it says so where it is of earlier weights."""
+    opening, name, decimals, benchmark, row, _, closing = found.groups()
+    sentence = Filled("the text")
+    if name not in FILTERS:
+        raise InputError(f"the text: there is no filter {name!r}, but {', '.join(FILTERS)}.")
+    digits = () if decimals is None else (int(decimals),)
+    said = FILTERS[name](sentence.figure(benchmark, row), *digits)
+    earlier = sentence.result(benchmark).earlier is not None
+    return opening + said + " (earlier weights)" * earlier + closing
+
+
 def filled(text: str) -> str:
-    """A page with its sections made anew."""
-    return SECTION.sub(lambda found: found[1] + Filled(found[2]).text() + "\n" + found[4], text)
+    """A page with its sections and the figures of its text made anew."""
+    text = SECTION.sub(lambda found: found[1] + Filled(found[2]).text() + "\n" + found[4], text)
+    return IN_TEXT.sub(in_text, text)
 
 
 def main(words: list[str]) -> int:

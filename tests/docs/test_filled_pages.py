@@ -9,6 +9,7 @@ import pytest
 
 from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.result_file import Earlier, ResultFile
+from ase_crysdiff.campaigns.benchmark.suite.rows import Row
 from ase_crysdiff.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +173,41 @@ def test_figures_of_earlier_weights_need_their_mark(fresh, tmp_path):
         write_table(tmp_path, old, asked).text()
     marked = write_table(tmp_path, old, asked + " ¶").text()
     assert marked.endswith("¶\n\n¶ with other weights.\n")
+
+
+def shown_in_text(result, filter_and_row, monkeypatch):
+    monkeypatch.setattr(tool, "result", lambda name, folder=None: result)
+    name, row = filter_and_row
+    return tool.filled(f"It is <!-- = {name} {result.benchmark} {row} -->old<!-- . --> %.")
+
+
+def test_figures_in_the_text_are_filled(fresh, monkeypatch):
+    result = replace(fresh, rows={"by kind/> 10/rate": Row(0.12345, (0.1, 0.2))})
+    row = "by kind/> 10/rate"
+    for name, said in (
+        ("share", "12.3"),
+        ("share:0", "12"),
+        ("num:2", "0.12"),
+        ("ci", "10.0-20.0"),
+    ):
+        text = shown_in_text(result, (name, row), monkeypatch)
+        assert text == f"It is <!-- = {name} {result.benchmark} {row} -->{said}<!-- . --> %."
+        assert tool.filled(text) == text
+    with pytest.raises(InputError, match="there is no filter 'percent', but least, most, share"):
+        shown_in_text(result, ("percent", row), monkeypatch)
+    with pytest.raises(InputError, match="has no figure 'nothing'"):
+        shown_in_text(result, ("share", "nothing"), monkeypatch)
+
+
+def test_figures_in_the_text_say_that_they_are_of_earlier_weights(fresh, monkeypatch):
+    old = replace(fresh, rows={"rate": Row(0.5)}, earlier=Earlier("¶", "with other weights"))
+    text = shown_in_text(old, ("share", "rate"), monkeypatch)
+    assert "-->50.0 (earlier weights)<!--" in text
+
+
+def test_what_misses_its_must_is_bold():
+    assert [tool.least(v, 74) for v in ("74.0", "73.9")] == ["74.0", "**73.9**"]
+    assert [tool.most(v, 0.06) for v in ("0.060", "0.061")] == ["0.060", "**0.061**"]
 
 
 def test_figures_that_do_not_exist_are_refused(fresh, tmp_path):
