@@ -65,6 +65,9 @@ def export(
         "hours": round(found.progress.seconds / 3600, 2),
         "parameters": sum(t.numel() for t in tensors.values()),
     }
+    processes = (found.record.settings or {}).get("processes", 1)
+    if processes > 1:  # the hours are those of each
+        about["processes"] = processes
     if found.record.history:
         about["history"] = list(found.record.history)
     if not made.kind.draws:  # nothing is drawn from potentials and their like

@@ -222,6 +222,8 @@ def test_two_processes_train_the_same_model(crystals, tmp_path):
     assert newest(tmp_path / "two")[0].crystals == newest(tmp_path / "one")[0].crystals
     total = [sum(v for k, v in rows[-1].items() if k.startswith("val_")) for rows in (two, one)]
     start = two[0]["loss"]
+    told = [export(tmp_path / n / "miad", tmp_path / f"{n}-w", "miad") for n in ("two", "one")]
+    assert [card.training.get("processes") for card in told] == [2, None]
     assert total[0] < 0.95 * start
     assert total[0] == pytest.approx(total[1], rel=0.15)
 
