@@ -105,12 +105,11 @@ def _sampling(options: argparse.Namespace) -> dict[str, Any]:
     """Settings that are given, and for the rest those of another card, if one is named."""
     from ase_crysdiff.errors import InputError
     from ase_crysdiff.models.card import SamplingSettings
-    from ase_crysdiff.models.weights import CARD, find, read_card
+    from ase_crysdiff.models.weights import find_named, read_card
 
     found: dict[str, Any] = SamplingSettings().as_dict()
     if options.sampling_of is not None:
-        named = options.sampling_of
-        card = read_card(find(named, named if (Path(named) / CARD).is_file() else None))
+        card = read_card(find_named(options.sampling_of))
         if card.sampling is None:
             raise InputError(f"Nothing is drawn from {card.name}, so that it has no settings.")
         found = card.sampling.as_dict()

@@ -80,8 +80,7 @@ def folder_of(name: str | Path) -> Path:
     Raises:
         CheckpointError: If there is none, or it holds something else.
     """
-    is_folder = (Path(name) / weight_files.CARD).is_file()
-    folder = weight_files.find(str(name), name if is_folder else None)
+    folder = weight_files.find_named(name)
     kind = weight_files.read_card(folder).kind
     if kind != Kind.ENCODER:
         raise CheckpointError(

@@ -28,8 +28,7 @@ def load_exchange(
     Raises:
         CheckpointError: If the weights are missing, damaged or those of something else.
     """
-    is_folder = isinstance(name, Path) or Path(name).is_dir()
-    folder = weight_files.find(str(name), name if is_folder else None)
+    folder = weight_files.find_named(name)
     card, tensors = weight_files.read(folder)
     if card.kind is not Kind.ELEMENTS:
         raise CheckpointError(

@@ -48,6 +48,18 @@ def find(name: str, path: str | Path | None = None) -> Path:
     )
 
 
+def find_named(given: str | Path) -> Path:
+    """The folder of weights that are given by name or by folder, whichever it is. A name stays one
+    where a folder of that name holds no weights, such as that of a training run.
+
+    Raises:
+        CheckpointError: If there are none.
+    """
+    folder = Path(given)
+    is_folder = isinstance(given, Path) or len(folder.parts) > 1 or (folder / CARD).is_file()
+    return find(str(given), folder if is_folder else None)
+
+
 def read_card(folder: Path) -> Card:
     """The card of a folder, brought to today's format.
 

@@ -19,7 +19,7 @@ from lightning.fabric import Fabric
 
 from ase_crysdiff.foreign_state import own_state
 from ase_crysdiff.models.recipe import Recipe, recipe
-from ase_crysdiff.models.weights import find, read_card
+from ase_crysdiff.models.weights import find_named, read_card
 from ase_crysdiff.training import checkpoint
 from ase_crysdiff.training.checkpoint import Progress
 from ase_crysdiff.training.loop import Loop
@@ -181,5 +181,4 @@ def _of_the_run(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _config_of(sampler: str) -> Mapping[str, Any]:
     """The config on a sampler's card, by name or folder."""
-    folder = find(sampler, sampler if Path(sampler).is_dir() else None)
-    return read_card(folder).config
+    return read_card(find_named(sampler)).config

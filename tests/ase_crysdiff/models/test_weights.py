@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -91,6 +92,24 @@ def test_weights_are_found_in_order(folder, toy_csp, monkeypatch):
         weights.find("nothing")
     with pytest.raises(CheckpointError, match="holds no weights"):
         weights.find("miad", folder.parent)
+
+
+def test_weights_by_name_or_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = weights.find("geobfn")
+    assert weights.find_named("geobfn") == shipped
+    assert weights.find_named(str(shipped)) == shipped
+    assert weights.find_named(shipped) == shipped
+    (tmp_path / "geobfn").mkdir()  # of a training, without a card
+    assert weights.find_named("geobfn") == shipped
+    with pytest.raises(CheckpointError, match="runs/geobfn holds no weights: card.json is"):
+        weights.find_named("runs/geobfn")
+    with pytest.raises(CheckpointError, match="geobfn holds no weights"):
+        weights.find_named(tmp_path / "geobfn")
+    with pytest.raises(CheckpointError, match="There are no weights for 'nothing'"):
+        weights.find_named("nothing")
+    shutil.copy(shipped / "card.json", tmp_path / "geobfn")
+    assert weights.find_named("geobfn") == Path("geobfn")
 
 
 def test_sampler_of_a_path(toy_csp):
