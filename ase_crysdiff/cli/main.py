@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from ase_crysdiff import __version__
 from ase_crysdiff.cli.examples import epilog
 from ase_crysdiff.cli.messages import printed_reports
+from ase_crysdiff.cli.parser import Parser
 from ase_crysdiff.environment import quiet_spglib
 from ase_crysdiff.errors import CrysDiffError
 
@@ -90,7 +91,7 @@ def whole_parser() -> argparse.ArgumentParser:
 
 def _parser(configured: Container[str | None]) -> argparse.ArgumentParser:
     """The parser, with the options of some commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="crysdiff",
         description="Generate crystals from ASE and pymatgen.",
         epilog=_EXIT_CODES,

@@ -130,7 +130,11 @@ def test_names_of_families_are_those_that_there_are():
         (["relax", "nowhere.cif"], 1, "nowhere.cif"),
         (["sample", "no-such-sampler"], 1, "no-such-sampler"),
         (["convert", "miad", "nowhere.pt", "-o", "out"], 1, "nowhere.pt"),
-        (["convert", "mattergen", "x", "-o", "out"], 2, "invalid choice"),
+        (
+            ["convert", "mattergen", "x", "-o", "out"],
+            2,
+            "cannot be 'mattergen', but one of diffcsp",
+        ),
     ],
 )
 def test_exit_codes(words, code, said, tmp_path, monkeypatch, capsys):
