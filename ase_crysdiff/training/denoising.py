@@ -111,6 +111,10 @@ def denoising_task(
     return Task(model.denoiser, model.config, training, objective, held_out, inputs)
 
 
+#: How it is trained: shares of batches that are symmetric, and of labels that are hidden.
+SHARES = ("symmetric_share", "hidden_share")
+
+
 class GenerativeRecipe(Recipe):
     """A generative model that learns by denoising packed crystals; `build` and `configure` are to
     be written.
@@ -135,10 +139,18 @@ class GenerativeRecipe(Recipe):
         """All but how it is trained, the shares of symmetric batches and of hidden labels, and what
         an encoder may read and be told in addition.
         """
-        free = {"symmetric_share", "hidden_share", "properties", "adapter_width"}
+        free = {*SHARES, "properties", "adapter_width"}
         if isinstance(encoder := changes.get("encoder"), dict) and set(encoder) <= ADDITIONS:
             free.add("encoder")
         return sorted(set(changes) - free)
+
+    def exported(
+        self, config: Config, tensors: Tensors, whole: bool = False
+    ) -> tuple[Config, Tensors]:
+        """All but the shares of symmetric batches and of hidden labels, which are no part of a
+        model: a training that goes on from it is told its own.
+        """
+        return {key: value for key, value in config.items() if key not in SHARES}, tensors
 
     def load_data(self, path: Path) -> PackedCrystals:
         return PackedCrystals.load(path)

@@ -22,6 +22,7 @@ from ase_crysdiff.models.recipe import recipe
 from ase_crysdiff.symmetry.crystal import operations_of_scaffold
 from ase_crysdiff.symmetry.finding import find_symmetric
 from ase_crysdiff.testing.crystals import prototypes
+from ase_crysdiff.training.export import export
 from ase_crysdiff.training.loop import Loop
 from ase_crysdiff.training.run import prepare
 from ase_crysdiff.training.settings import TrainSettings
@@ -304,3 +305,18 @@ def test_miad_begins_with_a_flow_for_given_species(packed, tmp_path, generator):
     loop.run(progress=False)
     with pytest.raises(InputError, match="cannot start from"):
         prepare("dao-g", data, tmp_path / "other", settings, fabric, {}, origin=folder)
+
+
+def test_shares_of_batches_are_no_part_of_exported_weights(packed, tmp_path):
+    data, folder = tmp_path / "data.safetensors", tmp_path / "flow"
+    packed.save(data)
+    write_weights("dao-g-flow", tiny_config("dao-g-flow", packed), folder, {"steps": 5})
+    settings = TrainSettings(steps=1, batch_size=4, warmup=0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fabric.launch()
+    changes = {"symmetric_share": 0.5}
+    run = tmp_path / "run"
+    loop = prepare("dao-g-flow", data, run, settings, fabric, changes, origin=folder)
+    assert loop.task.config["symmetric_share"] == 0.5
+    loop.run(progress=False)
+    assert "symmetric_share" not in export(run, tmp_path / "weights", "dao-g-flow").config
