@@ -283,15 +283,16 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 
 def in_text(found: re.Match[str]) -> str:
-    """A figure of the text, between its comments; it says so where it is of earlier weights."""
+    """A figure of the text, between its comments, with the mark of earlier weights."""
     opening, name, decimals, benchmark, row, _, closing = found.groups()
     sentence = Filled("the text")
     if name not in FILTERS:
         raise InputError(f"the text: there is no filter {name!r}, but {', '.join(FILTERS)}.")
     digits = () if decimals is None else (int(decimals),)
     said = FILTERS[name](sentence.figure(benchmark, row), *digits)
-    earlier = sentence.result(benchmark).earlier is not None
-    return opening + said + " (earlier weights)" * earlier + closing
+    earlier = sentence.result(benchmark).earlier
+    mark = "" if earlier is None else f'<abbr title="{earlier.why}">{earlier.mark}</abbr>'
+    return opening + said + mark + closing
 
 
 def filled(text: str) -> str:

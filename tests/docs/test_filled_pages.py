@@ -202,7 +202,8 @@ def test_figures_in_the_text_are_filled(fresh, monkeypatch):
 def test_figures_in_the_text_say_that_they_are_of_earlier_weights(fresh, monkeypatch):
     old = replace(fresh, rows={"rate": Row(0.5)}, earlier=Earlier("¶", "with other weights"))
     text = shown_in_text(old, ("share", "rate"), monkeypatch)
-    assert "-->50.0 (earlier weights)<!--" in text
+    assert '-->50.0<abbr title="with other weights">¶</abbr><!--' in text
+    assert tool.filled(text) == text
 
 
 def test_what_misses_its_must_is_bold():
