@@ -41,4 +41,4 @@ class Parser(argparse.ArgumentParser):
 
     def _end(self, message: str) -> NoReturn:
         ends = "" if message.endswith("?") else "."
-        self.exit(2, f"{self.prog}: {message}{ends} {self.prog} --help tells all.\n")
+        self.exit(2, f"{self.prog}: {message}{ends}\nusage: {self.prog} --help\n")

@@ -12,7 +12,7 @@ from ase_crysdiff.cli.main import main
         (["zzzzzz"], "crysdiff: COMMAND cannot be 'zzzzzz', but one of list, sample, inpaint,"),
         (["sample", "--stpes", "9"], "crysdiff sample: there is no option --stpes. Did you mean"),
         (["sample", "--stpes=9"], "there is no option --stpes. Did you mean '--steps'"),
-        (["sample", "--zzzzzz"], "crysdiff sample: there is no option --zzzzzz. crysdiff sample"),
+        (["sample", "--zzzzzz"], "crysdiff sample: there is no option --zzzzzz.\n"),
         (["sample", "miad", "one", "two"], "crysdiff sample: nothing takes 'one' 'two'."),
         (["benchmark", "cps"], "crysdiff benchmark: KIND cannot be 'cps'. Did you mean 'csp'?"),
         (
@@ -30,8 +30,7 @@ def test_mistyped_words_are_told_with_what_was_meant(words, said, capsys):
     told = capsys.readouterr().err
     assert told.startswith("crysdiff")
     assert said in told
-    assert told.rstrip().endswith("--help tells all.")
-    assert told.count("\n") == 1
+    assert told.splitlines()[1:] == [f"usage: {told.split(':')[0]} --help"]
 
 
 def test_help_and_version_are_no_mistakes(capsys):
