@@ -51,6 +51,7 @@ def test_every_section_names_a_benchmark_of_its_weights(tool):
             "csp-dao-g-flow-scaffold",
             "by_free_coordinates/> 10/curve/1/match_rate",
         ),
+        ("band-gap", ["results", "MAE"], "predictor-band-gap", "results/MAE of band-gap"),
         (
             "mofflow",
             ["results", "stol 1", "5 samples", "match_rate"],
