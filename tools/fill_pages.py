@@ -170,7 +170,7 @@ class Filled:
     def rendered(self, template: str) -> str:
         """A template with its figures."""
         environment = Environment(undefined=StrictUndefined)
-        environment.filters |= FILTERS
+        environment.filters |= FILTERS | MUSTS
         return environment.from_string(template).render(
             f=self.figure,
             card=self.card,
@@ -271,8 +271,6 @@ TITLES = {
     "consistency": "consistency, largest error",
 }
 FILTERS: dict[str, Callable[..., str]] = {
-    "least": least,
-    "most": most,
     "share": share,
     "ci": interval,
     "num": number,
@@ -280,6 +278,8 @@ FILTERS: dict[str, Callable[..., str]] = {
     "n": lambda row: f"{row.n:,}",
     "four": shown,
 }
+#: Of numbers as they are shown, in tables of targets.
+MUSTS: dict[str, Callable[[str, float], str]] = {"least": least, "most": most}
 
 
 def in_text(found: re.Match[str]) -> str:

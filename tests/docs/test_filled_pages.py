@@ -193,7 +193,7 @@ def test_figures_in_the_text_are_filled(fresh, monkeypatch):
         text = shown_in_text(result, (name, row), monkeypatch)
         assert text == f"It is <!-- = {name} {result.benchmark} {row} -->{said}<!-- . --> %."
         assert tool.filled(text) == text
-    with pytest.raises(InputError, match="there is no filter 'percent', but least, most, share"):
+    with pytest.raises(InputError, match="there is no filter 'percent', but share, ci"):
         shown_in_text(result, ("percent", row), monkeypatch)
     with pytest.raises(InputError, match="has no figure 'nothing'"):
         shown_in_text(result, ("share", "nothing"), monkeypatch)

@@ -114,10 +114,10 @@ class MoleculeDenoiser(Denoiser):
         deviation = torch.rsqrt(1 + accuracy)
         seen = torch.sqrt((1 + accuracy) / accuracy.clamp_min(1e-6))
         time = self.time(time_embedding(t, TIME_WIDTH))
+        everyone = torch.arange(len(t), device=t.device)
         moves = []
         for block in layout.blocks:
-            crystals = list(range(*block.crystals.indices(len(t))))
-            crystals = crystals if block.count > 1 else 2 * crystals
+            crystals = _at_least_two(everyone[block.crystals])
             species = _at_least_two(block.view(context["species"]))
             groups = Groups.of(species)
             nodes = (
@@ -139,7 +139,7 @@ class MoleculeDenoiser(Denoiser):
         return {POSITIONS: layout.centred(torch.cat(moves))}
 
     def _adapting(
-        self, crystals: list[int], size: int, context: Context, layout: Layout
+        self, crystals: Tensor, size: int, context: Context, layout: Layout
     ) -> Callable[[int, Tensor], Tensor] | None:
         """What changes the nodes of molecules of one size; None where nothing is told."""
         if self.conditioning is None:
