@@ -40,8 +40,8 @@ def write_table(path, rows):
     return path
 
 
-@pytest.fixture
-def pool(tmp_path):
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
     """One crystal for every rule."""
     salt, p = rocksalt("Na", "Cl", 5.64), prototypes()
     pressed = rocksalt("Mg", "O", 4.21 * 0.97)
@@ -55,7 +55,7 @@ def pool(tmp_path):
         ("mixed", 0.0, disordered()),
         ("band-above", 0.7, rocksalt("Ca", "O", 4.8)),
     ]
-    return write_table(tmp_path / "pool.csv", rows)
+    return write_table(tmp_path_factory.mktemp("pool") / "pool.csv", rows)
 
 
 @pytest.fixture
