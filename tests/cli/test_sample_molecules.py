@@ -44,7 +44,7 @@ def test_bad_options_leave_no_folder(options, message, tmp_path, capsys):
 
 
 def test_the_benchmark(tmp_path, capsys):
-    atoms = [molecule(name) for name in ("CH3CH2OH", "CH3OCH3", "CH4", "CH3")]
+    atoms = [molecule(name) for name in ("CH3CH2OH", "CH3OCH3", "C3H8", "CH3")]
     np.savez(
         tmp_path / "some.npz",
         num_atoms=[len(a) for a in atoms],
