@@ -76,8 +76,9 @@ class MoleculeSampler(NamedSampler):
 
         Args:
             num_samples: How many.
-            composition: The formula of each molecule, such as "C7H10O2". None draws formulas as
-                they occur in training.
+            composition: The formula of each molecule, such as "C7H10O2"; one of a size that
+                training has hardly shown is warned of. None draws formulas as they occur in
+                training.
             num_atoms: Atoms of each molecule, hydrogens among them.
             elements: Only these may occur, such as "C-H-O".
             chemical_system: Exactly these elements, each present.
@@ -175,7 +176,6 @@ class MoleculeSampler(NamedSampler):
         """
         from ase_crysdiff.conditions.named import conditions_of
         from ase_crysdiff.sampling.request import SampleRequest
-        from ase_crysdiff.sampling.wishes import beyond_training
         from pymatgen_ext import parsing
 
         request = SampleRequest(
@@ -186,7 +186,7 @@ class MoleculeSampler(NamedSampler):
             steps=steps,
         )
         self.check(request)
-        for sentence in beyond_training(request, self.sampler.capabilities.properties):
+        for sentence in self.sampler.doubts(request):
             warnings.warn(sentence, stacklevel=3)
         return request
 

@@ -348,7 +348,6 @@ class StructureSampler(TeachableSampler):
     ) -> "tuple[SampleRequest, CellTransform | None]":
         """The keywords of `sample`, parsed and checked against each other and the sampler."""
         from ase_crysdiff.predictors.guides import guided
-        from ase_crysdiff.sampling.wishes import beyond_training
         from pymatgen_ext.requests import sample_request
 
         constraints = {"chemical_system": chemical_system, "elements": elements}
@@ -370,7 +369,7 @@ class StructureSampler(TeachableSampler):
         )
         request = guided(request, self.sampler)
         self.check(request)
-        for sentence in beyond_training(request, self.sampler.properties_for(request)):
+        for sentence in self.sampler.doubts(request):
             warnings.warn(sentence, stacklevel=3)
         given = [name for name, value in constraints.items() if value is not None]
         given += ["charge_balance"] * charge_balance

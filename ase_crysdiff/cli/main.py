@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 from ase_crysdiff import __version__
 from ase_crysdiff.cli.examples import epilog
-from ase_crysdiff.cli.messages import printed_reports
+from ase_crysdiff.cli.messages import plain_warnings, printed_reports
 from ase_crysdiff.cli.parser import Parser
 from ase_crysdiff.environment import quiet_spglib
 from ase_crysdiff.errors import CrysDiffError
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = next((w for w in words if not w.startswith("-")), None)
     options = _parser({chosen}).parse_args(words)
     try:
-        with printed_reports():
+        with plain_warnings(), printed_reports():
             return int(options.run(options))
     except CrysDiffError as error:
         print(f"crysdiff {options.command}: {error}", file=sys.stderr)

@@ -1,8 +1,10 @@
-"""What long work reports on the way, printed."""
+"""What long work reports on the way, and what is warned of, printed."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 #: Whose reports of progress the command line shows.
 _LOGGERS = ("ase_crysdiff.campaigns", "ase_crysdiff.sampling")
@@ -29,3 +31,20 @@ def printed_reports() -> Iterator[None]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(printer)
             logger.setLevel(level)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Prints warnings as sentences while the block runs: who gives a command has no use for the
+    line of a program.
+    """
+    before = warnings.formatwarning
+    warnings.formatwarning = _sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _sentence(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"warning: {message}\n"

@@ -7,6 +7,7 @@ orders of its bonds add up to its valence. Charged groups are never stable by th
 Source: Hoogeboom et al. 2022 (EDM), lengths and margins of the published code.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -27,8 +28,8 @@ LENGTHS: tuple[dict[str, int], ...] = (
 )  # fmt: skip
 #: By how much a bond of each order may be longer, pm.
 MARGINS = (10, 5, 3)
-#: Orders of the bonds of a stable atom, together.
-VALENCES = {"H": 1, "C": 4, "N": 3, "O": 2, "F": 1}
+#: Orders of the bonds of a stable atom, together, by atomic number.
+VALENCES = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1}
 
 Numbers = NDArray[Any]
 
@@ -55,6 +56,21 @@ def stable_atoms(species: Numbers, positions: Numbers) -> NDArray[np.bool_]:
     return found
 
 
+def can_be_joined(open_bonds: Sequence[int]) -> bool:
+    """Whether atoms can be joined into one molecule in which no bond is left open.
+
+    Args:
+        open_bonds: How many bonds each atom still wants.
+
+    Source: Senior 1951, on the existence of connected multigraphs without loops of given degrees.
+    """
+    if len(open_bonds) == 1:
+        return open_bonds[0] == 0
+    total, most = sum(open_bonds), max(open_bonds)
+    joined = min(open_bonds) > 0 and total >= 2 * (len(open_bonds) - 1)
+    return joined and total % 2 == 0 and 2 * most <= total
+
+
 @lru_cache(maxsize=1)
 def _limits() -> NDArray[np.float64]:
     """Longest bond of each order and pair of elements, pm; 0 where there is none."""
@@ -70,6 +86,5 @@ def _limits() -> NDArray[np.float64]:
 def _valences() -> NDArray[np.int64]:
     """Of each element; -1, which no sum is, for those without a rule."""
     valences = np.full(NUM_SPECIES, -1)
-    for symbol, valence in VALENCES.items():
-        valences[atomic_number(symbol)] = valence
+    valences[list(VALENCES)] = list(VALENCES.values())
     return valences

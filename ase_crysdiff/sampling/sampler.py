@@ -15,7 +15,7 @@ from ase_crysdiff.sampling.capabilities import Capabilities
 from ase_crysdiff.sampling.request import SampleRequest
 from ase_crysdiff.sampling.symmetry_wishes import check_symmetry
 from ase_crysdiff.sampling.tasks.de_novo import DeNovo
-from ase_crysdiff.sampling.wishes import check_wishes
+from ase_crysdiff.sampling.wishes import beyond_training, check_wishes
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,12 @@ class Sampler(ABC):
                 f"{self.name!r} holds no library of known crystals, which known= is about."
             )
         check_wishes(request, self.name, self.capabilities.properties, self.remedy)
+
+    def doubts(self, request: SampleRequest) -> list[str]:
+        """What to warn of before a request that can be served: one sentence for each wish and kind
+        of content that the sampler has hardly learnt from.
+        """
+        return beyond_training(request, self.properties_for(request))
 
     def steers(self, request: SampleRequest) -> bool:
         """Whether it serves a steering by itself, with a population of its own for each crystal;

@@ -1,6 +1,8 @@
 """Molecules on the command line: drawn into a folder, drawn on, scored."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ def test_a_folder_is_filled_and_goes_on(tmp_path, capsys):
     assert len(list(folder.glob("*.xyz"))) == 3
     assert np.array_equal(read(folder / "0000-C3H8O.xyz").positions, first.positions)
     assert [len(a) for a in read(folder / "molecules.extxyz", ":")] == [12] * 3
-    assert sample(folder, "-n", "3", "--composition", "C2H6O") != 0
+    assert sample(folder, "-n", "3", "--composition", "C4H10") != 0
     assert "composition" in capsys.readouterr().err
 
 
@@ -64,3 +66,19 @@ def test_the_benchmark(tmp_path, capsys):
     kept = {int(path.name[:4]) for path in (tmp_path / "kept").glob("*.xyz")}
     assert kept <= set(range(6))
     assert len(kept) >= 4  # of six; eight steps may lose one
+
+
+def test_a_doubt_is_a_sentence(tmp_path):
+    words = ["sample", "geobfn", "--composition", "CH2O", "-n", "1", "--steps", "4", "--seed", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "ase_crysdiff.cli",
+        *words,
+        "--output",
+        str(tmp_path / "drawn"),
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    (warned,) = [line for line in ran.stderr.splitlines() if "heavy" in line]
+    assert warned.startswith("warning: geobfn has learnt from no molecules of 2 heavy atoms, so")
+    assert "UserWarning" not in ran.stderr

@@ -3,7 +3,7 @@ training.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ase_crysdiff.crystal.elements import SYMBOLS, atomic_number
+from ase_crysdiff.crystal.molecule_bonds import VALENCES, can_be_joined
 from ase_crysdiff.data.group_outlook import GroupWishes
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.randomness import Streams
@@ -20,6 +21,8 @@ from ase_crysdiff.shapes import Int, Tensor
 Groups = tuple[tuple[int, int], ...]
 #: Atomic numbers and counts of a molecule, sorted; hydrogen among them.
 Formula = tuple[tuple[int, int], ...]
+#: Draws of which the first counts whose groups can be one molecule.
+_TRIES = 32
 
 
 class GroupLaw:
@@ -39,6 +42,11 @@ class GroupLaw:
                 odds = self._odds.setdefault(z, np.zeros(5))
                 odds[min(hydrogens, 4)] += count
 
+    def with_heavy_atoms(self, number: int) -> int:
+        """How many molecules of training have so many heavy atoms."""
+        counts = zip(self.groups, self.counts, strict=True)
+        return int(sum(count for groups, count in counts if len(groups) == number))
+
     @property
     def elements(self) -> frozenset[int]:
         """Atomic numbers of heavy atoms that occur."""
@@ -49,8 +57,8 @@ class GroupLaw:
     ) -> list[Groups]:
         """Groups of molecules of a formula, one list for each stream.
 
-        A formula that training has seen takes its lists, another one those of `by_elements`, which
-        hear of no wishes.
+        A formula that training has seen takes its lists, another one such of `by_elements` as can
+        be one molecule, where some can; these hear of no wishes.
 
         Args:
             formula: With one heavy atom at least, all of known elements.
@@ -62,16 +70,18 @@ class GroupLaw:
         """
         known = [i for i, own in enumerate(self.formulas) if own == formula]
         if not known:
-            return self.by_elements(formula, streams)
+            return self.by_elements(formula, streams, _TRIES)
         return self._picked(known, streams, wishes)
 
-    def by_elements(self, formula: Formula, streams: Streams) -> list[Groups]:
+    def by_elements(self, formula: Formula, streams: Streams, tries: int = 1) -> list[Groups]:
         """Groups of atoms, one list for each stream: each heavy atom gets as many hydrogens as
         atoms of its element have, given that they add up.
 
         Args:
             formula: With one heavy atom at least, all of known elements.
             streams: Random numbers.
+            tries: Draws, of which the first counts whose groups can be one molecule without open
+                bonds, and the last if none can. With one draw groups may have any open bonds.
 
         Raises:
             InputError: If its atoms cannot carry that many hydrogens.
@@ -82,8 +92,9 @@ class GroupLaw:
         rng = streams.rng(
             "hydrogens", 0, [len(heavy)] * len(streams), torch.device("cpu"), torch.float64
         )
-        numbers = rng.uniform(1).view(len(streams), len(heavy))
-        return [self._drawn(heavy, shares, row.tolist()) for row in numbers]
+        numbers = rng.uniform(tries).view(len(streams), len(heavy), tries).transpose(1, 2)
+        draws = ((self._drawn(heavy, shares, row) for row in rows) for rows in numbers.tolist())
+        return [_first_joined(some) for some in draws]
 
     def free(
         self,
@@ -167,6 +178,16 @@ class GroupLaw:
         odds = self._odds[z]
         share: NDArray[np.float64] = odds / odds.sum()
         return share
+
+
+def _first_joined(draws: Iterable[Groups]) -> Groups:
+    """The first groups that can be one molecule, the last if none can."""
+    groups: Groups = ()
+    for groups in draws:
+        known = all(z in VALENCES for z, _ in groups)
+        if known and can_be_joined([VALENCES[z] - hydrogens for z, hydrogens in groups]):
+            break
+    return groups
 
 
 def atoms_of(groups: Groups) -> Int[Tensor, " atoms"]:

@@ -31,6 +31,9 @@ from ase_crysdiff.sampling.solvers import make_solver
 from ase_crysdiff.sampling.tasks.base import ModelWithCard
 from ase_crysdiff.sampling.wishes import told
 
+#: Molecules of one size in training, below which nothing much is learnt of it.
+_SELDOM = 10
+
 
 class MoleculeModelSampler(Sampler):
     """Draws molecules: their atoms as the task says, their places by the model. A wish is heard by
@@ -60,6 +63,19 @@ class MoleculeModelSampler(Sampler):
             properties=declared(model.config.get("properties")),
         )
         model.denoiser.to(device)
+
+    def doubts(self, request: SampleRequest) -> list[str]:
+        known = super().doubts(request)
+        formulas = request.task.formulas if isinstance(request.task, MoleculeOf) else ()
+        for number in sorted({sum(n for z, n in formula if z > 1) for formula in formulas}):
+            seen = self._law.with_heavy_atoms(number)
+            if seen < _SELDOM:
+                known.append(
+                    f"{self.name} has learnt from {seen or 'no'} molecule{'s' * (seen != 1)} of "
+                    f"{number} heavy atom{'s' * (number != 1)}, so that few draws may be stable. "
+                    "Draw more than you need and keep the stable ones."
+                )
+        return known
 
     def evaluations(self, request: SampleRequest) -> int:
         steps = len(request.task.plan(self.subject.settings, request.steps))

@@ -1,7 +1,7 @@
 """What can be asked of a sampler of molecules."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +11,7 @@ from ase_crysdiff.conditions.base import Condition
 from ase_crysdiff.conditions.open_space import KnownPlaces
 from ase_crysdiff.crystal.batch import Layout
 from ase_crysdiff.crystal.elements import SYMBOLS
+from ase_crysdiff.crystal.molecule_bonds import VALENCES
 from ase_crysdiff.data.group_outlook import GroupWishes
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.networks.molecules.base import POSITIONS
@@ -26,9 +27,6 @@ from ase_crysdiff.sampling.tasks.base import Contents, ModelWithCard, Task
 
 if TYPE_CHECKING:
     from ase_crysdiff.sampling.capabilities import Capabilities
-
-#: Bonds that atoms of each element have in a molecule without charges.
-_BONDS: Mapping[int, int] = {1: 1, 6: 4, 7: 3, 8: 2, 9: 1}
 
 
 class MoleculeTask(Task):
@@ -208,9 +206,9 @@ def check_formula(formula: Formula) -> None:
     text = "".join(f"{SYMBOLS[z]}{n if n > 1 else ''}" for z, n in formula)
     if not any(z > 1 for z, _ in formula):
         raise InputError(f"{text or 'An empty formula'} has no heavy atom. Give one at least.")
-    if not {z for z, _ in formula} <= set(_BONDS):
+    if not {z for z, _ in formula} <= set(VALENCES):
         return
-    rings = 2 + sum(n * (_BONDS[z] - 2) for z, n in formula)  # twice rings and double bonds
+    rings = 2 + sum(n * (VALENCES[z] - 2) for z, n in formula)  # twice rings and double bonds
     if rings % 2:
         raise InputError(
             f"{text} has an odd number of electrons: a radical or an ion, which no model here "

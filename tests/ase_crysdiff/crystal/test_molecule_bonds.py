@@ -1,10 +1,13 @@
 """The published rule of bonds, on molecules that everybody knows and on the test pack."""
 
+from itertools import combinations, combinations_with_replacement, product
+
 import numpy as np
 import pytest
 from ase.build import molecule
+from scipy.sparse.csgraph import connected_components
 
-from ase_crysdiff.crystal.molecule_bonds import bond_orders, stable_atoms
+from ase_crysdiff.crystal.molecule_bonds import bond_orders, can_be_joined, stable_atoms
 
 
 def known(name):
@@ -63,3 +66,23 @@ def test_the_test_pack_is_as_stable_as_published(data):
     ]
     assert np.concatenate(verdicts).mean() == pytest.approx(0.990, abs=0.01)
     assert np.mean([v.all() for v in verdicts]) == pytest.approx(0.952, abs=0.01)
+
+
+def joined_by_trying(open_bonds):
+    """Whether some bonds between the atoms, none to itself, use all up and connect all."""
+    if not any(open_bonds):
+        return len(open_bonds) == 1
+    pairs = list(combinations(range(len(open_bonds)), 2))
+    for orders in product(*(range(min(open_bonds[i], open_bonds[j]) + 1) for i, j in pairs)):
+        matrix = np.zeros((len(open_bonds),) * 2, dtype=int)
+        for (i, j), order in zip(pairs, orders, strict=True):
+            matrix[i, j] = matrix[j, i] = order
+        if matrix.sum(0).tolist() == list(open_bonds) and connected_components(matrix)[0] == 1:
+            return True
+    return False
+
+
+def test_open_bonds_that_can_be_joined_are_those_that_some_molecule_has():
+    for count in (1, 2, 3, 4):
+        for wanted in combinations_with_replacement(range(5 if count < 4 else 4), count):
+            assert can_be_joined(wanted) == joined_by_trying(wanted), wanted

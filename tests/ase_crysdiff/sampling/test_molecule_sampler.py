@@ -100,6 +100,25 @@ def test_a_formula_that_nobody_has_seen_gets_its_hydrogens():
     assert [atoms_of(g).tolist()[0] for g in found] == [6] * 50
 
 
+def test_groups_of_an_unseen_formula_can_be_one_molecule():
+    law = GroupLaw({"C1 C2 C3 C0 O0 O1": 1})
+    streams = Streams(0, tuple(range(200)))
+    ethylene = law.of_formula(((1, 4), (6, 2)), streams)
+    assert set(ethylene) == {((6, 2), (6, 2))}  # not CH and CH3
+    assert set(law.by_elements(((1, 4), (6, 2)), streams)) > set(ethylene)
+    (alone,) = law.of_formula(((1, 3), (6, 1)), streams.take([0]))  # none can
+    assert alone == ((6, 3),)
+
+
+def test_sizes_that_training_has_hardly_shown_are_doubted(sampler):
+    asked = MoleculeOf((ETHANOL, ((1, 4), (6, 1)), ((1, 10), (6, 4))))
+    small, ethanol, large = sampler.doubts(SampleRequest(asked))
+    assert "from no molecules of 1 heavy atom, so" in small
+    assert "from 4 molecules of 3 heavy atoms" in ethanol
+    assert "no molecules of 4 heavy atoms" in large
+    assert not sampler.doubts(SampleRequest(NewMolecule()))
+
+
 def test_hydrogens_that_no_atom_takes_are_refused():
     law = GroupLaw({"C3 C3 O0": 1})
     with pytest.raises(InputError, match="do not fit"):
