@@ -62,7 +62,8 @@ def can_be_joined(open_bonds: Sequence[int]) -> bool:
     Args:
         open_bonds: How many bonds each atom still wants.
 
-    Source: Senior 1951, on the existence of connected multigraphs without loops of given degrees.
+    Source: Senior 1951, Partitions and their representative graphs, Am. J. Math. 73, 663: which
+    degrees a connected multigraph without loops may have.
     """
     if len(open_bonds) == 1:
         return open_bonds[0] == 0
