@@ -146,6 +146,9 @@ class Router(Sampler):
     def card_for(self, request: SampleRequest) -> Card | None:
         return self.sampler_for(request).card_for(request)
 
+    def doubts(self, request: SampleRequest) -> list[str]:
+        return self.sampler_for(request).doubts(request)
+
     def steers(self, request: SampleRequest) -> bool:
         return self.sampler_for(request).steers(request)
 

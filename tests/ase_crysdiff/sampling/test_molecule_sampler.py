@@ -25,6 +25,7 @@ from ase_crysdiff.sampling.molecules.tasks import (
     check_formula,
 )
 from ase_crysdiff.sampling.request import SampleRequest
+from ase_crysdiff.sampling.router import Router
 from pymatgen_ext import EnergyGuidance
 
 NAMES = ["CH3CH2OH", "CH3OCH3", "CH3CHO", "C2H6", "CH3CN", "C6H6", "H2CO"]
@@ -111,12 +112,14 @@ def test_groups_of_an_unseen_formula_can_be_one_molecule():
 
 
 def test_sizes_that_training_has_hardly_shown_are_doubted(sampler):
-    asked = MoleculeOf((ETHANOL, ((1, 4), (6, 1)), ((1, 10), (6, 4))))
+    asked = MoleculeOf((ETHANOL, ((1, 4), (6, 1)), ((1, 2), (6, 4))))
     small, ethanol, large = sampler.doubts(SampleRequest(asked))
     assert "from no molecules of 1 heavy atom, so" in small
     assert "from 4 molecules of 3 heavy atoms" in ethanol
     assert "no molecules of 4 heavy atoms" in large
     assert not sampler.doubts(SampleRequest(NewMolecule()))
+    router = Router("any", {MoleculeOf: ("geobfn",)}, lambda name: sampler, "ask for a formula")
+    assert router.doubts(SampleRequest(asked)) == [small, ethanol, large]
 
 
 def test_hydrogens_that_no_atom_takes_are_refused():
