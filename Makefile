@@ -11,7 +11,9 @@ PYTHON ?= python3
 N ?= 16
 BIN := $(VENV)/bin
 
-# The tests start hundreds of processes, which read the bytecode of the first.
+# Most of what is installed is never imported: bytecode is made of what is, once, when it is.
+# The tests start hundreds of processes, which read that of the first.
+INSTALL := pip install --no-compile -c constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: crystals test check suite docs notebooks fuzz smoke compat clean
@@ -41,11 +43,11 @@ fuzz: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts= tests/fuzz --hypothesis-profile=fuzz
 
 # The wheel as a user gets it: built, installed into an empty environment, used away from this folder.
-smoke: $(VENV)/.installed-dev
+smoke:
 	rm -rf dist .venv-smoke
-	$(BIN)/python -m build --wheel --outdir dist .
 	$(PYTHON) -m venv .venv-smoke
-	.venv-smoke/bin/pip install -q --no-compile -c constraints.txt dist/*.whl
+	.venv-smoke/bin/pip wheel -q --no-deps --wheel-dir dist .
+	.venv-smoke/bin/$(INSTALL) -q dist/*.whl
 	cd .venv-smoke && bin/python ../tests/smoke.py
 
 # The oldest and the newest versions that pyproject allows, each in an environment of its own, with the
@@ -65,11 +67,11 @@ $(VENV)/bin/python:
 	$(BIN)/pip install -q --upgrade pip
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e .
+	$(BIN)/$(INSTALL) -e .
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install -c constraints.txt -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion,molecules]'
+	$(BIN)/$(INSTALL) -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion,molecules]'
 	touch $@ $(VENV)/.installed
 
 clean:

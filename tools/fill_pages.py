@@ -37,6 +37,8 @@ TRAINING = ROOT / "benchmarks/training.csv"
 SECTION = re.compile(r"(<!-- table: ([\w-]+) -->\n\n)(.*?)\n?(<!-- end of table -->)", re.DOTALL)
 IN_TEXT = re.compile(r"(<!-- = (\w+)(?::(\d))? (\S+) (.+?) -->)(.*?)(<!-- \. -->)")
 KIND = re.compile(r"\{#-? kind: (.+?) -?#\}")
+#: Stands in figures of the text before the name of weights, whose card has the figure.
+CARD = "card:"
 
 
 def pages() -> Iterator[Path]:
@@ -289,6 +291,9 @@ def in_text(found: re.Match[str]) -> str:
     if name not in FILTERS:
         raise InputError(f"the text: there is no filter {name!r}, but {', '.join(FILTERS)}.")
     digits = () if decimals is None else (int(decimals),)
+    if benchmark.startswith(CARD):
+        figure = sentence.card(benchmark.removeprefix(CARD), row)
+        return opening + FILTERS[name](figure, *digits) + closing
     said = FILTERS[name](sentence.figure(benchmark, row), *digits)
     earlier = sentence.result(benchmark).earlier
     mark = "" if earlier is None else f'<abbr title="{earlier.why}">{earlier.mark}</abbr>'

@@ -11,6 +11,7 @@ from ase_crysdiff.campaigns.benchmark.suite.entries import shipped_suite
 from ase_crysdiff.campaigns.benchmark.suite.result_file import Earlier, ResultFile
 from ase_crysdiff.campaigns.benchmark.suite.rows import Row
 from ase_crysdiff.errors import InputError
+from ase_crysdiff.models.weights import find, read_card
 
 ROOT = Path(__file__).parents[2]
 
@@ -197,6 +198,14 @@ def test_figures_in_the_text_are_filled(fresh, monkeypatch):
         shown_in_text(result, ("percent", row), monkeypatch)
     with pytest.raises(InputError, match="has no figure 'nothing'"):
         shown_in_text(result, ("share", "nothing"), monkeypatch)
+
+
+def test_figures_of_cards_stand_in_the_text():
+    row = read_card(find("tc")).measured["results"]["MAE"]
+    text = tool.filled("off by <!-- = num:2 card:tc MAE -->old<!-- . --> K")
+    assert text == f"off by <!-- = num:2 card:tc MAE -->{row['value']:.2f}<!-- . --> K"
+    with pytest.raises(InputError, match="the card of tc has no figure 'nothing'"):
+        tool.filled("<!-- = num card:tc nothing --><!-- . -->")
 
 
 def test_figures_in_the_text_say_that_they_are_of_earlier_weights(fresh, monkeypatch):
