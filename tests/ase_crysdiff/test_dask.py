@@ -108,7 +108,7 @@ def test_a_scheduler_that_is_not_there_is_named():
 
 def test_a_discovery_survives_workers_killed_at_three_moments(executor, tmp_path):
     """While drawing, while relaxing, and while candidates are looked at closely."""
-    how = {"samplers": ("prototypes",), "draws": 32, "predict": (), "seed": 3, "progress": False}
+    how = {"samplers": ("prototypes",), "draws": 16, "predict": (), "seed": 3, "progress": False}
     folder, killed = tmp_path / "there", []
     ended = threading.Event()
 

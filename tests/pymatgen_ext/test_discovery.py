@@ -146,7 +146,7 @@ def test_a_powder_pattern_ranks_the_structures_of_a_formula(tmp_path):
     scan = simulate_pattern(rutile, noise=0.01, rng=np.random.default_rng(0))
     file = tmp_path / "scan.xy"
     np.savetxt(file, np.stack([scan.two_theta, scan.intensity], 1))
-    how = {**HOW, "draws": 64, "folder": tmp_path / "out"}
+    how = {**HOW, "draws": 32, "folder": tmp_path / "out"}
     found = discover("TiO2", 5, pattern=file, **how)
     residuals = [f.fit.residual for f in found.candidates]
     assert StructureMatcher().fit(found[0], rutile)

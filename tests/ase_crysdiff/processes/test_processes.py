@@ -99,7 +99,7 @@ def exact_posterior(process, value, t):
 @pytest.mark.parametrize("prior", [None, [0.5, 0.2, 0.1, 0.1, 0.1]])
 @pytest.mark.parametrize("steps", [1000, 40])
 def test_exact_kernel_recovers_the_species_prior(prior, steps, generator):
-    process, rows = categorical(prior=prior), 20_000
+    process, rows = categorical(prior=prior), 8_000
     result = sample(
         process,
         lambda v, t: exact_posterior(process, v, t).log(),
@@ -120,9 +120,9 @@ def test_published_kernel_does_not_recover_the_prior(generator):
         lambda v, t: exact_posterior(process, v, t).log(),
         UniformPlan(1000),
         generator,
-        20_000,
+        8_000,
     )
-    frequency = torch.bincount(result, minlength=5).double() / 20_000
+    frequency = torch.bincount(result, minlength=5).double() / 8_000
     np.testing.assert_allclose(frequency, [0.149, 0.248, 0.202, 0.226, 0.176], atol=0.015)
 
 
