@@ -21,7 +21,6 @@ from ase_crysdiff.data.property_tables import labelled, read_rows
 from ase_crysdiff.data.splits import by_shares, folds, groups_of
 from ase_crysdiff.errors import MissingExtraError
 from ase_crysdiff.models.card import Card
-from ase_crysdiff.predictors.averaging import FOREST, KERNEL
 from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.cross_validation import (
     HeldOut,
@@ -154,9 +153,7 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
     )
     training = options.output / _TRAINING
     training.mkdir(exist_ok=True)
-    described = None
-    if {FOREST, KERNEL} & set(settings.models):
-        described = describe_once(data.crystals, kept, settings.descriptors)
+    described = describe_once(data.crystals, kept, settings.read)
     held_out = None
     if crossed:
         of_fold = partial(train, beside_plain=False)
@@ -166,11 +163,10 @@ def finetune_table(options: FinetuneOptions, settings: FinetuneSettings) -> Card
         held_out = held_out_of(data, [(final, predictor)], described)
     else:
         of_folds = held_out.results
-        if described is not None:
-            with suppress(MissingExtraError):
-                of_folds[PLAIN_ERROR] = forest_held_out(
-                    data, crossed, described, settings.transform, settings.seed, target.unit
-                )
+        with suppress(MissingExtraError):
+            of_folds[PLAIN_ERROR] = forest_held_out(
+                data, crossed, described, settings.transform, settings.seed, target.unit
+            )
         results = {
             f"{len(crossed)}-fold cross-validation {key}": value for key, value in of_folds.items()
         }

@@ -21,7 +21,7 @@ from ase_crysdiff.models.card import Card, Config, Kind
 from ase_crysdiff.networks.adapters import adapter_tensors
 from ase_crysdiff.networks.property_network import PropertyNetwork
 from ase_crysdiff.networks.registry import make_backbone
-from ase_crysdiff.predictors.averaging import MODELS
+from ase_crysdiff.predictors.averaging import MODELS, NETWORK
 from ase_crysdiff.predictors.base import PropertyTarget
 from ase_crysdiff.predictors.descriptors.describing import BLOCKS, NEEDED, USUAL
 from ase_crysdiff.predictors.initial_weights import InitialWeights
@@ -88,6 +88,11 @@ class FinetuneSettings:
         transform_of(self.transform)
         if self.loss not in LOSSES:
             raise InputError(f"The loss is one of {', '.join(LOSSES)}, not {self.loss!r}.")
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Kinds of descriptors that somebody reads: beside a network alone the plain forest."""
+        return NEEDED if set(self.models) == {NETWORK} else self.descriptors
 
 
 def finetune(

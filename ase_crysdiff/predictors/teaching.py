@@ -96,7 +96,7 @@ def teach(
         device=device,
         descriptors=descriptors,
         formulas=formulas,
-        blocks=settings.descriptors,
+        blocks=settings.read,
         size=SMALL if settings.small else FULL,
         beside_plain=beside_plain,
     )

@@ -128,8 +128,10 @@ def test_a_finished_run_is_measured_again_and_another_table_refused(
     assert "data differ" in capsys.readouterr().err
 
 
-def test_cross_validation(encoders, table, tmp_path, capsys):
-    assert finetune(table, tmp_path / "volume", "--folds", "3", "--split", "composition") == 0
+@pytest.mark.parametrize("models", [(), ("--models", "network")])
+def test_cross_validation(encoders, table, tmp_path, models):
+    folds = ("--folds", "3", "--split", "composition")
+    assert finetune(table, tmp_path / "volume", *folds, *models) == 0
     results = weights.read_card(tmp_path / "volume").measured["results"]
     assert results["3-fold cross-validation MAE"]["rows"] == 29
     assert len(results["3-fold cross-validation MAE of each fold"]["value"]) == 3

@@ -124,6 +124,11 @@ def test_a_network_joins_where_it_helps(data, split, encoder, tmp_path):
     assert "test error of a forest on composition and density" in alone.card.measured["results"]
 
 
+def test_nobody_waits_for_descriptors_that_nobody_reads():
+    assert FinetuneSettings(models=("network",)).read == ("composition", "geometry")
+    assert FinetuneSettings(models=("network", "kernel")).read == FinetuneSettings().descriptors
+
+
 def test_the_network_of_an_average_can_be_taught_again(data, split, encoder, tmp_path):
     """Whatever the weights are, a network with some is stored with the rest."""
     found = taught(data, split, encoder, tmp_path / "long", epochs=40, learning_rate=1e-2)
