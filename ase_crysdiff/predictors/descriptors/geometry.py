@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import spglib
@@ -25,11 +24,8 @@ _SYMPREC = 0.01
 _SYSTEMS = (1, 3, 16, 75, 143, 168, 195)
 #: g/cm³ of one atomic mass unit in one Å³.
 _DENSITY = 1.66053906660
-_PLANES = tuple(
-    index
-    for index in product((1, 0, -1), repeat=3)
-    if sum(map(abs, index)) in (1, 2) and next(i for i in index if i) > 0
-)
+#: Å; planes that are nearer to each other than spheres are wide have none but overlapping ones.
+_FAR = 2.0
 
 
 @dataclass(frozen=True)
@@ -127,20 +123,32 @@ def _of_one(crystal: CrystalBatch) -> dict[str, float]:
 
 
 def _empty_slab(lattice: Array, frac: Array, radii: Array) -> float:
-    """The widest slab between lattice planes of low index that no atom's sphere reaches, Å;
-    negative where the spheres overlap. Layered crystals have wide ones.
+    """The widest slab between lattice planes that no atom's sphere reaches, Å; negative where the
+    spheres overlap. Layered crystals have wide ones. Which planes are looked at must not depend on
+    the cell that describes the crystal: all that are far apart.
     """
-    planes = np.array(_PLANES)
-    spacing = 1 / np.linalg.norm(planes @ np.linalg.inv(lattice).T, axis=1)
-    widest = -np.inf
-    for plane, period in zip(planes, spacing, strict=True):
-        heights = (frac @ plane % 1.0) * period
-        order = np.argsort(heights - radii)
-        low, high = (heights - radii)[order], (heights + radii)[order]
-        reached = np.maximum.accumulate(np.concatenate([high - period, high]))
-        gaps = np.concatenate([low[1:], low[:1] + period]) - reached[len(low) :]
-        widest = max(widest, float(gaps.max()))
-    return widest
+    planes, spacing = _planes(lattice)
+    period = spacing[:, None]
+    low = (planes @ frac.T * period - radii) % period
+    order = np.argsort(low, axis=1)
+    low = np.take_along_axis(low, order, 1)
+    high = low + 2 * radii[order]
+    reached = np.maximum.accumulate(np.concatenate([high - period, high], axis=1), axis=1)
+    above = np.concatenate([low[:, 1:], low[:, :1] + period], axis=1)
+    return float((above - reached[:, low.shape[1] :]).max())
+
+
+def _planes(lattice: Array) -> tuple[Array, Array]:
+    """Miller indices of the lattice planes that are as far apart as they must be to hold an empty
+    slab, and their spacings, Å; if there are none, of those that are farthest apart.
+    """
+    # A vector of the lattice crosses as many planes as its index says.
+    most = np.ceil(np.linalg.norm(lattice, axis=1) / _FAR).astype(int)
+    box = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1)
+    indices = box.reshape(-1, 3)[box.size // 6 + 1 :].astype(np.float64)  # one of each pair
+    spacing = 1 / np.linalg.norm(indices @ np.linalg.inv(lattice).T, axis=1)
+    far = spacing >= min(_FAR, float(spacing.max())) - 1e-4
+    return indices[far], spacing[far]
 
 
 def _symmetry(lattice: Array, frac: Array, species: Numbers) -> dict[str, float]:

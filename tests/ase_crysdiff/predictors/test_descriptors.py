@@ -57,6 +57,24 @@ def test_layers_show_an_empty_slab():
     assert row(SALT.get_primitive_structure())["empty slab"] < 0.5
 
 
+@pytest.mark.parametrize("crystal", [SALT, BLENDE, LAYERS, *prototypes().values()])
+def test_the_widest_slab_is_the_same_in_any_cell_of_the_lattice(crystal):
+    """Sheared cells have their widest planes under other indices, atoms on either side of a
+    border.
+    """
+    generator = np.random.default_rng(0)
+    widths = []
+    for number in range(6):
+        shear = np.eye(3, dtype=int)
+        for _ in range(number):
+            i, j = generator.choice(3, 2, replace=False)
+            shear[i] += generator.choice([-1, 1]) * shear[j]
+        frac = crystal.frac_coords @ np.linalg.inv(shear)
+        other = Structure(Lattice(shear @ crystal.lattice.matrix), crystal.species, frac)
+        widths.append(row(other)["empty slab"])
+    assert widths == pytest.approx([widths[0]] * 6, abs=1e-4)
+
+
 def test_an_atom_on_the_border_of_the_cell_is_on_both():
     """Heights a hair below 0 and 0 are the same; a large atom behind a small one covers its gap."""
     perovskite = prototypes()["SrTiO3"].get_primitive_structure()
