@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ase_crysdiff import __version__
 from ase_crysdiff.crystal.batch import CrystalBatch
 from ase_crysdiff.errors import CheckpointError
 from ase_crysdiff.models import weights as weight_files
@@ -137,7 +138,8 @@ def _columns(block: Block, crystals: CrystalBatch) -> Array:
 
 
 def describe_once(crystals: CrystalBatch, path: Path, blocks: Sequence[str] = USUAL) -> Described:
-    """As `describe`, kept in a file; one of other crystals or other weights is made anew.
+    """As `describe`, kept in a file; one of other crystals, other weights or another version of the
+    package is made anew.
 
     Args:
         crystals: In their reduced cells.
@@ -145,7 +147,7 @@ def describe_once(crystals: CrystalBatch, path: Path, blocks: Sequence[str] = US
         blocks: Kinds of descriptors.
     """
     told = "".join(f"{name} {digest} " for name, digest in digests(blocks).items())
-    label = f"{told}{len(crystals)} {','.join(blocks)}"
+    label = f"{__version__} {told}{len(crystals)} {','.join(blocks)}"
     if path.is_file():
         with np.load(path) as file:
             if str(file["of"]) == label:
