@@ -53,7 +53,7 @@ smoke:
 # The oldest and the newest versions that pyproject allows, each in an environment of its own, with the
 # tests of TESTS: VERSIONS=oldest PYTHON=python3.11 TESTS=tests.
 VERSIONS ?= oldest newest
-TESTS ?= tests/test_imports.py tests/ase_crysdiff/geometry tests/ase_crysdiff/crystal tests/pymatgen_ext/test_samplers.py
+TESTS ?= tests/test_imports.py tests/ase_crysdiff/geometry tests/ase_crysdiff/crystal tests/pymatgen_ext/test_sampling.py
 compat:
 	for versions in $(VERSIONS); do \
 	  rm -rf .venv-$$versions && $(PYTHON) -m venv .venv-$$versions && \

@@ -116,3 +116,9 @@ def test_links_of_the_pages_at_the_top(name):
         assert (ROOT / target).exists(), f"{name} links to {target}"
     for path in re.findall(r"`(tests/\S+?)`", page.read_text()):
         assert (ROOT / path).exists(), f"{name} names {path}"
+
+
+def test_files_that_the_commands_name_are_there():
+    named = re.findall(r"(?<![\w/])(?:tests|tools)/[\w/.]+", (ROOT / "Makefile").read_text())
+    assert len(named) >= 6
+    assert [path for path in named if not (ROOT / path).exists()] == []
