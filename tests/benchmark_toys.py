@@ -19,13 +19,13 @@ def contents_of(structure):
     return tuple(sorted(Counter(site.specie.Z for site in structure).items()))
 
 
-def write_table(path, structures):
-    """A compressed table of CIF texts, named mp-0, mp-1, ..."""
+def write_table(path, structures, **columns):
+    """A compressed table of CIF texts, named mp-0, mp-1, ..., and of columns of values."""
     with gzip.open(path, "wt", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["material_id", "cif"])
-        for i, structure in enumerate(structures):
-            table.writerow([f"mp-{i}", str(CifWriter(structure))])
+        table.writerow(["material_id", "cif", *columns])
+        for i, (structure, *values) in enumerate(zip(structures, *columns.values(), strict=True)):
+            table.writerow([f"mp-{i}", str(CifWriter(structure)), *values])
     return path
 
 

@@ -24,10 +24,10 @@ class PredictorOptions:
 
     Args:
         predictor: its name, see crysdiff list, or a folder
-        column: of both tables, with the values in the predictor's unit
+        column: of all tables, with the values in the predictor's unit
         targets: table of crystals with known values, none of which it was trained on
-        training: table that the constant, its median, and the forest are taken from
-        limit: use the first so many rows with a value of both tables only
+        training: tables that the constant, its median, and the forest are taken from
+        limit: use the first so many rows with a value of each table only
         seed: of the forest
         output: JSON file of the result
     """
@@ -35,7 +35,7 @@ class PredictorOptions:
     predictor: str
     column: str
     targets: Path
-    training: Path
+    training: tuple[Path, ...]
     limit: int | None = None
     seed: int = 0
     output: Path = Path("predictor.json")
@@ -73,10 +73,12 @@ def predictor(options: PredictorOptions) -> BenchmarkResult:
     ensure_writable(options.output.parent)
     asked = load_predictor(options.predictor)
     started = time.perf_counter()
-    known, values = _labelled(options.training, options.column, options.limit)
+    learnt = [_labelled(path, options.column, options.limit) for path in options.training]
+    values = np.concatenate([labels for _, labels in learnt])
     crystals, truth = _labelled(options.targets, options.column, options.limit)
     said = asked.predict(crystals).values.numpy()
-    described = describe(CrystalBatch.cat([known, crystals]), ("composition", "geometry"))
+    everything = CrystalBatch.cat([*(known for known, _ in learnt), crystals])
+    described = describe(everything, ("composition", "geometry"))
     rows = range(len(values), len(values) + len(truth))
     forest = plain_forest(described, values, range(len(values)), rows, options.seed)
     answers = {
@@ -96,7 +98,7 @@ def predictor(options: PredictorOptions) -> BenchmarkResult:
         "unit": asked.unit,
         "column": options.column,
         "targets": {"file": options.targets.name, "count": len(truth)},
-        "training": {"file": options.training.name, "count": len(values)},
+        "training": {"files": [path.name for path in options.training], "count": len(values)},
         "seed": options.seed,
         "seconds": round(time.perf_counter() - started, 1),
         "machine": machine("cpu"),
