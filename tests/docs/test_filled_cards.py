@@ -18,7 +18,7 @@ ROWS = {
     "moved": Row(5.351828e-07),
     "none": Row(None),
 }
-FOUND = ResultFile("x", "run", "crysdiff benchmark x", "0.2.0", "2026-11-29", ROWS, steps=20)
+FOUND = ResultFile("x", "crysdiff benchmark x", "0.2.0", "2026-11-29", ROWS, steps=20)
 
 
 @pytest.fixture

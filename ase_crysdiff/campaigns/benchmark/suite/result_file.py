@@ -18,7 +18,6 @@ from ase_crysdiff.storage import write_text
 FORMAT = 1
 #: Digits of a digest that are written down.
 DIGITS = 16
-RUN, RECORDED = "run", "recorded"
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,11 @@ class ResultFile:
 
     Args:
         benchmark: Name of the entry.
-        source: "run" if `crysdiff benchmark all` wrote it, "recorded" if the figures were
-            measured by the command before there were such files, and copied from where they stood.
         command: That was given.
         version: Of the package.
         measured: Day.
         rows: By their path.
-        data: Digests of the files of the data packs; None where nobody wrote it down.
+        data: Digests of the files of the data packs.
         weights: Digests of the shipped weights.
         commit: Of the code; None outside a repository.
         steps: Network evaluations of a draw; None where it does not draw.
@@ -58,12 +55,11 @@ class ResultFile:
     """
 
     benchmark: str
-    source: str
     command: str
     version: str
     measured: str
     rows: Mapping[str, Row]
-    data: Mapping[str, str | None] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
     steps: int | None = None
@@ -119,8 +115,7 @@ class ResultFile:
             found.append(f"its command is {self.command!r}, now {entry.shown()!r}")
         for name in suite.sources(entry):
             has, now = self.data.get(name), suite.digests.get(name)
-            unsaid = self.source == RECORDED and has is None
-            if has != now and not unsaid:
+            if has != now:
                 found.append(f"its data {name} is {_short(has)}, now {_short(now)}")
         if self.earlier is not None:
             return found

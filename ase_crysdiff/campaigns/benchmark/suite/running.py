@@ -20,7 +20,6 @@ from ase_crysdiff.campaigns.benchmark.machine import processor
 from ase_crysdiff.campaigns.benchmark.suite.entries import Entry, Suite, filled
 from ase_crysdiff.campaigns.benchmark.suite.result_file import (
     DIGITS,
-    RUN,
     ResultFile,
     digest_of_weights,
 )
@@ -125,8 +124,8 @@ class _Room:
         """Whether its result file is there and of today's command, data, weights and version."""
         if not self.path.is_file():
             return False
-        found = ResultFile.read(self.path)
-        return found.source == RUN and self._identity() == {k: vars(found)[k] for k in _IDENTITY}
+        found = vars(ResultFile.read(self.path))
+        return self._identity() == {name: found[name] for name in _IDENTITY}
 
     def measure(self) -> None:
         """Runs the command and writes the result file.
@@ -142,7 +141,6 @@ class _Room:
         content = json.loads(own.read_text(encoding="utf-8"))
         ResultFile(
             benchmark=self.entry.name,
-            source=RUN,
             measured=datetime.date.today().isoformat(),
             rows=rows_of(content),
             commit=_commit(),

@@ -111,7 +111,6 @@ def test_one_that_fails_is_told_and_the_others_run(listed, tmp_path):
     path = out / "quick/speed.json"
     found = ResultFile.read(path)
     assert found.quick
-    assert found.source == "run"
     assert found.version == __version__
     assert found.weights == {"dao-p": digest_of_weights("dao-p")}
     assert found.command.endswith("--sizes 64 --sizes 8")
@@ -132,7 +131,7 @@ def test_what_depends_on_something_else_is_measured_again(listed, tmp_path):
     (entry,) = suite.chosen(["broken"])
     (tmp_path / "quick").mkdir()
     command, rows = entry.shown(quick=True), {"a": Row(1.0)}
-    known = ResultFile("broken", "run", command, __version__, "2026-11-29", rows, quick=True)
+    known = ResultFile("broken", command, __version__, "2026-11-29", rows, quick=True)
     known.write(tmp_path / "quick/broken.json")
     assert run_all(suite, [entry], tmp_path, None, quick=True).kept == ["broken"]
     replace(known, version="0.1.0").write(tmp_path / "quick/broken.json")
@@ -226,6 +225,6 @@ def test_every_kind_is_registered():
 def test_result_files_round_trip(tmp_path):
     path = tmp_path / "x.json"
     rows = {"a": Row(0.5, (0.4, 0.6), 3), "b": Row(None)}
-    known = ResultFile("x", "run", "crysdiff", "0.2.0", "2026-11-29", rows, {"d": "1"}, {"w": "2"})
+    known = ResultFile("x", "crysdiff", "0.2.0", "2026-11-29", rows, {"d": "1"}, {"w": "2"})
     known.write(path)
     assert ResultFile.read(path) == known
