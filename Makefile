@@ -16,6 +16,10 @@ BIN := $(VENV)/bin
 INSTALL := pip install --no-compile -c constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
+# What tests need; benchmark and genetic ask for a newer ASE than the oldest that the package takes.
+EXTRAS := dev,docs,metrics,distributed,workflows,completion,molecules
+NEWER := benchmark,genetic
+
 .PHONY: crystals test check suite docs notebooks fuzz smoke compat clean
 
 crystals: $(VENV)/.installed
@@ -58,7 +62,7 @@ compat:
 	for versions in $(VERSIONS); do \
 	  rm -rf .venv-$$versions && $(PYTHON) -m venv .venv-$$versions && \
 	  .venv-$$versions/bin/python tools/bounds.py $$versions > .venv-$$versions/bounds.txt && \
-	  .venv-$$versions/bin/pip install -q -c .venv-$$versions/bounds.txt -e '.[dev]' && \
+	  .venv-$$versions/bin/pip install -q -c .venv-$$versions/bounds.txt -e '.[$(EXTRAS)]' && \
 	  OMP_NUM_THREADS=1 .venv-$$versions/bin/python -m pytest -q $(TESTS) || exit 1; \
 	done
 
@@ -71,7 +75,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/$(INSTALL) -e '.[dev,docs,metrics,benchmark,distributed,genetic,workflows,completion,molecules]'
+	$(BIN)/$(INSTALL) -e '.[$(EXTRAS),$(NEWER)]'
 	touch $@ $(VENV)/.installed
 
 clean:
