@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Lattice, Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer, SymmetryUndeterminedError
 
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.crystal.soundness import gate
 from ase_crysdiff.errors import InputError
 from ase_crysdiff.symmetry.operations import stretch_to
@@ -59,7 +60,7 @@ def symmetrise(
     if fixed_cell and np.abs(stretch - np.eye(3)).max() > 1e-6:
         raise InputError(f"the given cell lacks the symmetry {symbol} that its atoms have")
     lattice = Lattice(matrix if fixed_cell else matrix @ stretch)
-    places = _idealised(structure.frac_coords, change, dataset, symprec)
+    places = _idealised(frac_coords_of(structure), change, dataset, symprec)
     properties = {
         **structure.properties,
         "crysdiff_symprec": symprec,

@@ -66,6 +66,8 @@ def default_device():
         yield
     finally:
         torch.set_default_device(None)
+        # Old versions stumble over the None that they leave behind.
+        vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)
 
 
 @contextmanager
@@ -102,7 +104,7 @@ STATES = {
 def state():
     return (
         torch.get_default_dtype(),
-        torch.get_default_device(),
+        torch.empty(0).device,
         torch.get_num_threads(),
         torch.is_inference_mode_enabled(),
         torch.is_grad_enabled(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from monty.json import MontyEncoder
 from refusals import answer
 
 from ase_crysdiff.crystal.cif.reading import structure_from_cif
@@ -86,7 +87,7 @@ def test_bytes_of_any_kind(tmp_path_factory, name, content, cut):
     folder = tmp_path_factory.mktemp("f")
     sound = CRYSTALS["periclase"].structure
     whole = {
-        "a.json": json.dumps([sound.as_dict()]).encode(),
+        "a.json": json.dumps([sound.as_dict()], cls=MontyEncoder).encode(),
         "a.cif.gz": gzip.compress(sound.to(fmt="cif").encode(), mtime=0),
     }.get(name, sound.to(fmt="cif").encode())
     (folder / name).write_bytes(content if cut % 2 else whole[: cut * 4] + content)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from ase_crysdiff.crystal.coordinates import frac_coords_of
 from ase_crysdiff.networks.element_properties import covalent_radii
 from ase_crysdiff.symmetry.fillings import SymmetricHost
 from ase_crysdiff.symmetry.own_cell import operations_of, symbol_of
@@ -19,7 +20,7 @@ RUTILE = Structure.from_spacegroup(
 def host_of(structure):
     return SymmetricHost(
         operations_of(structure).operations,
-        structure.frac_coords,
+        frac_coords_of(structure),
         np.array(structure.atomic_numbers),
         structure.lattice.matrix,
         RADII,
