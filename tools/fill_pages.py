@@ -153,19 +153,22 @@ class Filled:
         return " / ".join(map(str, counts.values()))
 
     def side_by_side(self, benchmark: str) -> str:
-        """Potentials side by side: a column each, a row for each figure, sections in bold."""
+        """Potentials side by side: a column each, a row for each figure, sections in bold; "-" where
+        a potential has not answered.
+        """
         found = self.result(benchmark).rows
-        table: dict[str, dict[str, dict[str, Row]]] = {}
+        table: dict[str, dict[str, dict[str, str]]] = {}
         for path, row in found.items():
             section, _, rest = path.removeprefix("results/").partition("/")
             figure, _, potential = rest.rpartition("/")
-            table.setdefault(section, {}).setdefault(figure, {})[potential] = row
+            said = table.setdefault(section, {}).setdefault(figure, {})
+            said[potential] = "-" if row.value is None else shown(row)
         names = list(dict.fromkeys(p for s in table.values() for r in s.values() for p in r))
         lines = [" | ".join(["", *names]), " | ".join(["---"] * (len(names) + 1))]
         for section, figures in table.items():
             lines.append(" | ".join([f"**{TITLES[section]}**", *([""] * len(names))]))
             for figure, values in figures.items():
-                cells = [shown(values[p]) if p in values else "-" for p in names]
+                cells = [values.get(p, "-") for p in names]
                 lines.append(" | ".join([figure.replace("|", r"\|"), *cells]))
         return "\n".join(f"| {line} |" for line in lines)
 
