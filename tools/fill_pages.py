@@ -119,7 +119,8 @@ class Filled:
         if row not in results:
             raise InputError(f"{self.name}: the card of {weights} has no figure {row!r}.")
         found = results[row]
-        return Row(found["value"], tuple(found["interval"]), found["rows"])
+        interval = found.get("interval")
+        return Row(found["value"], interval and tuple(interval), found.get("rows"))
 
     def mark(self, benchmark: str) -> str:
         """What stands behind what was measured with earlier weights; nothing behind the rest."""
@@ -153,8 +154,8 @@ class Filled:
         return " / ".join(map(str, counts.values()))
 
     def side_by_side(self, benchmark: str) -> str:
-        """Potentials side by side: a column each, a row for each figure, sections in bold; "-" where
-        a potential has not answered.
+        """Potentials side by side: a column each, a row for each figure, sections in bold, and "-"
+        where a potential has not answered.
         """
         found = self.result(benchmark).rows
         table: dict[str, dict[str, dict[str, str]]] = {}
