@@ -118,7 +118,7 @@ def _enter(torch: Any, one_thread: bool) -> None:
         _Process.inside += 1
         torch.set_default_dtype(torch.float32)
         torch.set_float32_matmul_precision("highest")
-    # torch.get_default_device() of 2.4 fails once a caller has set None.
+    # torch.get_default_device() of 2.4 and 2.5 fails once a caller has set None.
     _local.depth, _local.device = 1, torch.empty(0).device
     if one_thread:
         torch.set_num_threads(1)
