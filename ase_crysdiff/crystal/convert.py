@@ -182,7 +182,7 @@ def structure_to_atoms(structure: Structure) -> Atoms:
         [Element.from_Z(site.specie.Z) for site in structure],
         frac_coords_of(structure),
         site_properties=known,
-        properties=structure.properties,
+        properties=deepcopy(structure.properties),  # which old versions of pymatgen hand on
     )
     atoms = AseAtomsAdaptor.get_atoms(plain, msonable=False)
     if flags is not None:

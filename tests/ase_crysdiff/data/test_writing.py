@@ -70,6 +70,18 @@ def test_roles_come_back_from_every_kind_of_file(name, tmp_path):
         assert found["LiTiO2"].properties["crysdiff_sampler"] == "chggen"
 
 
+@pytest.mark.parametrize("name", ["a.extxyz", "a.db", "a.json", "folder"])
+def test_what_is_written_stays_as_it_is(name, tmp_path):
+    given = filled()
+    labels = {"crysdiff_energy": -1.0, "crysdiff_stress": np.eye(3).tolist(), "crysdiff_remark": ""}
+    given.properties |= labels
+    given.add_site_property("crysdiff_forces", [[0.0, 0.0, 0.1]] * len(given))
+    before = given.as_dict()
+    write([given], {}, tmp_path / name)
+    structure_to_atoms(given).info["crysdiff_stress"][0][0] = 5.0
+    assert given.as_dict() == before
+
+
 def test_roles_in_a_cif_file_stay_with_their_sites(tmp_path):
     write([filled()], {}, tmp_path / "one")
     (file,) = (tmp_path / "one").glob("*.cif")
